@@ -1,0 +1,174 @@
+"""The interfaces between the server and whatever makes the sound.
+
+Plain values in, plain values out: nothing here holds a socket, a tensor or a process handle, so an
+engine may as well live on another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+"""Mono, one dimension, full scale at +-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinVoice:
+    """A voice that needs no reference; `id` is what clients send as reference_audio_id."""
+
+    id: str
+    name: str
+    gender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine really does.
+
+    modes: the API modes it accepts.
+    instruct: "free" (a model reads it), "keywords" (a few words are understood), "none".
+    speed: whether it speaks faster or slower by itself; else the server stretches the sound.
+    word_times: whether chunks carry them.
+    languages: BCP-47 tags; empty if it depends on the checkpoint.
+    sample_rate: Hz of the PCM it yields.
+    """
+
+    name: str
+    modes: frozenset[str]
+    instruct: str
+    speed: bool
+    word_times: bool
+    languages: tuple[str, ...]
+    sample_rate: int
+    voices: tuple[BuiltinVoice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A decoded reference clip. `content_id` is a digest of the sound and its text: equal content, equal id."""
+
+    content_id: str
+    samples: Samples
+    sample_rate: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What an engine made of a reference (or of a built-in voice); opaque to the server."""
+
+    content_id: str
+    traits: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisOptions:
+    """How to speak. `mode` is one of the API's modes, `speed` 1.0 is the voice's own pace."""
+
+    mode: str = "fast_replication"
+    instruct: str = ""
+    speed: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordTime:
+    """Where a word lies: seconds from the start of the task's speech, code points in the task's text."""
+
+    begin: float
+    end: float
+    text_begin: int
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Seconds spent on a chunk, by stage (0 for a stage the engine lacks), and the speech tokens in it."""
+
+    queue: float = 0.0
+    lm: float = 0.0
+    flow: float = 0.0
+    vocoder: float = 0.0
+    tokens: int = 0
+
+    @property
+    def generate(self) -> float:
+        """Seconds of model work: all but the waiting."""
+        return self.lm + self.flow + self.vocoder
+
+
+@dataclass(frozen=True, slots=True)
+class PcmChunk:
+    """Some speech, at the engine's sample rate; never empty.
+
+    words: those that begin in this chunk, where the engine knows.
+    """
+
+    samples: Samples
+    work: Work = field(default_factory=Work)
+    words: tuple[WordTime, ...] = ()
+
+
+class Session(Protocol):
+    """One task's synthesis. An async context manager: leaving it cancels what still runs.
+
+    Iterate it for the speech. Iteration ends after `finish` when everything is spoken, at once after
+    `cancel`, and raises EngineError if the engine fails. Only one iterator at a time. It is pulled:
+    an engine may work ahead by a bounded amount, then it waits for the reader.
+    """
+
+    async def feed(self, text: str) -> None:
+        """Take the next piece of text. Never waits for synthesis; pieces are joined as they come."""
+
+    async def finish(self) -> None:
+        """Say that no more text comes. Idempotent."""
+
+    async def cancel(self) -> None:
+        """Stop and free everything. Idempotent; safe at any time."""
+
+    def __aiter__(self) -> AsyncIterator[PcmChunk]: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    """A speech engine; one per server process."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether new sessions would be served now."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def prepare_voice(self, reference: Reference) -> Voice:
+        """Make a voice of a clip. Cached by content_id; heavy work stays off the event loop.
+
+        Raises InvalidReference.
+        """
+
+    def builtin_voice(self, voice_id: str) -> Voice | None:
+        """The built-in voice of this id, None if there is none."""
+
+    def stats(self) -> Mapping[str, float]:
+        """Counters and gauges for the metrics page, by name: `worker_restarts_total`, `queue_depth`, ..."""
+
+    def open_session(self, voice: Voice, options: SynthesisOptions) -> Session:
+        """Begin a task. Raises EngineNotReady, UnsupportedRequest."""

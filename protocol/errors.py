@@ -1,0 +1,137 @@
+"""Everything that can go wrong on the wire, as one tree.
+
+TTSError
+├── BadFrame                 the frame cannot be understood: the connection closes (RFC 6455 codes)
+├── InvalidParameter         a field is missing, ill-typed or out of range
+├── Unauthorized             no token, or a wrong one
+├── ModelNotFound            the model has another name
+├── ReferenceAudioNotFound   no such reference, or another token's
+├── NotFound                 no such route
+├── MethodNotAllowed         the route does not take this method
+├── RequestTimeout           the request's body did not arrive in time
+├── InvalidState             the task is not in a state that takes this message
+├── PayloadTooLarge          a body or an upload over its limit
+├── TextTooLong              more text than a message or a task may carry
+├── UnsupportedMediaType     a body of another content type
+├── InvalidAudio             an upload that is no usable reference
+├── Throttled                too many tasks: try again after `retry_after` seconds
+├── TaskTimeout              no text for the idle limit
+├── EngineUnavailable        the engine is not ready, died, or the server is draining
+└── InternalError            anything else; the wire gets no internals
+
+Whoever raises chooses the class; the class carries the wire code and the HTTP status, so that the
+WebSocket, REST and every dialect say the same. An exception outside this tree is logged whole and
+sent as a bare InternalError.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TTSError(Exception):
+    """An error with a wire code. `message` is for the client: it names what is wrong and what is allowed."""
+
+    code: ClassVar[str] = "InternalError"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadFrame(TTSError):
+    """A frame that cannot be understood; `close_code` is the RFC 6455 code to close with."""
+
+    code = "InvalidParameter"
+    status = 400
+
+    def __init__(self, message: str, close_code: int) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
+class InvalidParameter(TTSError):
+    code = "InvalidParameter"
+    status = 400
+
+
+class Unauthorized(TTSError):
+    code = "Unauthorized"
+    status = 401
+
+
+class ModelNotFound(TTSError):
+    code = "ModelNotFound"
+    status = 404
+
+
+class ReferenceAudioNotFound(TTSError):
+    code = "ReferenceAudioNotFound"
+    status = 404
+
+
+class NotFound(TTSError):
+    code = "NotFound"
+    status = 404
+
+
+class MethodNotAllowed(TTSError):
+    code = "MethodNotAllowed"
+    status = 405
+
+
+class RequestTimeout(TTSError):
+    code = "RequestTimeout"
+    status = 408
+
+
+class InvalidState(TTSError):
+    code = "InvalidState"
+    status = 409
+
+
+class PayloadTooLarge(TTSError):
+    code = "PayloadTooLarge"
+    status = 413
+
+
+class TextTooLong(TTSError):
+    code = "TextTooLong"
+    status = 413
+
+
+class UnsupportedMediaType(TTSError):
+    code = "UnsupportedMediaType"
+    status = 415
+
+
+class InvalidAudio(TTSError):
+    code = "InvalidAudio"
+    status = 422
+
+
+class Throttled(TTSError):
+    """Admission said no; `retry_after` is a whole number of seconds, also in the message."""
+
+    code = "Throttled"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(f"{message}; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class TaskTimeout(TTSError):
+    code = "TaskTimeout"
+    status = 408
+
+
+class EngineUnavailable(TTSError):
+    code = "EngineUnavailable"
+    status = 503
+
+
+class InternalError(TTSError):
+    code = "InternalError"
+    status = 500

@@ -1,0 +1,131 @@
+"""Every message of a task, one frozen type each.
+
+Commands come from the client, events go to it. A message says what it means; how it looks on the
+wire (`header`, `payload`) is the codec's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .parameters import SpeechParameters
+
+FinishReason = Literal["stop", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask:
+    """Start a task; `text` may already hold the first piece."""
+
+    task_id: str
+    model: str
+    parameters: SpeechParameters
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueTask:
+    """The next piece of the task's text; pieces are joined as they come."""
+
+    task_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTask:
+    """No more text after this; `text` may hold the last piece."""
+
+    task_id: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTask:
+    """Stop at once; nothing more is sent for the task but task-finished."""
+
+    task_id: str
+
+
+Command = RunTask | ContinueTask | FinishTask | CancelTask
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Seconds of each stage in one chunk (0 for a stage that the engine lacks), and its speech tokens."""
+
+    queue_time: float = 0.0
+    lm_time: float = 0.0
+    flow_time: float = 0.0
+    vocoder_time: float = 0.0
+    encode_time: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkMetrics:
+    """What one result-generated event cost; all in seconds.
+
+    speech_len: speech that the event's bytes stand for, always > 0.
+    server_cost_time: since the task's previous event; for the first one, since its first text.
+    generate_time: model work in this chunk.
+    stages: only with debug.
+    """
+
+    speech_len: float
+    server_cost_time: float
+    generate_time: float
+    stages: StageTimes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMetrics:
+    """Totals of a task: seconds of speech, seconds to the first event (since the first text), real-time factor."""
+
+    speech_len: float = 0.0
+    first_package_time: float = 0.0
+    rtf: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveAudio:
+    """What the encoder really does, said where it may differ from what was asked (kbit/s; None where lossless)."""
+
+    format: str
+    sample_rate: int
+    bit_rate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultGenerated:
+    """One chunk of encoded audio. With `binary`, its bytes go as a frame of their own right after the event."""
+
+    task_id: str
+    audio_id: str
+    data: bytes
+    metrics: ChunkMetrics
+    audio: EffectiveAudio | None = None
+    binary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    task_id: str
+    finish_reason: FinishReason = "stop"
+    characters: int = 0
+    metrics: TaskMetrics = field(default_factory=TaskMetrics)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    task_id: str
+    error_code: str
+    error_message: str
+
+
+Event = TaskStarted | ResultGenerated | TaskFinished | TaskFailed

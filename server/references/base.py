@@ -1,0 +1,52 @@
+"""Where reference clips are kept: one contract, a local folder or an S3-compatible service behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Order = Literal["asc", "desc"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReference:
+    """What is known of a clip besides its bytes.
+
+    id: a lower-case UUID. owner: the name of the token that made it. bytes: size as uploaded.
+    created_at: UNIX seconds. content_id: digest of sound and text. pcm_rate: Hz, if the upload was raw PCM.
+    """
+
+    id: str
+    owner: str
+    filename: str
+    bytes: int
+    created_at: int
+    text: str
+    content_id: str
+    pcm_rate: int | None = None
+
+
+class ReferenceStore(Protocol):
+    """Clips belong to their owner; with `owner=None` (shared stores) anybody's are seen.
+
+    Every method raises ReferenceAudioNotFound for an id that is malformed, unknown or another owner's
+    (which of these it was is not told).
+    """
+
+    async def start(self) -> None:
+        """Check that the place can be used; raises OSError or the like with a message for the operator."""
+
+    async def stop(self) -> None: ...
+
+    async def put(self, reference: StoredReference, data: bytes) -> None:
+        """Store whole or not at all: nobody ever sees half a clip, not even after a crash."""
+
+    async def get(self, owner: str | None, reference_id: str) -> StoredReference: ...
+
+    async def read(self, owner: str | None, reference_id: str) -> bytes:
+        """The clip as it was uploaded."""
+
+    async def list(self, owner: str | None, limit: int, order: Order) -> list[StoredReference]:
+        """At most `limit`, by creation; `desc` is newest first."""
+
+    async def delete(self, owner: str | None, reference_id: str) -> None: ...
