@@ -102,6 +102,15 @@ class Work:
         """Seconds of model work: all but the waiting."""
         return self.lm + self.flow + self.vocoder
 
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.queue + other.queue,
+            self.lm + other.lm,
+            self.flow + other.flow,
+            self.vocoder + other.vocoder,
+            self.tokens + other.tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PcmChunk:

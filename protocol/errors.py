@@ -26,11 +26,17 @@ sent as a bare InternalError.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class TTSError(Exception):
-    """An error with a wire code. `message` is for the client: it names what is wrong and what is allowed."""
+    """An error with a wire code.
+
+    message: for the client; it names what is wrong and what is allowed.
+    task_id: the task that the offending message named, if it named one.
+    starting: the offending message was a run-task, so the error is about a task that never began.
+    task_goes_on: the message is refused, but the running task of that id is not to be ended for it.
+    """
 
     code: ClassVar[str] = "InternalError"
     status: ClassVar[int] = 500
@@ -38,6 +44,15 @@ class TTSError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+        self.task_id: str | None = None
+        self.starting = False
+        self.task_goes_on = False
+
+    def for_task(self, task_id: str | None, *, starting: bool = False) -> Self:
+        """Say which task the error is about; returns itself, so that it can be raised at once."""
+        self.task_id = task_id
+        self.starting = starting
+        return self
 
 
 class BadFrame(TTSError):
@@ -89,6 +104,10 @@ class RequestTimeout(TTSError):
 class InvalidState(TTSError):
     code = "InvalidState"
     status = 409
+
+    def __init__(self, message: str, task_goes_on: bool = False) -> None:
+        super().__init__(message)
+        self.task_goes_on = task_goes_on
 
 
 class PayloadTooLarge(TTSError):

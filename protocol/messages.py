@@ -52,7 +52,7 @@ Command = RunTask | ContinueTask | FinishTask | CancelTask
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Seconds of each stage in one chunk (0 for a stage that the engine lacks), and its speech tokens."""
+    """Seconds of each stage in one chunk (0 where the engine lacks it), and its speech tokens."""
 
     queue_time: float = 0.0
     lm_time: float = 0.0
@@ -80,7 +80,7 @@ class ChunkMetrics:
 
 @dataclass(frozen=True, slots=True)
 class TaskMetrics:
-    """Totals of a task: seconds of speech, seconds to the first event (since the first text), real-time factor."""
+    """Totals: seconds of speech, seconds from first text to first audio, real-time factor."""
 
     speech_len: float = 0.0
     first_package_time: float = 0.0
@@ -89,7 +89,10 @@ class TaskMetrics:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveAudio:
-    """What the encoder really does, said where it may differ from what was asked (kbit/s; None where lossless)."""
+    """What the encoder really does, where that may differ from the request.
+
+    bit_rate: as in the parameters ("160k"); None where lossless.
+    """
 
     format: str
     sample_rate: int
@@ -103,7 +106,7 @@ class TaskStarted:
 
 @dataclass(frozen=True, slots=True)
 class ResultGenerated:
-    """One chunk of encoded audio. With `binary`, its bytes go as a frame of their own right after the event."""
+    """One chunk of encoded audio; with `binary`, its bytes follow in a frame of their own."""
 
     task_id: str
     audio_id: str

@@ -6,9 +6,23 @@ Everything is checked once, here, at the edge; inside, the values are trusted.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from .errors import InvalidParameter, ModelNotFound
+from .fields import refusal, shown
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000]
 BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k"]
@@ -48,7 +62,7 @@ class SpeechParameters(BaseModel):
 
     mode: Mode
     reference_audio_id: Annotated[StrictStr, Field(min_length=1, max_length=128)]
-    instruct: Annotated[StrictStr, Field(max_length=1000)] = ""
+    instruct: Annotated[StrictStr, Field(max_length=1000, validate_default=True)] = ""
     output_format: AudioFormat = AudioFormat.WAV
     sample_rate: SampleRate = 24000
     bit_rate: BitRate = "192k"
@@ -58,15 +72,87 @@ class SpeechParameters(BaseModel):
     seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] | None = None
     audio_transport: Literal["base64", "binary"] = "base64"
 
-    @model_validator(mode="after")
-    def _fields_agree(self) -> Self:
-        if self.mode is Mode.NATURAL_LANGUAGE and not self.instruct.strip():
-            raise ValueError(
-                "instruct: must be a non-empty text with mode natural_language_replication"
-            )
-        if self.output_format is AudioFormat.OPUS and self.sample_rate not in OPUS_SAMPLE_RATES:
-            allowed = ", ".join(map(str, OPUS_SAMPLE_RATES))
-            raise ValueError(
-                f"sample_rate: opus has no {self.sample_rate} Hz; allowed with opus: {allowed}"
-            )
-        return self
+    # These two look at the fields before them, so that one reply can name every field that fails.
+    @field_validator("instruct")
+    @classmethod
+    def _instruct_where_needed(cls, instruct: str, info: ValidationInfo) -> str:
+        if info.data.get("mode") is Mode.NATURAL_LANGUAGE and not instruct.strip():
+            raise ValueError(f"a non-empty string with mode {Mode.NATURAL_LANGUAGE}")
+        return instruct
+
+    @field_validator("sample_rate")
+    @classmethod
+    def _rate_of_format(cls, sample_rate: int, info: ValidationInfo) -> int:
+        is_opus = info.data.get("output_format") is AudioFormat.OPUS
+        if is_opus and sample_rate not in OPUS_SAMPLE_RATES:
+            raise ValueError(f"{_either(OPUS_SAMPLE_RATES)} with output_format opus")
+        return sample_rate
+
+
+def parse_parameters(raw: object, where: str) -> SpeechParameters:
+    """Check parameters as they came, a decoded JSON value; a field that is null is absent.
+
+    where: the path that `raw` has in its message, named in errors (`payload.parameters`, `input`).
+    Raises InvalidParameter, which names every field that fails, its value and what is allowed.
+    """
+    if not isinstance(raw, dict):
+        raise refusal(where, raw, "an object")
+    given = {name: value for name, value in raw.items() if value is not None}
+    try:
+        return SpeechParameters.model_validate(given)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+    raise InvalidParameter(". ".join(_sentence(fault, given, where) for fault in faults))
+
+
+def check_model(model: str, where: str) -> str:
+    """The model's name, if it is one that is served here. Raises ModelNotFound."""
+    if model not in MODELS:
+        allowed = ", ".join(MODELS)
+        raise ModelNotFound(f"{where}: no model {shown(model)} here; allowed: {allowed}")
+    return model
+
+
+def _sentence(fault: ErrorDetails, given: dict[str, Any], where: str) -> str:
+    name = str(fault["loc"][0])
+    is_ours = fault["type"] == "value_error"
+    allowed = str(fault["ctx"]["error"]) if is_ours else ALLOWED[name]
+    return refusal(f"{where}.{name}", given.get(name), allowed).message
+
+
+def _either(values: tuple[object, ...]) -> str:
+    *most, last = map(str, values)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _allowed(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """A field's JSON schema in words."""
+    if "$ref" in schema:
+        return _allowed(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    if "anyOf" in schema:
+        return _allowed(schema["anyOf"][0], definitions)
+    if "enum" in schema:
+        return _either(tuple(schema["enum"]))
+    match schema["type"]:
+        case "boolean":
+            return "true or false"
+        case "string":
+            least, most = schema.get("minLength", 0), schema["maxLength"]
+            return f"a string of {least} to {most} characters"
+        case kind:
+            noun = "an integer" if kind == "integer" else "a number"
+            if "exclusiveMinimum" in schema:
+                return f"{noun} above {schema['exclusiveMinimum']} and up to {schema['maximum']}"
+            return f"{noun} from {schema['minimum']} to {schema['maximum']}"
+
+
+def _allowed_by_field() -> dict[str, str]:
+    schema = SpeechParameters.model_json_schema()
+    return {
+        name: _allowed(field, schema.get("$defs", {}))
+        for name, field in schema["properties"].items()
+    }
+
+
+ALLOWED: Final = _allowed_by_field()
+"""What each parameter may be, in words, for messages and help texts."""

@@ -1,4 +1,4 @@
-"""What every encoder does: PCM in, bytes of one valid stream out, with exact accounts of the speech in them."""
+"""What every encoder does: PCM in, bytes of one valid stream out, and exact accounts of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ NOTHING = Encoded(b"", 0.0)
 class AudioEncoder(Protocol):
     """An incremental transform with two verbs; not thread-safe, but it may move between threads.
 
-    The `data` of all results joined is one stream of the format, the sum of `seconds` its decoded length.
+    The `data` of all results joined is one stream of the format, the sum of `seconds` its decoded
+    length.
     """
 
     @property
@@ -38,3 +39,11 @@ class AudioEncoder(Protocol):
 
     def flush(self) -> Encoded:
         """End the stream: all that was held back. Call once; encode nothing after it."""
+
+
+class Codec(Protocol):
+    """The last stage of an encoder: samples at the format's rate in, its bytes out."""
+
+    def encode(self, samples: Samples) -> Encoded: ...
+
+    def flush(self) -> Encoded: ...

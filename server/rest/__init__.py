@@ -1,0 +1,48 @@
+"""The REST side of the port, an aiohttp application."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from aiohttp import web
+
+from cosyserve.protocol.errors import InvalidParameter
+
+from ..services import Services
+from ..websocket import SPEECH_PATH
+from . import operations, references
+from .envelope import SERVICES, envelope
+from .speech import speech
+
+MAX_JSON_BYTES = 2 * 1024 * 1024
+
+
+def build_app(services: Services) -> web.Application:
+    """All routes; uploads have their own limit, every other body is at most MAX_JSON_BYTES."""
+    app = web.Application(middlewares=[envelope], client_max_size=MAX_JSON_BYTES)
+    app[SERVICES] = services
+    clips = "/api/v1/audio/reference_audio"
+    app.router.add_post(clips, references.upload)
+    app.router.add_get(clips, references.listing)
+    app.router.add_get(clips + "/{id}", references.get)
+    app.router.add_delete(clips + "/{id}", references.delete)
+    app.router.add_post("/api/v1/audio/speech", speech)
+    app.router.add_get(SPEECH_PATH, _no_upgrade)
+    app.router.add_get("/healthz", operations.healthz)
+    app.router.add_get("/readyz", operations.readyz)
+    app.router.add_get("/version", operations.version)
+    if services.settings.metrics_address is None:
+        app.router.add_get("/metrics", operations.metrics)
+    return app
+
+
+def build_metrics_app(services: Services) -> web.Application:
+    """Only the metrics, for an address of their own."""
+    app = web.Application()
+    app[SERVICES] = services
+    app.router.add_get("/metrics", operations.metrics)
+    return app
+
+
+async def _no_upgrade(request: web.Request) -> NoReturn:
+    raise InvalidParameter(f"{SPEECH_PATH} is a WebSocket: connect with an upgrade")

@@ -1,0 +1,49 @@
+# Needs python3 (3.11 or newer) and make. Every target sets up .venv by itself.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo serve test lint format bench clean
+
+help:
+	@echo "make demo    start a server, stream a paragraph through it, write demo.wav"
+	@echo "make serve   start a server on http://127.0.0.1:8000"
+	@echo "make test    run all tests"
+	@echo "make lint    check format, style and types"
+	@echo "make format  put the code into its format"
+	@echo "make bench   measure latency and overhead (results in bench-out/)"
+
+demo: .venv/.run
+	$(BIN)/python -m cosyserve.benchmarks.demo
+
+serve: .venv/.run
+	$(BIN)/cosyserve serve
+
+test: .venv/.dev
+	$(BIN)/pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev
+	$(BIN)/python -m cosyserve.benchmarks.run --out bench-out
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+
+# What a user needs, and what a developer needs on top; made anew when pyproject.toml changes.
+.venv/.run: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	touch $@
+
+.venv/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	touch $@ .venv/.run

@@ -1,0 +1,187 @@
+"""The client: one server, one WebSocket for all speeches, REST for the references."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from ssl import SSLContext
+from types import TracebackType
+from typing import Any, Literal, Self
+from uuid import uuid4
+
+from cosyserve.protocol.errors import InvalidParameter
+from cosyserve.protocol.messages import RunTask
+from cosyserve.protocol.parameters import parse_parameters
+
+from .buffer import Chunk
+from .connection import Connection
+from .endpoint import Endpoint
+from .errors import InvalidRequest, SpeechEnded, UnexpectedMessage
+from .references import BuiltinVoice, References, parse_voices
+from .rest import Rest
+from .speech import Speech, Text
+
+
+class Client:
+    """A connection to a cosyserve server.
+
+    An async context manager; leaving it closes everything, and the server cancels what still runs.
+    The WebSocket is opened by the first speech, or before by `connect`. It is never opened a second
+    time unasked: after ConnectionLost every speech raises it again until `connect` is called, for
+    only the caller knows whether a broken speech should be said again.
+
+    All speeches share the one WebSocket. A speech that nobody reads slows the others down once its
+    `buffer_bytes` are full, and is given up after `stall_timeout` seconds more. Where readers of
+    very different pace must not touch each other, use a Client for each.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        tls: SSLContext | None = None,
+        timeout: float = 10.0,
+        buffer_bytes: int = 8 * 2**20,
+        stall_timeout: float = 5.0,
+    ) -> None:
+        """`url` is http, https, ws or wss; `timeout` (s) is for connecting and for REST calls.
+
+        `stall_timeout` (s) must stay below the server's own limit for readers that take nothing
+        (10 s unless it is configured otherwise), which costs the whole connection.
+        Raises InvalidRequest.
+        """
+        self._endpoint = Endpoint.parse(url, token, tls)
+        self._timeout = timeout
+        self._buffer_bytes = buffer_bytes
+        self._stall_timeout = stall_timeout
+        self._rest = Rest(self._endpoint, timeout)
+        self._connection: Connection | None = None
+        self._opening = asyncio.Lock()
+        self.references = References(self._rest)
+
+    @property
+    def url(self) -> str:
+        """The server's address, as http or https."""
+        return self._endpoint.http
+
+    async def connect(self) -> None:
+        """Open the WebSocket now, again if it was lost; nothing happens while it is open.
+
+        Raises ConnectionFailed, AuthenticationFailed.
+        """
+        async with self._opening:
+            if self._connection is not None:
+                if self._connection.error is None:
+                    return
+                await self._connection.close()
+                self._connection = None
+            self._connection = await Connection.open(self._endpoint, self._timeout)
+
+    def speech(
+        self,
+        *,
+        voice: str,
+        mode: str | None = None,
+        instruct: str = "",
+        output_format: str = "pcm",
+        sample_rate: int = 24000,
+        bit_rate: str = "192k",
+        volume: float = 1.0,
+        speed: float = 1.0,
+        debug: bool = False,
+        seed: int | None = None,
+        audio_transport: Literal["binary", "base64"] = "binary",
+        model: str = "cosyvoice-v2",
+    ) -> Speech:
+        """A speech to enter with `async with`; nothing is sent before that.
+
+        voice: id of a reference or of a built-in voice. mode: fast_replication if None, or
+        natural_language_replication with an `instruct`. The others are as the API has them.
+        Raises InvalidRequest.
+        """
+        if mode is None:
+            mode = "natural_language_replication" if instruct else "fast_replication"
+        fields = {
+            "mode": mode,
+            "reference_audio_id": voice,
+            "instruct": instruct,
+            "output_format": output_format,
+            "sample_rate": sample_rate,
+            "bit_rate": bit_rate,
+            "volume": volume,
+            "speed": speed,
+            "debug": debug,
+            "seed": seed,
+            "audio_transport": audio_transport,
+        }
+        try:
+            parameters = parse_parameters(fields, "speech")
+        except InvalidParameter as error:
+            raise InvalidRequest(error.message) from None
+        run = RunTask(uuid4().hex, model, parameters)
+        return Speech(self._connected, run, self._buffer_bytes, self._stall_timeout)
+
+    async def say(self, text: Text, **parameters: Any) -> AsyncIterator[Chunk]:
+        """Speak a text, or pieces of text as they come, and yield the sound as it comes.
+
+        `parameters` are those of `speech`. Closing the iterator cancels the speech. Raises what
+        iterating a Speech raises, and what iterating `text` raises.
+        """
+        async with AsyncExitStack() as stack:
+            speech = await stack.enter_async_context(self.speech(**parameters))
+            feeding = asyncio.create_task(speech.feed_all(text))
+            stack.push_async_callback(_stop, feeding)
+            async for chunk in speech:
+                yield chunk
+
+    async def synthesize(self, text: Text, **parameters: Any) -> bytes:
+        """As `say`, but all of the sound at once."""
+        return b"".join([chunk.data async for chunk in self.say(text, **parameters)])
+
+    async def version(self) -> Mapping[str, Any]:
+        """What the server says of itself: its version, engine and voices."""
+        answer = await self._rest.request("GET", "/version")
+        if not isinstance(answer, dict):
+            raise UnexpectedMessage("the server's version is no object")
+        return answer
+
+    async def voices(self) -> tuple[BuiltinVoice, ...]:
+        """The voices that need no reference; the first one is the server's default."""
+        return parse_voices(await self.version())
+
+    async def close(self) -> None:
+        """Close everything. Idempotent."""
+        async with self._opening:
+            connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                await connection.close()
+        finally:
+            await self._rest.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _connected(self) -> Connection:
+        """The open connection; Raises ConnectionLost if it was lost since `connect`."""
+        if self._connection is None:
+            await self.connect()
+        connection = self._connection
+        if connection is None:
+            raise SpeechEnded("the client was closed")
+        return connection
+
+
+async def _stop(feeding: asyncio.Task[None]) -> None:
+    feeding.cancel()
+    await asyncio.wait([feeding])

@@ -1,0 +1,207 @@
+"""One WebSocket that carries many tasks, told apart by task_id.
+
+Data flows one way: frames -> decode_event -> the task's receiver. A receiver may make the reading
+wait (that is how a slow reader pushes back on the server), but only as long as it promises to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from http import HTTPStatus
+from time import perf_counter
+from typing import Final, Protocol, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from cosyserve.protocol.codec import decode_event, encode_command
+from cosyserve.protocol.errors import TTSError
+from cosyserve.protocol.messages import (
+    Command,
+    Event,
+    ResultGenerated,
+    TaskFailed,
+    TaskFinished,
+)
+
+from .endpoint import Endpoint
+from .errors import (
+    AuthenticationFailed,
+    ClientError,
+    ConnectionFailed,
+    ConnectionLost,
+    UnexpectedMessage,
+)
+
+MAX_MESSAGE: Final = 16 * 2**20  # minutes of sound as base64: more is no chunk
+_log = logging.getLogger(__name__)
+
+
+class Receiver(Protocol):
+    """Whatever takes the events of one task."""
+
+    async def receive(self, event: Event, received_at: float) -> None:
+        """Take an event. While this waits, nothing is read from the connection."""
+
+    def connection_lost(self, error: ClientError) -> None:
+        """No more events come."""
+
+
+class Connection:
+    """An open WebSocket and the tasks on it: made by `open`, ended by `close` or by the server."""
+
+    def __init__(self, socket: ClientConnection, endpoint: Endpoint) -> None:
+        self._socket = socket
+        self._endpoint = endpoint
+        self._receivers: dict[str, Receiver] = {}
+        self._lost: ClientError | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, endpoint: Endpoint, open_timeout: float) -> Self:
+        """Connect within `open_timeout` seconds. Raises ConnectionFailed, AuthenticationFailed."""
+        try:
+            socket = await connect(
+                endpoint.websocket,
+                additional_headers=endpoint.headers,
+                ssl=endpoint.tls,
+                compression=None,  # the sound is compressed by its own format or not at all
+                max_size=MAX_MESSAGE,
+                open_timeout=open_timeout,
+                close_timeout=2,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            raise _refused(endpoint, error) from None
+        except TimeoutError:
+            raise ConnectionFailed(
+                f"{endpoint.not_reached}: no answer within {open_timeout:g} s"
+            ) from None
+        except (OSError, InvalidHandshake) as error:
+            raise ConnectionFailed(f"{endpoint.not_reached}: {_reason(error)}") from None
+        return cls(socket, endpoint)
+
+    @property
+    def error(self) -> ClientError | None:
+        """Why the connection is gone; None while it is open."""
+        return self._lost
+
+    def attach(self, task_id: str, receiver: Receiver) -> None:
+        """Send the task's events to `receiver` until its last one. Raises ConnectionLost."""
+        if self._lost is not None:
+            raise self._lost
+        self._receivers[task_id] = receiver
+
+    async def send(self, command: Command) -> None:
+        """Send, waiting while the server takes nothing. Raises ConnectionLost."""
+        try:
+            await self._socket.send(encode_command(command), text=True)
+        except ConnectionClosed as error:
+            raise self._lost or _closed(self._endpoint, error) from None
+
+    def send_soon(self, command: Command) -> None:
+        """Send without waiting; a connection that is gone needs it no more."""
+        task = asyncio.create_task(self._send_quietly(command))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def close(self) -> None:
+        """Close in order, at most 2 s; the tasks on it are cancelled by the server. Idempotent."""
+        self._end(ConnectionLost("the connection was closed by this client"))
+        await self._socket.close()
+        await self._reading
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    async def _send_quietly(self, command: Command) -> None:
+        try:
+            await self.send(command)
+        except ClientError:
+            _log.debug("%s was not sent: the connection is gone", type(command).__name__)
+
+    async def _read(self) -> None:
+        try:
+            async for event in self._events():
+                await self._dispatch(event)
+        except ConnectionClosed as error:
+            self._end(_closed(self._endpoint, error))
+        except (TTSError, UnexpectedMessage) as error:
+            self._end(UnexpectedMessage(f"{self._endpoint.http} does not speak this API: {error}"))
+            await self._socket.close(1002)
+        except Exception as error:
+            _log.exception("reading from %s failed", self._endpoint.http)
+            self._end(ConnectionLost(f"reading failed: {error!r}"))
+            await self._socket.close(1011)
+
+    async def _events(self) -> AsyncIterator[Event]:
+        """Events as they come, each result whole: with the binary frame that follows it, if any."""
+        announced: ResultGenerated | None = None
+        while True:
+            frame = await self._socket.recv()
+            if isinstance(frame, bytes):
+                if announced is None:
+                    raise UnexpectedMessage("a binary frame that no event announced")
+                event: Event = replace(announced, data=frame)
+                announced = None
+            else:
+                event = decode_event(frame)
+                if isinstance(event, ResultGenerated) and event.binary:
+                    announced = event
+                    continue
+            yield event
+
+    async def _dispatch(self, event: Event) -> None:
+        received_at = perf_counter()
+        if isinstance(event, TaskFinished | TaskFailed):
+            receiver = self._receivers.pop(event.task_id, None)
+        else:
+            receiver = self._receivers.get(event.task_id)
+        # A task that was never ours, or whose failure we have already seen, has no receiver.
+        if receiver is not None:
+            await receiver.receive(event, received_at)
+
+    def _end(self, error: ClientError) -> None:
+        if self._lost is None:
+            self._lost = error
+        receivers, self._receivers = self._receivers, {}
+        for receiver in receivers.values():
+            receiver.connection_lost(self._lost)
+
+
+def _refused(endpoint: Endpoint, error: InvalidStatus) -> ClientError:
+    status = error.response.status_code
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return AuthenticationFailed(authentication_hint(endpoint))
+    detail = f"HTTP {status}"
+    if status == HTTPStatus.NOT_FOUND:
+        detail += ": there is no speech API at this address"
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
+        detail += ": the server takes no new connections now"
+    return ConnectionFailed(f"{endpoint.websocket} answers {detail}")
+
+
+def authentication_hint(endpoint: Endpoint) -> str:
+    """What to tell a person whose token was not taken."""
+    if endpoint.token is None:
+        return f"{endpoint.http} wants a token, and none was given"
+    return f"{endpoint.http} does not accept this token"
+
+
+def _closed(endpoint: Endpoint, error: ConnectionClosed) -> ConnectionLost:
+    close = error.rcvd
+    if close is None:
+        return ConnectionLost(f"the connection to {endpoint.http} broke")
+    reason = f" ({close.reason})" if close.reason else ""
+    return ConnectionLost(f"{endpoint.http} closed the connection: code {close.code}{reason}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there; is the server running? (cosyserve serve)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

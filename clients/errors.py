@@ -1,0 +1,65 @@
+"""Everything that the client raises, as one tree.
+
+ClientError
+├── InvalidRequest         an argument that the API cannot take; nothing was sent
+├── ConnectionFailed       no connection could be made: server down, wrong address, wrong protocol
+├── ConnectionLost         the connection was open and is gone; its tasks are over
+├── AuthenticationFailed   the server wants a token, or another one
+├── RequestFailed          a REST call was answered with an error
+│   └── NotFound           there is no such reference or route
+├── TaskFailed             the server ended a task with an error
+├── SpeechEnded            text was fed to a speech that takes no more
+├── SpeechStalled          nobody read a speech for too long, so it was given up
+└── UnexpectedMessage      the server sent something that this client does not understand
+"""
+
+from __future__ import annotations
+
+
+class ClientError(Exception):
+    """The message is for a person: it says what went wrong and, where it is known, what to do."""
+
+
+class InvalidRequest(ClientError, ValueError): ...
+
+
+class ConnectionFailed(ClientError): ...
+
+
+class ConnectionLost(ClientError): ...
+
+
+class AuthenticationFailed(ClientError): ...
+
+
+class RequestFailed(ClientError):
+    """`status` is the HTTP status, `code` and `message` are the server's own."""
+
+    def __init__(self, status: int, code: str, message: str, request_id: str = "") -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+
+class NotFound(RequestFailed): ...
+
+
+class TaskFailed(ClientError):
+    """`code` is one of the API's error codes, `message` is the server's own."""
+
+    def __init__(self, code: str, message: str, task_id: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.task_id = task_id
+
+
+class SpeechEnded(ClientError): ...
+
+
+class SpeechStalled(ClientError): ...
+
+
+class UnexpectedMessage(ClientError): ...

@@ -1,0 +1,287 @@
+"""Where sentences and clauses end: the rules alone, without the segmenter's bookkeeping.
+
+A run is a row of marks with the closing quotes and brackets after them (`?!`, `."`, `……」`). It is
+judged when the character after it is known; a few marks need the next visible character or the next
+word as well. Decisions:
+
+- `. ! ?` end a sentence before a blank, the end of the text, or next to Chinese or Japanese; inside
+  a word (3.14, node.js, a@b.c, /x?y=z) they are nothing.
+- With a closer after them, or as an ellipsis, a small letter next makes them a clause end
+  ("What?" she said; wait... what).
+- `。！？；` and the like end a sentence wherever they stand, an ellipsis after Chinese text too.
+- Abbreviations: see abbreviations.py. A number or letter first on its line or in its sentence is a
+  list marker ("1. First"), not a sentence.
+- `, ; :` end a clause before a blank or next to Chinese; `，、：` do but between digits; so do long
+  dashes, and short ones with blanks on both sides but after a digit.
+- A blank line ends a sentence, as does a line end before a list item or a heading. Another line end
+  ends a clause, unless the next line goes on with a small letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .abbreviations import LONGEST, Abbreviation, abbreviation, starts_sentence
+from .characters import is_blank, is_extender, is_newline
+from .scripts import is_cjk
+
+LOOKAHEAD = 32
+"""Blanks looked past for the next visible character; more count as the end of the text."""
+
+
+class Verdict(Enum):
+    """What ends at a place in the text."""
+
+    NOTHING = "nothing"
+    CLAUSE = "clause"
+    SENTENCE = "sentence"
+
+
+class Mark(Enum):
+    """Kinds of punctuation that can end something."""
+
+    STOP = "."
+    BANG = "!?"
+    ELLIPSIS = "…"
+    WIDE = "。"
+    COMMA = ",;:"
+    WIDE_COMMA = "，"
+    DASH = "—"
+    HYPHEN = "-"
+
+
+_MARKS: dict[str, Mark] = {
+    ".": Mark.STOP,
+    **dict.fromkeys("!?‼⁇⁈⁉", Mark.BANG),
+    **dict.fromkeys("…⋯", Mark.ELLIPSIS),
+    **dict.fromkeys("。｡！？；．؟۔।॥։።፧။៕", Mark.WIDE),
+    **dict.fromkeys(",;:،؛", Mark.COMMA),
+    **dict.fromkeys("，、：､﹐﹑", Mark.WIDE_COMMA),
+    **dict.fromkeys("—―⸺", Mark.DASH),
+    **dict.fromkeys("-–", Mark.HYPHEN),
+}
+_TERMINATORS = frozenset({Mark.STOP, Mark.BANG, Mark.ELLIPSIS, Mark.WIDE})
+_DASHES = frozenset({Mark.DASH, Mark.HYPHEN})
+_CLOSERS = frozenset(")]}’”»›」』】〕〉》〗〙〛）］｝｣＂＇'")
+_EMPHASIS = frozenset("*_`~")
+"""Markdown: they close after Latin marks, but may open after Chinese ones, where no blank tells."""
+_CHINESE_NUMERALS = frozenset("一二三四五六七八九十")
+_LIST_MARKERS = frozenset("-*+•‣▪◦·–—#>")
+
+
+class MoreText(Exception):
+    """The decision needs text that has not come yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The text after a place; `final` if no more will come."""
+
+    text: str
+    at: int
+    final: bool
+
+    def char(self, offset: int = 0) -> str:
+        """The character there, "" past the end. Raises MoreText."""
+        index = self.at + offset
+        if index < len(self.text):
+            return self.text[index]
+        if self.final:
+            return ""
+        raise MoreText
+
+    def blanks(self) -> int:
+        """How many blanks come first, LOOKAHEAD at most. Raises MoreText."""
+        count = 0
+        while count < LOOKAHEAD and (char := self.char(count)) and is_blank(char):
+            count += 1
+        return count
+
+    def visible(self) -> str:
+        """The first character that is not blank, "" if too far or none. Raises MoreText."""
+        blanks = self.blanks()
+        return self.char(blanks) if blanks < LOOKAHEAD else ""
+
+    def word(self) -> str:
+        """The next word, with a full stop if one follows; cut short if long. Raises MoreText."""
+        blanks = self.blanks()
+        length = 0
+        while length < LONGEST and self.char(blanks + length).isalpha():
+            length += 1
+        stop = self.char(blanks + length) == "."
+        return self.text[self.at + blanks : self.at + blanks + length + stop]
+
+
+@dataclass(slots=True)
+class Run:
+    """A row of marks and closers.
+
+    word: what stands right before the first mark, if no longer than an abbreviation.
+    before: the character before the first mark, "" at the start of a segment.
+    last_letter: the last letter or digit before, "" if the segment has none yet.
+    item: whether `word` is the first on its line or in its sentence.
+    """
+
+    mark: Mark
+    word: str = ""
+    before: str = ""
+    last_letter: str = ""
+    item: bool = False
+    length: int = 1
+    closed: bool = False
+    dotted: bool = False
+
+    def takes(self, char: str, quote_open: bool) -> bool:
+        """Whether the run goes on with `char`. quote_open: a straight quote is still open."""
+        mark = mark_of(char)
+        if mark in _DASHES:
+            return self.mark in _DASHES and not self.closed
+        if mark is not None:
+            return True
+        if char == '"':
+            return quote_open or not self._unspaced
+        if char in _EMPHASIS:
+            return not self._unspaced
+        return char in _CLOSERS or is_extender(char)
+
+    def add(self, char: str) -> None:
+        """Go on with a character that `takes` agreed to. The last kind of mark counts."""
+        mark = mark_of(char)
+        if mark is None:
+            self.closed = self.closed or not is_extender(char)
+            return
+        self.length += 1
+        self.dotted = self.dotted or (mark is Mark.STOP and self.mark is Mark.STOP)
+        weak = mark in {Mark.STOP, Mark.ELLIPSIS} and self.mark in {Mark.BANG, Mark.WIDE}
+        if not weak:
+            self.mark = mark
+
+    @property
+    def cjk(self) -> bool:
+        """Whether it stands in text written without blanks."""
+        return bool(self.last_letter) and is_cjk(self.last_letter)
+
+    @property
+    def _unspaced(self) -> bool:
+        return self.cjk or self.mark in {Mark.WIDE, Mark.WIDE_COMMA}
+
+
+def mark_of(char: str) -> Mark | None:
+    """The kind of a mark, None if `char` is not one."""
+    return _MARKS.get(char)
+
+
+def judge_run(run: Run, ahead: Ahead) -> Verdict:
+    """What a whole run ends. `ahead` begins right after it. Raises MoreText."""
+    after = ahead.char()
+    match run.mark:
+        case Mark.WIDE:
+            return _judge_number_mark(run, after, Verdict.SENTENCE)
+        case Mark.WIDE_COMMA:
+            return _judge_number_mark(run, after, Verdict.CLAUSE)
+        case Mark.COMMA:
+            open_right = not after or is_blank(after) or is_cjk(after) or run.cjk
+            return Verdict.CLAUSE if open_right else Verdict.NOTHING
+        case Mark.DASH | Mark.HYPHEN:
+            return _judge_dash(run, after)
+        case _:
+            return _judge_terminator(run, after, ahead)
+
+
+def _judge_number_mark(run: Run, after: str, verdict: Verdict) -> Verdict:
+    """Full-width marks between digits are part of a number: 10：30, 1，000, 3．14."""
+    inside = run.length == 1 and run.before.isdigit() and after.isdigit()
+    return Verdict.NOTHING if inside else verdict
+
+
+def _judge_dash(run: Run, after: str) -> Verdict:
+    spaced = (not run.before or is_blank(run.before)) and (not after or is_blank(after))
+    if run.mark is Mark.HYPHEN and run.length == 1:
+        aside = spaced and not run.item and not run.last_letter.isdigit()
+        return Verdict.CLAUSE if aside else Verdict.NOTHING
+    if run.mark is Mark.HYPHEN and not spaced and not (run.before.isalpha() and after.isalpha()):
+        return Verdict.NOTHING
+    inside = run.before.isdigit() and after.isdigit()
+    return Verdict.NOTHING if inside else Verdict.CLAUSE
+
+
+def _judge_terminator(run: Run, after: str, ahead: Ahead) -> Verdict:
+    ellipsis = run.mark is Mark.ELLIPSIS or run.dotted
+    if run.mark is Mark.BANG:
+        ellipsis = False
+    if ellipsis and run.cjk:
+        return Verdict.SENTENCE
+    unspaced = bool(after) and not is_blank(after)
+    if unspaced and not _parts_words(run, after):
+        return Verdict.CLAUSE if ellipsis and after.isalpha() else Verdict.NOTHING
+    if run.mark is Mark.STOP and run.length == 1:
+        verdict = _judge_abbreviation(run, ahead)
+        if verdict is not None:
+            return verdict
+    if not (run.closed or ellipsis) or unspaced:
+        return Verdict.SENTENCE
+    following = ahead.visible()
+    goes_on = following.islower() or (ellipsis and following.isdigit())
+    return Verdict.CLAUSE if goes_on else Verdict.SENTENCE
+
+
+def _parts_words(run: Run, after: str) -> bool:
+    """Whether a terminator right before `after`, with no blank between, can be one all the same."""
+    if run.cjk or is_cjk(after):
+        return not (run.cjk and after.isascii() and after.isalnum() and run.mark is Mark.STOP)
+    return not after.isascii() and not after.isalnum()
+
+
+def _judge_abbreviation(run: Run, ahead: Ahead) -> Verdict | None:
+    """The verdict on a single full stop after an abbreviation or list marker, None after others."""
+    if not ahead.char():
+        return Verdict.SENTENCE
+    if run.item and (len(run.word) == 1 or (run.word.isdigit() and len(run.word) <= 3)):
+        return Verdict.NOTHING
+    kind = abbreviation(run.word)
+    if kind is None:
+        return None
+    if kind is Abbreviation.NEVER:
+        return Verdict.NOTHING
+    following = ahead.visible()
+    if following.isdigit():
+        return Verdict.NOTHING
+    if kind is Abbreviation.NUMBER:
+        return None
+    if following.islower():
+        return Verdict.NOTHING
+    if kind is Abbreviation.CAPITAL or not following or is_cjk(following):
+        return None
+    return None if starts_sentence(ahead.word()) else Verdict.NOTHING
+
+
+def judge_newline(ahead: Ahead) -> Verdict:
+    """What a line end ends. `ahead` begins right after it. Raises MoreText."""
+    blanks = 0
+    while blanks < LOOKAHEAD and (char := ahead.char(blanks)) and is_blank(char):
+        if is_newline(char):
+            return Verdict.SENTENCE
+        blanks += 1
+    if _begins_item(Ahead(ahead.text, ahead.at + blanks, ahead.final)):
+        return Verdict.SENTENCE
+    following = ahead.char(blanks)
+    return Verdict.NOTHING if not following or following.islower() else Verdict.CLAUSE
+
+
+def _begins_item(line: Ahead) -> bool:
+    """Whether a line starts with a bullet, `#`, `>`, or a number or small letter with a point."""
+    first = line.char()
+    if first in _LIST_MARKERS:
+        length = 1
+        while first == "#" and length < 6 and line.char(length) == "#":
+            length += 1
+        return is_blank(line.char(length) or " ")
+    count = 0
+    while count < 4 and (line.char(count).isdigit() or line.char(count) in _CHINESE_NUMERALS):
+        count += 1
+    if count == 0 and first.islower() and first.isascii():
+        count = 1
+    if not 1 <= count <= 3 or line.char(count) not in {".", ")", "、"}:
+        return False
+    return line.char(count) == "、" or is_blank(line.char(count + 1) or " ")

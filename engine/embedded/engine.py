@@ -1,0 +1,155 @@
+"""The embedded voice: espeak-ng behind the Engine interface. No weights, any CPU."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from ..base import Capabilities, Reference, SynthesisOptions, Voice
+from ..errors import EngineNotReady, UnsupportedRequest
+from .espeak import SAMPLE_RATE
+from .frames import JobFrame
+from .instruct import Style, read_instruction
+from .languages import Languages, rate_setting
+from .options import EmbeddedOptions
+from .pitch import median_f0
+from .plan import Pause, Reading
+from .pool import PoolOptions, WorkerPool
+from .process import LibraryMissing, find_library, worker_command
+from .session import EmbeddedSession, Manner
+from .voices import BUILTIN_VOICES, DEFAULT, WHISPER, VoiceTraits, builtin_traits, traits_for
+
+_MODES = frozenset(
+    {"fast_replication", "cross_lingual_replication", "natural_language_replication"}
+)
+_INSTRUCTED = "natural_language_replication"
+_HIGHEST_SETTING = 99
+_LOUDEST = 200
+
+
+class EmbeddedEngine:
+    """engine.base.Engine on espeak-ng.
+
+    A reference gives its pitch and a male or female voice, not its timbre. The synthesis time of a
+    chunk is in `Work.vocoder`, the waiting in `Work.queue`. The seed is of the breath noise only:
+    speech repeats without it (see Espeak).
+
+    Raises EngineNotReady where espeak-ng is not installed, ValueError for an unknown
+    default_language.
+    """
+
+    def __init__(self, options: EmbeddedOptions | None = None) -> None:
+        self._options = options or EmbeddedOptions()
+        try:
+            library = find_library()
+        except LibraryMissing as error:
+            raise EngineNotReady(str(error)) from error
+        self._languages = Languages(library.data)
+        if self._options.default_language not in self._languages:
+            raise ValueError(
+                f"default_language: espeak-ng has no {self._options.default_language!r}"
+            )
+        self._fallback = self._languages.voice(self._options.default_language, "en-us")
+        self._pool = WorkerPool(
+            PoolOptions(
+                command=worker_command(library, f"{self._fallback}+{DEFAULT.variant.name}"),
+                size=self._options.workers,
+                job_limit=self._options.job_limit,
+                start_limit=self._options.start_limit,
+            )
+        )
+        self._voices: OrderedDict[str, Voice] = OrderedDict()
+        self._sessions: set[EmbeddedSession] = set()
+        self._capabilities = Capabilities(
+            name="embedded",
+            modes=_MODES,
+            instruct="keywords",
+            speed=True,
+            word_times=True,
+            languages=self._languages.tags,
+            sample_rate=SAMPLE_RATE,
+            voices=BUILTIN_VOICES,
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def ready(self) -> bool:
+        return self._pool.ready
+
+    async def start(self) -> None:
+        """Start the workers and wait for them. Raises EngineNotReady if they do not start."""
+        await self._pool.start()
+
+    async def stop(self) -> None:
+        """End the workers; sessions that still speak fail with EngineNotReady."""
+        await self._pool.stop()
+
+    async def prepare_voice(self, reference: Reference) -> Voice:
+        """The voice nearest to the clip's median F0; the default one where nothing in it is voiced."""
+        voice = self._voices.get(reference.content_id)
+        if voice is None:
+            f0 = await asyncio.to_thread(median_f0, reference.samples, reference.sample_rate)
+            voice = Voice(reference.content_id, traits_for(f0))
+            self._voices[reference.content_id] = voice
+            if len(self._voices) > self._options.voice_cache:
+                self._voices.popitem(last=False)
+        self._voices.move_to_end(reference.content_id)
+        return voice
+
+    def builtin_voice(self, voice_id: str) -> Voice | None:
+        traits = builtin_traits(voice_id)
+        return Voice(f"embedded:{voice_id}", traits) if traits else None
+
+    def stats(self) -> Mapping[str, float]:
+        return {
+            "workers": self._pool.workers,
+            "worker_restarts_total": self._pool.restarts,
+            "queue_depth": self._pool.queue_depth,
+            "sessions": len(self._sessions),
+        }
+
+    def open_session(self, voice: Voice, options: SynthesisOptions) -> EmbeddedSession:
+        if not self.ready:
+            raise EngineNotReady("the embedded voice is not running")
+        if options.mode not in _MODES:
+            raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
+        traits = voice.traits if isinstance(voice.traits, VoiceTraits) else DEFAULT
+        manner = self._manner(traits, options)
+        session = EmbeddedSession(
+            self._pool, manner, self._options.work_ahead, self._sessions.discard
+        )
+        self._sessions.add(session)
+        return session
+
+    def _manner(self, traits: VoiceTraits, options: SynthesisOptions) -> Manner:
+        style = read_instruction(options.instruct) if options.mode == _INSTRUCTED else Style()
+        speed = options.speed * style.speed
+        variant = WHISPER if style.whisper else traits.variant
+        common = JobFrame(
+            number=0,
+            voice="",
+            text="",
+            rate=0,
+            pitch=min(max(0, traits.pitch + style.pitch), _HIGHEST_SETTING),
+            pitch_range=style.pitch_range,
+            volume=min(round(variant.volume * style.volume), _LOUDEST),
+            seed=(options.seed or 0) % 2**31 + 1,
+        )
+
+        def frame(text: str, language: str) -> JobFrame:
+            name = self._languages.voice(language, self._fallback)
+            return common._replace(
+                voice=f"{name}+{variant.name}", text=text, rate=rate_setting(speed, name)
+            )
+
+        pauses = {
+            Pause.NONE: 0.0,
+            Pause.CLAUSE: self._options.clause_pause / speed,
+            Pause.SENTENCE: self._options.sentence_pause / speed,
+        }
+        reading = Reading(self._options.default_language, style.han)
+        return Manner(reading, pauses, frame, variant.exact)

@@ -1,0 +1,171 @@
+"""What the engine and its workers tell each other: length-prefixed frames of numbers, text and PCM.
+
+Both ends import this module, and a worker is to start fast: nothing but the light part of the
+standard library (hence named tuples, not dataclasses).
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+_HEAD = struct.Struct("<IB")
+_JOB = struct.Struct("<IIHHHHIIBB")
+_NUMBER = struct.Struct("<I")
+_SOUND = struct.Struct("<IfH")
+_WORD = struct.Struct("<IIII")
+_DONE = struct.Struct("<IfB")
+_LONGEST_BODY = 1 << 26
+
+
+class Kind(IntEnum):
+    """To the worker: JOB, STOP. From it: READY, SOUND, DONE, FAILED."""
+
+    JOB = 1
+    STOP = 2
+    READY = 3
+    SOUND = 4
+    DONE = 5
+    FAILED = 6
+
+
+class JobFrame(NamedTuple):
+    """Text to speak.
+
+    rate: words a minute. pitch, pitch_range: 0 to 99. volume: 0 to 200. seed: of the breath noise.
+    skip: samples to leave out, since an earlier slice of the same job gave them. limit: samples
+    after which to stop even if there is more, 0 for none. first: the listener waits for this sound.
+    """
+
+    number: int
+    voice: str
+    text: str
+    rate: int
+    pitch: int
+    pitch_range: int
+    volume: int
+    seed: int = 1
+    skip: int = 0
+    limit: int = 0
+    first: bool = False
+
+
+class SpokenWord(NamedTuple):
+    """begin, end: samples from the start of the job. text_begin, text_end: code points in its text."""
+
+    begin: int
+    end: int
+    text_begin: int
+    text_end: int
+
+
+class SoundFrame(NamedTuple):
+    """16-bit little-endian mono PCM of a job, and the seconds of work since its last frame."""
+
+    number: int
+    seconds: float
+    words: tuple[SpokenWord, ...]
+    pcm: bytes
+
+
+class DoneFrame(NamedTuple):
+    """The end of a job or of a slice of it. complete: all of its text has been spoken."""
+
+    number: int
+    seconds: float
+    complete: bool
+
+
+def pack_job(job: JobFrame) -> bytes:
+    voice, text = job.voice.encode(), job.text.encode()
+    head = _JOB.pack(
+        job.number,
+        job.seed,
+        job.rate,
+        job.pitch,
+        job.pitch_range,
+        job.volume,
+        job.skip,
+        job.limit,
+        job.first,
+        len(voice),
+    )
+    return _frame(Kind.JOB, head + voice + text)
+
+
+def unpack_job(body: bytes) -> JobFrame:
+    number, seed, rate, pitch, pitch_range, volume, skip, limit, first, length = _JOB.unpack_from(
+        body
+    )
+    text_at = _JOB.size + length
+    voice, text = body[_JOB.size : text_at].decode(), body[text_at:].decode()
+    return JobFrame(
+        number, voice, text, rate, pitch, pitch_range, volume, seed, skip, limit, bool(first)
+    )
+
+
+def pack_stop(number: int) -> bytes:
+    return _frame(Kind.STOP, _NUMBER.pack(number))
+
+
+def unpack_number(body: bytes) -> int:
+    """What STOP, READY (the sample rate) and FAILED carry."""
+    return int(_NUMBER.unpack_from(body)[0])
+
+
+def pack_ready(sample_rate: int) -> bytes:
+    return _frame(Kind.READY, _NUMBER.pack(sample_rate))
+
+
+def pack_failed(number: int) -> bytes:
+    return _frame(Kind.FAILED, _NUMBER.pack(number))
+
+
+def pack_sound(sound: SoundFrame) -> bytes:
+    head = _SOUND.pack(sound.number, sound.seconds, len(sound.words))
+    return _frame(Kind.SOUND, b"".join([head, *(_WORD.pack(*w) for w in sound.words), sound.pcm]))
+
+
+def unpack_sound(body: bytes) -> SoundFrame:
+    number, seconds, count = _SOUND.unpack_from(body)
+    pcm_at = _SOUND.size + count * _WORD.size
+    words = tuple(map(SpokenWord._make, _WORD.iter_unpack(body[_SOUND.size : pcm_at])))
+    return SoundFrame(number, seconds, words, body[pcm_at:])
+
+
+def pack_done(done: DoneFrame) -> bytes:
+    return _frame(Kind.DONE, _DONE.pack(*done))
+
+
+def unpack_done(body: bytes) -> DoneFrame:
+    number, seconds, complete = _DONE.unpack(body)
+    return DoneFrame(number, seconds, bool(complete))
+
+
+class FrameReader:
+    """Puts frames together from a stream of bytes that is cut anywhere."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[Kind, bytes]]:
+        """Take some bytes; return the frames they complete. Raises ValueError on a broken stream."""
+        self._data += data
+        frames = []
+        at = 0
+        while len(self._data) - at >= _HEAD.size:
+            length, kind = _HEAD.unpack_from(self._data, at)
+            if length > _LONGEST_BODY:
+                raise ValueError(f"a frame of {length} bytes")
+            end = at + _HEAD.size + length
+            if len(self._data) < end:
+                break
+            frames.append((Kind(kind), bytes(self._data[at + _HEAD.size : end])))
+            at = end
+        del self._data[:at]
+        return frames
+
+
+def _frame(kind: Kind, body: bytes) -> bytes:
+    return _HEAD.pack(len(body), kind) + body

@@ -1,0 +1,140 @@
+"""From segments of text to the pieces that espeak-ng speaks: one language each, of bounded length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from ..scripts import language_runs
+from ..segmenter import Segment, speakable
+
+LONGEST: Final = 200
+"""Weight of the longest utterance. It speaks for 30 seconds at most at speed 1, mostly for 15."""
+
+_DIGIT_WEIGHT: Final = 4
+_WIDE_WEIGHT: Final = 3
+_SYMBOL_WEIGHT: Final = 12
+"""Weights are in letters' worth of speech: a digit is a word, an emoji several."""
+
+_UNSPEAKABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Control characters (some are commands to espeak-ng) and what UTF-8 has no place for."""
+
+_HAN: Final = re.compile("[\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]+")
+_CLAUSE_END: Final = re.compile(
+    r"""[,;:\u2013\u2014\u2026，、；：…—・،؛।]["'”’»)\]）」』】》]*\s*$|\n\s*$"""
+)
+
+
+class Pause(Enum):
+    """What kind of silence belongs after a piece, if more follows."""
+
+    NONE = 0
+    CLAUSE = 1
+    SENTENCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """text: what to speak, with as many code points as the task's text from `begin` on has.
+
+    pause: the silence after it.
+    """
+
+    text: str
+    begin: int
+    language: str
+    pause: Pause
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """default: BCP-47 tag for what the script leaves open. han: the language of Han, None to go by
+    the default."""
+
+    default: str
+    han: str | None = None
+
+
+def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
+    """The pieces of a segment, in order; none if it has nothing to say."""
+    if not speakable(segment.text):
+        return []
+    text = _UNSPEAKABLE.sub(" ", segment.text)
+    pieces = [
+        (begin, end, language)
+        for begin, end, language in _runs(text, reading)
+        if speakable(text[begin:end])
+    ]
+    last = len(pieces) - 1
+    return [
+        Utterance(
+            text[begin:end],
+            segment.begin + begin,
+            language,
+            _pause(segment, text[begin:end]) if index == last else _pause_inside(text[begin:end]),
+        )
+        for index, (begin, end, language) in enumerate(pieces)
+    ]
+
+
+def _runs(text: str, reading: Reading) -> Iterator[tuple[int, int, str]]:
+    for run in language_runs(text, reading.default):
+        for begin, end, language in _han_apart(run.text, run.language, reading.han):
+            for first, last in _bounded(run.text[begin:end]):
+                yield run.begin + begin + first, run.begin + begin + last, language
+
+
+def _han_apart(text: str, language: str, han: str | None) -> Iterator[tuple[int, int, str]]:
+    """Han in Japanese is read in Mandarin, since espeak-ng's Japanese voice spells it out as
+    "Chinese letter", one by one."""
+    if language.split("-")[0] in ("zh", "cmn", "yue"):
+        yield 0, len(text), han or language
+        return
+    if language != "ja":
+        yield 0, len(text), language
+        return
+    at = 0
+    for match in _HAN.finditer(text):
+        if match.start() > at:
+            yield at, match.start(), language
+        yield match.start(), match.end(), han or "cmn"
+        at = match.end()
+    if at < len(text):
+        yield at, len(text), language
+
+
+def _bounded(text: str) -> Iterator[tuple[int, int]]:
+    """Cut a text that would speak for too long, between words where there are any."""
+    begin = weight = 0
+    blank = -1
+    for position, char in enumerate(text):
+        weight += _weight(char)
+        if weight > LONGEST:
+            end = blank if blank > begin else position
+            yield begin, end
+            begin = end
+            weight = sum(map(_weight, text[begin : position + 1]))
+        if char.isspace():
+            blank = position
+    yield begin, len(text)
+
+
+def _weight(char: str) -> int:
+    if char.isdigit():
+        return _DIGIT_WEIGHT
+    if char.isalpha():
+        return _WIDE_WEIGHT if char >= "\u1100" else 1
+    if char.isspace() or char in ",.;:!?'\"-":
+        return 1
+    return _SYMBOL_WEIGHT
+
+
+def _pause(segment: Segment, text: str) -> Pause:
+    return Pause.SENTENCE if segment.sentence_end else _pause_inside(text)
+
+
+def _pause_inside(text: str) -> Pause:
+    return Pause.CLAUSE if _CLAUSE_END.search(text) else Pause.NONE

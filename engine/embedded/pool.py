@@ -1,0 +1,314 @@
+"""The workers, and who gets one next: the listener who will run dry first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Protocol
+
+from ..errors import EngineDied, EngineError, EngineNotReady
+from .espeak import SAMPLE_RATE
+from .frames import DoneFrame, JobFrame, SoundFrame
+from .process import WorkerProcess
+
+_SLICE = round(0.5 * SAMPLE_RATE)
+"""Samples that a job may give at a stretch while listeners who have heard nothing yet wait."""
+
+_START_FAILURES = 3
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 10.0
+
+
+class JobListener(Protocol):
+    """Who a job is for. Called on the event loop, and never after the job was cancelled."""
+
+    def job_sound(self, job: Job, sound: SoundFrame, waited: float) -> None:
+        """waited: seconds the job waited for a worker since its last sound."""
+
+    def job_done(self, job: Job, seconds: float) -> None:
+        """All of it is spoken. seconds: of work after the last sound."""
+
+    def job_failed(self, job: Job, error: EngineError) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A piece of text on its way through the pool.
+
+    frame: what to speak; `number` is the pool's to give. deadline: loop time at which the listener
+    runs dry. silent: the listener has heard nothing yet. exact: the voice repeats itself to the bit,
+    so that the job may be done in slices.
+    """
+
+    frame: JobFrame
+    listener: JobListener
+    deadline: float
+    silent: bool
+    exact: bool
+    given: int = 0
+    waited: float = 0.0
+    queued_at: float = 0.0
+    queued: bool = False
+    cancelled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A worker and what it is doing. `alarm` kills it if that takes too long."""
+
+    worker: WorkerProcess
+    alarm: asyncio.TimerHandle
+    ready: bool = False
+    job: Job | None = None
+    number: int = 0
+    voice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """size: processes. job_limit, start_limit: seconds a job and a start may take."""
+
+    command: Sequence[str]
+    size: int
+    job_limit: float
+    start_limit: float
+
+
+@dataclass(order=True, slots=True)
+class _Entry:
+    deadline: float
+    order: int
+    job: Job = field(compare=False)
+
+
+class WorkerPool:
+    """Runs jobs on worker processes, earliest deadline first, and replaces workers that die.
+
+    A job on a worker that dies fails with EngineDied; those that wait go to another one. While
+    workers cannot be started at all, jobs fail with EngineNotReady.
+    """
+
+    def __init__(self, options: PoolOptions) -> None:
+        self._options = options
+        self._seats: dict[WorkerProcess, _Seat] = {}
+        self._queue: list[_Entry] = []
+        self._order = count()
+        self._numbers = count(1)
+        self._waiting = 0
+        self._silent_waiting = 0
+        self._running = False
+        self._failures = 0
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reaping: set[asyncio.Future[int]] = set()
+        self.restarts = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a job submitted now would be done: a dead worker's replacement counts."""
+        return self._running and self._failures < _START_FAILURES
+
+    @property
+    def workers(self) -> int:
+        """Processes that can take jobs."""
+        return sum(seat.ready for seat in self._seats.values())
+
+    @property
+    def queue_depth(self) -> int:
+        """Jobs that wait for a worker."""
+        return self._waiting
+
+    async def start(self) -> None:
+        """Start all workers and wait for them. Raises EngineNotReady if they do not start."""
+        self._running = True
+        for _ in range(self._options.size):
+            self._launch(delay=0.0)
+        while self.workers < self._options.size:
+            self._changed.clear()
+            if self._failures:
+                await self.stop()
+                raise EngineNotReady("the workers of the embedded voice do not start")
+            await self._changed.wait()
+
+    async def stop(self) -> None:
+        """End all workers; what waits or runs fails with EngineNotReady. Leaves no process."""
+        self._running = False
+        for task in self._tasks:
+            task.cancel()
+        for seat in list(self._seats.values()):
+            seat.worker.close()
+        self._fail_waiting(EngineNotReady("the engine is stopping"))
+        while self._tasks or self._seats or self._reaping:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Never waits."""
+        if not self.ready:
+            job.listener.job_failed(job, EngineNotReady("the embedded voice is not running"))
+            return
+        self._enqueue(job)
+        self._dispatch()
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job, wherever it is; its listener hears no more of it. Idempotent."""
+        if job.cancelled:
+            return
+        job.cancelled = True
+        if job.queued:  # its entry in the queue is passed over later
+            self._mark_queued(job, False)
+            return
+        for seat in self._seats.values():
+            if seat.job is job:
+                seat.worker.stop_job(seat.number)
+
+    # What workers tell
+
+    def worker_started(self, worker: WorkerProcess) -> None:
+        alarm = asyncio.get_running_loop().call_later(self._options.start_limit, worker.kill)
+        self._seats[worker] = _Seat(worker, alarm)
+        if not self._running:
+            worker.close()
+
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        seat = self._seats[worker]
+        seat.alarm.cancel()
+        seat.ready = True
+        self._failures = 0
+        self._changed.set()
+        self._dispatch()
+
+    def worker_sound(self, worker: WorkerProcess, sound: SoundFrame) -> None:
+        job = self._job_of(worker, sound.number)
+        if job is not None and not job.cancelled:
+            waited, job.waited = job.waited, 0.0
+            job.given += len(sound.pcm) // 2
+            job.silent = False
+            job.listener.job_sound(job, sound, waited)
+
+    def worker_done(self, worker: WorkerProcess, done: DoneFrame) -> None:
+        job = self._release(worker, done.number)
+        if job is not None and not job.cancelled:
+            if done.complete:
+                job.listener.job_done(job, done.seconds)
+            else:
+                job.deadline = self._time() + job.given / SAMPLE_RATE
+                self._enqueue(job)
+        self._dispatch()
+
+    def worker_failed(self, worker: WorkerProcess, number: int) -> None:
+        job = self._release(worker, number)
+        if job is not None and not job.cancelled:
+            job.listener.job_failed(job, EngineError("the embedded voice cannot speak this text"))
+        self._dispatch()
+
+    def worker_lost(self, worker: WorkerProcess) -> None:
+        seat = self._seats.pop(worker)
+        seat.alarm.cancel()
+        self._track_reaping(worker)
+        if seat.job is not None and not seat.job.cancelled:
+            reason = (
+                EngineDied("the process that was speaking ended unexpectedly")
+                if self._running
+                else EngineNotReady("the engine is stopping")
+            )
+            seat.job.listener.job_failed(seat.job, reason)
+        if self._running:
+            self._replace(started=seat.ready)
+        self._changed.set()
+
+    # Workers
+
+    def _launch(self, delay: float) -> None:
+        task = asyncio.get_running_loop().create_task(self._spawn(delay))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._changed.set())
+
+    async def _spawn(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        try:
+            await WorkerProcess.spawn(self._options.command, self)
+        except OSError:
+            self._replace(started=False)
+
+    def _replace(self, *, started: bool) -> None:
+        """Start another worker, ever later the more often it has failed."""
+        delay = 0.0
+        if not started:
+            self._failures += 1
+            delay = min(_FIRST_DELAY * 2**self._failures, _LONGEST_DELAY)
+        self.restarts += 1
+        if not self.ready and not self.workers:
+            self._fail_waiting(EngineNotReady("the workers of the embedded voice do not start"))
+        self._launch(delay)
+
+    def _track_reaping(self, worker: WorkerProcess) -> None:
+        assert worker.reaped is not None
+        self._reaping.add(worker.reaped)
+        worker.reaped.add_done_callback(self._reaping.discard)
+        worker.reaped.add_done_callback(lambda _: self._changed.set())
+
+    # Jobs
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _enqueue(self, job: Job) -> None:
+        job.queued_at = self._time()
+        heapq.heappush(self._queue, _Entry(job.deadline, next(self._order), job))
+        self._mark_queued(job, True)
+
+    def _mark_queued(self, job: Job, queued: bool) -> None:
+        job.queued = queued
+        change = 1 if queued else -1
+        self._waiting += change
+        self._silent_waiting += change * job.silent
+
+    def _take(self) -> Job | None:
+        """The most urgent job that is still wanted."""
+        while self._queue:
+            job = heapq.heappop(self._queue).job
+            if not job.cancelled:
+                self._mark_queued(job, False)
+                return job
+        return None
+
+    def _dispatch(self) -> None:
+        """Give waiting jobs to idle workers; to one that has the voice loaded, if there is one."""
+        idle = [seat for seat in self._seats.values() if seat.ready and seat.job is None]
+        while idle and (job := self._take()) is not None:
+            seat = min(idle, key=lambda seat: seat.voice != job.frame.voice)
+            idle.remove(seat)
+            self._assign(seat, job)
+
+    def _assign(self, seat: _Seat, job: Job) -> None:
+        job.waited += self._time() - job.queued_at
+        seat.job, seat.number, seat.voice = job, next(self._numbers), job.frame.voice
+        limit = _SLICE if job.exact and self._silent_waiting else 0
+        frame = job.frame._replace(
+            number=seat.number, skip=job.given, limit=limit, first=job.frame.first and not job.given
+        )
+        loop = asyncio.get_running_loop()
+        seat.alarm = loop.call_later(self._options.job_limit, seat.worker.kill)
+        seat.worker.give(frame)
+
+    def _job_of(self, worker: WorkerProcess, number: int) -> Job | None:
+        seat = self._seats[worker]
+        return seat.job if seat.number == number else None
+
+    def _release(self, worker: WorkerProcess, number: int) -> Job | None:
+        """The worker has ended this job and is idle."""
+        seat = self._seats[worker]
+        if seat.number != number:
+            return None
+        seat.alarm.cancel()
+        job, seat.job = seat.job, None
+        return job
+
+    def _fail_waiting(self, error: EngineError) -> None:
+        while (job := self._take()) is not None:
+            job.listener.job_failed(job, error)

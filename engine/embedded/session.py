@@ -1,0 +1,232 @@
+"""One task's speech: text in, chunks out, a job at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from ..base import PcmChunk, Samples, WordTime, Work
+from ..errors import EngineError
+from ..segmenter import Segment, TextSegmenter
+from .espeak import SAMPLE_RATE
+from .frames import JobFrame, SoundFrame, SpokenWord
+from .plan import Pause, Reading, Utterance, utterances
+from .pool import Job, WorkerPool
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a session speaks; what all of its jobs share.
+
+    pauses: seconds of silence by kind. frame: makes the job of a text in a language. exact: the voice
+    repeats itself to the sample.
+    """
+
+    reading: Reading
+    pauses: dict[Pause, float]
+    frame: Callable[[str, str], JobFrame]
+    exact: bool
+
+
+@dataclass(slots=True)
+class _Sound:
+    """Speech that waits for the reader. lead: samples of silence before it."""
+
+    pcm: bytes
+    lead: int
+    words: tuple[WordTime, ...]
+    work: Work
+
+    @property
+    def length(self) -> int:
+        return self.lead + len(self.pcm) // 2
+
+
+class EmbeddedSession:
+    """engine.base.Session on a pool of workers.
+
+    It has one job at work at a time and asks for the next only when less than `work_ahead` seconds
+    are unread. So an unread session holds its text and at most that much speech and one utterance's
+    (plan.LONGEST: mostly under 0.7 MB at speed 1), and nothing of it runs.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        manner: Manner,
+        work_ahead: float,
+        on_close: Callable[[EmbeddedSession], None],
+    ) -> None:
+        self._pool = pool
+        self._manner = manner
+        self._work_ahead = round(work_ahead * SAMPLE_RATE)
+        self._on_close = on_close
+        self._segmenter = TextSegmenter()
+        self._segments: deque[Segment] = deque()
+        self._utterances: deque[Utterance] = deque()
+        self._job: Job | None = None
+        self._utterance: Utterance | None = None
+        self._sounds: deque[_Sound] = deque()
+        self._unread = 0
+        self._spoken = 0
+        self._job_begin = 0
+        self._lead = 0
+        self._runs_dry: float | None = None
+        self._finished = False
+        self._cancelled = False
+        self._error: EngineError | None = None
+        self._changed = asyncio.Event()
+
+    # The interface
+
+    async def feed(self, text: str) -> None:
+        """Take the next piece of text. Raises ValueError after finish; ignored after cancel."""
+        if self._cancelled:
+            return
+        self._segments.extend(self._segmenter.feed(text))
+        self._advance()
+
+    async def finish(self) -> None:
+        if self._finished or self._cancelled:
+            return
+        self._finished = True
+        self._segments.extend(self._segmenter.finish())
+        self._advance()
+        self._changed.set()
+
+    async def cancel(self) -> None:
+        self._cancelled = True
+        self._drop()
+        self._sounds.clear()
+        self._changed.set()
+
+    def __aiter__(self) -> AsyncIterator[PcmChunk]:
+        return self
+
+    async def __anext__(self) -> PcmChunk:
+        """The next chunk, as soon as there is one. Cancel-safe: no speech is lost."""
+        while not self._sounds:
+            if self._cancelled or self._is_over():
+                self._on_close(self)
+                raise StopAsyncIteration
+            if self._error is not None:
+                raise self._error
+            self._changed.clear()
+            await self._changed.wait()
+        sound = self._sounds.popleft()
+        self._unread -= sound.length
+        now = self._time()
+        self._runs_dry = max(now, self._runs_dry or now) + sound.length / SAMPLE_RATE
+        self._advance()
+        return PcmChunk(_samples(sound), sound.work, sound.words)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.cancel()
+
+    # What the pool tells
+
+    def job_sound(self, job: Job, sound: SoundFrame, waited: float) -> None:
+        utterance = self._utterance
+        assert utterance is not None
+        if not job.given - len(sound.pcm) // 2:
+            self._job_begin = self._spoken + self._lead
+        words = tuple(self._word_time(word, utterance) for word in sound.words)
+        work = Work(queue=waited, vocoder=sound.seconds)
+        self._put(_Sound(sound.pcm, self._lead, words, work))
+        self._lead = 0
+
+    def job_done(self, job: Job, seconds: float) -> None:
+        assert self._utterance is not None
+        if job.given:
+            self._lead = round(self._manner.pauses[self._utterance.pause] * SAMPLE_RATE)
+        self._job = self._utterance = None
+        self._advance()
+        if self._is_over():
+            self._changed.set()
+
+    def job_failed(self, job: Job, error: EngineError) -> None:
+        self._error = error
+        self._drop()
+        self._changed.set()
+
+    # Inside
+
+    def _advance(self) -> None:
+        """Submit the next utterance if the reader has nearly used up what there is."""
+        if self._job is not None or self._error is not None or self._unread > self._work_ahead:
+            return
+        while not self._utterances and self._segments:
+            self._utterances.extend(utterances(self._segments.popleft(), self._manner.reading))
+        if not self._utterances:
+            return
+        self._utterance = self._utterances.popleft()
+        frame = self._manner.frame(self._utterance.text, self._utterance.language)
+        silent = self._spoken == 0
+        self._job = Job(
+            frame=frame._replace(first=silent),
+            listener=self,
+            deadline=self._deadline(),
+            silent=silent,
+            exact=self._manner.exact,
+        )
+        self._pool.submit(self._job)
+
+    def _deadline(self) -> float:
+        """When a listener who plays in real time needs more: now, if it has heard all there is."""
+        now = self._time()
+        return max(now, self._runs_dry or now) + self._unread / SAMPLE_RATE
+
+    def _is_over(self) -> bool:
+        return (
+            self._finished
+            and self._error is None
+            and self._job is None
+            and not self._utterances
+            and not self._segments
+        )
+
+    def _put(self, sound: _Sound) -> None:
+        self._sounds.append(sound)
+        self._unread += sound.length
+        self._spoken += sound.length
+        self._changed.set()
+
+    def _word_time(self, word: SpokenWord, utterance: Utterance) -> WordTime:
+        return WordTime(
+            begin=(self._job_begin + word.begin) / SAMPLE_RATE,
+            end=(self._job_begin + word.end) / SAMPLE_RATE,
+            text_begin=utterance.begin + word.text_begin,
+            text_end=utterance.begin + word.text_end,
+        )
+
+    def _drop(self) -> None:
+        """Give up all that is still to be spoken."""
+        if self._job is not None:
+            self._pool.cancel(self._job)
+            self._job = None
+        self._segments.clear()
+        self._utterances.clear()
+        self._on_close(self)
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _samples(sound: _Sound) -> Samples:
+    samples = np.zeros(sound.length, dtype=np.float32)
+    np.multiply(np.frombuffer(sound.pcm, "<i2"), 1 / 32768, out=samples[sound.lead :])
+    return samples

@@ -1,0 +1,140 @@
+"""A worker process: jobs in, speech out, over the socket that is its standard input.
+
+It exits when that socket closes, so it never outlives the engine, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections import deque
+from time import perf_counter
+
+from .cutter import Chunk, ChunkCutter, chunk_sizes
+from .espeak import SAMPLE_RATE, Espeak, EspeakError, Prosody, WordMark
+from .frames import (
+    DoneFrame,
+    FrameReader,
+    JobFrame,
+    Kind,
+    SoundFrame,
+    pack_done,
+    pack_failed,
+    pack_ready,
+    pack_sound,
+    unpack_job,
+    unpack_number,
+)
+
+_CHANNEL = 0
+_LONGEST_JOB = 60
+"""Seconds. The engine ends a worker that hangs much sooner; this is for a hang after the engine's death."""
+_READ_SIZE = 65536
+
+
+class Wire:
+    """The worker's end of the socket. Raises EOFError when the engine has closed its end."""
+
+    def __init__(self, channel: int) -> None:
+        self._channel = channel
+        self._reader = FrameReader()
+        self._frames: deque[tuple[Kind, bytes]] = deque()
+
+    def next_job(self) -> JobFrame:
+        """Wait for a job. Stops of jobs that have ended by themselves are passed over."""
+        while True:
+            while self._frames:
+                kind, body = self._frames.popleft()
+                if kind is Kind.JOB:
+                    return unpack_job(body)
+            self._read()
+
+    def stopped(self, number: int) -> bool:
+        """Whether the engine no longer wants this job. Does not wait."""
+        while select.select([self._channel], [], [], 0)[0]:
+            self._read()
+        return any(
+            kind is Kind.STOP and unpack_number(body) == number for kind, body in self._frames
+        )
+
+    def send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._channel, view) :]
+
+    def _read(self) -> None:
+        data = os.read(self._channel, _READ_SIZE)
+        if not data:
+            raise EOFError
+        self._frames.extend(self._reader.feed(data))
+
+
+class Speaker:
+    """Does one job after another."""
+
+    def __init__(self, wire: Wire, espeak: Espeak) -> None:
+        self._wire = wire
+        self._espeak = espeak
+        self._since = 0.0
+
+    def speak(self, job: JobFrame) -> None:
+        self._since = perf_counter()
+        if not self._espeak.set_voice(job.voice):
+            self._wire.send(pack_failed(job.number))
+            return
+        cutter = ChunkCutter(job.text, chunk_sizes(job.first), job.skip)
+        stopped = False
+
+        def take(pcm: bytes, marks: list[WordMark]) -> bool:
+            nonlocal stopped
+            self._send(job.number, cutter.feed(pcm, marks))
+            full = job.limit and cutter.position >= job.skip + job.limit
+            stopped = stopped or bool(full) or self._wire.stopped(job.number)
+            return not stopped
+
+        prosody = Prosody(job.rate, job.pitch, job.pitch_range, job.volume)
+        try:
+            self._espeak.speak(job.text, prosody, job.seed, take)
+        except EspeakError:
+            self._wire.send(pack_failed(job.number))
+            return
+        if not stopped:
+            self._send(job.number, cutter.finish())
+        self._wire.send(pack_done(DoneFrame(job.number, self._lap(), not stopped)))
+
+    def _send(self, number: int, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            frame = SoundFrame(number, self._lap(), chunk.words, chunk.pcm)
+            self._wire.send(pack_sound(frame))
+
+    def _lap(self) -> float:
+        """Seconds since the job began or last sent something."""
+        now = perf_counter()
+        lap, self._since = now - self._since, now
+        return lap
+
+
+def main(library: str, data: str, voice: str) -> None:
+    # The engine decides when a worker ends: a Ctrl-C or a service manager's SIGTERM reaches the
+    # whole process group, but running tasks are still to be spoken.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wire = Wire(_CHANNEL)
+    espeak = Espeak(library, data)
+    espeak.set_voice(voice)  # the first use of a language reads its dictionary: 10 ms and more
+    try:
+        wire.send(pack_ready(SAMPLE_RATE))
+        speaker = Speaker(wire, espeak)
+        while True:
+            job = wire.next_job()
+            signal.alarm(_LONGEST_JOB)
+            speaker.speak(job)
+            signal.alarm(0)
+    except (EOFError, ConnectionError):
+        return
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,183 @@
+"""The tasks of one connection, without the connection: commands in, events out."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from .codec import CosyVoiceCodec, Frame
+from .command_codec import TASK_ID
+from .errors import InvalidState, TextTooLong, TTSError
+from .limits import TextLimits
+from .messages import CancelTask, Command, Event, RunTask, TaskFailed
+from .states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState, step_of
+
+__all__ = ["Codec", "TaskProtocol", "TextLimits"]
+
+ENDED_REMEMBERED: Final = 64
+"""Ended tasks whose end is remembered, for commands that were already on their way."""
+
+
+class Codec(Protocol):
+    """A dialect's wire; `decode` raises only TTSError, with the task_id where it could read one."""
+
+    def decode(self, data: bytes | str) -> Command: ...
+
+    def encode(self, event: Event) -> Frame: ...
+
+
+@dataclass(slots=True)
+class _Task:
+    state: TaskState
+    characters: int = 0
+
+
+class TaskProtocol:
+    """The state of every task on one connection. Not thread-safe.
+
+    Whatever raises leaves all states as they were. An error from `receive` is answered with `fail`
+    if it ends the task it names (which is in `running`, and `error.task_goes_on` is false), else
+    with `refuse`; `answer` chooses. A BadFrame is not answered: it closes the connection.
+    """
+
+    def __init__(self, codec: Codec | None = None, limits: TextLimits | None = None) -> None:
+        self._codec: Codec = CosyVoiceCodec() if codec is None else codec
+        self._limits = TextLimits() if limits is None else limits
+        self._tasks: dict[str, _Task] = {}
+        self._ended: OrderedDict[str, TaskState] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many tasks run."""
+        return len(self._tasks)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The tasks between their run-task and their end, those being cancelled included."""
+        return frozenset(self._tasks)
+
+    def state(self, task_id: str) -> TaskState:
+        """Where that task stands; UNKNOWN as well for one that ended long ago."""
+        task = self._tasks.get(task_id)
+        return self._ended.get(task_id, TaskState.UNKNOWN) if task is None else task.state
+
+    def receive(self, data: bytes | str) -> Command | None:
+        """Take a text frame of the client; None if it is to be ignored.
+
+        Raises TTSError, with the task_id where the frame had one: InvalidState, TextTooLong, and
+        what the codec raises.
+        """
+        try:
+            command = self._codec.decode(data)
+        except TTSError as error:
+            if self._is_void(error):
+                return None
+            raise
+        return self._take(command)
+
+    def send(self, event: Event) -> Frame:
+        """The frame of an event, to be sent in the order of the calls.
+
+        Raises LocalProtocolError if the task's state does not allow the event.
+        """
+        state, step = self.state(event.task_id), step_of(event)
+        after = TRANSITIONS[state].get(step)
+        if after is None:
+            raise LocalProtocolError(f"cannot send {step}: task {event.task_id!r} is {state}")
+        frame = self._codec.encode(event)
+        self._move(event.task_id, after)
+        return frame
+
+    def fail(self, task_id: str, error: TTSError) -> Frame | None:
+        """End a running task with task-failed; None if it does not run (any more)."""
+        if task_id not in self._tasks:
+            return None
+        return self.send(TaskFailed(task_id, error.code, error.message))
+
+    def refuse(self, error: TTSError) -> Frame:
+        """task-failed for a message that starts and ends nothing; task_id "" where it had none.
+
+        Running tasks stay as they are. The id of a refused run-task is remembered as failed, so
+        that the text which the client sent right behind it is ignored.
+        """
+        task_id = error.task_id or ""
+        if error.starting and TASK_ID.fullmatch(task_id) and task_id not in self._tasks:
+            after = TRANSITIONS[self.state(task_id)][Step.START_REFUSED]
+            assert after is not IGNORED
+            self._move(task_id, after)
+        return self._codec.encode(TaskFailed(task_id, error.code, error.message))
+
+    def answer(self, error: TTSError) -> Frame:
+        """What goes back for an error of `receive`; this may end the task that the error names."""
+        frame = None
+        if error.task_id is not None and not error.task_goes_on:
+            frame = self.fail(error.task_id, error)
+        return self.refuse(error) if frame is None else frame
+
+    def _take(self, command: Command) -> Command | None:
+        task_id, step = command.task_id, step_of(command)
+        state = self.state(task_id)
+        steps = TRANSITIONS[state]
+        if step not in steps:
+            raise self._illegal(task_id, state, step)
+        after = steps[step]
+        if after is IGNORED:
+            return None
+        characters = self._count_text(command)
+        self._move(task_id, after, characters)
+        return command
+
+    def _count_text(self, command: Command) -> int:
+        """The characters of the task with this command's. Raises TextTooLong."""
+        if isinstance(command, CancelTask):
+            return 0
+        starting = isinstance(command, RunTask)
+        before = 0 if starting else self._tasks[command.task_id].characters
+        try:
+            self._limits.check(command.text, before)
+        except TextTooLong as error:
+            raise error.for_task(command.task_id, starting=starting) from None
+        return before + len(command.text)
+
+    def _move(self, task_id: str, after: TaskState, characters: int | None = None) -> None:
+        task = self._tasks.get(task_id)
+        if not after.is_running:
+            self._tasks.pop(task_id, None)
+            self._remember(task_id, after)
+        elif task is None:
+            self._tasks[task_id] = _Task(after, characters or 0)
+        else:
+            task.state = after
+            task.characters = task.characters if characters is None else characters
+
+    def _remember(self, task_id: str, end: TaskState) -> None:
+        self._ended[task_id] = end
+        self._ended.move_to_end(task_id)
+        if len(self._ended) > ENDED_REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _is_void(self, error: TTSError) -> bool:
+        """Whether an error is about a command that would be ignored had it been well formed.
+
+        Raises InvalidState in its stead for a malformed run-task with the id of a running task:
+        else the error would end that task.
+        """
+        if error.task_id is None:
+            return False
+        state = self.state(error.task_id)
+        if not error.starting:
+            return TRANSITIONS[state].get(Step.CONTINUE, state) is IGNORED
+        if state.is_running:
+            raise self._illegal(error.task_id, state, Step.RUN) from error
+        return False
+
+    @staticmethod
+    def _illegal(task_id: str, state: TaskState, step: Step) -> InvalidState:
+        if step is Step.RUN:
+            message = f"{step}: task_id {task_id!r} is in use; that task goes on"
+        elif state is TaskState.UNKNOWN:
+            message = f"{step}: no task {task_id!r} on this connection; it begins with run-task"
+        else:
+            message = f"{step}: the task is {state}; its text ended with finish-task"
+        error = InvalidState(message, task_goes_on=step is Step.RUN and state.is_running)
+        return error.for_task(task_id, starting=step is Step.RUN)

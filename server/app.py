@@ -1,0 +1,237 @@
+"""The server as a whole: builds its parts, opens the port, drains and closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
+from websockets.frames import CloseCode
+
+from cosyserve.engine.base import Engine
+from cosyserve.engine.errors import EngineError
+from cosyserve.protocol.errors import TTSError
+from cosyserve.version import VERSION
+
+from .admission import Admission
+from .auth import Authenticator
+from .engines import build_engine
+from .logs import configure_logging
+from .metrics import Metrics, watch_loop_lag
+from .port import switch_to
+from .references import ReferenceStore, open_store
+from .rest import build_app, build_metrics_app
+from .services import Services
+from .settings import Settings
+from .uploads import ClipLimits
+from .voices import VoiceBook
+from .websocket import Handshake, SpeechConnection, select_subprotocol
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 1024
+CLOSE_TIMEOUT = 5.0
+ENCODE_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that listens. `port` is the one it got, also where the settings say 0."""
+
+    services: Services
+    port: int
+    url: str
+    websockets: Server
+
+    async def drain(self) -> None:
+        """Take no new tasks, let running ones finish within the grace time, then close with 1012.
+
+        Meanwhile the port stays open, so that /readyz can say no.
+        """
+        admission, grace = self.services.admission, self.services.settings.drain_grace
+        admission.drain()
+        log.info("draining", tasks=admission.tasks, grace=grace)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await admission.wait_idle()
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection with 1012 (service restart) and stop listening."""
+        self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        await self.websockets.wait_closed()
+
+
+@asynccontextmanager
+async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterator[RunningServer]:
+    """Run a server within the context; it is ready when the context is entered.
+
+    `engine` replaces the one that the settings name. Leaving the context closes at once: `drain` first
+    where running tasks matter. Raises OSError if the port cannot be had, EngineError if the engine
+    cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        services = await _build_services(settings, engine, stack)
+        make_http = await _http(services, stack)
+        listening = _listen(settings)
+        handshake = Handshake(services)
+
+        async def handle(connection: ServerConnection) -> None:
+            assert connection.request is not None
+            caller = handshake.caller(connection.request)
+            assert caller is not None
+            try:
+                place = services.admission.connect()
+            except TTSError as error:  # the last place went while we shook hands
+                await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
+                return
+            with place, services.metrics.connection("websocket"):
+                await SpeechConnection(connection, caller, place, services).run()
+
+        websockets = await stack.enter_async_context(
+            serve_websockets(
+                handle,
+                sock=listening,
+                ssl=_tls(settings),
+                create_connection=switch_to(make_http, settings.head_timeout),
+                process_request=handshake.check,
+                select_subprotocol=select_subprotocol,
+                compression=None,  # deflate costs ten times what the rest of a message does
+                max_size=settings.max_message_bytes,
+                open_timeout=settings.head_timeout,
+                close_timeout=CLOSE_TIMEOUT,
+                ping_interval=settings.ping_interval,
+                ping_timeout=settings.ping_timeout,
+                server_header=f"cosyserve/{VERSION}",
+            )
+        )
+        port = listening.getsockname()[1]
+        server = RunningServer(services, port, _url(settings, port), websockets)
+        stack.push_async_callback(server.close)
+        await services.engine.start()
+        stack.push_async_callback(services.engine.stop)
+        yield server
+
+
+async def _build_services(
+    settings: Settings, engine: Engine | None, stack: AsyncExitStack
+) -> Services:
+    engine = engine or build_engine(settings)
+    store = _open_store(settings)
+    await store.start()
+    stack.push_async_callback(store.stop)
+    pool = ThreadPoolExecutor(ENCODE_THREADS, thread_name_prefix="encode")
+    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    admission = Admission(settings)
+    metrics = Metrics(
+        engine.capabilities.name,
+        stats=engine.stats,
+        ready=lambda: engine.ready and not admission.draining,
+        token_names=[token.name for token in settings.tokens],
+    )
+    lag = asyncio.create_task(watch_loop_lag(metrics))
+    stack.callback(lag.cancel)
+    return Services(
+        settings=settings,
+        engine=engine,
+        store=store,
+        voices=VoiceBook(engine, store, ClipLimits.of(settings)),
+        authenticator=Authenticator(settings.tokens),
+        admission=admission,
+        metrics=metrics,
+        encode_pool=pool,
+    )
+
+
+def _open_store(settings: Settings) -> ReferenceStore:
+    if settings.references_bucket is None:
+        return open_store(settings.references)
+    secret = settings.s3_secret_access_key
+    return open_store(
+        settings.references,
+        endpoint_url=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key_id,
+        secret_key=None if secret is None else secret.get_secret_value(),
+        path_style=settings.s3_path_style,
+    )
+
+
+async def _http(services: Services, stack: AsyncExitStack) -> web.Server:
+    """The REST side of the port, and the metrics' own address if they have one."""
+    runner = web.AppRunner(build_app(services), handler_cancellation=True, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    if address := services.settings.metrics_address:
+        metrics = web.AppRunner(build_metrics_app(services), access_log=None)
+        await metrics.setup()
+        stack.push_async_callback(metrics.cleanup)
+        await web.TCPSite(metrics, address.host, address.port).start()
+    assert isinstance(runner.server, web.Server)
+    return runner.server
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    # Accepted sockets inherit it. A small buffer lets a reader that stalls be noticed soon.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+    return listening
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    return context
+
+
+def _url(settings: Settings, port: int) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, drain, and give the exit status. A second signal closes at once."""
+    configure_logging(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        try:
+            runner.run(_serve_until_signalled(settings))
+        except (OSError, EngineError) as error:
+            log.error("cannot_serve", reason=str(error))
+            return 1
+    return 0
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+async def _serve_until_signalled(settings: Settings) -> None:
+    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
+    for notice in settings.notices:
+        log.warning("notice", notice=notice)
+    async with serve(settings) as server:
+        print(f"listening on {server.url}", flush=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, signalled.set)
+        await signalled.wait()
+        signalled.clear()
+        draining = asyncio.create_task(server.drain())
+        again = asyncio.create_task(signalled.wait())
+        await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, again):
+            task.cancel()
+        await asyncio.wait({draining, again})

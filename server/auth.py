@@ -1,0 +1,65 @@
+"""Who is calling: bearer tokens in the Authorization header or in a WebSocket subprotocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Final
+
+from .setting_types import Token
+
+SUBPROTOCOL: Final = "cosyvoice.v1"
+"""The subprotocol the server answers with, where a browser offers its token beside it."""
+
+_BEARER_SUBPROTOCOL: Final = "bearer."
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who may use the server; `name` is the token's name, never the token."""
+
+    name: str
+
+
+ANONYMOUS: Final = Caller("anonymous")
+
+
+class Authenticator:
+    """Knows the configured tokens; with none configured, every caller is ANONYMOUS."""
+
+    def __init__(self, tokens: Iterable[Token]) -> None:
+        self._callers = tuple(
+            (_digest(token.secret.get_secret_value()), Caller(token.name)) for token in tokens
+        )
+
+    def by_header(self, authorization: str | None) -> Caller | None:
+        """The caller whose Authorization header is `Bearer TOKEN` or `TOKEN`; None if unknown."""
+        words = (authorization or "").split(maxsplit=1)
+        if len(words) == 2 and words[0].lower() == "bearer":
+            return self._find(words[1].strip())
+        return self._find((authorization or "").strip())
+
+    def by_subprotocols(self, offered: Sequence[str]) -> Caller | None:
+        """The caller who offers the subprotocols `cosyvoice.v1, bearer.TOKEN`; None if unknown."""
+        for name in offered:
+            if name.startswith(_BEARER_SUBPROTOCOL):
+                return self._find(name.removeprefix(_BEARER_SUBPROTOCOL))
+        return self._find("")
+
+    def _find(self, secret: str) -> Caller | None:
+        """Look a secret up in a time that tells nothing of the configured ones."""
+        if not self._callers:
+            return ANONYMOUS
+        digest = _digest(secret)
+        found: Caller | None = None
+        for known, caller in self._callers:  # all of them, whichever matches
+            if compare_digest(known, digest):
+                found = caller
+        return found
+
+
+def _digest(secret: str) -> bytes:
+    # Equal lengths for compare_digest; a header may hold any character, lone surrogates included.
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,37 @@
+"""Where every exception becomes an error with a wire code."""
+
+from __future__ import annotations
+
+import structlog
+
+from cosyserve.engine.errors import (
+    EngineDied,
+    EngineNotReady,
+    InvalidReference,
+    UnsupportedRequest,
+)
+from cosyserve.protocol.errors import (
+    EngineUnavailable,
+    InternalError,
+    InvalidAudio,
+    InvalidParameter,
+    TTSError,
+)
+
+log = structlog.get_logger(__name__)
+
+
+def as_tts_error(error: Exception) -> TTSError:
+    """The wire's error for any exception; one that nobody foresaw is logged whole and told bare."""
+    match error:
+        case TTSError():
+            return error
+        case EngineDied() | EngineNotReady():
+            return EngineUnavailable(str(error))
+        case UnsupportedRequest():
+            return InvalidParameter(str(error))
+        case InvalidReference():
+            return InvalidAudio(str(error))
+        case _:
+            log.error("unexpected_error", exc_info=error)
+            return InternalError("internal error")

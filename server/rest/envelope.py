@@ -1,0 +1,108 @@
+"""What wraps every REST request: its id, who asks, and the one shape of errors."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+import structlog
+from aiohttp import web
+
+from cosyserve.protocol.errors import (
+    InvalidParameter,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    Throttled,
+    TTSError,
+    Unauthorized,
+)
+from cosyserve.protocol.fields import JsonObject
+from cosyserve.protocol.rest import error_body
+
+from ..auth import Caller
+from ..failures import as_tts_error
+from ..services import Services
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SERVICES: Final = web.AppKey("services", Services)
+CALLER: Final = web.RequestKey("caller", Caller)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def json_response(body: JsonObject | list[JsonObject], status: int = 200) -> web.Response:
+    """An answer in JSON."""
+    return web.Response(
+        body=orjson.dumps(body), status=status, content_type="application/json", charset="utf-8"
+    )
+
+
+def error_response(error: TTSError, request_id: str) -> web.Response:
+    """The answer for an error: the same body on every route."""
+    response = json_response(error_body(error, request_id), error.status)
+    if isinstance(error, Throttled):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@web.middleware
+async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Outermost: gives the request its id, knows the caller, answers every failure."""
+    request_id = str(uuid.uuid4())
+    request[REQUEST_ID] = request_id
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await _answer(request, handler, request_id)
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+        response.force_close()  # see server/port.py
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
+    try:
+        if request.path not in OPEN_PATHS:
+            request[CALLER] = authenticate(request)
+        return await handler(request)
+    except web.HTTPException as refused:
+        if refused.status < 400:
+            raise
+        return error_response(_as_error(refused, request), request_id)
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise  # the client went away: there is nobody to answer
+    except Exception as error:
+        return error_response(as_tts_error(error), request_id)
+
+
+def authenticate(request: web.Request) -> Caller:
+    """Whose token the request carries. Raises Unauthorized."""
+    headers = request.headers.getall("Authorization", [])
+    authenticator = request.app[SERVICES].authenticator
+    caller = authenticator.by_header(headers[0] if headers else None) if len(headers) < 2 else None
+    if caller is None:
+        raise Unauthorized("a valid token is needed: Authorization: Bearer TOKEN")
+    return caller
+
+
+def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
+    match refused:
+        case web.HTTPNotFound():
+            return NotFound(f"there is no {request.path[:200]} here")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(refused.allowed_methods))
+            return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")
+        case web.HTTPRequestEntityTooLarge():
+            return PayloadTooLarge("the body is too large")
+        case web.HTTPRequestTimeout():
+            return RequestTimeout("the body did not come in time")
+        case _:
+            return InvalidParameter(refused.reason or "the request cannot be understood")

@@ -1,0 +1,31 @@
+"""What every request handler is given: the parts of one server, built once and handed down."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from cosyserve.engine.base import Engine
+
+from .admission import Admission
+from .auth import Authenticator, Caller
+from .metrics import Metrics
+from .references.base import ReferenceStore
+from .settings import Settings
+from .voices import VoiceBook
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    engine: Engine
+    store: ReferenceStore
+    voices: VoiceBook
+    authenticator: Authenticator
+    admission: Admission
+    metrics: Metrics
+    encode_pool: Executor
+
+    def owner(self, caller: Caller) -> str | None:
+        """Whose references the caller sees; None is everybody's."""
+        return None if self.settings.references_shared else caller.name

@@ -1,0 +1,157 @@
+"""The types of single settings that need parsing: tokens, addresses, places for references.
+
+Every parser raises ValueError with what is allowed, and never with a secret in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pydantic import SecretStr
+
+MIN_SECRET_LENGTH: Final = 8
+MAX_SECRET_LENGTH: Final = 256
+DEFAULT_TOKEN_NAME: Final = "default"
+TOKEN_FORM: Final = (
+    f"NAME=SECRET or SECRET; a name has 1 to 64 of A-Z a-z 0-9 . _ -, a secret "
+    f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} visible ASCII characters without comma"
+)
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
+_SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A secret that opens the server, and the name by which logs, metrics and limits know it."""
+
+    name: str
+    secret: SecretStr
+
+    @property
+    def fits_subprotocol(self) -> bool:
+        """Whether a browser can send it: RFC 6455 takes only RFC 9110's token characters there."""
+        return _SUBPROTOCOL.fullmatch(self.secret.get_secret_value()) is not None
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Bucket(NamedTuple):
+    """A place in an S3-compatible service; `prefix` is "" or ends with a slash."""
+
+    name: str
+    prefix: str
+
+
+def parse_token(text: str) -> Token:
+    """Read NAME=SECRET or SECRET (which gets the name "default")."""
+    name, equals, secret = text.strip().partition("=")
+    if not equals or not secret.strip("="):  # base64 ends a bare secret with up to two "="
+        name, secret = DEFAULT_TOKEN_NAME, text.strip()
+    return make_token(name, secret)
+
+
+def make_token(name: str, secret: str) -> Token:
+    if not _NAME.fullmatch(name) or not _SECRET.fullmatch(secret):
+        raise ValueError(f"a token is malformed; allowed: {TOKEN_FORM}")
+    return Token(name, SecretStr(secret))
+
+
+def parse_tokens(value: object) -> tuple[Token, ...]:
+    """Read "a=SECRET,b=SECRET", a list of such, or a table of names and secrets."""
+    if isinstance(value, str):
+        return tuple(parse_token(part) for part in re.split(r"[,\s]+", value) if part)
+    if isinstance(value, Mapping):
+        return tuple(make_token(str(name), _plain(secret)) for name, secret in value.items())
+    if isinstance(value, Iterable):
+        return tuple(
+            item if isinstance(item, Token) else parse_token(_plain(item)) for item in value
+        )
+    raise ValueError(f"must be a list; each: {TOKEN_FORM}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if not isinstance(value, str):
+        raise ValueError(f"a token must be a string; allowed: {TOKEN_FORM}")
+    return value
+
+
+def read_token_file(path: Path) -> tuple[Token, ...]:
+    """Read a file of one token a line; blank lines and lines that begin with # are skipped."""
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"cannot read {path}: not UTF-8 text") from None
+    tokens = []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            try:
+                tokens.append(parse_token(line))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    return tuple(tokens)
+
+
+def check_distinct(tokens: Iterable[Token]) -> None:
+    """Raise ValueError if two tokens share a name or a secret."""
+    names: set[str] = set()
+    secrets: dict[str, str] = {}
+    for token in tokens:
+        if token.name in names:
+            raise ValueError(f"two tokens are named {token.name!r}; allowed: distinct names")
+        twin = secrets.setdefault(token.secret.get_secret_value(), token.name)
+        if twin != token.name:
+            raise ValueError(
+                f"{twin!r} and {token.name!r} are the same secret; allowed: distinct secrets"
+            )
+        names.add(token.name)
+
+
+def parse_address(value: object) -> Address:
+    """Read HOST:PORT; an IPv6 host stands in brackets."""
+    if isinstance(value, tuple) and len(value) == 2:
+        value = str(Address(*value))
+    host, colon, port = str(value).rpartition(":")
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be HOST:PORT with a port from 0 to 65535 ([HOST]:PORT for IPv6)")
+    if host.startswith("[") and host.endswith("]"):
+        return Address(host[1:-1], int(port))
+    if ":" in host:
+        raise ValueError("an IPv6 address stands in brackets: [HOST]:PORT")
+    return Address(host, int(port))
+
+
+def parse_bucket(url: str) -> Bucket:
+    """Read s3://BUCKET or s3://BUCKET/PREFIX."""
+    name, _, prefix = url.removeprefix("s3://").partition("/")
+    prefix = prefix.strip("/")
+    if not _BUCKET.fullmatch(name) or ".." in prefix.split("/"):
+        raise ValueError("must be a folder, s3://BUCKET or s3://BUCKET/PREFIX")
+    return Bucket(name, f"{prefix}/" if prefix else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound to `host` (an unknown name: no)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

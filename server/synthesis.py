@@ -1,0 +1,171 @@
+"""One task from text to encoded bytes: the session code that the WebSocket and REST share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from cosyserve.engine.base import (
+    Engine,
+    PcmChunk,
+    Samples,
+    Session,
+    SynthesisOptions,
+    Voice,
+    WordTime,
+    Work,
+)
+from cosyserve.protocol.messages import EffectiveAudio
+from cosyserve.protocol.parameters import SpeechParameters
+
+from .encoders import AudioEncoder, Encoded, heavy, open_encoder, silence
+
+SILENCE_SECONDS = 0.02
+
+_Step = Callable[[], Encoded]
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenChunk:
+    """Bytes of the stream with what they cost: seconds of sound, engine work, seconds of encoding."""
+
+    data: bytes
+    seconds: float
+    work: Work
+    encode_time: float
+    words: tuple[WordTime, ...] = ()
+
+
+def options_of(parameters: SpeechParameters) -> SynthesisOptions:
+    """What of the parameters concerns the engine."""
+    return SynthesisOptions(
+        mode=parameters.mode.value,
+        instruct=parameters.instruct,
+        speed=parameters.speed,
+        seed=parameters.seed,
+    )
+
+
+class _Pending:
+    """The costs of chunks whose bytes the encoder still holds back."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._work = Work()
+        self._encode_time = 0.0
+        self._words: tuple[WordTime, ...] = ()
+
+    def add(self, chunk: PcmChunk | None, encoded: Encoded, spent: float) -> SpokenChunk | None:
+        """Take one step's costs; gives all that is pending once the step gave bytes."""
+        self._encode_time += spent
+        if chunk is not None:
+            self._work += chunk.work
+            self._words += chunk.words
+        if not encoded.data:
+            return None
+        done = SpokenChunk(
+            encoded.data, encoded.seconds, self._work, self._encode_time, self._words
+        )
+        self._clear()
+        return done
+
+
+class Synthesis:
+    """An engine session with an encoder behind it. Use as a context manager; leaving it cancels.
+
+    Iterate it once for the chunks; each has data. A task with nothing to say yields 20 ms of silence,
+    so that every stream is a valid one of its format.
+    Iterating raises EngineError.
+    """
+
+    def __init__(
+        self, session: Session, rate: int, encoder: AudioEncoder, encode_pool: Executor | None
+    ) -> None:
+        self._session = session
+        self._rate = rate
+        self._encoder = encoder
+        self._pool = encode_pool
+
+    @classmethod
+    async def open(
+        cls, engine: Engine, voice: Voice, parameters: SpeechParameters, encode_pool: Executor
+    ) -> Self:
+        """A task of this voice; its encoder works in the pool where it is heavy, else in place.
+
+        Raises EngineNotReady, UnsupportedRequest.
+        """
+        native = engine.capabilities
+        rate = native.sample_rate
+
+        def make() -> AudioEncoder:
+            return open_encoder(parameters, rate, engine_speed=native.speed)
+
+        if heavy(parameters):
+            loop = asyncio.get_running_loop()
+            encoder, pool = await loop.run_in_executor(encode_pool, make), encode_pool
+        else:
+            encoder, pool = make(), None
+        return cls(engine.open_session(voice, options_of(parameters)), rate, encoder, pool)
+
+    @property
+    def audio(self) -> EffectiveAudio:
+        """What is really written, e.g. the nearest bit rate that the codec has."""
+        return self._encoder.effective
+
+    async def __aenter__(self) -> Self:
+        await self._session.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._session.__aexit__(exc_type, exc, traceback)
+
+    async def feed(self, text: str) -> None:
+        """Take the next piece of text; does not wait for speech."""
+        await self._session.feed(text)
+
+    async def finish(self) -> None:
+        """Say that no more text comes."""
+        await self._session.finish()
+
+    async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
+        """The speech as it is made; pulled, so that a slow reader slows only its own task."""
+        pending = _Pending()
+        silent = True
+        async for chunk in self._session:
+            silent = False
+            encoded, spent = await self._encode(chunk.samples)
+            if done := pending.add(chunk, encoded, spent):
+                yield done
+        if silent:
+            encoded, spent = await self._encode(silence(SILENCE_SECONDS, self._rate))
+            if done := pending.add(None, encoded, spent):
+                yield done
+        encoded, spent = await self._run(self._encoder.flush)
+        if done := pending.add(None, encoded, spent):
+            yield done
+
+    async def _encode(self, samples: Samples) -> tuple[Encoded, float]:
+        return await self._run(lambda: self._encoder.encode(samples))
+
+    async def _run(self, step: _Step) -> tuple[Encoded, float]:
+        """One encoder step and its seconds; on a thread where the codec is heavy."""
+
+        def timed() -> tuple[Encoded, float]:
+            began = time.perf_counter()
+            return step(), time.perf_counter() - began
+
+        if self._pool is None:
+            return timed()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, timed)

@@ -1,0 +1,58 @@
+"""The `cosyserve` command: one word chooses what runs, and only that is imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from cosyserve.version import VERSION
+
+_COMMANDS: Final = {
+    "serve": ("cosyserve.server.cli", "serve", "run the server"),
+    "say": (
+        "cosyserve.clients.say",
+        "main",
+        "speak a text into a file, a pipe or the loudspeaker",
+    ),
+    "voices": ("cosyserve.clients.voices", "main", "add, list and remove reference clips"),
+    "bench": ("cosyserve.benchmarks.latency", "main", "measure a server under load"),
+    "version": ("", "", "print the version"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run with these arguments (the process's if None); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments.pop(0) if arguments else "--help"
+    if command in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if command in ("version", "--version", "-V"):
+        print(f"cosyserve {VERSION}")
+        return 0
+    if command not in _COMMANDS:
+        print(f"cosyserve: no command {command!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    module, function, _ = _COMMANDS[command]
+    return int(getattr(import_module(module), function)(arguments))
+
+
+def _usage() -> str:
+    lines = [f"  {name:9}{help_text}" for name, (_, _, help_text) in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: cosyserve COMMAND ...",
+            "",
+            "Text to speech that starts before the text ends.",
+            "",
+            *lines,
+            "",
+            "cosyserve COMMAND --help tells more.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from cosyserve.engine.boundaries import (
+    LOOKAHEAD,
+    Ahead,
+    Mark,
+    MoreText,
+    Run,
+    Verdict,
+    judge_newline,
+    judge_run,
+)
+
+
+@pytest.mark.parametrize(
+    ("run", "after", "verdict"),
+    [
+        (Run(Mark.STOP, word="dog"), " ", Verdict.SENTENCE),
+        (Run(Mark.STOP, word="dog", closed=True), ' "', Verdict.SENTENCE),
+        (Run(Mark.BANG, word="dog", closed=True), " s", Verdict.CLAUSE),
+        (Run(Mark.STOP, word="Dr"), " ", Verdict.NOTHING),
+        (Run(Mark.STOP, word="p.m"), " The ", Verdict.SENTENCE),
+        (Run(Mark.STOP, word="p.m"), " The.", Verdict.NOTHING),
+        (Run(Mark.STOP, word="1", item=True), " ", Verdict.NOTHING),
+        (Run(Mark.COMMA, before="1"), "0", Verdict.NOTHING),
+        (Run(Mark.WIDE_COMMA, before="1"), "0", Verdict.NOTHING),
+        (Run(Mark.WIDE), "a", Verdict.SENTENCE),
+        (Run(Mark.DASH, before="a"), "b", Verdict.CLAUSE),
+        (Run(Mark.HYPHEN, before="a"), "b", Verdict.NOTHING),
+    ],
+)
+def test_run(run: Run, after: str, verdict: Verdict) -> None:
+    assert judge_run(run, Ahead(after, 0, final=False)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("word", "after"), [("dog", ""), ("p.m", " "), ("p.m", " The"), ("etc", "  ")]
+)
+def test_undecided_run_asks_for_more(word: str, after: str) -> None:
+    run = Run(Mark.STOP, word=word)
+    with pytest.raises(MoreText):
+        judge_run(run, Ahead(after, 0, final=False))
+    assert isinstance(judge_run(run, Ahead(after, 0, final=True)), Verdict)
+
+
+def test_many_blanks_count_as_the_end() -> None:
+    run = Run(Mark.STOP, word="etc")
+    assert judge_run(run, Ahead(" " * LOOKAHEAD, 0, final=False)) is Verdict.SENTENCE
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        ("\n", Verdict.SENTENCE),
+        (" \r\n", Verdict.SENTENCE),
+        ("- a", Verdict.SENTENCE),
+        ("-a", Verdict.CLAUSE),
+        ("## a", Verdict.SENTENCE),
+        ("12. a", Verdict.SENTENCE),
+        ("12.5", Verdict.CLAUSE),
+        ("1234. a", Verdict.CLAUSE),
+        ("十二、", Verdict.SENTENCE),
+        ("Abc", Verdict.CLAUSE),
+        ("abc", Verdict.NOTHING),
+    ],
+)
+def test_newline(after: str, verdict: Verdict) -> None:
+    assert judge_newline(Ahead(after, 0, final=False)) is verdict

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import asyncio
+import datetime
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from cosyserve.server.app import serve
+from cosyserve.server.settings import load_settings
+from support.peers import Peer, audio, message, run_task, text
+
+
+async def test_drain_lets_running_tasks_finish_and_takes_no_new_ones(served) -> None:
+    async with served() as (server, engine), Peer.of(server, engine) as peer:
+        async with peer.socket() as socket:
+            await socket.send(run_task("t"), text("continue-task", "t", "one "))
+            got = await socket.until("result-generated")
+            draining = asyncio.create_task(server.drain())
+            await asyncio.sleep(0)
+            async with peer.http.get("/readyz") as answer:
+                assert (answer.status, (await answer.json())["status"]) == (503, "draining")
+            with pytest.raises(InvalidStatus) as refused:
+                async with peer.socket():
+                    pass
+            assert refused.value.response.status_code == 503
+            await socket.send(run_task("u"))
+            failed = (await socket.until("task-failed"))[-1]["header"]
+            assert (failed["task_id"], failed["error_code"]) == ("u", "EngineUnavailable")
+            assert not draining.done()
+            await socket.send(text("finish-task", "t", "two"))
+            got += await socket.until("task-finished")
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.next()
+            await draining
+    assert len(audio(got)) > 0
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+
+
+async def test_drain_waits_no_longer_than_its_grace(served) -> None:
+    async with served(drain_grace=0.05) as (server, engine), Peer.of(server, engine) as peer:
+        async with peer.socket() as socket:
+            await socket.send(run_task("t"))
+            await socket.until("task-started")
+            await asyncio.wait_for(server.drain(), 5)
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.next()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    assert not engine.open
+
+
+async def test_the_same_port_cannot_be_had_twice(served, tmp_path: Path) -> None:
+    async with served() as (server, engine):
+        again = load_settings({"port": server.port, "references": str(tmp_path / "other")})
+        with pytest.raises(OSError, match="in use"):
+            async with serve(again, engine):
+                pass
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    pem = serialization.Encoding.PEM
+    cert_file.write_bytes(made.public_bytes(pem))
+    key_file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert_file, key_file
+
+
+async def test_tls_serves_both_protocols(served, certificate: tuple[Path, Path]) -> None:
+    cert_file, key_file = certificate
+    trust = ssl.create_default_context(cafile=cert_file)
+    headers = {"Authorization": "Bearer alice-secret"}
+    async with served(tls_cert=str(cert_file), tls_key=str(key_file)) as (server, _engine):
+        assert server.url.startswith("https://")
+        connector = aiohttp.TCPConnector(ssl=trust)
+        async with aiohttp.ClientSession(server.url, connector=connector, headers=headers) as http:
+            async with http.get("/readyz") as answer:
+                assert answer.status == 200
+            body = {"mode": "fast_replication", "reference_audio_id": "plain", "text": "one two"}
+            asked = {"model": "CosyVoice2-0.5B", "input": body}
+            async with http.post("/api/v1/audio/speech", json=asked) as answer:
+                assert (await answer.read()).count(b"data: ") == 3
+        uri = server.url.replace("http", "ws", 1) + "/api-ws/v1/audio/speech"
+        async with connect(uri, ssl=trust, additional_headers=headers) as socket:
+            await socket.send(run_task("t"))
+            await socket.send(text("finish-task", "t", "one"))
+            events = [await socket.recv() for _ in range(3)]
+    assert '"task-finished"' in str(events[-1])
+
+
+@asynccontextmanager
+async def started(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A server process and its address."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cosyserve", "serve", "--port", "0", *flags,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        assert line.startswith("listening on "), line
+        yield process, line.split()[-1]
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_sigterm_drains_and_exits_cleanly(tmp_path: Path) -> None:
+    async with started("--references", str(tmp_path)) as (process, url):
+        await _drain_by_signal(process, url)
+
+
+async def _drain_by_signal(process: asyncio.subprocess.Process, url: str) -> None:
+    uri = url.replace("http", "ws", 1) + "/api-ws/v1/audio/speech"
+    async with aiohttp.ClientSession(url) as http, http.get("/version") as answer:
+        voice = (await answer.json())["voices"][0]["id"]
+    async with connect(uri) as socket:
+        await socket.send(run_task("t", reference_audio_id=voice))
+        await socket.send(text("continue-task", "t", "This goes on, "))
+        while "result-generated" not in str(await socket.recv()):
+            pass
+        process.send_signal(signal.SIGTERM)
+        await socket.send(text("continue-task", "t", "and on to its end."))
+        await socket.send(message("finish-task", "t"))
+        while "task-finished" not in str(last := await socket.recv()):
+            pass
+        assert '"stop"' in str(last)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    _out, errors = await asyncio.wait_for(process.communicate(), 15)
+    assert process.returncode == 0, errors.decode()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    assert "This goes on" not in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+async def test_a_port_in_use_is_said_plainly(served, tmp_path: Path) -> None:
+    async with served() as (server, _engine):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cosyserve", "serve", "--port", str(server.port),
+            "--references", str(tmp_path), stderr=subprocess.PIPE,
+        )  # fmt: skip
+        _out, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    assert "in use" in errors.decode()
+    assert "Traceback" not in errors.decode()
