@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
-_AT_ONCE: Final = 8  # requests for heads; each takes the event loop about a millisecond
+_AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
 _LAST_SECOND: Final = 10**12 - 1
 _LAST_SEQUENCE: Final = 10**20 - 1
 _ENTRY: Final = re.compile(r"([0-9]{12})([0-9]{20})-(.{36})")

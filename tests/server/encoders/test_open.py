@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import wave
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from cosyserve.protocol.parameters import SAMPLE_RATES, AudioFormat, Mode, SpeechParameters
+from cosyserve.protocol.parameters import SAMPLE_RATES, AudioFormat
 from cosyserve.server.encoders import Encoded, heavy, open_encoder, silence, sized
-from support.audio import Floats, decode, delay_of, median_pitch, speechlike
+from support.audio import Floats, decode, delay_of, speechlike
+from support.encoding import FORMATS, RATE, encode, joined, parameters, whole
 
-RATE = 24000
-FORMATS = [audio_format.value for audio_format in AudioFormat]
 RATES = [
     (audio_format, rate)
     for audio_format in FORMATS
@@ -26,40 +22,6 @@ RATES = [
     if audio_format != "opus" or rate in (8000, 16000, 24000, 48000)
 ]
 EXACT = {"wav": 0.002, "pcm": 0.002, "flac": 0.002, "mp3": 0.1, "opus": 0.1, "aac": 0.1}
-CHUNKINGS = [[1, 7, 300], [480], [4800], [137, 5000, 1], [240_000]]
-
-
-def parameters(**values: object) -> SpeechParameters:
-    return SpeechParameters.model_validate(
-        {"mode": Mode.FAST, "reference_audio_id": "any", **values}
-    )
-
-
-def encode(
-    samples: Floats,
-    sizes: list[int],
-    rate: int = RATE,
-    engine_speed: bool = False,
-    **values: object,
-) -> list[Encoded]:
-    """All results for the samples, cut into pieces of these sizes in turn."""
-    encoder = open_encoder(parameters(**values), rate, engine_speed=engine_speed)
-    results, position = [], 0
-    for size in itertools.cycle(sizes):
-        if position >= len(samples):
-            return [*results, encoder.flush()]
-        results.append(encoder.encode(samples[position : position + size]))
-        position += size
-    raise AssertionError("cycle ends")
-
-
-def joined(results: list[Encoded]) -> bytes:
-    return b"".join(result.data for result in results)
-
-
-def whole(samples: Floats, **values: object) -> tuple[bytes, float]:
-    results = encode(samples, [len(samples)], **values)  # type: ignore[arg-type]
-    return joined(results), sum(result.seconds for result in results)
 
 
 @pytest.mark.parametrize(("audio_format", "rate"), RATES)
@@ -92,51 +54,6 @@ def test_a_stream_without_sound_is_nothing(audio_format: str) -> None:
     nothing = np.zeros(0, np.float32)
     for result in (encoder.encode(nothing), encoder.encode(nothing), encoder.flush()):
         assert result == Encoded(b"", 0.0)
-
-
-@pytest.mark.parametrize("audio_format", FORMATS)
-@pytest.mark.parametrize(
-    "stages",
-    [
-        {},
-        {"volume": 0.5},
-        {"volume": 4.0},
-        {"speed": 1.3},
-        {"sample_rate": 48000},
-        {"speed": 0.7, "sample_rate": 16000, "volume": 3.0},
-    ],
-    ids=lambda stages: "+".join(stages) or "plain",
-)
-def test_chunked_is_whole(audio_format: str, stages: dict[str, object]) -> None:
-    speech = speechlike(RATE, 0.8)
-    rate = int(stages.get("sample_rate", RATE))  # type: ignore[call-overload]
-    expected, told = whole(speech, output_format=audio_format, **stages)
-    for sizes in CHUNKINGS:
-        results = encode(speech, sizes, output_format=audio_format, **stages)
-        assert sum(result.seconds for result in results) == pytest.approx(told, abs=1e-9)
-        if audio_format == "opus":  # an Ogg stream has a random number
-            got, want = (
-                decode(data, audio_format, rate)[0] for data in (joined(results), expected)
-            )
-            np.testing.assert_array_equal(got, want)
-        else:
-            assert joined(results) == expected
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=8),
-    speed=st.sampled_from([1.0, 0.5, 0.9, 2.0]),
-    volume=st.sampled_from([1.0, 0.3, 10.0]),
-    rate=st.sampled_from([8000, 22050, 24000, 44100]),
-)
-def test_any_chunking_of_any_stages_is_whole(
-    sizes: list[int], speed: float, volume: float, rate: int
-) -> None:
-    speech = speechlike(22050, 0.5)
-    stages = {"output_format": "pcm", "speed": speed, "volume": volume, "sample_rate": rate}
-    expected, _ = whole(speech, rate=22050, **stages)
-    assert joined(encode(speech, sizes, rate=22050, **stages)) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("audio_format", "rate"), RATES)
@@ -214,43 +131,6 @@ def test_nothing_is_held_back_for_long() -> None:
             told += result.seconds
             most = max(most, fed * 0.01 - told)
         assert most < 0.11, audio_format
-
-
-@pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0])
-def test_tempo_keeps_the_pitch(speed: float) -> None:
-    speech = speechlike(RATE, 2.0, pitch=150)
-    data, told = whole(speech, output_format="pcm", speed=speed)
-    assert told == pytest.approx(2.0 / speed, abs=0.03)
-    decoded, _ = decode(data, "pcm", RATE)
-    assert median_pitch(decoded, RATE) == pytest.approx(150, rel=0.02)
-    assert np.std(decoded) == pytest.approx(np.std(speech), rel=0.1)
-
-
-def test_tempo_is_left_to_an_engine_that_has_it() -> None:
-    speech = speechlike(RATE, 0.5)
-    data, _ = whole(speech, engine_speed=True, output_format="pcm", speed=2.0)
-    assert len(data) == 2 * len(speech)
-
-
-@pytest.mark.parametrize("volume", [0.1, 0.5, 1.5])
-def test_volume_scales_what_has_room(volume: float) -> None:
-    speech = speechlike(RATE, 1.0) * np.float32(0.8)
-    data, _ = whole(speech, output_format="pcm", volume=volume)
-    decoded, _ = decode(data, "pcm", RATE)
-    np.testing.assert_allclose(decoded, speech * volume, atol=3e-5)
-
-
-@pytest.mark.parametrize("rate", [8000, 24000, 48000])
-def test_volume_ten_neither_wraps_nor_clips(rate: int) -> None:
-    speech = speechlike(RATE, 2.0)
-    data, told = whole(speech, output_format="pcm", volume=10.0, sample_rate=rate)
-    loud, _ = decode(data, "pcm", rate)
-    assert told == pytest.approx(2.0, abs=0.001)
-    assert np.std(loud) > 2 * np.std(speech)
-    assert np.abs(loud).max() < 0.98
-    step, high = np.abs(np.diff(loud)), np.abs(loud[1:]) > 0.5
-    assert np.mean(step > 1.3) < 0.006
-    assert np.mean(step[high] == 0) < 0.005
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
-from cosyserve.server.references import ReferenceStore
+from cosyserve.server.references import ReferenceStore, StoredReference
 from support.references import SOUND, make_reference
 
 Opener = Callable[[], Awaitable[ReferenceStore]]
@@ -169,7 +169,7 @@ async def test_any_history_gives_the_list_of_a_plain_model(
     store: ReferenceStore, seed: int
 ) -> None:
     draw = random.Random(seed)
-    model = []
+    model: list[StoredReference] = []
     for _ in range(25):
         if model and draw.random() < 0.3:
             gone = model.pop(draw.randrange(len(model)))

@@ -198,7 +198,7 @@ async def test_a_file_that_cannot_be_read_hides_no_other(store: LocalStore, fold
 
 
 async def test_a_folder_that_vanished_is_no_empty_list(store: LocalStore, folder: Path) -> None:
-    folder.rmdir()
+    await asyncio.to_thread(folder.rmdir)
     with pytest.raises(EngineUnavailable):
         await store.list(None, 10, "asc")
     with pytest.raises(EngineUnavailable):

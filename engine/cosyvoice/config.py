@@ -1,0 +1,191 @@
+"""The sizes of a CosyVoice 2 model. Every number that a checkpoint may change is here; the defaults are
+those of the published 0.5B model.
+
+Architecture: CosyVoice 2 (arXiv:2412.10117).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Self
+
+SAMPLE_RATE: Final = 24000
+MEL_HOP: Final = 480
+"""Samples of sound per mel frame."""
+TOKEN_RATE: Final = 25
+"""Speech tokens per second of sound."""
+FRAMES_PER_TOKEN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LmConfig:
+    """Qwen2 decoder with a speech embedding and a speech head. text:speech is the mix of a bistream."""
+
+    vocab_size: int = 151936
+    hidden_size: int = 896
+    intermediate_size: int = 4864
+    num_hidden_layers: int = 24
+    num_attention_heads: int = 14
+    num_key_value_heads: int = 2
+    rope_theta: float = 1000000.0
+    rms_norm_eps: float = 1e-6
+    max_position_embeddings: int = 32768
+    speech_token_size: int = 6561
+    mix_text: int = 5
+    mix_speech: int = 15
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def eos(self) -> int:
+        return self.speech_token_size
+
+    @property
+    def fill(self) -> int:
+        """The token that asks for more text."""
+        return self.speech_token_size + 2
+
+    @property
+    def head_size(self) -> int:
+        return self.speech_token_size + 3
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """The conformer of the flow: blocks before and after the doubling of the rate."""
+
+    size: int = 512
+    attention_heads: int = 8
+    linear_units: int = 2048
+    num_blocks: int = 6
+    num_up_blocks: int = 4
+    chunk_tokens: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorConfig:
+    """The U-Net of the flow. chunk_frames: the chunk mask's width in mel frames."""
+
+    in_channels: int = 320
+    out_channels: int = 80
+    channels: int = 256
+    attention_head_dim: int = 64
+    num_heads: int = 8
+    n_blocks: int = 4
+    num_mid_blocks: int = 12
+    chunk_frames: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FlowConfig:
+    """Speech tokens to mel: encoder, estimator, and the Euler solver's law."""
+
+    mel_size: int = 80
+    speaker_size: int = 192
+    vocab_size: int = 6561
+    look_ahead: int = 3
+    steps: int = 10
+    cfg_rate: float = 0.7
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
+
+    @property
+    def input_size(self) -> int:
+        return self.encoder.size
+
+
+@dataclass(frozen=True, slots=True)
+class HiftConfig:
+    """Mel to sound: F0 predictor, neural source filter, inverse STFT."""
+
+    mel_size: int = 80
+    base_channels: int = 512
+    f0_channels: int = 512
+    harmonics: int = 8
+    sine_amplitude: float = 0.1
+    noise_sigma: float = 0.003
+    voiced_threshold: float = 10.0
+    upsample_rates: tuple[int, ...] = (8, 5, 3)
+    upsample_kernels: tuple[int, ...] = (16, 11, 7)
+    n_fft: int = 16
+    hop: int = 4
+    resblock_kernels: tuple[int, ...] = (3, 7, 11)
+    resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3
+    source_resblock_kernels: tuple[int, ...] = (7, 7, 11)
+    source_resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3
+    leaky_slope: float = 0.1
+    audio_limit: float = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    lm: LmConfig = field(default_factory=LmConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    hift: HiftConfig = field(default_factory=HiftConfig)
+
+    @classmethod
+    def from_reference(cls, raw: Mapping[str, Any]) -> Self:
+        """Of the nested dictionary that the golden vectors' config.json holds (the reference's own names)."""
+        qwen, llm, flow, encoder = raw["qwen"], raw["llm"], raw["flow"], raw["encoder"]
+        estimator, hift, fixed = raw["estimator"], raw["hift"], raw["hift_fixed"]
+        known = {f.name for f in fields(LmConfig)}
+        mix_text, mix_speech = llm["mix_ratio"]
+        return cls(
+            lm=LmConfig(
+                **{name: value for name, value in qwen.items() if name in known},
+                speech_token_size=llm["speech_token_size"],
+                mix_text=mix_text,
+                mix_speech=mix_speech,
+            ),
+            flow=FlowConfig(
+                mel_size=flow["output_size"],
+                speaker_size=flow["spk_embed_dim"],
+                vocab_size=flow["vocab_size"],
+                look_ahead=flow["pre_lookahead_len"],
+                cfg_rate=raw["cfm"]["inference_cfg_rate"],
+                encoder=EncoderConfig(
+                    size=encoder["output_size"],
+                    attention_heads=encoder["attention_heads"],
+                    linear_units=encoder["linear_units"],
+                    num_blocks=encoder["num_blocks"],
+                    num_up_blocks=encoder["num_up_blocks"],
+                    chunk_tokens=encoder["static_chunk_size"],
+                ),
+                estimator=EstimatorConfig(
+                    in_channels=estimator["in_channels"],
+                    out_channels=estimator["out_channels"],
+                    channels=estimator["channels"][0],
+                    attention_head_dim=estimator["attention_head_dim"],
+                    num_heads=estimator["num_heads"],
+                    n_blocks=estimator["n_blocks"],
+                    num_mid_blocks=estimator["num_mid_blocks"],
+                    chunk_frames=estimator["static_chunk_size"],
+                ),
+            ),
+            hift=HiftConfig(
+                mel_size=hift["in_channels"],
+                base_channels=hift["base_channels"],
+                f0_channels=hift["f0_cond_channels"],
+                harmonics=fixed["nb_harmonics"],
+                sine_amplitude=fixed["nsf_alpha"],
+                noise_sigma=fixed["nsf_sigma"],
+                voiced_threshold=float(fixed["nsf_voiced_threshold"]),
+                upsample_rates=tuple(fixed["upsample_rates"]),
+                upsample_kernels=tuple(fixed["upsample_kernel_sizes"]),
+                n_fft=fixed["n_fft"],
+                hop=fixed["hop_len"],
+                resblock_kernels=tuple(fixed["resblock_kernel_sizes"]),
+                resblock_dilations=_pairs(fixed["resblock_dilation_sizes"]),
+                source_resblock_kernels=tuple(fixed["source_resblock_kernel_sizes"]),
+                source_resblock_dilations=_pairs(fixed["source_resblock_dilation_sizes"]),
+                leaky_slope=fixed["lrelu_slope"],
+                audio_limit=fixed["audio_limit"],
+            ),
+        )
+
+
+def _pairs(lists: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in lists)
