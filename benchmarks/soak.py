@@ -22,7 +22,6 @@ from cosyserve.benchmarks.memory import children, resident_kib
 from cosyserve.benchmarks.report import conditions, write_report
 from cosyserve.benchmarks.stats import slope
 from cosyserve.clients import Client, ClientError
-from cosyserve.clients.options import add_connection_options
 from cosyserve.clients.table import format_table
 
 SETTLE: Final = 1.0  # seconds for the server to finish what it began before its memory is read
@@ -57,8 +56,8 @@ class Sample:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments; returns the exit code."""
     options = _parser().parse_args(argv)
-    if options.pid is not None and options.url is None:
-        print("soak: --pid goes with --url", file=sys.stderr)
+    if (options.pid is None) != (options.url is None):
+        print("soak: --url and --pid go together", file=sys.stderr)
         return 2
     try:
         asyncio.run(_soak(options))
@@ -75,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--connections", type=int, default=1000, help="idle ones; 0: none")
     parser.add_argument("--tasks", type=int, default=10_000, help="one after another; 0: none")
     parser.add_argument("--text", default="Yes.", help="of every task")
+    parser.add_argument("--url", help="of a server to watch; else one is started")
+    parser.add_argument("--token", help="for the server at --url")
     parser.add_argument("--pid", type=int, help="of the server at --url")
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
-    add_connection_options(parser, {})
-    parser.set_defaults(url=None)
     return parser
 
 
@@ -90,8 +89,6 @@ async def _soak(options: argparse.Namespace) -> None:
             _allow_files(options.connections + 200)
             server = await stack.enter_async_context(launched_server("--log-level", "warning"))
             url, pid = server.url, server.pid
-        elif pid is None:
-            raise OSError("name the server's process with --pid")
         client = await stack.enter_async_context(Client(url, token=options.token))
         voice = (await client.voices())[0].id
         await client.synthesize(options.text, voice=voice)  # what is loaded once is no leak

@@ -38,7 +38,6 @@ class Exit(IntEnum):
     NO_AUTHENTICATION = 4
     NO_SUCH_VOICE = 5
     INTERRUPTED = 130
-    BROKEN_PIPE = 141
 
 
 EXIT_CODES: Final = """\
@@ -94,10 +93,6 @@ def run_command(command: Coroutine[Any, Any, None]) -> int:
         return _exit_code(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The interpreter would flush into the broken pipe once more on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.BROKEN_PIPE
     return Exit.OK
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -191,13 +192,21 @@ class Speech:
         return chunk
 
     async def __aenter__(self) -> Self:
+        if self._connection is not None:
+            raise SpeechEnded("a speech can be entered only once")
         connection = await self._connect()
         connection.attach(self.task_id, self)
         self._connection = connection
         self._started_at = perf_counter()
         if self._run.text:
             self._first_text_at = self._started_at
-        await connection.send(self._run)
+        try:
+            await connection.send(self._run)
+        except asyncio.CancelledError:
+            # The frame may be on its way already.
+            self._cancelled = True
+            connection.send_soon(CancelTask(self.task_id))
+            raise
         return self
 
     async def __aexit__(
@@ -208,11 +217,8 @@ class Speech:
     ) -> None:
         self._text_ended = True
         if not self._over.is_set():
-            try:
+            with suppress(ClientError):  # with the connection gone the server stops by itself
                 await self.cancel()
-            except ClientError:
-                if exc is None:
-                    raise
 
     async def receive(self, event: Event, received_at: float) -> None:
         """Take an event from the connection. Not for users."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -26,6 +26,10 @@ _HAN: Final = re.compile("[\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\
 _CLAUSE_END: Final = re.compile(
     r"""[,;:\u2013\u2014\u2026，、；：…—・،؛।]["'”’»)\]）」』】》]*\s*$|\n\s*$"""
 )
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z\s,.;:!?'\"-]+")
+"""What has weight 1."""
 
 
 class Pause(Enum):
@@ -52,10 +56,14 @@ class Utterance:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """default: BCP-47 tag for what the script leaves open. han: the language of Han, None to go by
-    the default."""
+    the default. latin: the language of Latin letters."""
 
     default: str
     han: str | None = None
+    latin: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latin", language_runs("a", self.default)[0].language)
 
 
 def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
@@ -81,6 +89,10 @@ def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
 
 
 def _runs(text: str, reading: Reading) -> Iterator[tuple[int, int, str]]:
+    if text.isascii():  # most text is: nothing to find out
+        for first, last in _bounded(text):
+            yield first, last, reading.latin
+        return
     for run in language_runs(text, reading.default):
         for begin, end, language in _han_apart(run.text, run.language, reading.han):
             for first, last in _bounded(run.text[begin:end]):
@@ -108,6 +120,9 @@ def _han_apart(text: str, language: str, han: str | None) -> Iterator[tuple[int,
 
 def _bounded(text: str) -> Iterator[tuple[int, int]]:
     """Cut a text that would speak for too long, between words where there are any."""
+    if len(text) * _SYMBOL_WEIGHT <= LONGEST or (text.isascii() and _ascii_weight(text) <= LONGEST):
+        yield 0, len(text)
+        return
     begin = weight = 0
     blank = -1
     for position, char in enumerate(text):
@@ -120,6 +135,12 @@ def _bounded(text: str) -> Iterator[tuple[int, int]]:
         if char.isspace():
             blank = position
     yield begin, len(text)
+
+
+def _ascii_weight(text: str) -> int:
+    """At least the weight of an ASCII text, found fast."""
+    plain = len(_PLAIN.sub("", text))
+    return len(text) + plain * (_SYMBOL_WEIGHT - 1)
 
 
 def _weight(char: str) -> int:

@@ -14,7 +14,7 @@ from .espeak import SAMPLE_RATE
 from .frames import DoneFrame, JobFrame, SoundFrame
 from .process import WorkerProcess
 
-_SLICE = round(0.5 * SAMPLE_RATE)
+_SLICE = round(0.4 * SAMPLE_RATE)
 """Samples that a job may give at a stretch while listeners who have heard nothing yet wait."""
 
 _START_FAILURES = 3

@@ -141,6 +141,7 @@ class LocalStore:
                     view = memoryview(part)
                     while view:
                         view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
         except BaseException:

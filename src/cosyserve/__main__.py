@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
 from cosyserve.version import VERSION
+
+_BROKEN_PIPE: Final = 128 + 13
+"""What a shell reports for a command that SIGPIPE ended."""
 
 _COMMANDS: Final = {
     "serve": ("cosyserve.server.cli", "serve", "run the server"),
@@ -24,7 +28,17 @@ _COMMANDS: Final = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments (the process's if None); returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter would flush into the broken pipe once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     command = arguments.pop(0) if arguments else "--help"
     if command in ("-h", "--help", "help"):
         print(_usage())

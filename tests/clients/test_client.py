@@ -147,6 +147,12 @@ async def test_feeding_after_finish_is_refused(client: Client) -> None:
             await speech.feed("more")
 
 
+async def test_a_speech_is_entered_once(client: Client) -> None:
+    async with client.speech(voice="echo") as speech:
+        with pytest.raises(SpeechEnded, match="once"):
+            await speech.__aenter__()
+
+
 async def test_feeding_outside_of_the_context_is_refused(client: Client) -> None:
     with pytest.raises(SpeechEnded, match="async with"):
         await client.speech(voice="echo").feed("text")

@@ -1,5 +1,6 @@
 """The `cosyserve` command itself."""
 
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,19 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         sys.exit(main([command, "--help"]))
     assert stop.value.code == 0
     assert f"cosyserve {command}" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_crash() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "cosyserve", "--help"],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,0 +1,100 @@
+"""The client against the real server, with an engine that is a clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosyserve.benchmarks.timed_engine import VOICE, TimedEngine
+from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, TaskFailed
+from cosyserve.clients.wavfile import write_true_sizes
+from cosyserve.server.app import serve
+from cosyserve.server.settings import load_settings
+
+CHUNK_BYTES = 2 * 2400  # 0.1 s of 24 kHz PCM
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    engine = TimedEngine(chunks=3, chunk_seconds=0.1, interval=0.01)
+    settings = load_settings(
+        {"host": "127.0.0.1", "port": 0, "references": str(tmp_path), "tokens": ["me=secret"]}
+    )
+    async with (
+        serve(settings, engine=engine) as server,
+        Client(server.url, token="secret") as connected,
+    ):
+        yield connected
+
+
+@pytest.mark.parametrize("transport", ["binary", "base64"])
+async def test_speeches_at_once(client: Client, transport: str) -> None:
+    spoken = await asyncio.gather(
+        *(client.synthesize("text", voice=VOICE, audio_transport=transport) for _ in range(4))
+    )
+    assert [len(sound) for sound in spoken] == [3 * CHUNK_BYTES] * 4
+
+
+async def test_metrics_agree(client: Client) -> None:
+    async with client.speech(voice=VOICE, debug=True) as speech:
+        await speech.wait_started()
+        await speech.feed("text")
+        await speech.finish()
+        chunks = [chunk async for chunk in speech]
+    metrics = speech.metrics
+    assert metrics.server is not None
+    assert metrics.speech_len == pytest.approx(0.3)
+    assert metrics.server.speech_len == pytest.approx(0.3)
+    assert metrics.characters == 4
+    assert all(chunk.metrics.stages is not None for chunk in chunks)
+
+
+async def test_cancel(tmp_path: Path) -> None:
+    engine = TimedEngine(chunks=1000, chunk_seconds=0.1, interval=0.01)
+    settings = load_settings({"host": "127.0.0.1", "port": 0, "references": str(tmp_path)})
+    async with serve(settings, engine=engine) as server, Client(server.url) as client:
+        async with client.speech(voice=VOICE) as speech:
+            await speech.feed("text")
+            await anext(speech)
+            await speech.cancel()
+            assert [chunk async for chunk in speech] == []
+            await speech.wait()
+        assert speech.metrics.finish_reason == "cancelled"
+
+
+async def test_references(client: Client) -> None:
+    time = np.arange(2 * 16000) / 16000
+    hum = (8000 * np.sin(2 * np.pi * 150 * time)).astype("<i2").tobytes()
+    added = await client.references.add(hum, "Hum.", filename="hum.pcm", sample_rate=16000)
+    assert await client.references.list() == (added,)
+    assert len(await client.synthesize("text", voice=added.id)) == 3 * CHUNK_BYTES
+    await client.references.delete(added.id)
+    with pytest.raises(NotFound):
+        await client.references.get(added.id)
+    with pytest.raises(RequestFailed):
+        await client.references.add(b"", "nothing")
+
+
+async def test_errors_of_the_server(client: Client) -> None:
+    with pytest.raises(TaskFailed) as caught:
+        await client.synthesize("text", voice="nobody")
+    assert caught.value.code == "ReferenceAudioNotFound"
+    async with Client(client.url, token="other") as stranger:
+        with pytest.raises(AuthenticationFailed):
+            await stranger.connect()
+        with pytest.raises(AuthenticationFailed):
+            await stranger.references.list()
+
+
+async def test_the_voices_are_listed(client: Client) -> None:
+    assert [voice.id for voice in await client.voices()] == [VOICE]
+
+
+async def test_a_wav_stream_can_be_made_a_file(client: Client, tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(await client.synthesize("text", voice=VOICE, output_format="wav"))
+    with target.open("r+b") as file:
+        assert write_true_sizes(file)
+    assert target.read_bytes()[4:8] == (target.stat().st_size - 8).to_bytes(4, "little")

@@ -1,0 +1,43 @@
+"""Golden vectors of the tiny CosyVoice 2 model: inputs, expected outputs, weights and sizes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import safe_open
+from torch import Tensor
+
+FOLDER: Final = Path(__file__).resolve().parents[1] / "goldens" / "cosyvoice2-tiny"
+
+
+def tensors(name: str) -> dict[str, Tensor]:
+    """Every array of NAME.safetensors; a new copy on each call."""
+    with safe_open(FOLDER / f"{name}.safetensors", framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+
+
+def meta(name: str) -> dict[str, Any]:
+    """The details of the cases in NAME.safetensors (chunk schedules, prefix lengths, ...)."""
+    with safe_open(FOLDER / f"{name}.safetensors", framework="pt") as file:
+        found: dict[str, Any] = json.loads(file.metadata()["meta"])
+    return found
+
+
+def config() -> dict[str, Any]:
+    """The model's sizes under the reference's names, for ModelConfig.from_reference."""
+    found: dict[str, Any] = json.loads((FOLDER / "config.json").read_text())
+    return found
+
+
+def weights(part: str) -> dict[str, Tensor]:
+    """The state dictionary of `llm`, `flow` or `hift` under the checkpoint's keys."""
+    return tensors(part)
+
+
+def key_shapes(part: str, *, full: bool = False) -> dict[str, list[int]]:
+    """Name to shape of every weight of `llm`, `flow` or `hift`; full: of the published 0.5B model."""
+    name = "state_dict_keys_full.json" if full else "state_dict_keys.json"
+    found: dict[str, dict[str, list[int]]] = json.loads((FOLDER / name).read_text())
+    return found[part]
