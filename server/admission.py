@@ -15,6 +15,7 @@ from cosyserve.protocol.errors import EngineUnavailable, Throttled
 from .auth import Caller
 
 MAX_RETRY_AFTER: Final = 60
+MAX_UPLOADS: Final = 16
 _SMOOTHING: Final = 0.1  # the newest task's share in the mean duration
 
 
@@ -72,6 +73,7 @@ class Admission:
         self._limits = limits
         self._clock = clock
         self._connections = 0
+        self._uploads = 0
         self._tasks: Counter[str] = Counter()
         self._mean_duration = 1.0
         self._draining = False
@@ -106,15 +108,25 @@ class Admission:
         self._refuse_if_draining()
         limits, name = self._limits, caller.name
         if connection is not None:
-            self._check(connection.tasks, limits.max_tasks_per_connection, "on this connection")
-        self._check(self._tasks[name], limits.max_tasks_per_token, "for this token")
-        self._check(self.tasks, limits.max_tasks, "in all")
+            self._check(connection.tasks, limits.max_tasks_per_connection, "tasks on this connection")
+        self._check(self._tasks[name], limits.max_tasks_per_token, "tasks for this token")
+        self._check(self.tasks, limits.max_tasks, "tasks in all")
         if connection is not None:
             connection.tasks += 1
         self._tasks[name] += 1
         self._idle.clear()
         began = self._clock()
         return Ticket(lambda: self._task_ended(name, connection, began))
+
+    def upload(self) -> Ticket:
+        """Take a place for an upload, which is held in memory until it is stored.
+
+        Raises Throttled, EngineUnavailable (draining).
+        """
+        self._refuse_if_draining()
+        self._check(self._uploads, MAX_UPLOADS, "uploads at once")
+        self._uploads += 1
+        return Ticket(self._uploaded)
 
     def drain(self) -> None:
         """Let nothing new in from now on; what runs goes on."""
@@ -128,10 +140,9 @@ class Admission:
         if self._draining:
             raise EngineUnavailable("the server is shutting down; connect again for another one")
 
-    def _check(self, running: int, limit: int, where: str) -> None:
+    def _check(self, running: int, limit: int, what: str) -> None:
         if running >= limit:
-            noun = "task" if limit == 1 else "tasks"
-            raise Throttled(f"{limit} {noun} {where} is the limit", self._retry_after(running))
+            raise Throttled(f"at most {limit} {what} are allowed", self._retry_after(running))
 
     def _retry_after(self, running: int) -> int:
         """Seconds until one of `running` tasks should end, if they last as long as earlier ones."""
@@ -149,3 +160,6 @@ class Admission:
 
     def _disconnected(self) -> None:
         self._connections -= 1
+
+    def _uploaded(self) -> None:
+        self._uploads -= 1

@@ -39,7 +39,7 @@ from .websocket import Handshake, SpeechConnection, select_subprotocol
 log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
-CLOSE_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 2.0
 ENCODE_THREADS = 2
 
 
@@ -51,6 +51,7 @@ class RunningServer:
     port: int
     url: str
     websockets: Server
+    http: web.AppRunner
 
     async def drain(self) -> None:
         """Take no new tasks, let running ones finish within the grace time, then close with 1012.
@@ -68,6 +69,7 @@ class RunningServer:
     async def close(self) -> None:
         """Close every connection with 1012 (service restart) and stop listening."""
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        await self.http.cleanup()  # the port is closed only once the last request is over
         await self.websockets.wait_closed()
 
 
@@ -81,7 +83,7 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
     """
     async with AsyncExitStack() as stack:
         services = await _build_services(settings, engine, stack)
-        make_http = await _http(services, stack)
+        http = await _http(services, stack)
         listening = _listen(settings)
         handshake = Handshake(services)
 
@@ -102,7 +104,7 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
                 handle,
                 sock=listening,
                 ssl=_tls(settings),
-                create_connection=switch_to(make_http, settings.head_timeout),
+                create_connection=switch_to(_http_protocols(http), settings.head_timeout),
                 process_request=handshake.check,
                 select_subprotocol=select_subprotocol,
                 compression=None,  # deflate costs ten times what the rest of a message does
@@ -115,10 +117,9 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
             )
         )
         port = listening.getsockname()[1]
-        server = RunningServer(services, port, _url(settings, port), websockets)
+        server = RunningServer(services, port, _url(settings, port), websockets, http)
         stack.push_async_callback(server.close)
         await services.engine.start()
-        stack.push_async_callback(services.engine.stop)
         yield server
 
 
@@ -126,6 +127,7 @@ async def _build_services(
     settings: Settings, engine: Engine | None, stack: AsyncExitStack
 ) -> Services:
     engine = engine or build_engine(settings)
+    stack.push_async_callback(engine.stop)
     store = _open_store(settings)
     await store.start()
     stack.push_async_callback(store.stop)
@@ -163,12 +165,18 @@ def _open_store(settings: Settings) -> ReferenceStore:
         access_key=settings.s3_access_key_id,
         secret_key=None if secret is None else secret.get_secret_value(),
         path_style=settings.s3_path_style,
+        signature=settings.s3_signature,
     )
 
 
-async def _http(services: Services, stack: AsyncExitStack) -> web.Server:
+async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
     """The REST side of the port, and the metrics' own address if they have one."""
-    runner = web.AppRunner(build_app(services), handler_cancellation=True, access_log=None)
+    runner = web.AppRunner(
+        build_app(services),
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=CLOSE_TIMEOUT,
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     if address := services.settings.metrics_address:
@@ -176,6 +184,10 @@ async def _http(services: Services, stack: AsyncExitStack) -> web.Server:
         await metrics.setup()
         stack.push_async_callback(metrics.cleanup)
         await web.TCPSite(metrics, address.host, address.port).start()
+    return runner
+
+
+def _http_protocols(runner: web.AppRunner) -> web.Server:
     assert isinstance(runner.server, web.Server)
     return runner.server
 

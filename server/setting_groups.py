@@ -157,6 +157,9 @@ class References(BaseModel):
     s3_region: Annotated[str | None, OrNone] = Field(
         None, description="its region", json_schema_extra={"allowed": "a region's name"}
     )
+    s3_signature: Literal["v4", "v2"] = Field(
+        "v4", description="how requests are signed; v2 only for services that do not take v4"
+    )
     s3_path_style: bool = Field(
         False, description="name the bucket in the path, not in the host (MinIO and others)"
     )

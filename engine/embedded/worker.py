@@ -89,9 +89,11 @@ class Speaker:
 
         def take(pcm: bytes, marks: list[WordMark]) -> bool:
             nonlocal stopped
-            self._send(job.number, cutter.feed(pcm, marks))
-            full = job.limit and cutter.position >= job.skip + job.limit
-            stopped = stopped or bool(full) or self._wire.stopped(job.number)
+            chunks = cutter.feed(pcm, marks)
+            if chunks:
+                self._send(job.number, chunks)
+                full = job.limit and cutter.position >= job.skip + job.limit
+                stopped = bool(full) or self._wire.stopped(job.number)
             return not stopped
 
         prosody = Prosody(job.rate, job.pitch, job.pitch_range, job.volume)

@@ -60,7 +60,10 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     """Outermost: gives the request its id, knows the caller, answers every failure."""
     request_id = str(uuid.uuid4())
     request[REQUEST_ID] = request_id
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
+    with (
+        structlog.contextvars.bound_contextvars(request_id=request_id),
+        request.app[SERVICES].metrics.connection("rest"),
+    ):
         response = await _answer(request, handler, request_id)
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id

@@ -44,9 +44,10 @@ class _Form:
 async def upload(request: web.Request) -> web.Response:
     services, caller = request.app[SERVICES], request[CALLER]
     try:
-        async with asyncio.timeout(UPLOAD_TIMEOUT):
-            form = await _read_form(request, services.settings.max_upload_bytes)
-        stored = await _store(form, caller.name, services)
+        with services.admission.upload():
+            async with asyncio.timeout(UPLOAD_TIMEOUT):
+                form = await _read_form(request, services.settings.max_upload_bytes)
+            stored = await _store(form, caller.name, services)
     except TimeoutError:
         services.metrics.upload("refused", 0)
         raise RequestTimeout(f"the upload took longer than {UPLOAD_TIMEOUT:g} s") from None

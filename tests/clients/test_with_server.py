@@ -20,11 +20,16 @@ CHUNK_BYTES = 2 * 2400  # 0.1 s of 24 kHz PCM
 async def client(tmp_path: Path) -> AsyncIterator[Client]:
     engine = TimedEngine(chunks=3, chunk_seconds=0.1, interval=0.01)
     settings = load_settings(
-        {"host": "127.0.0.1", "port": 0, "references": str(tmp_path), "tokens": ["me=secret"]}
+        {
+            "host": "127.0.0.1",
+            "port": 0,
+            "references": str(tmp_path),
+            "tokens": ["me=secret-of-mine"],
+        }
     )
     async with (
         serve(settings, engine=engine) as server,
-        Client(server.url, token="secret") as connected,
+        Client(server.url, token="secret-of-mine") as connected,
     ):
         yield connected
 

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cosyserve.protocol.errors import EngineUnavailable, Throttled
-from cosyserve.server.admission import MAX_RETRY_AFTER, Admission, ConnectionTicket, Ticket
+from cosyserve.server.admission import (
+    MAX_RETRY_AFTER,
+    MAX_UPLOADS,
+    Admission,
+    ConnectionTicket,
+    Ticket,
+)
 from cosyserve.server.auth import Caller
 
 ANN, BOB = Caller("ann"), Caller("bob")
@@ -198,3 +204,14 @@ class Counting(RuleBasedStateMachine):
 
 
 TestCounting = Counting.TestCase
+
+
+async def test_uploads_have_a_limit_of_their_own() -> None:
+    admission = Admission(Limits())
+    places = [admission.upload() for _ in range(MAX_UPLOADS)]
+    with pytest.raises(Throttled, match=f"{MAX_UPLOADS} uploads at once"):
+        admission.upload()
+    places[0].release()
+    with admission.upload():
+        pass
+    assert admission.tasks == 0

@@ -183,3 +183,18 @@ async def test_a_port_in_use_is_said_plainly(served, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "in use" in errors.decode()
     assert "Traceback" not in errors.decode()
+
+
+async def test_closing_does_not_wait_for_a_stream_that_goes_on(served) -> None:
+    async with served() as (server, engine), Peer.of(server, engine) as peer:
+        engine.gate.clear()
+        asked = {
+            "model": "CosyVoice2-0.5B",
+            "input": {"mode": "fast_replication", "reference_audio_id": "plain", "text": "one"},
+        }
+        waiting = asyncio.create_task(peer.http.post("/api/v1/audio/speech", json=asked))
+        await engine.opened.wait()
+        await asyncio.wait_for(server.close(), 10)
+        with pytest.raises(aiohttp.ClientError):
+            await waiting
+    assert not engine.open
