@@ -181,7 +181,7 @@ class Limits(BaseModel):
     max_tasks_per_token: Count = Field(250, description="tasks at once for one token")
     max_tasks_per_connection: Count = Field(8, description="tasks at once on one connection")
     max_message_bytes: Size = Field(
-        ByteSize(MIB), description="longest WebSocket message or JSON body"
+        ByteSize(2 * MIB), description="longest WebSocket message or JSON body"
     )
     max_message_characters: Count = Field(20_000, description="most characters in a message's text")
     max_task_characters: int = Field(

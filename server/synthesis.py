@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +26,8 @@ from cosyserve.protocol.parameters import SpeechParameters
 from .encoders import AudioEncoder, Encoded, heavy, open_encoder, silence
 
 SILENCE_SECONDS = 0.02
+LONGEST_SECONDS = 1.0
+"""Of sound in one event: many clients take no message over 1 MiB, and long ones come late."""
 
 _Step = Callable[[], Encoded]
 
@@ -39,6 +41,14 @@ class SpokenChunk:
     work: Work
     encode_time: float
     words: tuple[WordTime, ...] = ()
+
+
+def _parts(chunk: PcmChunk, longest: int) -> Iterator[PcmChunk]:
+    """A chunk in pieces of at most `longest` samples; its costs and words go with the first."""
+    samples = chunk.samples
+    yield replace(chunk, samples=samples[:longest])
+    for begin in range(longest, len(samples), longest):
+        yield PcmChunk(samples[begin : begin + longest])
 
 
 def options_of(parameters: SpeechParameters) -> SynthesisOptions:
@@ -143,11 +153,12 @@ class Synthesis:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
         pending = _Pending()
         silent = True
-        async for chunk in self._session:
+        async for whole in self._session:
             silent = False
-            encoded, spent = await self._encode(chunk.samples)
-            if done := pending.add(chunk, encoded, spent):
-                yield done
+            for chunk in _parts(whole, round(LONGEST_SECONDS * self._rate)):
+                encoded, spent = await self._encode(chunk.samples)
+                if done := pending.add(chunk, encoded, spent):
+                    yield done
         if silent:
             encoded, spent = await self._encode(silence(SILENCE_SECONDS, self._rate))
             if done := pending.add(None, encoded, spent):

@@ -14,12 +14,12 @@ from . import operations, references
 from .envelope import SERVICES, envelope
 from .speech import speech
 
-MAX_JSON_BYTES = 2 * 1024 * 1024
 
 
 def build_app(services: Services) -> web.Application:
-    """All routes; uploads have their own limit, every other body is at most MAX_JSON_BYTES."""
-    app = web.Application(middlewares=[envelope], client_max_size=MAX_JSON_BYTES)
+    """All routes; uploads have their own limit, every other body that of a message."""
+    most = services.settings.max_message_bytes
+    app = web.Application(middlewares=[envelope], client_max_size=most)
     app[SERVICES] = services
     clips = "/api/v1/audio/reference_audio"
     app.router.add_post(clips, references.upload)

@@ -39,7 +39,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (settings.host, settings.port, settings.engine_name) == ("127.0.0.1", 8000, "embedded")
     assert settings.references_folder == tmp_path / "data" / "cosyserve" / "references"
     assert settings.references_bucket is None
-    assert settings.max_message_bytes == 1024 * 1024
+    assert settings.max_message_bytes == 2 * 1024 * 1024
     assert settings.embedded_workers >= 2
 
 

@@ -207,7 +207,7 @@ async def test_an_unforeseen_error_tells_nothing_of_the_inside(peer: Peer) -> No
 
 
 @pytest.mark.parametrize(
-    ("frame", "code"), [("{not json", 1007), (b"\0", 1003), ("x" * 2_000_000, 1009)]
+    ("frame", "code"), [("{not json", 1007), (b"\0", 1003), ("x" * 3_000_000, 1009)]
 )
 async def test_a_frame_that_cannot_be_understood_closes(
     peer: Peer, frame: str | bytes, code: int

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from support.fake_engine import FakeEngine
 from websockets.asyncio.client import ClientConnection, connect
 
 from cosyserve.server.app import RunningServer
+from support.fake_engine import FakeEngine
 
 PATH = "/api-ws/v1/audio/speech"
 GOOD: dict[str, Any] = {
