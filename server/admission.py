@@ -108,7 +108,9 @@ class Admission:
         self._refuse_if_draining()
         limits, name = self._limits, caller.name
         if connection is not None:
-            self._check(connection.tasks, limits.max_tasks_per_connection, "tasks on this connection")
+            self._check(
+                connection.tasks, limits.max_tasks_per_connection, "tasks on this connection"
+            )
         self._check(self._tasks[name], limits.max_tasks_per_token, "tasks for this token")
         self._check(self.tasks, limits.max_tasks, "tasks in all")
         if connection is not None:

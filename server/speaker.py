@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from contextlib import aclosing
+from dataclasses import asdict
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -17,6 +18,7 @@ from cosyserve.protocol.task import TaskProtocol
 from .account import TaskAccount
 from .auth import Caller
 from .failures import as_tts_error
+from .logs import log_ids
 from .metrics import Outcome, TaskMeter
 from .outbox import Outbox
 from .services import Services
@@ -91,6 +93,10 @@ class Speaker:
         """Speak until the text is spoken, the client cancels, or something fails. Never raises but for
         cancellation, which means that the connection is gone.
         """
+        with log_ids(task_id=self.task_id, caller=self._caller.name):
+            await self._run()
+
+    async def _run(self) -> None:
         speaking = asyncio.create_task(self._speak())
         stopping = asyncio.create_task(self._ended.wait())
         outcome: Outcome = "disconnected"
@@ -109,9 +115,9 @@ class Speaker:
             self._stop_waiting()
             stopping.cancel()
             await _cancelled(speaking)
-            self._meter.ended(
-                outcome, code, self._account.totals(time.monotonic()), self._account.characters
-            )
+            totals = self._account.totals(time.monotonic())
+            self._meter.ended(outcome, code, totals, self._account.characters)
+            log.info("task_ended", outcome=outcome, code=code, **asdict(totals))
 
     async def _speak(self) -> None:
         services = self._services
@@ -150,7 +156,6 @@ class Speaker:
     async def _end(self, error: TTSError | None) -> tuple[Outcome, str]:
         """Send the last event; the outcome and error code for the metrics."""
         if error is not None:
-            log.info("task_failed", task_id=self.task_id, code=error.code)
             if frame := self._protocol.fail(self.task_id, error):
                 await self._outbox.send(frame)
             return "failed", error.code

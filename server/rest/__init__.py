@@ -15,7 +15,6 @@ from .envelope import SERVICES, envelope
 from .speech import speech
 
 
-
 def build_app(services: Services) -> web.Application:
     """All routes; uploads have their own limit, every other body that of a message."""
     most = services.settings.max_message_bytes

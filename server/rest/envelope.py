@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -23,9 +24,11 @@ from cosyserve.protocol.errors import (
 )
 from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.rest import error_body
+from cosyserve.version import VERSION
 
 from ..auth import Caller
 from ..failures import as_tts_error
+from ..logs import log_ids
 from ..services import Services
 
 log = structlog.get_logger(__name__)
@@ -35,6 +38,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SERVICES: Final = web.AppKey("services", Services)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+SERVER: Final = f"cosyserve/{VERSION}"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -60,13 +64,20 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     """Outermost: gives the request its id, knows the caller, answers every failure."""
     request_id = str(uuid.uuid4())
     request[REQUEST_ID] = request_id
-    with (
-        structlog.contextvars.bound_contextvars(request_id=request_id),
-        request.app[SERVICES].metrics.connection("rest"),
-    ):
+    began = time.monotonic()
+    with log_ids(request_id=request_id), request.app[SERVICES].metrics.connection("rest"):
         response = await _answer(request, handler, request_id)
+        if request.path not in OPEN_PATHS:
+            log.info(
+                "request_ended",
+                method=request.method,
+                path=request.path[:200],
+                status=response.status,
+                seconds=time.monotonic() - began,
+            )
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
+        response.headers["Server"] = SERVER
         response.force_close()  # see server/port.py
     return response
 

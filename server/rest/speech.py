@@ -28,7 +28,7 @@ from ..failures import as_tts_error
 from ..metrics import Outcome, TaskMeter
 from ..services import Services
 from ..synthesis import SpokenChunk, Synthesis
-from .envelope import CALLER, REQUEST_ID, SERVICES, json_response
+from .envelope import CALLER, REQUEST_ID, SERVER, SERVICES, json_response
 
 BODY_TIMEOUT = 30.0
 
@@ -94,6 +94,7 @@ class _EventStream:
                 "Cache-Control": "no-cache",
                 "X-Accel-Buffering": "no",  # nginx must not hold events back
                 "X-Request-Id": request[REQUEST_ID],
+                "Server": SERVER,
             }
         )
         self.response.force_close()  # see server/port.py

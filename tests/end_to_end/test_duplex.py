@@ -9,7 +9,9 @@ from pathlib import Path
 
 from support.peers import Peer, audio, message, run_task, text
 
-BEGIN = "This is the first sentence, and it has enough words to be spoken. Here the second one begins"
+BEGIN = (
+    "This is the first sentence, and it has enough words to be spoken. Here the second one begins"
+)
 
 
 def workers(pid: int) -> list[int]:
@@ -20,7 +22,9 @@ def workers(pid: int) -> list[int]:
 
 async def test_speech_comes_before_the_text_ends_and_ends_with_it(peer: Peer) -> None:
     async with peer.socket() as socket:
-        await socket.send(run_task("t", reference_audio_id="alba"), text("continue-task", "t", BEGIN))
+        await socket.send(
+            run_task("t", reference_audio_id="alba"), text("continue-task", "t", BEGIN)
+        )
         got = await socket.until("result-generated")
         await socket.send(text("finish-task", "t", " and ends."))
         got += await socket.until("task-finished")
@@ -35,7 +39,9 @@ async def test_barge_in_then_the_next_task(peer: Peer) -> None:
         await socket.until("result-generated", "a")
         await socket.send(message("cancel-task", "a"))
         end = (await socket.until("task-finished", "a"))[-1]
-        await socket.send(run_task("b", reference_audio_id="alba"), text("finish-task", "b", "Yes."))
+        await socket.send(
+            run_task("b", reference_audio_id="alba"), text("finish-task", "b", "Yes.")
+        )
         assert audio(await socket.until("task-finished", "b"), "b")
     assert end["payload"]["output"]["finish_reason"] == "cancelled"
 
@@ -69,7 +75,9 @@ async def test_a_worker_that_dies_takes_only_its_own_tasks(peer: Peer) -> None:
 async def test_markup_is_spoken_not_obeyed(peer: Peer) -> None:
     async def seconds(words: str) -> float:
         async with peer.socket() as socket:
-            await socket.send(run_task("t", reference_audio_id="alba"), text("finish-task", "t", words))
+            await socket.send(
+                run_task("t", reference_audio_id="alba"), text("finish-task", "t", words)
+            )
             return len(audio(await socket.until("task-finished"))) / 48000
 
     plain = await seconds("one two")
@@ -83,6 +91,8 @@ async def test_hostile_text_is_only_text(peer: Peer) -> None:
         "%s%n%x" * 50, "<speak>" * 200, "‮txet", "ﷺ" * 20, "1" * 400,
     ):  # fmt: skip
         async with peer.socket() as socket:
-            await socket.send(run_task("t", reference_audio_id="alba"), text("finish-task", "t", words))
+            await socket.send(
+                run_task("t", reference_audio_id="alba"), text("finish-task", "t", words)
+            )
             got = await socket.until("task-finished")
         assert audio(got), words[:20]

@@ -6,6 +6,7 @@ import base64
 
 import numpy as np
 import pytest
+
 from support.audio import Floats, decode
 from support.peers import Peer, audio, message, run_task, text
 from support.speech import rank_by_dtw, recognise, resample

@@ -272,6 +272,7 @@ async def test_a_reader_that_stalls_is_cut_off_and_holds_back_nobody(served) -> 
                 assert len(audio(await other.until("task-finished"))) == 2 * WORD_BYTES
                 await asyncio.wait_for(server.services.admission.wait_idle(), 10)
                 produced = engine.sessions[0].produced
+                stalled.raw.transport.abort()
     # What it took is what the sockets' buffers hold, not the whole speech.
     assert produced < 10_000
     assert engine.sessions[0].cancelled
