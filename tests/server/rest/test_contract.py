@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
+
+from cosyserve.server.rest import build_app
 from support.audio import make_file, speechlike
 from support.contracts import load, resolve, validate
 from support.peers import Peer
-
-from cosyserve.server.rest import build_app
 
 OPENAPI = load("openapi.yaml")
 METHODS = ("get", "post", "put", "delete", "patch")
