@@ -8,14 +8,15 @@ from collections.abc import Mapping
 
 from ..base import Capabilities, Reference, SynthesisOptions, Voice
 from ..errors import EngineNotReady, UnsupportedRequest
+from .definitions import make_data, remove_data
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
 from .instruct import Style, read_instruction
-from .languages import Languages, rate_setting
+from .languages import Languages, pitch_steps, rate_setting
 from .options import EmbeddedOptions
 from .pitch import median_f0
 from .plan import Pause, Reading
-from .pool import PoolOptions, WorkerPool
+from .pool import WorkerPool
 from .process import LibraryMissing, find_library, worker_command
 from .session import EmbeddedSession, Manner
 from .voices import BUILTIN_VOICES, DEFAULT, WHISPER, VoiceTraits, builtin_traits, traits_for
@@ -32,8 +33,9 @@ class EmbeddedEngine:
     """engine.base.Engine on espeak-ng.
 
     A reference gives its pitch and a male or female voice, not its timbre. The synthesis time of a
-    chunk is in `Work.vocoder`, the waiting in `Work.queue`. The seed is of the breath noise only:
-    speech repeats without it (see Espeak).
+    chunk is in `Work.vocoder`, the waiting in `Work.queue`. The seed is that of the breath noise;
+    the same text, voice, options and seed give the same samples (a few rare characters that espeak-ng
+    spells out come out with the same length, but not always the same samples).
 
     Raises EngineNotReady where espeak-ng is not installed, ValueError for an unknown
     default_language.
@@ -51,13 +53,12 @@ class EmbeddedEngine:
                 f"default_language: espeak-ng has no {self._options.default_language!r}"
             )
         self._fallback = self._languages.voice(self._options.default_language, "en-us")
+        self._library = library
+        self._data: str | None = None
         self._pool = WorkerPool(
-            PoolOptions(
-                command=worker_command(library, f"{self._fallback}+{DEFAULT.variant.name}"),
-                size=self._options.workers,
-                job_limit=self._options.job_limit,
-                start_limit=self._options.start_limit,
-            )
+            size=self._options.workers,
+            job_limit=self._options.job_limit,
+            start_limit=self._options.start_limit,
         )
         self._voices: OrderedDict[str, Voice] = OrderedDict()
         self._sessions: set[EmbeddedSession] = set()
@@ -82,11 +83,23 @@ class EmbeddedEngine:
 
     async def start(self) -> None:
         """Start the workers and wait for them. Raises EngineNotReady if they do not start."""
-        await self._pool.start()
+        try:
+            self._data = await asyncio.to_thread(make_data, self._library.data)
+        except OSError as error:
+            raise EngineNotReady(f"the voices cannot be written: {error.strerror}") from error
+        voice = f"{self._fallback}+{DEFAULT.variant.name}"
+        try:
+            await self._pool.start(worker_command(self._library.path, self._data, voice))
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """End the workers; sessions that still speak fail with EngineNotReady."""
         await self._pool.stop()
+        if self._data is not None:
+            await asyncio.to_thread(remove_data, self._data)
+            self._data = None
 
     async def prepare_voice(self, reference: Reference) -> Voice:
         """The voice nearest to the clip's median F0; the default one where nothing in it is voiced."""
@@ -103,6 +116,11 @@ class EmbeddedEngine:
     def builtin_voice(self, voice_id: str) -> Voice | None:
         traits = builtin_traits(voice_id)
         return Voice(f"embedded:{voice_id}", traits) if traits else None
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The worker processes, for tests and for operators' tools."""
+        return self._pool.pids
 
     def stats(self) -> Mapping[str, float]:
         return {
@@ -134,7 +152,7 @@ class EmbeddedEngine:
             voice="",
             text="",
             rate=0,
-            pitch=min(max(0, traits.pitch + style.pitch), _HIGHEST_SETTING),
+            pitch=0,
             pitch_range=style.pitch_range,
             volume=min(round(variant.volume * style.volume), _LOUDEST),
             seed=(options.seed or 0) % 2**31 + 1,
@@ -142,8 +160,12 @@ class EmbeddedEngine:
 
         def frame(text: str, language: str) -> JobFrame:
             name = self._languages.voice(language, self._fallback)
+            pitch = traits.pitch + style.pitch + pitch_steps(name)
             return common._replace(
-                voice=f"{name}+{variant.name}", text=text, rate=rate_setting(speed, name)
+                voice=f"{name}+{variant.name}",
+                text=text,
+                rate=rate_setting(speed, name),
+                pitch=min(max(0, pitch), _HIGHEST_SETTING),
             )
 
         pauses = {
@@ -152,4 +174,4 @@ class EmbeddedEngine:
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
         reading = Reading(self._options.default_language, style.han)
-        return Manner(reading, pauses, frame, variant.exact)
+        return Manner(reading, pauses, frame)

@@ -66,7 +66,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 class Espeak:
     """Speaks. The same text, voice, prosody and seed give the same samples, whatever came before,
-    with the voices whose definition says "flutter 0" (others differ in pitch by a hair).
+    with voices whose definition says "flutter 0" and "roughness 0" (others differ by a hair).
 
     Changes the working directory to where the data lies, because the library cuts longer paths off.
 
@@ -93,21 +93,18 @@ class Espeak:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
-        self._voice = ""
         self._sink: Sink | None = None
         self._error: BaseException | None = None
         self._callback = _Callback(self._on_sound)  # must live as long as the library may call it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def set_voice(self, name: str) -> bool:
-        """Take a voice: a language, `+` and a variant. False if there is no such language."""
-        if name == self._voice:
-            return True
-        self._voice = ""
-        if self._library.espeak_SetVoiceByName(name.encode()) != 0:
-            return False
-        self._voice = name
-        return True
+        """Take a voice: a language, `+` and a variant. False if there is no such language.
+
+        Take it before every text, even if it stays the same: that also silences the echo of the text
+        before.
+        """
+        return bool(self._library.espeak_SetVoiceByName(name.encode()) == 0)
 
     def speak(self, text: str, prosody: Prosody, seed: int, sink: Sink) -> None:
         """Speak `text` (no control characters: some are commands to espeak) into `sink`.

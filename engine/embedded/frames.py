@@ -20,7 +20,7 @@ _LONGEST_BODY = 1 << 26
 
 
 class Kind(IntEnum):
-    """To the worker: JOB, STOP. From it: READY, SOUND, DONE, FAILED."""
+    """To the worker: JOB, STOP, QUIT. From it: READY, SOUND, DONE, FAILED."""
 
     JOB = 1
     STOP = 2
@@ -28,6 +28,7 @@ class Kind(IntEnum):
     SOUND = 4
     DONE = 5
     FAILED = 6
+    QUIT = 7
 
 
 class JobFrame(NamedTuple):
@@ -107,6 +108,10 @@ def unpack_job(body: bytes) -> JobFrame:
 
 def pack_stop(number: int) -> bytes:
     return _frame(Kind.STOP, _NUMBER.pack(number))
+
+
+def pack_quit() -> bytes:
+    return _frame(Kind.QUIT, b"")
 
 
 def unpack_number(body: bytes) -> int:

@@ -3,56 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
 
 from ..errors import EngineDied, EngineError, EngineNotReady
 from .espeak import SAMPLE_RATE
-from .frames import DoneFrame, JobFrame, SoundFrame
+from .frames import DoneFrame, SoundFrame
+from .jobs import Job, JobQueue
 from .process import WorkerProcess
 
-_SLICE = round(0.4 * SAMPLE_RATE)
-"""Samples that a job may give at a stretch while listeners who have heard nothing yet wait."""
+_SLICE = round(0.15 * SAMPLE_RATE)
+"""Samples that a job may give at a stretch while listeners who have heard nothing yet wait. The rest
+is synthesised later, from the start of the job again: that is fast, and speech repeats exactly."""
 
 _START_FAILURES = 3
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
-
-
-class JobListener(Protocol):
-    """Who a job is for. Called on the event loop, and never after the job was cancelled."""
-
-    def job_sound(self, job: Job, sound: SoundFrame, waited: float) -> None:
-        """waited: seconds the job waited for a worker since its last sound."""
-
-    def job_done(self, job: Job, seconds: float) -> None:
-        """All of it is spoken. seconds: of work after the last sound."""
-
-    def job_failed(self, job: Job, error: EngineError) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A piece of text on its way through the pool.
-
-    frame: what to speak; `number` is the pool's to give. deadline: loop time at which the listener
-    runs dry. silent: the listener has heard nothing yet. exact: the voice repeats itself to the bit,
-    so that the job may be done in slices.
-    """
-
-    frame: JobFrame
-    listener: JobListener
-    deadline: float
-    silent: bool
-    exact: bool
-    given: int = 0
-    waited: float = 0.0
-    queued_at: float = 0.0
-    queued: bool = False
-    cancelled: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -67,38 +34,23 @@ class _Seat:
     voice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOptions:
-    """size: processes. job_limit, start_limit: seconds a job and a start may take."""
-
-    command: Sequence[str]
-    size: int
-    job_limit: float
-    start_limit: float
-
-
-@dataclass(order=True, slots=True)
-class _Entry:
-    deadline: float
-    order: int
-    job: Job = field(compare=False)
-
-
 class WorkerPool:
     """Runs jobs on worker processes, earliest deadline first, and replaces workers that die.
 
     A job on a worker that dies fails with EngineDied; those that wait go to another one. While
     workers cannot be started at all, jobs fail with EngineNotReady.
+
+    size: processes. job_limit, start_limit: seconds that a job and a start may take.
     """
 
-    def __init__(self, options: PoolOptions) -> None:
-        self._options = options
+    def __init__(self, size: int, job_limit: float, start_limit: float) -> None:
+        self._size = size
+        self.job_limit = job_limit
+        self._start_limit = start_limit
+        self.command: Sequence[str] = ()
         self._seats: dict[WorkerProcess, _Seat] = {}
-        self._queue: list[_Entry] = []
-        self._order = count()
+        self._queue = JobQueue()
         self._numbers = count(1)
-        self._waiting = 0
-        self._silent_waiting = 0
         self._running = False
         self._failures = 0
         self._changed = asyncio.Event()
@@ -117,16 +69,22 @@ class WorkerPool:
         return sum(seat.ready for seat in self._seats.values())
 
     @property
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in self._seats]
+
+    @property
     def queue_depth(self) -> int:
         """Jobs that wait for a worker."""
-        return self._waiting
+        return len(self._queue)
 
-    async def start(self) -> None:
+    async def start(self, command: Sequence[str]) -> None:
         """Start all workers and wait for them. Raises EngineNotReady if they do not start."""
+        self.command = command
         self._running = True
-        for _ in range(self._options.size):
+        self._failures = 0
+        for _ in range(self._size):
             self._launch(delay=0.0)
-        while self.workers < self._options.size:
+        while self.workers < self._size:
             self._changed.clear()
             if self._failures:
                 await self.stop()
@@ -150,7 +108,7 @@ class WorkerPool:
         if not self.ready:
             job.listener.job_failed(job, EngineNotReady("the embedded voice is not running"))
             return
-        self._enqueue(job)
+        self._queue.push(job, self._time())
         self._dispatch()
 
     def cancel(self, job: Job) -> None:
@@ -158,8 +116,8 @@ class WorkerPool:
         if job.cancelled:
             return
         job.cancelled = True
-        if job.queued:  # its entry in the queue is passed over later
-            self._mark_queued(job, False)
+        if job.queued:
+            self._queue.discard(job)
             return
         for seat in self._seats.values():
             if seat.job is job:
@@ -168,7 +126,7 @@ class WorkerPool:
     # What workers tell
 
     def worker_started(self, worker: WorkerProcess) -> None:
-        alarm = asyncio.get_running_loop().call_later(self._options.start_limit, worker.kill)
+        alarm = asyncio.get_running_loop().call_later(self._start_limit, worker.kill)
         self._seats[worker] = _Seat(worker, alarm)
         if not self._running:
             worker.close()
@@ -196,7 +154,7 @@ class WorkerPool:
                 job.listener.job_done(job, done.seconds)
             else:
                 job.deadline = self._time() + job.given / SAMPLE_RATE
-                self._enqueue(job)
+                self._queue.push(job, self._time())
         self._dispatch()
 
     def worker_failed(self, worker: WorkerProcess, number: int) -> None:
@@ -231,7 +189,7 @@ class WorkerPool:
     async def _spawn(self, delay: float) -> None:
         await asyncio.sleep(delay)
         try:
-            await WorkerProcess.spawn(self._options.command, self)
+            await WorkerProcess.spawn(self.command, self)
         except OSError:
             self._replace(started=False)
 
@@ -257,43 +215,22 @@ class WorkerPool:
     def _time(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _enqueue(self, job: Job) -> None:
-        job.queued_at = self._time()
-        heapq.heappush(self._queue, _Entry(job.deadline, next(self._order), job))
-        self._mark_queued(job, True)
-
-    def _mark_queued(self, job: Job, queued: bool) -> None:
-        job.queued = queued
-        change = 1 if queued else -1
-        self._waiting += change
-        self._silent_waiting += change * job.silent
-
-    def _take(self) -> Job | None:
-        """The most urgent job that is still wanted."""
-        while self._queue:
-            job = heapq.heappop(self._queue).job
-            if not job.cancelled:
-                self._mark_queued(job, False)
-                return job
-        return None
-
     def _dispatch(self) -> None:
         """Give waiting jobs to idle workers; to one that has the voice loaded, if there is one."""
         idle = [seat for seat in self._seats.values() if seat.ready and seat.job is None]
-        while idle and (job := self._take()) is not None:
+        while idle and (job := self._queue.pop(self._time())) is not None:
             seat = min(idle, key=lambda seat: seat.voice != job.frame.voice)
             idle.remove(seat)
             self._assign(seat, job)
 
     def _assign(self, seat: _Seat, job: Job) -> None:
-        job.waited += self._time() - job.queued_at
         seat.job, seat.number, seat.voice = job, next(self._numbers), job.frame.voice
-        limit = _SLICE if job.exact and self._silent_waiting else 0
+        limit = _SLICE if self._queue.silent else 0
         frame = job.frame._replace(
             number=seat.number, skip=job.given, limit=limit, first=job.frame.first and not job.given
         )
         loop = asyncio.get_running_loop()
-        seat.alarm = loop.call_later(self._options.job_limit, seat.worker.kill)
+        seat.alarm = loop.call_later(self.job_limit, seat.worker.kill)
         seat.worker.give(frame)
 
     def _job_of(self, worker: WorkerProcess, number: int) -> Job | None:
@@ -310,5 +247,5 @@ class WorkerPool:
         return job
 
     def _fail_waiting(self, error: EngineError) -> None:
-        while (job := self._take()) is not None:
+        while (job := self._queue.pop(self._time())) is not None:
             job.listener.job_failed(job, error)

@@ -19,6 +19,7 @@ from .frames import (
     Kind,
     SoundFrame,
     pack_job,
+    pack_quit,
     pack_stop,
     unpack_done,
     unpack_number,
@@ -56,10 +57,10 @@ def find_library() -> Library:
     return library
 
 
-def worker_command(library: Library, voice: str) -> tuple[str, ...]:
-    """How to start a worker. voice: the one to have ready."""
+def worker_command(library: str, data: str, voice: str) -> tuple[str, ...]:
+    """How to start a worker. data: what definitions.make_data made. voice: the one to have ready."""
     # -P: a worker must import nothing from whatever directory the server was started in.
-    return (sys.executable, "-P", "-m", _MODULE, library.path, library.data, voice)
+    return (sys.executable, "-P", "-m", _MODULE, library, data, voice)
 
 
 class WorkerEvents(Protocol):
@@ -126,9 +127,10 @@ class WorkerProcess(asyncio.Protocol):
         self._write(pack_stop(number))
 
     def close(self) -> None:
-        """Let the process end by itself: it does when its socket closes."""
+        """Let the process end by itself; one that is at work does when it notices the closed socket."""
+        self._write(pack_quit())
         if self._transport is not None:
-            self._transport.abort()
+            self._transport.close()
 
     def kill(self) -> None:
         self._process.kill()
@@ -163,7 +165,7 @@ class WorkerProcess(asyncio.Protocol):
                 self._events.worker_ready(self)
             case Kind.FAILED:
                 self._events.worker_failed(self, unpack_number(body))
-            case Kind.JOB | Kind.STOP:
+            case Kind.JOB | Kind.STOP | Kind.QUIT:
                 raise ValueError("a worker sent what only the engine sends")
 
 
@@ -171,7 +173,7 @@ def _popen(command: Sequence[str], channel: socket.socket) -> subprocess.Popen[b
     # Python starts it with vfork: the event loop is held up for about a millisecond.
     return subprocess.Popen(
         command,
-        stdin=channel,
+        stdin=channel.fileno(),
         stdout=subprocess.DEVNULL,  # espeak-ng prints complaints to both
         stderr=subprocess.DEVNULL,
         start_new_session=True,

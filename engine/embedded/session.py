@@ -16,22 +16,21 @@ from ..errors import EngineError
 from ..segmenter import Segment, TextSegmenter
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
+from .jobs import Job
 from .plan import Pause, Reading, Utterance, utterances
-from .pool import Job, WorkerPool
+from .pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a session speaks; what all of its jobs share.
 
-    pauses: seconds of silence by kind. frame: makes the job of a text in a language. exact: the voice
-    repeats itself to the sample.
+    pauses: seconds of silence by kind. frame: makes the job of a text in a language.
     """
 
     reading: Reading
     pauses: dict[Pause, float]
     frame: Callable[[str, str], JobFrame]
-    exact: bool
 
 
 @dataclass(slots=True)
@@ -82,6 +81,11 @@ class EmbeddedSession:
         self._cancelled = False
         self._error: EngineError | None = None
         self._changed = asyncio.Event()
+
+    @property
+    def unread(self) -> float:
+        """Seconds of speech that wait for the reader."""
+        return self._unread / SAMPLE_RATE
 
     # The interface
 
@@ -181,7 +185,6 @@ class EmbeddedSession:
             listener=self,
             deadline=self._deadline(),
             silent=silent,
-            exact=self._manner.exact,
         )
         self._pool.submit(self._job)
 

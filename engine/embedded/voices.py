@@ -1,8 +1,4 @@
-"""The voices of espeak-ng that this engine uses, and which of them is nearest to a given pitch.
-
-Only definitions that say "flutter 0" are used where there is one that fits: their speech repeats to
-the sample, which the seed promises and which lets a worker take up a job where another left it.
-"""
+"""The voices of this engine, and which of them is nearest to a given pitch."""
 
 from __future__ import annotations
 
@@ -17,16 +13,15 @@ from ..base import BuiltinVoice
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A voice definition of espeak-ng.
+    """A voice definition, one of definitions.DEFINITIONS.
 
     hertz: median F0 of English at pitch settings 0, 25, 50, 75 and 99, measured. volume: the setting
-    at which it is as loud as the others. exact: whether it repeats to the sample.
+    at which it is as loud as the others.
     """
 
     name: str
     hertz: tuple[float, float, float, float, float]
     volume: int
-    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +34,26 @@ class VoiceTraits:
 
 _SETTINGS: Final = (0, 25, 50, 75, 99)
 
-MICHEL: Final = Variant("michel", (67, 80, 101, 131, 172), 92)
-ALEX: Final = Variant("Alex", (64, 75, 103, 143, 197), 120)
-DENIS: Final = Variant("Denis", (67, 76, 96, 125, 165), 170)
-MIGUEL: Final = Variant("miguel", (73, 86, 106, 136, 175), 75)
-SHELBY: Final = Variant("shelby", (125, 142, 170, 208, 256), 97)
-STEPH: Final = Variant("steph", (103, 136, 181, 245, 334), 90, exact=False)
-WHISPER: Final = Variant("whisperf", (103, 136, 181, 245, 334), 130, exact=False)
+FEMALE: Final = Variant("cosy-f1", (130, 158, 196, 251, 325), 78)
+BREATHY: Final = Variant("cosy-f2", (131, 163, 206, 269, 352), 95)
+MALE: Final = Variant("cosy-m1", (70, 83, 104, 133, 172), 86)
+SONOROUS: Final = Variant("cosy-m2", (71, 85, 105, 136, 176), 82)
+WHISPER: Final = Variant("cosy-w1", (409, 409, 409, 409, 409), 70)
 
-_LOW_LIMIT: Final = 150.0
-_HIGH_LIMIT: Final = 245.0
-"""Hz. Median F0 of most men is below the first, of most women between the two, of children above."""
+_FEMALE_FROM: Final = 150.0
+"""Hz. The median F0 of most men is below it, that of most women and children above."""
 
 _BUILTIN: Final = {
-    "alba": ("Alba", "female", VoiceTraits(SHELBY, 50)),
-    "bruno": ("Bruno", "male", VoiceTraits(MICHEL, 50)),
-    "clara": ("Clara", "female", VoiceTraits(SHELBY, 75)),
-    "diego": ("Diego", "male", VoiceTraits(MIGUEL, 60)),
-    "emil": ("Emil", "male", VoiceTraits(ALEX, 65)),
-    "frieda": ("Frieda", "female", VoiceTraits(STEPH, 60)),
-    "georg": ("Georg", "male", VoiceTraits(DENIS, 40)),
+    "alba": ("Alba", "female", VoiceTraits(FEMALE, 50)),
+    "bruno": ("Bruno", "male", VoiceTraits(MALE, 50)),
+    "clara": ("Clara", "female", VoiceTraits(BREATHY, 50)),
+    "diego": ("Diego", "male", VoiceTraits(SONOROUS, 60)),
+    "emil": ("Emil", "male", VoiceTraits(MALE, 66)),
+    "frieda": ("Frieda", "female", VoiceTraits(FEMALE, 72)),
+    "georg": ("Georg", "male", VoiceTraits(MALE, 30)),
 }
 
-DEFAULT: Final = VoiceTraits(SHELBY, 50)
+DEFAULT: Final = VoiceTraits(FEMALE, 50)
 """For a reference that has no pitch to measure."""
 
 BUILTIN_VOICES: Final = tuple(
@@ -79,7 +71,7 @@ def traits_for(f0: float | None) -> VoiceTraits:
     """The voice whose median F0 is nearest to `f0` Hz; the default voice for None."""
     if f0 is None:
         return DEFAULT
-    variant = MICHEL if f0 < _LOW_LIMIT else SHELBY if f0 < _HIGH_LIMIT else STEPH
+    variant = MALE if f0 < _FEMALE_FROM else FEMALE
     return VoiceTraits(variant, pitch_setting(variant, f0))
 
 

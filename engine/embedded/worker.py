@@ -42,13 +42,15 @@ class Wire:
         self._reader = FrameReader()
         self._frames: deque[tuple[Kind, bytes]] = deque()
 
-    def next_job(self) -> JobFrame:
-        """Wait for a job. Stops of jobs that have ended by themselves are passed over."""
+    def next_job(self) -> JobFrame | None:
+        """Wait for a job; None says to end. Stops of jobs that have ended are passed over."""
         while True:
             while self._frames:
                 kind, body = self._frames.popleft()
                 if kind is Kind.JOB:
                     return unpack_job(body)
+                if kind is Kind.QUIT:
+                    return None
             self._read()
 
     def stopped(self, number: int) -> bool:
@@ -129,13 +131,14 @@ def main(library: str, data: str, voice: str) -> None:
     try:
         wire.send(pack_ready(SAMPLE_RATE))
         speaker = Speaker(wire, espeak)
-        while True:
-            job = wire.next_job()
+        while (job := wire.next_job()) is not None:
             signal.alarm(_LONGEST_JOB)
             speaker.speak(job)
             signal.alarm(0)
-    except (EOFError, ConnectionError):
-        return
+    except (EOFError, ConnectionError):  # the engine was killed and cannot tidy up itself
+        from .definitions import remove_data  # takes 10 ms that the start can do without
+
+        remove_data(data)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""The voice definitions that the workers use: espeak-ng's own with a few lines changed.
+
+Of all of espeak-ng's definitions, a recogniser understands those best that have an echo and weak,
+wide formants; but they waver in a way that depends on what was spoken before. So theirs are read
+where they are installed, and "flutter 0" and "roughness 0" take the wavering out: speech repeats to
+the sample, which the seed promises and which lets a worker take up a job where another left it.
+
+The library looks for definitions in its data only, so the workers get a folder that has links to all
+of that data, and our definitions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+_STEADY: Final = "flutter 0\nroughness 0\n"
+_MALE: Final = """\
+pitch 80 120
+formant 0 100 80 150
+formant 1 100 80 160
+formant 2 100 70 150
+formant 3 100 70 150
+formant 4 100 80 150
+formant 5 100 80 150
+"""
+
+DEFINITIONS: Final = {
+    "cosy-f1": ("f2", _STEADY),
+    "cosy-f2": ("f5", _STEADY),
+    "cosy-m1": ("f2", _MALE + _STEADY),
+    "cosy-m2": ("michel", _STEADY),
+    "cosy-w1": ("whisperf", _STEADY),
+}
+"""For each of our definitions: the one it is made of, and the lines to add (the last one counts)."""
+
+_VARIANTS: Final = Path("voices", "!v")
+
+
+def make_data(installed: str) -> str:
+    """Make the data folder for the workers out of the installed one; return its path.
+
+    Raises OSError. Remove it with `remove_data`.
+    """
+    source = Path(installed)
+    data = Path(tempfile.mkdtemp(prefix="cosyserve-"), source.name)
+    try:
+        (data / _VARIANTS).mkdir(parents=True)
+        for entry in source.iterdir():
+            if entry.name != _VARIANTS.parts[0]:
+                (data / entry.name).symlink_to(entry)
+        for name, (base, changes) in DEFINITIONS.items():
+            text = (source / _VARIANTS / base).read_text()
+            (data / _VARIANTS / name).write_text(f"{text}\n{changes}")
+    except BaseException:
+        remove_data(str(data))
+        raise
+    return str(data)
+
+
+def remove_data(data: str) -> None:
+    """Remove what `make_data` made. Idempotent."""
+    shutil.rmtree(os.path.dirname(data), ignore_errors=True)

@@ -1,0 +1,57 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosyserve.engine.embedded.frames import (
+    DoneFrame,
+    FrameReader,
+    JobFrame,
+    Kind,
+    SoundFrame,
+    SpokenWord,
+    pack_done,
+    pack_failed,
+    pack_job,
+    pack_ready,
+    pack_sound,
+    pack_stop,
+    unpack_done,
+    unpack_job,
+    unpack_number,
+    unpack_sound,
+)
+
+JOB = JobFrame(7, "en-us+cosy-f1", "Grüße, 世界 😀", 175, 50, 50, 100, 2**31, 1234, 99, True)
+SOUND = SoundFrame(7, 0.25, (SpokenWord(0, 10, 0, 5), SpokenWord(10, 20, 6, 9)), b"\1\2\3\4")
+STREAM = (
+    pack_ready(22050)
+    + pack_job(JOB)
+    + pack_sound(SOUND)
+    + pack_stop(7)
+    + pack_failed(8)
+    + pack_done(DoneFrame(7, 0.5, True))
+)
+
+
+@given(st.lists(st.integers(0, len(STREAM))))
+def test_frames_come_back_however_the_stream_is_cut(cuts: list[int]) -> None:
+    reader = FrameReader()
+    edges = [0, *sorted(cuts), len(STREAM)]
+    frames = [frame for begin, end in pairwise(edges) for frame in reader.feed(STREAM[begin:end])]
+    kinds = [kind for kind, _ in frames]
+    bodies = [body for _, body in frames]
+    assert kinds == [Kind.READY, Kind.JOB, Kind.SOUND, Kind.STOP, Kind.FAILED, Kind.DONE]
+    assert unpack_number(bodies[0]) == 22050
+    assert unpack_job(bodies[1]) == JOB
+    assert unpack_sound(bodies[2]) == SOUND
+    assert unpack_number(bodies[3]) == 7
+    assert unpack_number(bodies[4]) == 8
+    assert unpack_done(bodies[5]) == DoneFrame(7, 0.5, True)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff\x01", b"\0\0\0\0\x63"])
+def test_a_broken_stream_is_noticed(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        FrameReader().feed(data)

@@ -1,0 +1,32 @@
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosyserve.engine.embedded.engine import EmbeddedEngine
+from support.embedded import check_words, running, speak
+
+
+@pytest.fixture(scope="module")
+def running_engine() -> Iterator[tuple[asyncio.Runner, EmbeddedEngine]]:
+    with asyncio.Runner() as runner:
+        context = running()
+        yield runner, runner.run(context.__aenter__())
+        runner.run(context.__aexit__(None, None, None))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60), st.lists(st.integers(0, 60), max_size=3))
+def test_any_text_is_spoken_the_same_in_any_pieces(
+    running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str, cuts: list[int]
+) -> None:
+    runner, engine = running_engine
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    speech = runner.run(speak(engine, [text[a:b] for a, b in pairwise(edges)]))
+    assert all(len(chunk.samples) for chunk in speech.chunks)
+    check_words(speech.words, len(text), speech.seconds)
+    assert abs(speech.seconds - runner.run(speak(engine, text)).seconds) < 0.02
+    assert engine.stats()["worker_restarts_total"] == 0
