@@ -2,6 +2,7 @@
 
 EngineError
 ├── EngineNotReady      not started, stopping, or being rebuilt
+├── EngineBusy          it has no room for this session now; later it may
 ├── EngineDied          the process or device behind the session is gone: this session failed
 ├── UnsupportedRequest  the engine cannot do what was asked; the message says what it can
 └── InvalidReference    the clip cannot serve as a voice; the message says why
@@ -13,6 +14,9 @@ class EngineError(Exception):
 
 
 class EngineNotReady(EngineError): ...
+
+
+class EngineBusy(EngineError): ...
 
 
 class EngineDied(EngineError): ...

@@ -1,16 +1,22 @@
 """The sizes of a CosyVoice 2 model. Every number that a checkpoint may change is here; the defaults are
 those of the published 0.5B model.
 
+A number's full name is its path, as in `flow.encoder.num_blocks`: `flatten` and `from_flat` go between a
+ModelConfig and a plain dictionary under such names.
+
 Architecture: CosyVoice 2 (arXiv:2412.10117).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Final, Self
 
 SAMPLE_RATE: Final = 24000
+Value = int | float | tuple[int, ...] | tuple[tuple[int, ...], ...]
+
 MEL_HOP: Final = 480
 """Samples of sound per mel frame."""
 TOKEN_RATE: Final = 25
@@ -121,10 +127,41 @@ class HiftConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """The repetition-aware sampling that the checkpoint recommends.
+
+    top_p, top_k bound the nucleus; a token that makes up tau_r of the last win_size is drawn anew.
+    """
+
+    top_p: float = 0.8
+    top_k: int = 25
+    win_size: int = 10
+    tau_r: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     lm: LmConfig = field(default_factory=LmConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     hift: HiftConfig = field(default_factory=HiftConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def flatten(self) -> dict[str, Value]:
+        """Every number under its full name; tuples for the lists."""
+        return dict(_walk(self, ""))
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> Self:
+        """The defaults with these numbers in place of them. Lists and tuples are alike.
+
+        Raises ValueError, which names the entry, for an unknown name or a value of another kind.
+        """
+        default = cls()
+        unknown = sorted(set(values) - set(default.flatten()))
+        if unknown:
+            raise ValueError(f"{unknown[0]}: no such number in a model's configuration")
+        built: Self = _rebuilt(default, values, "")
+        return built
 
     @classmethod
     def from_reference(cls, raw: Mapping[str, Any]) -> Self:
@@ -189,3 +226,47 @@ class ModelConfig:
 
 def _pairs(lists: list[list[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in lists)
+
+
+def _walk(section: Any, prefix: str) -> Iterator[tuple[str, Value]]:
+    for entry in fields(section):
+        value = getattr(section, entry.name)
+        if is_dataclass(value):
+            yield from _walk(value, f"{prefix}{entry.name}.")
+        else:
+            yield prefix + entry.name, value
+
+
+def _rebuilt(section: Any, values: Mapping[str, object], prefix: str) -> Any:
+    changes: dict[str, Any] = {}
+    for entry in fields(section):
+        default, name = getattr(section, entry.name), prefix + entry.name
+        if is_dataclass(default):
+            changes[entry.name] = _rebuilt(default, values, f"{name}.")
+        elif name in values:
+            changes[entry.name] = like(default, values[name], name)
+    return replace(section, **changes)
+
+
+def like(default: Value, value: object, name: str) -> Value:
+    """The value in the kind of the default: an int, a finite float, or a tuple as deep as the default's.
+
+    Raises ValueError, which names the entry.
+    """
+    if isinstance(default, tuple):
+        if isinstance(value, (list, tuple)):
+            # mypy cannot see that the recursion makes it as deep as the default
+            return tuple(like(default[0], item, name) for item in value)  # type: ignore[return-value]
+        raise ValueError(f"{name}: {value!r:.80} is not a list")
+    if isinstance(default, int):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        raise ValueError(f"{name}: {value!r:.80} is not a whole number")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"{name}: {value!r:.80} is not a finite number")

@@ -20,6 +20,9 @@ from .jobs import Job
 from .plan import Pause, Reading, Utterance, utterances
 from .pool import WorkerPool
 
+FEED_SLICE = 2000
+"""Characters read before others get their turn: some 4 ms of the event loop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
@@ -91,10 +94,13 @@ class EmbeddedSession:
 
     async def feed(self, text: str) -> None:
         """Take the next piece of text. Raises ValueError after finish; ignored after cancel."""
-        if self._cancelled:
-            return
-        self._segments.extend(self._segmenter.feed(text))
-        self._advance()
+        for begin in range(0, len(text), FEED_SLICE):
+            if begin:
+                await asyncio.sleep(0)
+            if self._cancelled:
+                return
+            self._segments.extend(self._segmenter.feed(text[begin : begin + FEED_SLICE]))
+            self._advance()
 
     async def finish(self) -> None:
         if self._finished or self._cancelled:
