@@ -21,6 +21,7 @@ from .base import NOTHING, Encoded
 from .pcm import to_s16
 
 _AAC_FAST_FROM: Final = 64  # kbit/s; below it FFmpeg's slower coder sounds better
+_MP3_CAREFUL_TO: Final = 48
 _PIECES_PER_SECOND: Final = 10  # what is given to FFmpeg at once is at most that long
 
 
@@ -47,7 +48,10 @@ def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
         case AudioFormat.MP3:
             # Without the bit reservoir no packet waits for a later one. No Xing frame: its sizes
             # are unknown while streaming, and it would be decoded as sound.
-            codec_options = {"compression_level": "7", "reservoir": "0"}
+            # At low rates LAME's fast mode costs intelligibility: of ten sentences spoken at 1.5 and
+            # coded at 32k, a recogniser took 5, against 8 with the careful mode (three times the CPU).
+            level = "2" if kbits <= _MP3_CAREFUL_TO else "7"
+            codec_options = {"compression_level": level, "reservoir": "0"}
             container_options = {"write_xing": "0", "id3v2_version": "0"}
             return _Setup("libmp3lame", "mp3", "fltp", True, codec_options, container_options)
         case AudioFormat.OPUS:
