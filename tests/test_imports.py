@@ -25,7 +25,9 @@ def imported(path: Path, package: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             depth = len(path.relative_to(ROOT / package).parts)
             if node.level > depth:
-                raise AssertionError(f"{path}:{node.lineno} leaves its package by a relative import")
+                raise AssertionError(
+                    f"{path}:{node.lineno} leaves its package by a relative import"
+                )
             names = [node.module or ""] if node.level == 0 else []
             names += [f"cosyserve.{a.name}" for a in node.names if node.module == "cosyserve"]
         else:
