@@ -1,6 +1,8 @@
 # Needs python3 (3.11 or newer) and make. Every target sets up .venv by itself.
 
 PYTHON ?= python3
+# The release that CI runs; an index with CPU builds saves some gigabytes.
+TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
 .PHONY: help demo serve test lint format bench clean
@@ -45,5 +47,6 @@ clean:
 
 .venv/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	touch $@ .venv/.run

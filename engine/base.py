@@ -51,7 +51,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A decoded reference clip. `content_id` is a digest of the sound and its text: equal content, equal id."""
+    """A decoded reference clip. `content_id`: a digest of sound and text; equal content, equal id."""
 
     content_id: str
     samples: Samples

@@ -1,0 +1,87 @@
+"""Rewrite a checkpoint once, so that every start maps its weights instead of unpickling them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import CheckpointError, printable
+from .keys import TIED_HEAD
+from .layout import MANIFEST, Files
+from .opening import FORMAT, Checkpoint, open_folder
+
+_COPY_MODE: Final = 0o644
+
+
+def convert(source: Path, target: Path) -> Checkpoint:
+    """Write the checkpoint in `source` to the new directory `target`; returns it, opened.
+
+    The target appears whole or not at all: it is written beside itself, flushed to the disk and renamed.
+    It stands alone; nothing in it refers to the source. Values and types of the weights stay as they are.
+    Blocking. Raises CheckpointError.
+    """
+    checkpoint = open_folder(source)
+    assert checkpoint.files is not None, "a folder was opened"
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise CheckpointError(f"{printable(target)}: already there")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            _write(checkpoint, checkpoint.files, partial)
+            partial.chmod(0o755)
+            partial.rename(target)
+            _flush(target.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise CheckpointError(f"{printable(target)}: {error.strerror or error}") from error
+    return open_folder(target)
+
+
+def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
+    for part, state in checkpoint.weights.items():
+        path = folder / f"{part}.safetensors"
+        save_file(_separate(state), path, {"format": "pt"})
+        path.chmod(_COPY_MODE)
+    copied = [files.campplus, files.speech_tokenizer, *files.tokenizer]
+    copied += [path for path in (files.qwen_config, files.speakers) if path is not None]
+    for source in copied:
+        path = folder / source.relative_to(files.folder)
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, path)
+    manifest = {"format": FORMAT, "config": checkpoint.config.flatten()}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    for written in folder.rglob("*"):
+        _flush(written)
+
+
+def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor with memory of its own, as the format asks; the tied head is not kept twice."""
+    seen: set[int] = set()
+    separate: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        if key == TIED_HEAD:
+            continue
+        whole = tensor.contiguous()
+        memory = whole.untyped_storage().data_ptr()
+        # views of one storage are refused by the format even where they do not overlap
+        separate[key] = whole.clone() if memory in seen else whole
+        seen.add(memory)
+    return separate
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

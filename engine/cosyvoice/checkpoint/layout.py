@@ -1,0 +1,160 @@
+"""The files of a checkpoint's directory: the official layout and the converted one.
+
+    official                       converted
+    cosyvoice2.yaml                cosyserve-model.json
+    llm.pt flow.pt hift.pt         llm.safetensors flow.safetensors hift.safetensors
+    campplus.onnx                  the same from here on
+    speech_tokenizer_v2.onnx
+    CosyVoice-BlankEN/             config.json (optional if converted) and the tokenizer's files
+    spk2info.pt                    optional
+
+A part may be .safetensors in the official layout too; it is preferred to .pt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import CheckpointError, printable
+from .keys import PARTS
+
+YAML: Final = "cosyvoice2.yaml"
+MANIFEST: Final = "cosyserve-model.json"
+CAMPPLUS: Final = "campplus.onnx"
+SPEECH_TOKENIZER: Final = "speech_tokenizer_v2.onnx"
+SPEAKERS: Final = "spk2info.pt"
+QWEN: Final = "CosyVoice-BlankEN"
+QWEN_CONFIG: Final = f"{QWEN}/config.json"
+VOCABULARY: Final = (f"{QWEN}/vocab.json", f"{QWEN}/merges.txt")
+TOKENIZER: Final = f"{QWEN}/tokenizer.json"
+TOKENIZER_EXTRAS: Final = (f"{QWEN}/tokenizer_config.json",)
+
+_LARGEST_JSON: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the parts lie. Each path was a readable, non-empty regular file when it was looked at.
+
+    weights: by part; config: the yaml or the manifest; tokenizer: every file of it that is there.
+    """
+
+    folder: Path
+    config: Path
+    qwen_config: Path | None
+    weights: dict[str, Path]
+    campplus: Path
+    speech_tokenizer: Path
+    tokenizer_folder: Path
+    tokenizer: tuple[Path, ...]
+    speakers: Path | None
+
+    @property
+    def converted(self) -> bool:
+        return self.config.name == MANIFEST
+
+    def all(self) -> Iterator[Path]:
+        yield self.config
+        if self.qwen_config is not None:
+            yield self.qwen_config
+        yield from self.weights.values()
+        yield self.campplus
+        yield self.speech_tokenizer
+        yield from self.tokenizer
+        if self.speakers is not None:
+            yield self.speakers
+
+
+def find_files(folder: Path) -> Files:
+    """Look for everything. Raises CheckpointError with all that is missing or unusable, by file name."""
+    found = _Search(folder)
+    if not os.path.isdir(folder):  # says no where Path.is_dir raises
+        raise CheckpointError(f"{printable(folder)}: not a directory")
+    manifest = found.optional(MANIFEST)
+    config = manifest or found.required(YAML)
+    qwen_config = found.optional(QWEN_CONFIG) if manifest else found.required(QWEN_CONFIG)
+    weights = {part: found.one_of(f"{part}.safetensors", f"{part}.pt") for part in PARTS}
+    campplus, speech_tokenizer = found.required(CAMPPLUS), found.required(SPEECH_TOKENIZER)
+    whole = found.optional(TOKENIZER)
+    pair = [found.optional(name) if whole else found.required(name) for name in VOCABULARY]
+    extras = [found.optional(name) for name in TOKENIZER_EXTRAS]
+    speakers = found.optional(SPEAKERS)
+    if found.problems:
+        raise CheckpointError(found.problems)
+    return Files(
+        folder=folder,
+        config=config,
+        qwen_config=qwen_config,
+        weights=weights,
+        campplus=campplus,
+        speech_tokenizer=speech_tokenizer,
+        tokenizer_folder=folder / QWEN,
+        tokenizer=tuple(path for path in (whole, *pair, *extras) if path is not None),
+        speakers=speakers,
+    )
+
+
+class _Search:
+    """Looks names up and notes what is wrong; a path that it returns beside a problem is never used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.problems: list[str] = []
+
+    def required(self, name: str) -> Path:
+        return self.optional(name, needed=True) or self._folder / name
+
+    def one_of(self, preferred: str, other: str) -> Path:
+        return self.optional(preferred) or self.required(other)
+
+    def optional(self, name: str, needed: bool = False) -> Path | None:
+        path = self._folder / name
+        problem = file_problem(path)
+        if problem is None:
+            return path
+        # a link that leads nowhere is a broken download rather than a file left out
+        if needed or problem != _MISSING or path.is_symlink():
+            self.problems.append(f"{name}: {problem}")
+        return None
+
+
+_MISSING: Final = "missing"
+
+
+def file_problem(path: Path) -> str | None:
+    """Why this is no readable, non-empty regular file (or a link to one); None if it is.
+
+    The kind is asked first: opening a pipe or a device could wait for ever.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return _MISSING
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(found.st_mode):
+        return "not a regular file"
+    if found.st_size == 0:
+        return "empty"
+    return None if os.access(path, os.R_OK) else "cannot be read: no permission"
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """A small JSON object. name: how errors call the file. Raises CheckpointError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_JSON + 1)
+        if len(data) > _LARGEST_JSON:
+            raise CheckpointError(f"{name}: more than {_LARGEST_JSON} bytes")
+        value = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{name}: not readable: {printable(error)}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{name}: not a JSON object")
+    return value

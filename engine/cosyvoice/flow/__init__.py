@@ -1,0 +1,17 @@
+"""Flow matching: speech tokens (25/s) to mel (50 frames/s). See model.py for the entries."""
+
+from .model import Flow, FlowError, FlowStats
+from .policy import EXACT, RECOMPUTE, ContextPolicy
+from .state import FlowPrompt, FlowState, total_nbytes
+
+__all__ = [
+    "EXACT",
+    "RECOMPUTE",
+    "ContextPolicy",
+    "Flow",
+    "FlowError",
+    "FlowPrompt",
+    "FlowState",
+    "FlowStats",
+    "total_nbytes",
+]

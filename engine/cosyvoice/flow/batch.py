@@ -1,0 +1,107 @@
+"""One pass of the networks over the next tokens of several utterances."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import FRAMES_PER_TOKEN
+from .encoder import Encoder, EncoderSteps, EncoderTails
+from .estimator import Estimator
+from .solver import GUIDED_ROWS, Condition, Solver
+from .state import FlowState, FlowTails, Pages
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What a pass runs, in one precision. embedding: always in float32."""
+
+    embedding: nn.Embedding
+    encoder: Encoder
+    projection: nn.Linear
+    estimator: Estimator
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.projection.weight.dtype
+
+    def to(self, dtype: torch.dtype) -> Networks:
+        """A copy in another precision."""
+        return Networks(
+            self.embedding,
+            copy.deepcopy(self.encoder).to(dtype),
+            copy.deepcopy(self.projection).to(dtype),
+            copy.deepcopy(self.estimator).to(dtype),
+        )
+
+
+def run_pass(
+    networks: Networks,
+    solver: Solver,
+    noise: Tensor,
+    states: Sequence[FlowState],
+    tokens: int,
+    pages: Sequence[Pages | None],
+) -> tuple[Tensor, list[FlowTails]]:
+    """The next `tokens` tokens of each state -> mel [S, mel, 2 tokens] (float32) and each one's tails.
+
+    Fills the pages; changes nothing else. noise [1, mel, at least the last frame of any state].
+    """
+    dtype = networks.dtype
+    opened = [state.memory.open(page) for state, page in zip(states, pages, strict=True)]
+    low, high, caches = zip(*opened, strict=True)
+    tails = [state.memory.tails for state in states]
+    before = EncoderTails(
+        torch.cat([tail.encoder.look_ahead for tail in tails]).to(dtype),
+        torch.cat([tail.encoder.upsample for tail in tails]).to(dtype),
+    )
+    ids, after = _inputs(states, tokens + networks.encoder.look_ahead)
+    embedded = networks.embedding(ids.to(noise.device)).to(dtype)
+    h, encoder_tails = networks.encoder.advance(embedded, after, before, EncoderSteps(low, high))
+    mel, estimator_tails = solver.solve(
+        networks.estimator,
+        _columns(noise, states, FRAMES_PER_TOKEN * tokens),
+        _condition(states, networks.projection(h).transpose(1, 2)),
+        tails=torch.cat([tail.estimator for tail in tails], dim=1).to(dtype),
+        caches=caches,
+    )
+    return mel, _split(FlowTails(encoder_tails, estimator_tails), len(states))
+
+
+def _inputs(states: Sequence[FlowState], width: int) -> tuple[Tensor, list[int]]:
+    """Token ids [S, width], look-ahead included, and how many of them are beyond each input's end."""
+    known = [state.tokens[:width] for state in states]
+    after = [width - int(ids.shape[0]) for ids in known]
+    rows = [F.pad(ids, (0, count)) for ids, count in zip(known, after, strict=True)]
+    return torch.stack(rows), after
+
+
+def _columns(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tensor:
+    begins = [FRAMES_PER_TOKEN * state.memory.position for state in states]
+    return torch.stack([noise[0, :, begin : begin + frames] for begin in begins])
+
+
+def _condition(states: Sequence[FlowState], mu: Tensor) -> Condition:
+    prompt = torch.zeros_like(mu)
+    for row, state in enumerate(states):
+        begin = FRAMES_PER_TOKEN * state.memory.position
+        given = state.prompt.mel[:, begin : begin + mu.shape[2]]
+        prompt[row, :, : given.shape[1]] = given
+    speaker = torch.stack([state.prompt.speaker for state in states]).to(mu.dtype)
+    return Condition(mu, speaker, prompt)
+
+
+def _split(tails: FlowTails, sessions: int) -> list[FlowTails]:
+    """The tails of each session, as tensors of its own (a view would keep the batch's memory)."""
+    parts = []
+    for row in range(sessions):
+        one, guided = slice(row, row + 1), slice(GUIDED_ROWS * row, GUIDED_ROWS * (row + 1))
+        encoder = tails.encoder
+        encoder = EncoderTails(encoder.look_ahead[one].clone(), encoder.upsample[one].clone())
+        parts.append(FlowTails(encoder, tails.estimator[:, guided].clone()))
+    return parts

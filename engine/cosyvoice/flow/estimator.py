@@ -1,0 +1,245 @@
+"""The flow's velocity network: a causal U-Net of one level with transformer blocks.
+
+Parity entry: Estimator.forward takes tensors in the reference's layout (x, mask, mu, t, spks, cond) and
+returns the velocity. Estimator.advance is the same network one piece at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import EstimatorConfig
+from .cache import KeyValueStep
+from .convolution import CausalBlock, CausalConv, ConvTails, ResnetBlock, masked
+from .masks import chunk_mask, with_past
+
+_TIME_SCALE = 1000.0
+
+
+class SelfAttention(nn.Module):
+    """heads * head_dim need not be the channel width. No bias on queries, keys and values."""
+
+    def __init__(self, index: int, config: EstimatorConfig) -> None:
+        super().__init__()
+        inner = config.num_heads * config.attention_head_dim
+        self.index = index
+        self.heads = config.num_heads
+        self.to_q = nn.Linear(config.channels, inner, bias=False)
+        self.to_k = nn.Linear(config.channels, inner, bias=False)
+        self.to_v = nn.Linear(config.channels, inner, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(inner, config.channels)])
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
+    ) -> Tensor:
+        query, key, value = (
+            linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for linear in (self.to_q, self.to_k, self.to_v)
+        )
+        if steps is None:
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        else:
+            mixed = self._attend_each(query, key, value, mask, steps)
+        out: Tensor = self.to_out[0](mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def _attend_each(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        steps: Sequence[KeyValueStep],
+    ) -> Tensor:
+        # Sessions have contexts of different lengths, so this is the one part that is not batched.
+        rows = query.shape[0] // len(steps)
+        parts = []
+        for number, step in enumerate(steps):
+            session = slice(number * rows, (number + 1) * rows)
+            keys, values = step.extend(self.index, key[session], value[session])
+            seen = with_past(mask, keys.shape[2])
+            parts.append(
+                F.scaled_dot_product_attention(query[session], keys, values, attn_mask=seen)
+            )
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+class GeluProjection(nn.Module):
+    def __init__(self, size: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(size, inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(self.proj(x))
+
+
+class FeedForward(nn.Module):
+    """The place between the two projections keeps the checkpoint's numbering."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            GeluProjection(size, 4 * size), nn.Identity(), nn.Linear(4 * size, size)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.net(x)
+        return out
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, index: int, config: EstimatorConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.channels)
+        self.attn1 = SelfAttention(index, config)
+        self.norm3 = nn.LayerNorm(config.channels)
+        self.ff = FeedForward(config.channels)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
+    ) -> Tensor:
+        x = x + self.attn1(self.norm1(x), mask, steps)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
+
+
+class Stage(nn.ModuleList):
+    """A resnet, its transformer blocks and, where the reference has one, a convolution."""
+
+    def __init__(
+        self, indices: Iterator[int], channels: int, config: EstimatorConfig, *, conv: bool
+    ) -> None:
+        width = config.channels
+        blocks = [TransformerBlock(next(indices), config) for _ in range(config.n_blocks)]
+        parts = [ResnetBlock(channels, width, time_size(config)), nn.ModuleList(blocks)]
+        super().__init__([*parts, CausalConv(width, width)] if conv else parts)
+
+    def mix(
+        self,
+        x: Tensor,
+        time: Tensor,
+        tails: ConvTails,
+        masks: Masks,
+        steps: Sequence[KeyValueStep] | None,
+    ) -> Tensor:
+        """The resnet and the transformer blocks; x [B, C, n]."""
+        resnet, blocks = self[0], self[1]
+        assert isinstance(resnet, ResnetBlock)
+        assert isinstance(blocks, nn.ModuleList)
+        x = resnet.run(x, time, tails, masks.frames).transpose(1, 2).contiguous()
+        for block in blocks:
+            x = block(x, masks.attention, steps)
+        return x.transpose(1, 2).contiguous()
+
+    def convolve(self, x: Tensor, tails: ConvTails, masks: Masks) -> Tensor:
+        conv = self[2]
+        assert isinstance(conv, CausalConv)
+        return conv.run(masked(x, masks.frames), tails)
+
+
+class Masks:
+    """frames [B, 1, n]: 0 for padding, None where there is none. attention: as for sdpa."""
+
+    def __init__(self, frames: Tensor | None, attention: Tensor | None) -> None:
+        self.frames = frames
+        self.attention = attention
+
+
+class TimeEmbedding(nn.Module):
+    def __init__(self, size: int, out_size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.linear_1 = nn.Linear(size, out_size)
+        self.linear_2 = nn.Linear(out_size, out_size)
+
+    def forward(self, t: Tensor) -> Tensor:
+        """t [B] in [0, 1] -> [B, out_size]."""
+        half = self.size // 2
+        order = torch.arange(half, dtype=torch.float32, device=t.device)
+        angle = _TIME_SCALE * t[:, None] * torch.exp(order * -(math.log(10000.0) / (half - 1)))
+        code = torch.cat((angle.sin(), angle.cos()), dim=1).to(self.linear_1.weight.dtype)
+        out: Tensor = self.linear_2(F.silu(self.linear_1(code)))
+        return out
+
+
+class Estimator(nn.Module):
+    def __init__(self, config: EstimatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.channels
+        indices = iter(range(blocks_of(config)))
+        self.time_mlp = TimeEmbedding(config.in_channels, time_size(config))
+        self.down_blocks = nn.ModuleList([Stage(indices, config.in_channels, config, conv=True)])
+        self.mid_blocks = nn.ModuleList(
+            Stage(indices, width, config, conv=False) for _ in range(config.num_mid_blocks)
+        )
+        self.up_blocks = nn.ModuleList([Stage(indices, 2 * width, config, conv=True)])
+        self.final_block = CausalBlock(width, width)
+        self.final_proj = nn.Conv1d(width, config.out_channels, 1)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        mu: Tensor,
+        t: Tensor,
+        spks: Tensor,
+        cond: Tensor,
+        *,
+        streaming: bool,
+    ) -> Tensor:
+        """x, mu, cond [B, 80, T], mask [B, 1, T], t [B], spks [B, 80] -> velocity [B, 80, T].
+
+        mask: 1 where there is a frame, 0 for padding. streaming: the chunk mask, else full attention.
+        """
+        frames = x.shape[2]
+        attention = chunk_mask(frames, self.config.chunk_frames, x.device) if streaming else None
+        padding = None
+        if not bool(mask.all()):
+            padding = mask.to(x.dtype)
+            seen = mask.bool()[:, :, None]
+            attention = seen.expand(-1, 1, frames, frames) & (
+                True if attention is None else attention
+            )
+        inputs = torch.cat((x, mu, spks[:, :, None].expand(-1, -1, frames), cond), dim=1)
+        masks = Masks(padding, attention)
+        return self.advance(inputs, self.time_mlp(t), ConvTails(None), masks, None)
+
+    def advance(
+        self,
+        x: Tensor,
+        time: Tensor,
+        tails: ConvTails,
+        masks: Masks,
+        steps: Sequence[KeyValueStep] | None,
+    ) -> Tensor:
+        """The next n frames of each session: inputs x [B, in_channels, n], time [B or 1, ...] -> [B, 80, n].
+
+        The rows of a session lie together. Without padding masks, the first frame begins a chunk.
+        """
+        (down,) = self.down_blocks
+        (up,) = self.up_blocks
+        assert isinstance(down, Stage)
+        assert isinstance(up, Stage)
+        skip = down.mix(x, time, tails, masks, steps)
+        x = down.convolve(skip, tails, masks)
+        for middle in self.mid_blocks:
+            assert isinstance(middle, Stage)
+            x = middle.mix(x, time, tails, masks, steps)
+        x = up.mix(torch.cat((x, skip), dim=1), time, tails, masks, steps)
+        x = self.final_block.run(up.convolve(x, tails, masks), tails, masks.frames)
+        return masked(self.final_proj(masked(x, masks.frames)), masks.frames)
+
+
+def time_size(config: EstimatorConfig) -> int:
+    return 4 * config.channels
+
+
+def blocks_of(config: EstimatorConfig) -> int:
+    """Transformer blocks in all."""
+    return config.n_blocks * (config.num_mid_blocks + 2)

@@ -1,0 +1,293 @@
+"""The flow: speech tokens to mel, whole or incrementally.
+
+Parity entries, tensors in the reference's layout:
+    Flow.inference      token [1, N], prompt_token [1, P], prompt_feat [1, F, 80], embedding [1, 192]
+                        -> mel [1, 80, T]
+    Flow.encode         token [1, N] -> h [1, 2N, size] and mu [1, 2N, 80]
+    Flow.speaker        embedding [1, 192] -> spks [1, 80]
+    Flow.decoder.estimator(x, mask, mu, t, spks, cond, streaming=...)
+    Flow.noise          rand_noise [1, 80, 15000];  solver.euler_schedule: t and dt
+
+Incremental: prepare_prompt once per voice, start once per utterance, then step. The result is that of
+inference(streaming=True), whatever the steps' lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import FRAMES_PER_TOKEN, FlowConfig
+from .batch import Networks, run_pass
+from .cache import CacheShape
+from .convolution import TAIL
+from .encoder import Encoder
+from .estimator import Estimator, blocks_of
+from .plan import Pass, plan_step
+from .policy import EXACT, ContextPolicy
+from .solver import GUIDED_ROWS, Condition, Solver, start_noise
+from .state import FlowMemory, FlowPrompt, FlowShapes, FlowState, FlowTails, Pages
+
+
+class FlowError(Exception):
+    """The input cannot be spoken, or the result is not a finite mel. The states of the step are lost."""
+
+
+@dataclass(slots=True)
+class FlowStats:
+    """Counts since the model was built. fp32_redos: passes that half precision could not do."""
+
+    passes: int = 0
+    fp32_redos: int = 0
+
+
+class Decoder(nn.Module):
+    """Holds the estimator under the checkpoint's name."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.estimator = Estimator(config.estimator)
+
+
+class Flow(nn.Module):
+    """Weights and law only: everything of a session is in its FlowState.
+
+    Calls from several threads at once are not safe: one thread owns the device.
+    """
+
+    noise: Tensor
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stats = FlowStats()
+        self.input_embedding = nn.Embedding(config.vocab_size, config.input_size)
+        self.spk_embed_affine_layer = nn.Linear(config.speaker_size, config.mel_size)
+        self.encoder = Encoder(config.encoder, config.look_ahead)
+        self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
+        self.decoder = Decoder(config)
+        self.register_buffer("noise", start_noise(config.mel_size), persistent=False)
+        self._solver = Solver(config.steps, config.cfg_rate)
+        self._half: Networks | None = None
+
+    # -- precision ------------------------------------------------------------------------------
+
+    def use_precision(self, dtype: torch.dtype) -> None:
+        """Runs prepare_prompt and step in float32, bfloat16 or float16; keep one for all states.
+
+        In half precision the caches are half as big. A pass whose mel is not finite is done again in
+        float32 and counted in `stats`. Call it after the weights are loaded and on their device.
+        """
+        self._half = None
+        if dtype != torch.float32:
+            self._half = self.networks.to(dtype)
+
+    @property
+    def networks(self) -> Networks:
+        """In float32, the weights as loaded."""
+        return Networks(
+            self.input_embedding, self.encoder, self.encoder_proj, self.decoder.estimator
+        )
+
+    @property
+    def cache_dtype(self) -> torch.dtype:
+        return (self._half or self.networks).dtype
+
+    @property
+    def shapes(self) -> FlowShapes:
+        encoder, estimator = self.config.encoder, self.config.estimator
+        heads, width = encoder.attention_heads, encoder.size // encoder.attention_heads
+        layers = self.config.steps * blocks_of(estimator)
+        inner = estimator.num_heads, estimator.attention_head_dim
+        return FlowShapes(
+            CacheShape(encoder.num_blocks, 1, heads, width),
+            CacheShape(encoder.num_up_blocks, 1, heads, width),
+            CacheShape(layers, GUIDED_ROWS, *inner),
+        )
+
+    # -- whole ----------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def inference(
+        self,
+        token: Tensor,
+        prompt_token: Tensor,
+        prompt_feat: Tensor,
+        embedding: Tensor,
+        *,
+        streaming: bool,
+        finalize: bool,
+    ) -> Tensor:
+        """Float32 mel [1, 80, T] after the prompt's frames.
+
+        finalize: the input ends here; else its last tokens serve as look-ahead only.
+
+        streaming: the chunk mask that step keeps to; else full attention, as the reference's last call has.
+        """
+        tokens = torch.cat((prompt_token, token), dim=1)
+        _, mu = self.encode(tokens, streaming=streaming, finalize=finalize)
+        mu = mu.transpose(1, 2)
+        frames, given = mu.shape[2], prompt_feat.shape[1]
+        self._require_noise(frames)
+        prompt = torch.zeros_like(mu)
+        prompt[:, :, :given] = prompt_feat.transpose(1, 2)[:, :, :frames]
+        condition = Condition(mu, self.speaker(embedding), prompt)
+        noise = self.noise[:, :, :frames]
+        mel, _ = self._solver.solve(self.decoder.estimator, noise, condition, streaming=streaming)
+        return mel[:, :, given:]
+
+    @torch.inference_mode()
+    def encode(self, token: Tensor, *, streaming: bool, finalize: bool) -> tuple[Tensor, Tensor]:
+        """Tokens [1, N] -> h [1, 2M, size] and mu [1, 2M, mel]; M = N, or N - look_ahead without finalize."""
+        ahead = self.config.look_ahead
+        if not finalize and token.shape[1] <= ahead:
+            raise ValueError(f"more than {ahead} tokens are needed")
+        embedded = self.input_embedding(token.long().clamp(min=0))
+        context = None
+        if not finalize:
+            embedded, context = embedded[:, :-ahead], embedded[:, -ahead:]
+        h = self.encoder(embedded, context, streaming=streaming)
+        return h, self.encoder_proj(h)
+
+    @torch.inference_mode()
+    def speaker(self, embedding: Tensor) -> Tensor:
+        """Speaker embedding [B, 192], any length of vector -> [B, mel]."""
+        spks: Tensor = self.spk_embed_affine_layer(F.normalize(embedding, dim=1))
+        return spks
+
+    # -- incremental ----------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def prepare_prompt(
+        self, prompt_token: Tensor, prompt_feat: Tensor, embedding: Tensor
+    ) -> FlowPrompt:
+        """prompt_token [1, P], prompt_feat [1, F, mel] (F about 2 P), embedding [1, 192]; P and F may be 0.
+
+        Computes the chunks of the prompt that are whole: the rest is done by each utterance's first step.
+
+        Raises:
+            FlowError: a token is not in the vocabulary, or the prompt is too long.
+        """
+        device = self.noise.device
+        mel = prompt_feat.to(device)[0].t().contiguous()
+        speaker = self.speaker(embedding.to(device))[0]
+        none = torch.zeros(0, dtype=torch.int64)
+        memory = FlowMemory.empty(self.shapes, self._no_tails())
+        prompt = FlowPrompt(memory, speaker, mel, none)
+        state = FlowState(prompt, EXACT, memory.copy(window=None), none, mel.shape[1])
+        self.step([state], [prompt_token.reshape(-1)], [False])
+        for cache in state.memory.caches:
+            cache.seal()
+        return FlowPrompt(state.memory, speaker, mel, state.tokens)
+
+    def start(self, prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> FlowState:
+        """The beginning of an utterance; costs nothing."""
+        memory = prompt.memory.copy(window=policy.window)
+        return FlowState(prompt, policy, memory, prompt.rest, prompt.mel.shape[1])
+
+    @torch.inference_mode()
+    def step(
+        self,
+        states: Sequence[FlowState],
+        tokens: Sequence[Tensor],
+        final: Sequence[bool],
+        early: Sequence[bool] | None = None,
+    ) -> list[Tensor]:
+        """Adds tokens [n] (n may be 0) to each utterance; gives its new mel frames [mel, m], float32.
+
+        Frames come out when their chunk, on the grid that begins at the first prompt token, and look_ahead
+        tokens after it are there, or at the end. early: also give out what the tokens so far allow of
+        an unfinished chunk, treating its end as the end of what can be seen (what the reference does with a
+        prefix that ends there). Those frames differ a little from the exact ones; later frames do not:
+        they are computed from a memory that the early ones did not touch.
+
+        The states are changed in place; after final they are finished and hold no memory. All are computed in
+        one batch as far as their chunks allow.
+
+        Raises:
+            FlowError: a token is not in the vocabulary, the utterance is too long, or the mel is not
+                finite. The states must be dropped.
+        """
+        for state, new in zip(states, tokens, strict=True):
+            self._receive(state, new)
+        pieces: list[list[Tensor]] = [[] for _ in states]
+        early = early or [False] * len(states)
+        for piece in plan_step(states, final, early, self.config):
+            mels = self._advance([states[i] for i in piece.states], piece)
+            for i, mel in zip(piece.states, mels, strict=True):
+                pieces[i].append(_emit(states[i], mel, piece))
+        for state, last in zip(states, final, strict=True):
+            if last:
+                state.release()
+        empty = self.noise.new_zeros(self.config.mel_size, 0)
+        return [torch.cat([empty, *parts], dim=1) for parts in pieces]
+
+    def _receive(self, state: FlowState, new: Tensor) -> None:
+        if state.finished:
+            raise ValueError("the utterance is finished")
+        new = new.detach().to("cpu", torch.int64).clamp(min=0)
+        if new.numel() and int(new.max()) >= self.config.vocab_size:
+            raise FlowError("a speech token is not in the vocabulary")
+        total = state.memory.position + state.available + new.numel()
+        self._require_noise(total * FRAMES_PER_TOKEN)
+        state.tokens = torch.cat((state.tokens, new))
+
+    def _require_noise(self, frames: int) -> None:
+        limit = self.noise.shape[2]
+        if frames > limit:
+            raise FlowError(f"at most {limit} mel frames, prompt included")
+
+    def _advance(self, states: Sequence[FlowState], piece: Pass) -> Tensor:
+        """One pass over the next piece.tokens tokens of each state -> mel [S, mel, n]."""
+        self.stats.passes += 1
+        networks = self._half or self.networks
+        like = networks.projection.weight
+        pages: list[Pages | None] = [None] * len(states)
+        if piece.keep:
+            pages = [state.memory.new_pages(piece.tokens, like) for state in states]
+        mel, tails = self._run(networks, states, piece, pages)
+        if not bool(mel.isfinite().all()):
+            if self._half is None:
+                raise FlowError("the mel is not finite")
+            self.stats.fp32_redos += 1
+            mel, tails = self._run(self.networks, states, piece, pages)
+            if not bool(mel.isfinite().all()):
+                raise FlowError("the mel is not finite")
+        for state, page, tail in zip(states, pages, tails, strict=True):
+            if page is not None:
+                state.memory.commit(page, tail, piece.tokens)
+                state.tokens = state.tokens[piece.tokens :].clone()
+        return mel
+
+    def _run(
+        self,
+        networks: Networks,
+        states: Sequence[FlowState],
+        piece: Pass,
+        pages: Sequence[Pages | None],
+    ) -> tuple[Tensor, list[FlowTails]]:
+        return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages)
+
+    def _no_tails(self) -> FlowTails:
+        estimator = self.config.estimator
+        like = self.noise.new_zeros(0, dtype=self.cache_dtype)
+        # The first convolutions of a resnet see its input, all others the U-Net's width.
+        resnets = estimator.num_mid_blocks + 2
+        inputs = estimator.in_channels + (estimator.num_mid_blocks + 2) * estimator.channels
+        channels = inputs + (resnets + 3) * estimator.channels
+        size = (self.config.steps, GUIDED_ROWS, channels, TAIL)
+        return FlowTails(self.encoder.no_tails(like, rows=1), like.new_zeros(size))
+
+
+def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:
+    """The frames of a pass's mel that were not given out before."""
+    end = state.memory.position * FRAMES_PER_TOKEN
+    if not piece.keep:
+        end += mel.shape[1]
+    new = max(0, end - state.emitted)
+    state.emitted += new
+    return mel[:, mel.shape[1] - new :]

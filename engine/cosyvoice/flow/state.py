@@ -1,0 +1,173 @@
+"""What a voice's prompt and a session keep between steps. Plain values: the model holds nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..config import FRAMES_PER_TOKEN
+from .cache import AttentionCache, CachedStep, CacheShape, bytes_of
+from .encoder import EncoderTails
+from .policy import ContextPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class FlowShapes:
+    """Cache shapes of one model: encoder before and after the doubling, estimator over all Euler steps."""
+
+    low: CacheShape
+    high: CacheShape
+    estimator: CacheShape
+
+    def bytes_per_token(self, dtype: torch.dtype) -> int:
+        """Cache bytes that one more speech token (two mel frames) costs."""
+        per_frame = self.high.elements + self.estimator.elements
+        return dtype.itemsize * (self.low.elements + FRAMES_PER_TOKEN * per_frame)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTails:
+    """Of every causal convolution. estimator [steps, 2, channels of all convolutions, frames]."""
+
+    encoder: EncoderTails
+    estimator: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return bytes_of((self.encoder.look_ahead, self.encoder.upsample, self.estimator))
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The caches' new pages of one pass."""
+
+    low: Tensor
+    high: Tensor
+    estimator: Tensor
+
+
+@dataclass(slots=True)
+class FlowMemory:
+    """Everything that passes over the tokens so far left behind; they ended at a chunk's border."""
+
+    low: AttentionCache
+    high: AttentionCache
+    estimator: AttentionCache
+    tails: FlowTails
+    position: int = 0
+    """Tokens that passes have gone over, the prompt's included."""
+
+    @classmethod
+    def empty(cls, shapes: FlowShapes, tails: FlowTails) -> FlowMemory:
+        low, high = AttentionCache(shapes.low), AttentionCache(shapes.high)
+        return cls(low, high, AttentionCache(shapes.estimator), tails)
+
+    @property
+    def caches(self) -> tuple[AttentionCache, AttentionCache, AttentionCache]:
+        return self.low, self.high, self.estimator
+
+    @property
+    def nbytes(self) -> int:
+        return sum(cache.nbytes for cache in self.caches) + self.tails.nbytes
+
+    def copy(self, *, window: int | None) -> FlowMemory:
+        estimator = self.estimator.copy(window=window)
+        return replace(self, low=self.low.copy(), high=self.high.copy(), estimator=estimator)
+
+    def new_pages(self, tokens: int, like: Tensor) -> Pages:
+        frames = FRAMES_PER_TOKEN * tokens
+        return Pages(
+            self.low.new_page(tokens, like),
+            self.high.new_page(frames, like),
+            self.estimator.new_page(frames, like),
+        )
+
+    def open(self, pages: Pages | None) -> tuple[CachedStep, CachedStep, CachedStep]:
+        """Access to the caches for one pass; without pages it leaves nothing behind."""
+        if pages is None:
+            low, high, estimator = (CachedStep(cache, None) for cache in self.caches)
+        else:
+            low = CachedStep(self.low, pages.low)
+            high = CachedStep(self.high, pages.high)
+            estimator = CachedStep(self.estimator, pages.estimator)
+        return low, high, estimator
+
+    def commit(self, pages: Pages, tails: FlowTails, tokens: int) -> None:
+        self.low.append(pages.low)
+        self.high.append(pages.high)
+        self.estimator.append(pages.estimator)
+        self.tails = tails
+        self.position += tokens
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPrompt:
+    """A voice, ready to speak: computed once, shared by its sessions, never changed.
+
+    speaker [mel_size]; mel [mel_size, frames]; rest: the prompt's tokens after the last whole chunk.
+    """
+
+    memory: FlowMemory
+    speaker: Tensor
+    mel: Tensor
+    rest: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        pages = [page for cache in self.memory.caches for page in cache.pages]
+        tensors = bytes_of((self.speaker, self.mel, self.rest))
+        return bytes_of(pages) + self.memory.tails.nbytes + tensors
+
+
+@dataclass(slots=True)
+class FlowState:
+    """One utterance in progress.
+
+    tokens: those that no pass has gone over yet (int64, on the CPU). emitted: mel frames given out, the
+    prompt's counted as given.
+    """
+
+    prompt: FlowPrompt
+    policy: ContextPolicy
+    memory: FlowMemory
+    tokens: Tensor
+    emitted: int
+    finished: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for this utterance alone, the prompt's not counted."""
+        own = 0 if self.memory.tails is self.prompt.memory.tails else self.memory.tails.nbytes
+        return sum(cache.nbytes for cache in self.memory.caches) + own + bytes_of([self.tokens])
+
+    @property
+    def available(self) -> int:
+        """Tokens from the memory's position on."""
+        return int(self.tokens.shape[0])
+
+    def copy(self) -> FlowState:
+        """An independent state at the same place; it shares what never changes."""
+        memory = self.memory.copy(window=self.memory.estimator.window)
+        return replace(self, memory=memory)
+
+    def release(self) -> None:
+        """Gives the utterance's own memory back; the state is finished."""
+        self.memory = self.prompt.memory.copy(window=None)
+        self.tokens = self.tokens[:0].clone()
+        self.finished = True
+
+
+def total_nbytes(states: Iterable[FlowState]) -> int:
+    """Bytes of the states and of their prompts together; what is shared counts once."""
+    tensors: list[Tensor] = []
+    for state in states:
+        prompt = state.prompt
+        tensors += (prompt.speaker, prompt.mel, prompt.rest, state.tokens)
+        for memory in (prompt.memory, state.memory):
+            tensors += [page for cache in memory.caches for page in cache.pages]
+            tails = memory.tails
+            tensors += (tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator)
+    return bytes_of(tensors)

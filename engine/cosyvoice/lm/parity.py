@@ -1,0 +1,160 @@
+"""The reference's entry points of the speech LM, on our parts, one text at a time.
+
+Arrays have the reference's layout: ids are integer tensors [1, n] under the reference's own numbering
+(text ids as the tokenizer gives them, speech tokens from 0), logits are fp32 [steps, speech ids] of
+every forward step of the reference, including those whose result it overrides by a forced fill token.
+
+    decoder = Decoder(model)
+    hidden, logits = forward(decoder, text, prompt_text, prompt_speech_token)
+    inference(decoder, text, prompt_text, prompt_speech_token, sampler)
+    inference_bistream(decoder, pieces, prompt_text, prompt_speech_token, sampler)
+
+A sampler stands for the reference's sampling_ids: it gets log-probabilities [ids] (with the end of speech
+at -inf where it is masked), the ids decoded so far, and whether the end of speech is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .backend import LmPrompt
+from .bistream import REFERENCE, Bistream, Chunk, Composition, Limits, Quirks, Unistream
+from .decoder import Decoder, Span
+
+Sampler = Callable[[Tensor, Sequence[int], bool], int]
+
+
+@dataclass(slots=True)
+class Decoding:
+    """tokens: the speech, as the reference yields it. step_logits: [steps, ids], before any masking.
+
+    pieces_pulled: for each token how many pieces of text had been asked for by then.
+    context: all ids that were read, in order (ids.IdSpace).
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    logits: list[Tensor] = field(default_factory=list)
+    pieces_pulled: list[int] = field(default_factory=list)
+    context: list[int] = field(default_factory=list)
+
+    @property
+    def step_logits(self) -> Tensor:
+        return torch.stack(self.logits)
+
+
+def greedy(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+    return int(log_probabilities.argmax())
+
+
+@torch.inference_mode()
+def forward(
+    decoder: Decoder, text: Tensor, prompt_text: Tensor, prompt_speech_token: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of [sos, prompt text, text, task, prompt speech]: hidden [1, n, hidden], logits [1, n, ids]."""
+    ids = decoder.ids
+    context = (
+        ids.sos,
+        *ids.text(_numbers(prompt_text)),
+        *ids.text(_numbers(text)),
+        ids.task,
+        *ids.speech(_numbers(prompt_speech_token)),
+    )
+    hidden = decoder.forward([Span(0, 0, context)], decoder.new_cache())
+    return decoder.normed(hidden).unsqueeze(0), decoder.logits(hidden).unsqueeze(0)
+
+
+@torch.inference_mode()
+def inference(
+    decoder: Decoder,
+    text: Tensor,
+    prompt_text: Tensor,
+    prompt_speech_token: Tensor,
+    sampler: Sampler = greedy,
+    min_token_text_ratio: float = 2.0,
+    max_token_text_ratio: float = 20.0,
+) -> Decoding:
+    """All of the text first."""
+    limits = Limits(
+        min_token_text_ratio, max_token_text_ratio, decoder.config.max_position_embeddings
+    )
+    plan = Unistream(decoder.config, _prompt(prompt_text, prompt_speech_token), limits)
+    return _decode(decoder, plan, iter([_numbers(text)]), sampler)
+
+
+@torch.inference_mode()
+def inference_bistream(
+    decoder: Decoder,
+    pieces: Iterable[Tensor],
+    prompt_text: Tensor,
+    prompt_speech_token: Tensor,
+    sampler: Sampler = greedy,
+    quirks: Quirks = REFERENCE,
+) -> Decoding:
+    """Text and speech in turn. The pieces are taken one by one, each when the reference would take it."""
+    limits = Limits(0.0, float("inf"), decoder.config.max_position_embeddings)
+    prompt = _prompt(prompt_text, prompt_speech_token)
+    plan = Bistream(decoder.config, prompt, limits, quirks)
+    return _decode(decoder, plan, map(_numbers, pieces), sampler)
+
+
+def _decode(
+    decoder: Decoder, plan: Composition, pieces: Iterator[list[int]], sampler: Sampler
+) -> Decoding:
+    found = Decoding()
+    cache = decoder.new_cache()
+    pulled = 0
+    forced = False
+    while not plan.done:
+        chunk = plan.next_chunk()
+        if chunk is None:
+            piece = next(pieces, None)
+            if piece is None:
+                plan.finish()
+            else:
+                pulled += 1
+                plan.feed(piece)
+            continue
+        tokens: list[int] = []
+        ids: Sequence[int] = chunk.ids
+        while True:
+            hidden = decoder.forward([Span(0, len(found.context), ids)], cache)
+            found.context.extend(ids)
+            # The reference reads a forced group's last token in a step of its own.
+            found.logits.extend(decoder.logits(hidden[[0, -1]] if forced else hidden[-1:]))
+            forced = False
+            token = _sample(sampler, chunk, found.logits[-1], plan.decoded, tokens)
+            tokens.append(token)
+            if token in chunk.stop_ids:
+                break
+            found.tokens.append(token)
+            found.pieces_pulled.append(pulled)
+            if len(tokens) == chunk.max_tokens:
+                forced = not chunk.final
+                break
+            ids = (token,)
+        plan.ended(tokens)
+    return found
+
+
+def _sample(
+    sampler: Sampler, chunk: Chunk, logits: Tensor, decoded: Sequence[int], tokens: Sequence[int]
+) -> int:
+    eos = logits.shape[-1] - 3
+    masked = eos in chunk.banned_ids or len(tokens) < chunk.min_tokens
+    scores = logits.log_softmax(-1)
+    if masked:
+        scores[eos] = float("-inf")
+    return sampler(scores, [*decoded, *tokens], masked)
+
+
+def _prompt(text: Tensor, speech: Tensor) -> LmPrompt:
+    return LmPrompt(tuple(_numbers(text)), tuple(_numbers(speech)))
+
+
+def _numbers(ids: Tensor) -> list[int]:
+    numbers: list[int] = ids.flatten().tolist()
+    return numbers

@@ -1,0 +1,111 @@
+"""Repetition-aware sampling (VALL-E 2, arXiv:2406.05370) in closed form.
+
+The procedure: draw from the nucleus q (the most probable tokens until their mass reaches top_p, at most
+top_k of them, in proportion to their probability). If the drawn token is among the last `win` decoded
+ids at least win * tau times, draw again, from all tokens but that one, in proportion to p.
+With R the nucleus tokens that are repeated in this sense, the law of the result is
+
+    P(t) = q(t) [t not in R] + sum over r in R, r != t, of q(r) p(t) / (1 - p(r))
+
+so one uniform number per token suffices, and any backend can use it as a plain distribution.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from .backend import SamplingOptions
+
+NO_TOKEN: Final = -1
+"""Pads histories on the left."""
+
+
+@dataclass(frozen=True, slots=True)
+class RasLaw:
+    """Scalars for all rows, or tensors of shape [rows, 1]."""
+
+    top_p: float | Tensor = 0.8
+    top_k: int | Tensor = 25
+    win: int | Tensor = 10
+    tau: float | Tensor = 0.1
+
+    @classmethod
+    def of(cls, rows: Sequence[SamplingOptions], device: torch.device) -> RasLaw:
+        laws = [(o.top_p, o.top_k, o.win, o.tau) for o in rows]
+        if len(set(laws)) == 1:
+            return cls(*laws[0])
+        columns = torch.tensor(laws, dtype=torch.float64, device=device)
+        return cls(*(column.unsqueeze(1) for column in columns.unbind(1)))
+
+
+def ras_distribution(logits: Tensor, history: Tensor, law: RasLaw) -> Tensor:
+    """The exact law of the drawn id, in float64.
+
+    logits: [rows, ids], log-probabilities or anything that differs from them by a constant per row;
+    -inf bans an id. At least one id per row must be finite.
+    history: [rows, n] the last n decoded ids, the newest last, NO_TOKEN where there is none; n may be
+    more than win.
+    Returns probabilities [rows, ids] that sum to 1.
+    """
+    p = logits.double().softmax(-1)
+    ranked, order = p.sort(dim=-1, descending=True, stable=True)
+    before = ranked.cumsum(-1) - ranked
+    rank = torch.arange(ranked.shape[-1], device=p.device)
+    kept = ranked * ((before < law.top_p) & (rank < law.top_k))
+    q = torch.zeros_like(p).scatter_(-1, order, kept)
+    q = q / q.sum(-1, keepdim=True)
+
+    rest = 1.0 - p
+    # 1 - p is inexact for a token that has nearly all of the mass: add up the others instead.
+    top = order[:, :1]
+    rest.scatter_(-1, top, ranked[:, 1:].sum(-1, keepdim=True))
+    # A token without any alternative is kept, repeated or not.
+    repeated = (q > 0) & (rest > 0) & _repeated(history, p, law)
+    again = torch.where(repeated, q / rest, 0.0)
+    result = torch.where(repeated, 0.0, q) + p * (again.sum(-1, keepdim=True) - again)
+    return result.clamp_(min=0.0)
+
+
+def _repeated(history: Tensor, p: Tensor, law: RasLaw) -> Tensor:
+    count = history.shape[-1]
+    age = torch.arange(count, 0, -1, device=history.device)
+    seen = ((history >= 0) & (age <= law.win)).to(p.dtype)
+    times = torch.zeros_like(p).scatter_add_(-1, history.clamp(min=0), seen)
+    # A little below the product, which floating point may round up: 10 * 0.1 means 1.
+    return times >= law.win * law.tau * (1.0 - 1e-9)
+
+
+def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """The id at which the cumulative distribution passes `uniform`: [rows, ids], [rows] in [0, 1) -> [rows].
+
+    Ids of probability 0 are never drawn.
+    """
+    mass = probabilities.cumsum(-1)
+    total = mass[:, -1:]
+    below = torch.nextafter(total, torch.zeros_like(total))
+    at = torch.minimum(uniform.unsqueeze(-1) * total, below)
+    return torch.searchsorted(mass, at, right=True).squeeze(-1)
+
+
+class UniformSource:
+    """A stream's own random numbers: equal seeds, equal numbers, whatever other streams draw."""
+
+    _BLOCK = 64
+
+    def __init__(self, seed: int | None) -> None:
+        self._generator = torch.Generator().manual_seed(
+            secrets.randbits(63) if seed is None else seed & (2**63 - 1)
+        )
+        self._block: list[float] = []
+
+    def next(self) -> float:
+        if not self._block:
+            numbers = torch.rand(self._BLOCK, generator=self._generator, dtype=torch.float64)
+            self._block = numbers.tolist()[::-1]
+        return self._block.pop()

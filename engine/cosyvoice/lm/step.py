@@ -1,0 +1,148 @@
+"""One step of the torch LM, as it runs on the device thread: read ids, draw tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .backend import SamplingOptions
+from .decoder import Decoder, Span
+from .sampling import NO_TOKEN, RasLaw, draw, ras_distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How to draw the token that follows a span. history: the last decoded ids. uniform: in [0, 1)."""
+
+    banned: tuple[int, ...]
+    history: Sequence[int]
+    uniform: float
+    options: SamplingOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stream's part of a step: read context[begin:end] into its slot, then draw, if `draw` says how.
+
+    What comes before `begin` is in the slot already.
+    """
+
+    slot: int
+    context: Sequence[int]
+    begin: int
+    end: int
+    draw: Draw | None
+
+    @property
+    def span(self) -> Span:
+        return Span(self.slot, self.begin, self.context[self.begin : self.end])
+
+    @property
+    def whole(self) -> Span:
+        return Span(self.slot, 0, self.context[: self.end])
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """tokens: for each row the token, None if none was asked for or the numbers were not finite.
+
+    failed: rows whose numbers are not finite in fp32 either. recomputed: rows that fp32 has saved.
+    """
+
+    tokens: list[int | None]
+    failed: frozenset[int]
+    recomputed: int
+
+
+class Stepper:
+    """A decoder and its cache. Use it on the device thread only."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._cache = decoder.new_cache()
+
+    @property
+    def cache_bytes(self) -> int:
+        return self._cache.nbytes
+
+    def free(self) -> None:
+        """Give the cache's memory back; no stream may be under way."""
+        self._cache.reset()
+
+    def clear(self, slot: int) -> None:
+        self._cache.clear(slot)
+
+    def step(self, rows: Sequence[Row]) -> StepResult:
+        hidden = self._last(self._decoder.forward([row.span for row in rows], self._cache), rows)
+        logits = self._decoder.logits(hidden)
+        finite = logits.isfinite().all(-1)
+        tokens: list[int | None] = [None] * len(rows)
+        failed: set[int] = set()
+        recomputed = 0
+        if not bool(finite.all()):
+            bad = [i for i, fine in enumerate(finite.tolist()) if not fine]
+            recomputed = self._recompute(rows, bad, logits, failed)
+        drawn = [i for i, row in enumerate(rows) if row.draw is not None and i not in failed]
+        if drawn:
+            draws = [how for i in drawn if (how := rows[i].draw) is not None]
+            chosen = logits if len(drawn) == len(rows) else logits[drawn]
+            for i, token in zip(drawn, _draw(chosen, draws), strict=True):
+                tokens[i] = token
+        return StepResult(tokens, frozenset(failed), recomputed)
+
+    def _last(self, hidden: Tensor, rows: Sequence[Row]) -> Tensor:
+        """The hidden state of each row's last id."""
+        if hidden.shape[0] == len(rows):
+            return hidden
+        ends, end = [], -1
+        for row in rows:
+            end += row.end - row.begin
+            ends.append(end)
+        return hidden[ends]
+
+    def _recompute(
+        self, rows: Sequence[Row], bad: Sequence[int], logits: Tensor, failed: set[int]
+    ) -> int:
+        """Read these rows' whole contexts again in fp32: a number that overflowed may lie far back."""
+        for i in bad:
+            slot = rows[i].slot
+            self._cache.clear(slot)
+            if self._decoder.dtype != torch.float32:
+                hidden = self._decoder.forward([rows[i].whole], self._cache, torch.float32)
+                logits[i] = self._decoder.logits(hidden[-1:])[0]
+            if not bool(logits[i].isfinite().all()):
+                failed.add(i)
+                self._cache.clear(slot)
+        return len(bad) - len(failed)
+
+
+def _draw(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
+    device = logits.device
+    at = [(row, number) for row, how in enumerate(draws) for number in how.banned]
+    if at:
+        rows, banned = torch.tensor(at, device=device).unbind(1)
+        logits = logits.index_put((rows, banned), logits.new_tensor(float("-inf")))
+    if all(how.options.greedy for how in draws):
+        greedy: list[int] = logits.argmax(-1).tolist()
+        return greedy
+    options = [how.options for how in draws]
+    law = RasLaw.of(options, device)
+    history = _histories(draws, max(o.win for o in options), device)
+    uniform = torch.tensor([how.uniform for how in draws], dtype=torch.float64, device=device)
+    tokens = draw(ras_distribution(logits, history, law), uniform)
+    if any(o.greedy for o in options):
+        greedily = torch.tensor([o.greedy for o in options], device=device)
+        tokens = torch.where(greedily, logits.argmax(-1), tokens)
+    drawn: list[int] = tokens.tolist()
+    return drawn
+
+
+def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:
+    rows = []
+    for how in draws:
+        recent = list(how.history[-length:]) if length else []
+        rows.append([NO_TOKEN] * (length - len(recent)) + recent)
+    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(draws), length)

@@ -1,0 +1,29 @@
+"""Text to text tokens: sentences, normalisation, utterances, BPE; incremental from end to end.
+
+    text -> SentenceStream -> AtomScanner -> WrittenForms (Normalizer)
+         -> UtteranceBuilder (TokenStream) -> TextDelta
+
+Every stage decides by the text alone, so the result is the same however the text is cut.
+"""
+
+from __future__ import annotations
+
+from .frontend import TextFrontend, TextProcessor, Utterance, UtteranceCollector
+from .normalizer import Normalizer, PlainNormalizer, WetextNormalizer, load_normalizer
+from .tokenizer import TextTokenizer, TokenizerError
+from .utterances import TextDelta, UtterancePolicy
+
+__all__ = [
+    "Normalizer",
+    "PlainNormalizer",
+    "TextDelta",
+    "TextFrontend",
+    "TextProcessor",
+    "TextTokenizer",
+    "TokenizerError",
+    "Utterance",
+    "UtteranceCollector",
+    "UtterancePolicy",
+    "WetextNormalizer",
+    "load_normalizer",
+]

@@ -1,0 +1,110 @@
+"""A task's text, as it comes, to the text tokens of its utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .atoms import AtomScanner
+from .normalizer import Normalizer
+from .sentences import SentencePart, SentenceStream
+from .tokenizer import END_OF_PROMPT, TextTokenizer
+from .utterances import TextDelta, UtteranceBuilder, UtterancePolicy
+from .written import WrittenForms
+
+_PROMPT_POLICY = UtterancePolicy(2**31, 2**31, 2**31)
+"""A prompt is one utterance, however long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """`text` as it is read out, made of the task's text[begin:end], and its tokens."""
+
+    text: str
+    ids: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class TextFrontend:
+    """One task's. What comes out depends on the text alone, never on how it is cut into pieces.
+
+    Each token comes out as soon as no text that may follow can change it. `feed` takes about 0.1 ms
+    per token of plain text and some ms per number or date, 30 ms for the worst of them: give it large
+    texts in slices, or off the event loop.
+    """
+
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        normalizer: Normalizer,
+        policy: UtterancePolicy | None = None,
+    ) -> None:
+        self._sentences = SentenceStream()
+        self._atoms = AtomScanner()
+        self._forms = WrittenForms(normalizer)
+        self._utterances = UtteranceBuilder(tokenizer, policy or UtterancePolicy())
+        self._final = False
+
+    def feed(self, text: str) -> list[TextDelta]:
+        """Take the next piece of text; return what it decides. Raises ValueError after `finish`."""
+        if self._final:
+            raise ValueError("the text has ended")
+        return [*self._through(self._sentences.feed(text)), *self._utterances.pending()]
+
+    def finish(self) -> list[TextDelta]:
+        """Say that the text ends; return what is left. The last delta of all is done. Idempotent."""
+        if self._final:
+            return []
+        self._final = True
+        return [*self._through(self._sentences.finish()), *self._utterances.finish()]
+
+    def _through(self, parts: Iterable[SentencePart]) -> list[TextDelta]:
+        deltas: list[TextDelta] = []
+        for part in parts:
+            atoms = self._atoms.feed(part.text, begin=part.begin, ends=part.ends)
+            pieces = self._forms.feed(atoms, ends=part.ends)
+            deltas += self._utterances.feed(pieces, ends=part.ends)
+        return deltas
+
+
+class UtteranceCollector:
+    """Joins the deltas of utterances, for who needs them whole."""
+
+    def __init__(self) -> None:
+        self._ids: list[int] = []
+        self._begin: int | None = None
+
+    def feed(self, deltas: Iterable[TextDelta]) -> list[Utterance]:
+        """The utterances that `deltas` complete."""
+        done = []
+        for delta in deltas:
+            self._ids += delta.ids
+            if self._begin is None:
+                self._begin = delta.begin
+            if delta.done:
+                done.append(Utterance(delta.text, tuple(self._ids), self._begin, delta.end))
+                self._ids, self._begin = [], None
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class TextProcessor:
+    """Makes frontends, and the token prompts of the modes. Safe to share between threads."""
+
+    tokenizer: TextTokenizer
+    normalizer: Normalizer
+    policy: UtterancePolicy = field(default_factory=UtterancePolicy)
+
+    def open(self) -> TextFrontend:
+        return TextFrontend(self.tokenizer, self.normalizer, self.policy)
+
+    def prompt(self, text: str) -> tuple[int, ...]:
+        """The tokens of a reference's text; none if nothing in it can be said."""
+        frontend = TextFrontend(self.tokenizer, self.normalizer, _PROMPT_POLICY)
+        deltas = [*frontend.feed(text), *frontend.finish()]
+        return tuple(number for delta in deltas for number in delta.ids)
+
+    def instruction(self, text: str) -> tuple[int, ...]:
+        """The tokens of an instruction, its end marked as the model expects."""
+        return (*self.prompt(text), self.tokenizer.special[END_OF_PROMPT])

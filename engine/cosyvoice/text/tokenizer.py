@@ -1,0 +1,184 @@
+"""Text to the speech LM's text tokens: Qwen2's byte-level BPE, and CosyVoice 2's special tokens.
+
+Special tokens never come out of plain text, whatever it says: the BPE model is built without them,
+and `markup.py` finds the few that users may write. What looks like another one is read as text.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+END_OF_TEXT: Final = "<|endoftext|>"
+END_OF_PROMPT: Final = "<|endofprompt|>"
+MARKUP: Final = (
+    *("[breath]", "<strong>", "</strong>", "[noise]", "[laughter]", "[cough]", "[clucking]"),
+    *("[accent]", "[quick_breath]", "<laughter>", "</laughter>", "[hissing]", "[sigh]"),
+    *("[vocalized-noise]", "[lipsmack]", "[mn]"),
+)
+"""The special tokens that a text to be spoken may contain."""
+SPECIAL_TOKENS: Final = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", END_OF_PROMPT, *MARKUP)
+"""In the order in which those that a vocabulary lacks get numbers: the LM's embedding depends on it."""
+
+_PRE_TOKENS: Final = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Qwen2's split into words, numerals and runs of marks; merges never cross it."""
+
+
+class TokenizerError(Exception):
+    """The tokenizer's files are missing or malformed. Names the file."""
+
+
+class TextTokenizer:
+    """Immutable; safe to share between threads.
+
+    special: the number of every special token. size: one more than the largest number there is.
+    """
+
+    def __init__(self, bpe: Tokenizer, special: Mapping[str, int]) -> None:
+        self._bpe = bpe
+        self.special = dict(special)
+        words = bpe.get_vocab(with_added_tokens=False)
+        self.size = max((*words.values(), *self.special.values()), default=-1) + 1
+        self._sorted = sorted(words)
+        self._longest = max(map(len, words), default=0)
+
+    @classmethod
+    def load(cls, folder: Path) -> TextTokenizer:
+        """Of a folder such as `CosyVoice-BlankEN`: tokenizer.json, or vocab.json and merges.txt.
+
+        Numbers that tokenizer.json or tokenizer_config.json give special tokens are kept.
+        Raises TokenizerError.
+        """
+        whole = folder / "tokenizer.json"
+        if whole.is_file():
+            bpe, added = _of_whole(whole)
+        else:
+            bpe, added = _of_parts(folder), {}
+        config = folder / "tokenizer_config.json"
+        if config.is_file():
+            added |= _added_by(config)
+        return cls(bpe, _numbered(bpe, added))
+
+    def encode(self, text: str) -> list[int]:
+        """Token numbers of plain text; markup in it is text like any other."""
+        ids: list[int] = self._bpe.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """What merges never cross: (bytes as the vocabulary spells them, characters) of each word.
+
+        `text` is taken as it is; `encode` would bring it into NFC first.
+        """
+        found = self._bpe.pre_tokenizer.pre_tokenize_str(text)
+        return [(spelling, end - begin) for spelling, (begin, end) in found]
+
+    def merge(self, spelling: str) -> list[tuple[int, int]]:
+        """(number, bytes) of each token of a word, or of any piece of one that begins or ends at a token."""
+        return [(token.id, len(token.value)) for token in self._bpe.model.tokenize(spelling)]
+
+    def open_starts(self, spelling: str) -> list[int]:
+        """Where the token that holds the end of `spelling` may begin, if the word may go on.
+
+        The last place is its length: a token may end there.
+        """
+        first = max(0, len(spelling) - self._longest + 1)
+        places = range(first, len(spelling))
+        return [place for place in places if self._extends(spelling[place:])] + [len(spelling)]
+
+    def _extends(self, start: str) -> bool:
+        """Whether some token begins with `start` and goes on."""
+        index = bisect_left(self._sorted, start)
+        if index < len(self._sorted) and self._sorted[index] == start:
+            index += 1
+        return index < len(self._sorted) and self._sorted[index].startswith(start)
+
+
+def _of_parts(folder: Path) -> Tokenizer:
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    for path in (vocabulary, merges):
+        if not path.is_file():
+            raise TokenizerError(f"{path} is missing")
+    try:
+        model = models.BPE.from_file(str(vocabulary), str(merges))
+    except Exception as error:  # the library raises nothing narrower
+        raise TokenizerError(f"{vocabulary} and {merges} cannot be read: {error}") from error
+    bpe = Tokenizer(model)
+    bpe.normalizer = normalizers.NFC()
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PRE_TOKENS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return bpe
+
+
+def _of_whole(path: Path) -> tuple[Tokenizer, dict[str, int]]:
+    content = _read_json(path)
+    model = content.get("model")
+    if not isinstance(model, dict) or model.get("type") != "BPE" or model.get("ignore_merges"):
+        raise TokenizerError(f"{path} is not a byte-level BPE tokenizer like Qwen2's")
+    added = _tokens(path, content.get("added_tokens") or [])
+    content |= {"added_tokens": [], "truncation": None, "padding": None, "post_processor": None}
+    try:
+        bpe = Tokenizer.from_str(json.dumps(content))
+        sample = bpe.pre_tokenizer.pre_tokenize_str("a b") if bpe.pre_tokenizer else []
+    except Exception as error:  # the library raises nothing narrower
+        raise TokenizerError(f"{path} cannot be read: {error}") from error
+    if [spelling for spelling, _ in sample] != ["a", "Ġb"]:
+        raise TokenizerError(f"{path} does not split words as Qwen2 does")
+    return bpe, added
+
+
+def _added_by(path: Path) -> dict[str, int]:
+    """Special tokens by what tokenizer_config.json says."""
+    added = _read_json(path).get("added_tokens_decoder") or {}
+    if not isinstance(added, dict):
+        raise TokenizerError(f"{path}: added_tokens_decoder is not an object")
+    entries = [
+        entry | {"id": int(number)}
+        for number, entry in added.items()
+        if isinstance(entry, dict) and number.isdigit()
+    ]
+    return _tokens(path, entries)
+
+
+def _tokens(path: Path, entries: Sequence[Any]) -> dict[str, int]:
+    try:
+        return {str(entry["content"]): int(entry["id"]) for entry in entries}
+    except (KeyError, TypeError, ValueError) as error:
+        raise TokenizerError(f"{path} has a malformed added token: {error!r}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TokenizerError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise TokenizerError(f"{path} is not a JSON object")
+    return content
+
+
+def _numbered(bpe: Tokenizer, added: Mapping[str, int]) -> dict[str, int]:
+    """Every special token's number: the one it has, else the next free one."""
+    words = bpe.get_vocab(with_added_tokens=False)
+    free = max((*words.values(), *added.values()), default=-1) + 1
+    numbers = dict(added)
+    for token in SPECIAL_TOKENS:
+        if token in numbers:
+            continue
+        if token in words:
+            numbers[token] = words[token]
+        else:
+            numbers[token] = free
+            free += 1
+    return numbers

@@ -1,0 +1,20 @@
+"""The vocoder: HiFT in torch, offline and streaming.
+
+Parity with the reference: the entry points of `Hift` (hift.py) and the chunk loops in parity.py.
+"""
+
+from .hift import Hift
+from .reach import Reach, reach
+from .source import PhaseLaw
+from .streaming import StreamPolicy, VocoderState
+from .weights import fold_weight_norm
+
+__all__ = [
+    "Hift",
+    "PhaseLaw",
+    "Reach",
+    "StreamPolicy",
+    "VocoderState",
+    "fold_weight_norm",
+    "reach",
+]

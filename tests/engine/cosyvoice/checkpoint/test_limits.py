@@ -1,0 +1,56 @@
+"""Sizes that no model has."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosyserve.engine.cosyvoice.checkpoint.limits import size_problems
+from cosyserve.engine.cosyvoice.config import ModelConfig
+from support import goldens, tiny_checkpoint
+
+
+@pytest.mark.parametrize(
+    "config",
+    [ModelConfig(), tiny_checkpoint.TINY, ModelConfig.from_reference(goldens.config())],
+    ids=["published", "tiny", "goldens"],
+)
+def test_real_models_pass(config: ModelConfig) -> None:
+    assert size_problems(config) == []
+
+
+@pytest.mark.parametrize("name", sorted(ModelConfig().flatten()))
+@pytest.mark.parametrize("factor", [-1, 10**13])
+def test_every_number_is_bounded(name: str, factor: int) -> None:
+    value = ModelConfig().flatten()[name]
+    absurd: object = factor
+    if isinstance(value, tuple):
+        absurd = [[factor]] if isinstance(value[0], tuple) else [factor]
+    problems = size_problems(ModelConfig.from_flat({name: absurd}))
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"lm.num_attention_heads": 15}, "lm.hidden_size"),
+        ({"lm.num_key_value_heads": 3}, "lm.num_attention_heads"),
+        ({"lm.speech_token_size": 7000}, "flow.vocab_size"),
+        ({"flow.encoder.attention_heads": 7}, "flow.encoder.size"),
+        ({"flow.estimator.chunk_frames": 25}, "flow.estimator.chunk_frames"),
+        ({"flow.estimator.in_channels": 240}, "flow.estimator.in_channels"),
+        ({"flow.estimator.out_channels": 100}, "flow.estimator.out_channels"),
+        ({"hift.mel_size": 100}, "hift.mel_size"),
+        ({"hift.base_channels": 100}, "hift.base_channels"),
+        ({"hift.hop": 5}, "hift.upsample_rates x hift.hop"),
+        ({"hift.n_fft": 15}, "hift.n_fft"),
+        ({"hift.upsample_kernels": [16, 11]}, "hift: the lists"),
+        ({"hift.upsample_kernels": [16, 12, 7]}, "hift: an upsampling kernel"),
+        ({"hift.resblock_kernels": [3, 7]}, "hift: resblock_kernels"),
+        ({"hift.resblock_kernels": [3, 7, 12]}, "hift: a resblock's kernel"),
+        ({"hift.upsample_rates": []}, "hift.upsample_rates"),
+    ],
+)
+def test_numbers_must_fit_each_other(changes: dict[str, object], named: str) -> None:
+    problems = size_problems(ModelConfig.from_flat(changes))
+    assert any(problem.startswith(named) for problem in problems)

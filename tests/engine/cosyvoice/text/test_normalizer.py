@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from cosyserve.engine.cosyvoice.text.normalizer import (
+    LANGUAGES,
+    PlainNormalizer,
+    WetextNormalizer,
+    load_normalizer,
+)
+
+
+@pytest.fixture(scope="module")
+def read() -> WetextNormalizer:
+    return WetextNormalizer()
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("2024年5月3日", "二零二四年五月三日"),
+        ("3.5公斤苹果", "三点五公斤苹果"),
+        ("¥25.80元", "二十五点八零元"),
+        ("￥100", "一百元"),
+        ("12.5%", "百分之十二点五"),
+        ("-5℃", "负五摄氏度"),
+        ("13812345678", "幺三八幺二三四五六七八"),
+        ("10:30开始", "十点三十分开始"),
+        ("2.0.1版", "二点零点一版"),
+    ],
+)
+def test_chinese(read: WetextNormalizer, text: str, spoken: str) -> None:
+    assert read(text, "zh") == spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("May 3, 2024", "May third, twenty twenty four"),
+        ("$25.80", "twenty five point eight dollars"),
+        ("$1,000", "one thousand dollars"),
+        ("1000 people", "one thousand people"),
+        ("12,000", "twelve thousand"),
+        ("12.5%", "twelve point five percent"),
+        ("3.5 kg", "three point five kilograms"),
+        ("the 1990s", "the nineteen nineties"),
+        ("2.0.1 is", "two point zero point one is"),
+        ("10:30 am", "ten thirty AM"),
+    ],
+)
+def test_english(read: WetextNormalizer, text: str, spoken: str) -> None:
+    assert read(text, "en") == spoken
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("text", ["", " ", '5"', "5\\", "a  5", "\x005", "5\ud800", '"', "{ 5: }"])
+def test_nothing_raises(read: WetextNormalizer, text: str, language: str) -> None:
+    assert isinstance(read(text, language), str)
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wetext", None)
+    found = load_normalizer()
+    assert isinstance(found, PlainNormalizer)
+    assert found.notice is not None
+    assert "wetext is not installed" in found.notice
+    assert found("5 kg", "en") == "5 kg"
