@@ -3,24 +3,61 @@
 from __future__ import annotations
 
 from cosyserve.engine.base import Engine
+from cosyserve.engine.errors import EngineNotReady
 
 from .settings import Settings
+
+# Engines are imported in the functions: one's libraries are loaded only where it is used.
 
 
 def build_engine(settings: Settings) -> Engine:
     """The engine, not yet started. Raises EngineError with what to do if it cannot be had."""
-    # Imported here: an engine's libraries are loaded only where it is used.
+    if settings.engine_name == "cosyvoice2":
+        return _cosyvoice(settings)
     from cosyserve.engine.embedded.engine import EmbeddedEngine
     from cosyserve.engine.embedded.options import EmbeddedOptions
-    from cosyserve.engine.errors import EngineNotReady
 
-    if settings.engine_name == "cosyvoice2":
-        raise EngineNotReady(
-            "this release cannot load a CosyVoice 2 checkpoint yet; "
-            "leave out model to speak with the embedded voice"
-        )
     return EmbeddedEngine(
         EmbeddedOptions(
             workers=settings.embedded_workers, default_language=settings.default_language
+        )
+    )
+
+
+def _cosyvoice(settings: Settings) -> Engine:
+    assert settings.model is not None
+    try:
+        from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
+        from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
+        from cosyserve.engine.cosyvoice.schedule import HopPolicy
+    except ImportError as error:
+        raise EngineNotReady(
+            f"a CosyVoice 2 model needs {error.name}, which is not installed; "
+            "install cosyserve[cosyvoice], or leave out model to speak with the embedded voice"
+        ) from error
+    folder = settings.voice_cache
+    return CosyVoiceEngine(
+        CosyVoiceOptions(
+            model=settings.model,
+            device=settings.device,
+            lm_backend=settings.lm_backend,
+            lm_precision=settings.lm_precision,
+            flow_precision=settings.flow_precision,
+            memory=settings.device_memory,
+            overflow=settings.memory_overflow,
+            window_seconds=settings.window_seconds,
+            expected_seconds=settings.expected_seconds,
+            max_sessions=settings.lm_streams,
+            voice_cache=settings.voice_cache_bytes,
+            voice_folder=None if folder is None else folder.expanduser(),
+            prompt_cache=settings.prompt_cache_bytes,
+            work_ahead=settings.work_ahead,
+            duplex=settings.duplex_text,
+            hops=HopPolicy(
+                settings.first_hop_tokens,
+                settings.longest_hop_tokens,
+                settings.hop_growth_seconds,
+            ),
+            max_batch=settings.max_batch,
         )
     )

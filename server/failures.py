@@ -5,7 +5,9 @@ from __future__ import annotations
 import structlog
 
 from cosyserve.engine.errors import (
+    EngineBusy,
     EngineDied,
+    EngineError,
     EngineNotReady,
     InvalidReference,
     UnsupportedRequest,
@@ -15,6 +17,7 @@ from cosyserve.protocol.errors import (
     InternalError,
     InvalidAudio,
     InvalidParameter,
+    Throttled,
     TTSError,
 )
 
@@ -28,10 +31,14 @@ def as_tts_error(error: Exception) -> TTSError:
             return error
         case EngineDied() | EngineNotReady():
             return EngineUnavailable(str(error))
+        case EngineBusy():
+            return Throttled(str(error))
         case UnsupportedRequest():
             return InvalidParameter(str(error))
         case InvalidReference():
             return InvalidAudio(str(error))
+        case EngineError():
+            return InternalError(str(error))
         case _:
             log.error("unexpected_error", exc_info=error)
             return InternalError("internal error")

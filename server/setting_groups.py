@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from .setting_cosyvoice import CosyVoice
 from .setting_types import TOKEN_FORM, Address, Token, parse_address, parse_tokens
 
 KIB, MIB = 1024, 1024 * 1024
@@ -108,10 +109,11 @@ class EngineChoice(BaseModel):
     engine: Literal["auto", "embedded", "cosyvoice2"] = Field(
         "auto", description="what speaks; auto: cosyvoice2 if a model is given, else embedded"
     )
-    model: Annotated[Path | None, OrNone] = Field(
+    model: Annotated[str | None, OrNone] = Field(
         None,
-        description="folder of a CosyVoice 2 checkpoint",
-        json_schema_extra={"allowed": "a folder"},
+        description="a CosyVoice 2 checkpoint: its folder, or what a hub knows it by (Hugging Face; "
+        "ModelScope with modelscope: before the name)",
+        json_schema_extra={"allowed": "a folder, or NAME/NAME@REVISION"},
     )
     embedded_workers: int = Field(
         default_factory=_default_workers,
@@ -233,5 +235,5 @@ class Observing(BaseModel):
 
 
 GROUPS: Final[tuple[type[BaseModel], ...]] = (
-    Access, Listening, EngineChoice, References, Limits, Timeouts, Observing,
+    Access, Listening, EngineChoice, CosyVoice, References, Limits, Timeouts, Observing,
 )  # fmt: skip

@@ -5,6 +5,7 @@ Flags go before the environment, the environment before the TOML file, the file 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from .setting_cosyvoice import CosyVoice
 from .setting_docs import allowed_values
 from .setting_groups import (
     Access,
@@ -48,12 +50,22 @@ from .setting_types import (
 
 __all__ = ["Address", "Bucket", "Settings", "SettingsError", "Token", "load_settings"]
 
+_HUB_ID = re.compile(r"([a-z]+:)?[\w.-]+/[\w.-]+@[\w./-]+", re.ASCII)
+
 HIDDEN = frozenset({"tokens", "s3_secret_access_key"})
 
 
 # Fields are collected from the last base to the first: the default of `host` needs `tokens`.
 class Settings(
-    Observing, Timeouts, Limits, References, EngineChoice, Listening, Access, BaseSettings
+    Observing,
+    Timeouts,
+    Limits,
+    References,
+    CosyVoice,
+    EngineChoice,
+    Listening,
+    Access,
+    BaseSettings,
 ):
     """All settings; build it with `load_settings`. Equal for the life of the process."""
 
@@ -124,9 +136,9 @@ class Settings(
             raise ValueError(
                 "model: the embedded engine takes none; allowed: engine auto or cosyvoice2"
             )
-        if self.model is not None and not self.model.is_dir():
-            raise ValueError(f"model: {self.model} is no folder")
-        return self
+        if self.model is None or Path(self.model).is_dir() or _HUB_ID.fullmatch(self.model):
+            return self
+        raise ValueError(f"model: {self.model} is no folder and no NAME/NAME@REVISION")
 
     @model_validator(mode="after")
     def _check_references(self) -> Self:

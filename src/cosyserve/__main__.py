@@ -21,6 +21,7 @@ _COMMANDS: Final = {
         "speak a text into a file, a pipe or the loudspeaker",
     ),
     "voices": ("cosyserve.clients.voices", "main", "add, list and remove reference clips"),
+    "model": ("cosyserve.server.model_cli", "main", "look at a checkpoint, or convert it"),
     "bench": ("cosyserve.benchmarks.latency", "main", "measure a server under load"),
     "version": ("", "", "print the version"),
 }

@@ -257,6 +257,8 @@ def test_engine_and_model_agree(tmp_path: Path) -> None:
     assert lines_of(engine="cosyvoice2")[0].startswith("engine:")
     assert lines_of(engine="embedded", model=str(tmp_path))[0].startswith("model:")
     assert lines_of(model=str(tmp_path / "none"))[0].startswith("model:")
+    for name in ("some/model@main", "modelscope:some/model@v1.0"):
+        assert load_settings({"model": name}).model == name
 
 
 def test_pairs_come_together(tmp_path: Path) -> None:
@@ -291,7 +293,7 @@ def allowed_is_free(name: str) -> bool:
     """Whether any text will do for the setting alone."""
     return name in {
         "host", "tls_cert", "tls_key", "model", "references", "s3_region", "s3_access_key_id",
-        "s3_secret_access_key",
+        "s3_secret_access_key", "voice_cache",
     }  # fmt: skip
 
 

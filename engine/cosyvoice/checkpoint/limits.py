@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Final
 
-from ..config import FRAMES_PER_TOKEN, MEL_HOP, ModelConfig, Value
+from ..config import FRAMES_PER_TOKEN, MEL_HOP, FlowConfig, HiftConfig, LmConfig, ModelConfig, Value
 
 _LARGEST: Final[dict[str, float]] = {
     "lm.vocab_size": 1 << 20,
@@ -78,7 +78,12 @@ def _out_of(name: str, value: Value) -> Iterator[str]:
 
 
 def _rules(config: ModelConfig) -> Iterator[tuple[str, bool]]:
-    lm, flow, hift = config.lm, config.flow, config.hift
+    yield from _flow_rules(config.lm, config.flow)
+    yield "hift.mel_size: not flow.mel_size", config.hift.mel_size == config.flow.mel_size
+    yield from _hift_rules(config.hift)
+
+
+def _flow_rules(lm: LmConfig, flow: FlowConfig) -> Iterator[tuple[str, bool]]:
     encoder, estimator = flow.encoder, flow.estimator
     yield (
         "lm.hidden_size: not a multiple of twice lm.num_attention_heads",
@@ -108,7 +113,9 @@ def _rules(config: ModelConfig) -> Iterator[tuple[str, bool]]:
         "flow.estimator.out_channels: not flow.mel_size",
         estimator.out_channels == flow.mel_size,
     )
-    yield "hift.mel_size: not flow.mel_size", hift.mel_size == flow.mel_size
+
+
+def _hift_rules(hift: HiftConfig) -> Iterator[tuple[str, bool]]:
     stages = len(hift.upsample_rates)
     yield (
         "hift: the lists of the upsampling stages differ in length",

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from support.vocoder import golden_hift
 
 from cosyserve.engine.cosyvoice.vocoder import Hift
+from support.vocoder import golden_hift
 
 
 @pytest.fixture(autouse=True, scope="package")

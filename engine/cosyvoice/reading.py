@@ -1,0 +1,211 @@
+"""A task's text on its way to speech tokens.
+
+    feed -> TextFrontend -> Utterance.ids -> TokenStream (LM) -> TokenChunker
+
+Each utterance is a stream of the LM. The LM may be in a few utterances of a task at once, so that one task's
+long text takes no place from others; what is further on waits as text tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from ..errors import EngineDied
+from .hops import Voicing
+from .lm import LmPrompt, SamplingOptions, SpeechLM, TokenStream
+from .schedule import TokenChunker
+from .text import TextDelta, TextFrontend
+
+T = TypeVar("T")
+
+_SLICE: Final = 512
+"""Characters of text that are read at once, so that the first of a long one are heard soon."""
+_SEEDS: Final = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a task is spoken. lm_prompt: makes what the LM reads first; it may take some milliseconds.
+
+    seed: of the task; each utterance has its own (`utterance_seed`).
+    """
+
+    lm_prompt: Callable[[], LmPrompt]
+    frontend: TextFrontend
+    sampling: SamplingOptions
+    speed: float
+    seed: int
+
+
+@dataclass(eq=False, slots=True)
+class Utterance:
+    """ids: text tokens that the LM has not been given. complete: no more come. told: the LM knows that.
+
+    charged: the LM's seconds that chunks have told of.
+    """
+
+    number: int
+    chunker: TokenChunker
+    ids: list[int]
+    complete: bool = False
+    told: bool = False
+    stream: TokenStream | None = None
+    voicing: Voicing | None = None
+    charged: float = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of it will ever be heard: there was nothing to say, or the LM said nothing."""
+        if self.stream is None:
+            return self.complete and not self.ids
+        return self.chunker.finished and self.chunker.total == 0
+
+    def new_lm_seconds(self) -> float:
+        total = self.stream.seconds if self.stream is not None else 0.0
+        new, self.charged = total - self.charged, total
+        return new
+
+
+class Reading:
+    """Reads a task's text. Give it text by `feed` and `finish`; `run` does the work.
+
+    start: runs a coroutine beside `run`, and cancels it with the session. on_change: called when an
+    utterance has new tokens, or all of them, or the text is over.
+    """
+
+    def __init__(
+        self,
+        lm: SpeechLM,
+        manner: Manner,
+        new_chunker: Callable[[], TokenChunker],
+        threads: Executor,
+        ahead: int,
+        start: Callable[[Coroutine[Any, Any, None]], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.utterances: deque[Utterance] = deque()
+        self._lm = lm
+        self._manner = manner
+        self._new_chunker = new_chunker
+        self._threads = threads
+        self._ahead = ahead
+        self._start = start
+        self._on_change = on_change
+        self._lm_prompt: LmPrompt | None = None
+        self._pieces: deque[str] = deque()
+        self._latest: Utterance | None = None
+        self._finished = False
+        self._read_to_end = False
+        self._changed = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether the text has ended and all of it was spoken."""
+        return self._read_to_end and not self.utterances
+
+    def feed(self, text: str) -> None:
+        self._pieces.extend(text[at : at + _SLICE] for at in range(0, len(text), _SLICE))
+        self._changed.set()
+
+    def finish(self) -> None:
+        self._finished = True
+        self._changed.set()
+
+    def next_utterance(self) -> None:
+        """The first one has been spoken."""
+        self.utterances.popleft()
+        self._changed.set()
+
+    def drop(self) -> None:
+        """Forget what is still to be read."""
+        self._pieces.clear()
+        self.utterances.clear()
+
+    async def run(self) -> None:
+        """Read until the LM has all of the text. Raises EngineError."""
+        self._lm_prompt = await self._in_thread(self._manner.lm_prompt)
+        while True:
+            self._changed.clear()
+            for delta in await self._next_deltas():
+                self._take(delta)
+            await self._give()
+            self._on_change()
+            if self._pieces or self._finished != self._read_to_end:
+                continue
+            if self._read_to_end and all(utterance.told for utterance in self.utterances):
+                return
+            await self._changed.wait()
+
+    async def _next_deltas(self) -> list[TextDelta]:
+        frontend = self._manner.frontend
+        if self._pieces:
+            return await self._in_thread(partial(frontend.feed, self._next_piece()))
+        if self._finished and not self._read_to_end:
+            deltas = await self._in_thread(frontend.finish)
+            self._read_to_end = True
+            return deltas
+        return []
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _next_piece(self) -> str:
+        """As many small pieces as make a slice: each costs a turn of a thread."""
+        piece = self._pieces.popleft()
+        while self._pieces and len(piece) + len(self._pieces[0]) <= _SLICE:
+            piece += self._pieces.popleft()
+        return piece
+
+    def _take(self, delta: TextDelta) -> None:
+        utterance = self._latest
+        if utterance is None or utterance.number != delta.utterance:
+            utterance = self._latest = Utterance(delta.utterance, self._new_chunker(), [])
+            self.utterances.append(utterance)
+        utterance.ids.extend(delta.ids)
+        utterance.complete = delta.done
+
+    async def _give(self) -> None:
+        """Hand text tokens to the LM, for the utterances that it may be in now."""
+        for utterance in list(self.utterances)[: self._ahead]:
+            if utterance.stream is None:
+                if not utterance.ids:
+                    utterance.told = utterance.complete
+                    continue
+                utterance.stream = self._open(utterance)
+                self._start(self._take_tokens(utterance, utterance.stream))
+            if utterance.ids:
+                ids, utterance.ids = utterance.ids, []
+                await utterance.stream.feed(ids)
+            if utterance.complete and not utterance.told:
+                utterance.told = True
+                await utterance.stream.finish()
+
+    def _open(self, utterance: Utterance) -> TokenStream:
+        assert self._lm_prompt is not None
+        seed = utterance_seed(self._manner.seed, utterance.number, "lm")
+        try:
+            return self._lm.open(self._lm_prompt, replace(self._manner.sampling, seed=seed))
+        except ValueError as error:
+            raise EngineDied("the voice does not fit the speech model") from error
+
+    async def _take_tokens(self, utterance: Utterance, stream: TokenStream) -> None:
+        try:
+            async for tokens in stream:
+                utterance.chunker.add(tokens)
+                self._on_change()
+        finally:
+            await stream.cancel()
+        utterance.chunker.finish()
+        self._on_change()
+
+
+def utterance_seed(seed: int, number: int, part: str) -> int:
+    """A seed of its own for each part of each utterance of a task, the same ones for the same seed."""
+    return zlib.crc32(f"{seed} {number} {part}".encode()) % _SEEDS

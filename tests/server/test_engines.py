@@ -1,0 +1,63 @@
+"""Settings to an engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
+from cosyserve.engine.embedded.engine import EmbeddedEngine
+from cosyserve.engine.errors import EngineNotReady
+from cosyserve.server.engines import build_engine
+from cosyserve.server.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("COSYSERVE_")]:
+        monkeypatch.delenv(name)
+
+
+def test_without_a_model_the_embedded_voice() -> None:
+    assert isinstance(build_engine(load_settings()), EmbeddedEngine)
+
+
+def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
+    engine = build_engine(
+        load_settings(
+            {
+                "model": str(tmp_path),
+                "device_memory": "3GiB",
+                "memory_overflow": "recompute",
+                "first_hop_tokens": "9",
+                "voice_cache": "none",
+                "duplex_text": "false",
+            }
+        )
+    )
+    assert isinstance(engine, CosyVoiceEngine)
+    options = engine._options
+    assert (options.memory, options.overflow) == (3 * 2**30, "recompute")
+    assert (options.hops.first, options.voice_folder, options.duplex) == (9, None, False)
+    assert not engine.ready
+    assert engine.capabilities.name == "cosyvoice2"
+
+
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cosyserve.engine.cosyvoice.engine", None)
+    with pytest.raises(EngineNotReady, match="not installed"):
+        build_engine(load_settings({"model": str(tmp_path)}))
+
+
+def test_the_embedded_voice_needs_no_torch() -> None:
+    code = (
+        "import sys; from cosyserve.server import app; "
+        "from cosyserve.server.settings import load_settings; "
+        "app.build_engine(load_settings()); "
+        "sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
