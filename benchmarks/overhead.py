@@ -168,8 +168,10 @@ def _serve(plan: Plan, pipe: Connection) -> None:
 async def _serve_until_closed(plan: Plan, pipe: Connection) -> None:
     """Serve; answer each message on the pipe with the CPU seconds so far, until it is closed."""
     from cosyserve.server.app import serve
+    from cosyserve.server.logs import configure_logging
     from cosyserve.server.settings import load_settings
 
+    configure_logging("warning", "console")
     engine = TimedEngine(plan.chunks, plan.chunk_seconds, plan.interval)
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(

@@ -12,7 +12,13 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 
 from cosyserve.protocol.errors import TaskTimeout, TTSError
-from cosyserve.protocol.messages import ResultGenerated, RunTask, TaskFinished, TaskStarted
+from cosyserve.protocol.messages import (
+    ResultGenerated,
+    RunTask,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+)
 from cosyserve.protocol.task import TaskProtocol
 
 from .account import TaskAccount
@@ -117,7 +123,7 @@ class Speaker:
             await _cancelled(speaking)
             totals = self._account.totals(time.monotonic())
             self._meter.ended(outcome, code, totals, self._account.characters)
-            log.info("task_ended", outcome=outcome, code=code, **asdict(totals))
+            log.info("task_ended", outcome=outcome, code=code, **_rounded(totals))
 
     async def _speak(self) -> None:
         services = self._services
@@ -181,6 +187,10 @@ class Speaker:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
+
+
+def _rounded(totals: TaskMetrics) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in asdict(totals).items()}
 
 
 def _error_of(task: asyncio.Task[None]) -> TTSError | None:

@@ -73,7 +73,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
                 method=request.method,
                 path=request.path[:200],
                 status=response.status,
-                seconds=time.monotonic() - began,
+                seconds=round(time.monotonic() - began, 4),
             )
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
