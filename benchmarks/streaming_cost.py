@@ -2,7 +2,8 @@
 
 Flow and vocoder work per chunk of one second, for the incremental path of the engine (with all of its
 context, and with a window of it) and for recomputing the prefix for every chunk, alternately in one run.
-The model is the published size (or --tiny) with random weights. With --first-hops also the time to
+Recomputing is always in float32. The model is the published size (or --tiny) with random weights.
+With --first-hops also the time to
 the first sound, with --streams how many streams one device speaks in real time; both are on by
 default on CUDA.
 """
