@@ -72,6 +72,9 @@ class TimedEngine:
     async def prepare_voice(self, reference: Reference) -> Voice:
         return Voice(reference.content_id)
 
+    def known_voice(self, content_id: str) -> Voice | None:
+        return Voice(content_id)
+
     def builtin_voice(self, voice_id: str) -> Voice | None:
         return Voice(VOICE) if voice_id == VOICE else None
 

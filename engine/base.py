@@ -173,6 +173,9 @@ class Engine(Protocol):
         Raises InvalidReference.
         """
 
+    def known_voice(self, content_id: str) -> Voice | None:
+        """The voice of a clip that was prepared before and is still cached, None if it is not."""
+
     def builtin_voice(self, voice_id: str) -> Voice | None:
         """The built-in voice of this id, None if there is none."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Coroutine
 
 from cosyserve.engine.base import Engine, Reference, Voice
@@ -11,23 +10,20 @@ from cosyserve.engine.base import Engine, Reference, Voice
 from .references.base import ReferenceStore, StoredReference
 from .uploads import Clip, ClipLimits, decode_clip
 
-CACHED_VOICES = 1024
-
 _Preparation = Coroutine[None, None, Voice]
 
 
 class VoiceBook:
     """Resolves ids to voices: the engine's own first, then the caller's references.
 
-    Voices are kept by the content of their clip, least recently used first out; two tasks that ask for
-    the same clip at once prepare it once.
+    The engine keeps the voices, by the content of their clips; here two tasks that ask for the same clip
+    at once make it read and prepared once.
     """
 
     def __init__(self, engine: Engine, store: ReferenceStore, limits: ClipLimits) -> None:
         self._engine = engine
         self._store = store
         self._limits = limits
-        self._voices: OrderedDict[str, Voice] = OrderedDict()
         self._preparing: dict[str, asyncio.Task[Voice]] = {}
 
     async def resolve(self, owner: str | None, reference_id: str) -> Voice:
@@ -38,21 +34,15 @@ class VoiceBook:
         if builtin := self._engine.builtin_voice(reference_id):
             return builtin
         stored = await self._store.get(owner, reference_id)
-        if known := self._known(stored.content_id):
+        if known := self._engine.known_voice(stored.content_id):
             return known
         return await self._once(stored.content_id, self._load(owner, stored))
 
     async def learn(self, content_id: str, clip: Clip, text: str) -> Voice:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
-        if known := self._known(content_id):
+        if known := self._engine.known_voice(content_id):
             return known
         return await self._once(content_id, self._prepare(content_id, clip, text))
-
-    def _known(self, content_id: str) -> Voice | None:
-        voice = self._voices.get(content_id)
-        if voice is not None:
-            self._voices.move_to_end(content_id)
-        return voice
 
     async def _once(self, content_id: str, prepare: _Preparation) -> Voice:
         running = self._preparing.get(content_id)
@@ -67,11 +57,8 @@ class VoiceBook:
 
     def _prepared(self, content_id: str, task: asyncio.Task[Voice]) -> None:
         del self._preparing[content_id]
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._voices[content_id] = task.result()
-        if len(self._voices) > CACHED_VOICES:
-            self._voices.popitem(last=False)
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; it is not lost if nobody does
 
     async def _load(self, owner: str | None, stored: StoredReference) -> Voice:
         data = await self._store.read(owner, stored.id)

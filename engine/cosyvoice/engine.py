@@ -145,6 +145,10 @@ class CosyVoiceEngine:
             await running.prompts.warm(prompt)
         return Voice(reference.content_id, prompt)
 
+    def known_voice(self, content_id: str) -> Voice | None:
+        prompt = self._running.voices.held(content_id) if self._running else None
+        return None if prompt is None else Voice(content_id, prompt)
+
     def builtin_voice(self, voice_id: str) -> Voice | None:
         prompt = self._running.speakers.get(voice_id) if self._running else None
         return None if prompt is None else Voice(prompt.content_id, prompt)

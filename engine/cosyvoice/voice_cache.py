@@ -85,10 +85,8 @@ class VoiceCache:
         Raises what `prepare` raises; a failure is not remembered.
         """
         key = reference.content_id
-        voice = self._held.get(key)
+        voice = self.held(key)
         if voice is not None:
-            self._held.move_to_end(key)
-            self.stats.memory_hits += 1
             return voice
         making = self._making.get(key)
         if making is None:
@@ -96,6 +94,14 @@ class VoiceCache:
             self._making[key] = making
             making.add_done_callback(lambda task: self._made(key, task))
         return await asyncio.shield(making)
+
+    def held(self, content_id: str) -> VoicePrompt | None:
+        """The voice if it is in memory."""
+        voice = self._held.get(content_id)
+        if voice is not None:
+            self._held.move_to_end(content_id)
+            self.stats.memory_hits += 1
+        return voice
 
     async def close(self) -> None:
         """Wait until nothing is being prepared."""

@@ -103,14 +103,19 @@ class EmbeddedEngine:
 
     async def prepare_voice(self, reference: Reference) -> Voice:
         """The voice nearest to the clip's median F0; the default one where nothing in it is voiced."""
-        voice = self._voices.get(reference.content_id)
+        voice = self.known_voice(reference.content_id)
         if voice is None:
             f0 = await asyncio.to_thread(median_f0, reference.samples, reference.sample_rate)
             voice = Voice(reference.content_id, traits_for(f0))
             self._voices[reference.content_id] = voice
             if len(self._voices) > self._options.voice_cache:
                 self._voices.popitem(last=False)
-        self._voices.move_to_end(reference.content_id)
+        return voice
+
+    def known_voice(self, content_id: str) -> Voice | None:
+        voice = self._voices.get(content_id)
+        if voice is not None:
+            self._voices.move_to_end(content_id)
         return voice
 
     def builtin_voice(self, voice_id: str) -> Voice | None:

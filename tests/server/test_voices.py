@@ -63,3 +63,12 @@ async def test_the_others_keep_waiting_when_one_gives_up(tmp_path: Path) -> None
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).content_id == "digest"
+
+
+async def test_what_the_engine_let_go_is_prepared_again(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    voices = await book(engine, tmp_path)
+    await voices.resolve("alice", ID)
+    engine.known.clear()
+    assert (await voices.resolve("alice", ID)).content_id == "digest"
+    assert engine.prepared == ["digest", "digest"]

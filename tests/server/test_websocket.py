@@ -332,7 +332,7 @@ async def test_a_voice_that_is_not_ready_is_waited_for_with_the_text_kept(served
 
     async with served(engine=SlowVoices()) as (server, engine), Peer.of(server, engine) as peer:
         clip = await peer.upload(make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le"))
-        server.services.voices._voices.clear()
+        engine.known.clear()
         async with peer.socket() as socket:
             await socket.send(run_task("t", reference_audio_id=clip))
             for word in ("one ", "two ", "three "):

@@ -109,6 +109,7 @@ class FakeEngine:
         self.open: set[int] = set()
         self.opened = asyncio.Event()
         self.prepared: list[str] = []
+        self.known: dict[str, Voice] = {}
 
     async def start(self) -> None:
         self.ready = True
@@ -121,7 +122,11 @@ class FakeEngine:
         if self.refuses is not None:
             raise self.refuses
         self.prepared.append(reference.content_id)
-        return Voice(reference.content_id)
+        self.known[reference.content_id] = voice = Voice(reference.content_id)
+        return voice
+
+    def known_voice(self, content_id: str) -> Voice | None:
+        return self.known.get(content_id)
 
     def builtin_voice(self, voice_id: str) -> Voice | None:
         return Voice("plain") if voice_id == "plain" else None

@@ -277,11 +277,14 @@ async def test_an_instruction_too_long_fails_its_session_only(
 async def test_what_runs_fails_when_the_engine_stops(tiny_model: Path) -> None:
     async with running(tiny_model) as engine:
         assert engine.ready
+        assert engine.known_voice(reference().content_id) is None
         voice = await engine.prepare_voice(reference())
+        assert engine.known_voice(voice.content_id) == voice
         session = engine.open_session(voice, SynthesisOptions())
         await session.feed(LONG)
         await engine.stop()
         assert not engine.ready
+        assert engine.known_voice(voice.content_id) is None
         with pytest.raises(EngineNotReady):
             await read(session)
         with pytest.raises(EngineNotReady):

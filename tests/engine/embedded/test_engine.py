@@ -95,8 +95,10 @@ async def test_voices_are_remembered_up_to_a_number() -> None:
     engine = EmbeddedEngine(EmbeddedOptions(voice_cache=2))
     first = await engine.prepare_voice(clip(100.0))
     assert await engine.prepare_voice(clip(100.0)) is first
+    assert engine.known_voice(first.content_id) is first
     for f0 in (150.0, 200.0):
         await engine.prepare_voice(clip(f0))
+    assert engine.known_voice(first.content_id) is None
     again = await engine.prepare_voice(clip(100.0))
     assert again is not first
     assert again == first
