@@ -15,14 +15,14 @@ from cosyserve.protocol.errors import (
     InvalidParameter,
     PayloadTooLarge,
     RequestTimeout,
-    TTSError,
     UnsupportedMediaType,
 )
 from cosyserve.protocol.rest import deleted_body, parse_list_query, reference_object
 
+from ..failures import as_tts_error
 from ..references.base import StoredReference
 from ..services import Services
-from ..uploads import ClipLimits, content_id, decode_clip
+from ..uploads import PCM_RATES, ClipLimits, content_id, decode_clip
 from .envelope import CALLER, SERVICES, json_response
 
 log = structlog.get_logger(__name__)
@@ -51,9 +51,10 @@ async def upload(request: web.Request) -> web.Response:
     except TimeoutError:
         services.metrics.upload("refused", 0)
         raise RequestTimeout(f"the upload took longer than {UPLOAD_TIMEOUT:g} s") from None
-    except TTSError:
-        services.metrics.upload("refused", 0)
-        raise
+    except Exception as error:
+        failure = as_tts_error(error)
+        services.metrics.upload("refused" if failure.status < 500 else "failed", 0)
+        raise failure from None  # what nobody foresaw is logged by now
     services.metrics.upload("stored", stored.bytes)
     log.info("reference_stored", reference_id=stored.id, caller=caller.name, bytes=stored.bytes)
     return json_response(reference_object(stored))
@@ -114,9 +115,10 @@ async def _store(form: _Form, owner: str, services: Services) -> StoredReference
 def _pcm_rate(value: str | None) -> int | None:
     if value is None:
         return None
-    if not value.isascii() or not value.isdigit() or not 8000 <= int(value[:9]) <= 48000:
+    low, high = PCM_RATES
+    if not value.isascii() or not value.isdigit() or not low <= int(value[:9]) <= high:
         raise InvalidParameter(
-            f"sample_rate: {value[:40]!r} is not allowed; allowed: 8000 to 48000 (Hz of raw PCM)"
+            f"sample_rate: {value[:40]!r} is not allowed; allowed: {low} to {high} (Hz of raw PCM)"
         )
     return int(value)
 

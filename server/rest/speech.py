@@ -156,9 +156,10 @@ class _SpeechTask:
         except (ConnectionResetError, TimeoutError):
             raise
         except Exception as error:
-            self.failed(as_tts_error(error))
+            failure = as_tts_error(error)
+            self.failed(failure)
             gone = False
-            raise
+            raise failure from None  # what nobody foresaw is logged by now
         finally:
             outcome: Outcome = "failed" if self._code else "disconnected" if gone else "finished"
             account = self._account

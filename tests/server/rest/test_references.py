@@ -150,6 +150,8 @@ async def test_a_clip_that_is_no_voice_for_the_engine_is_refused(peer: Peer, cli
         assert answer.status == 422
         assert (await answer.json())["message"] == "no voice in it"
     assert (await get(peer))[1] == []
+    async with peer.http.get("/metrics") as page:
+        assert 'cosyserve_uploads_total{outcome="refused"} 1.0' in await page.text()
 
 
 @pytest.mark.parametrize(

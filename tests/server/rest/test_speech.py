@@ -8,6 +8,7 @@ import wave
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cosyserve.engine.errors import EngineDied
 from support.fake_engine import RATE, WORD_SECONDS
@@ -147,3 +148,12 @@ async def test_nothing_to_say_is_no_error(peer: Peer) -> None:
         assert answer.status == 200
         data = base64.b64decode((await answer.json())["output"]["audio"]["data"])
     assert data == bytes(round(0.02 * RATE) * 2)
+
+
+async def test_an_unforeseen_failure_is_logged_once_and_told_bare(peer: Peer) -> None:
+    peer.engine.error = RuntimeError("secret detail")
+    with capture_logs() as lines:
+        async with peer.http.post(URL, json=body()) as answer:
+            assert answer.status == 500
+            assert (await answer.json())["message"] == "internal error"
+    assert [line["event"] for line in lines].count("unexpected_error") == 1
