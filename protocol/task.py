@@ -37,8 +37,8 @@ class TaskProtocol:
     """The state of every task on one connection. Not thread-safe.
 
     Whatever raises leaves all states as they were. An error from `receive` is answered with `fail`
-    if it ends the task it names (which is in `running`, and `error.task_goes_on` is false), else
-    with `refuse`; `answer` chooses. A BadFrame is not answered: it closes the connection.
+    if it ends the task it names (`ends_task` tells), else with `refuse`; `answer` chooses. A BadFrame
+    is not answered: it closes the connection.
     """
 
     def __init__(self, codec: Codec | None = None, limits: TextLimits | None = None) -> None:
@@ -109,10 +109,12 @@ class TaskProtocol:
 
     def answer(self, error: TTSError) -> Frame:
         """What goes back for an error of `receive`; this may end the task that the error names."""
-        frame = None
-        if error.task_id is not None and not error.task_goes_on:
-            frame = self.fail(error.task_id, error)
+        frame = self.fail(error.task_id or "", error) if self.ends_task(error) else None
         return self.refuse(error) if frame is None else frame
+
+    def ends_task(self, error: TTSError) -> bool:
+        """Whether an error of `receive` ends the running task that it names."""
+        return error.task_id in self._tasks and not error.task_goes_on
 
     def _take(self, command: Command) -> Command | None:
         task_id, step = command.task_id, step_of(command)

@@ -19,9 +19,21 @@ from cosyserve.protocol.errors import (
     InvalidParameter,
     Throttled,
     TTSError,
+    Unauthorized,
 )
 
 log = structlog.get_logger(__name__)
+
+
+def error_headers(error: TTSError) -> dict[str, str]:
+    """The headers of an HTTP answer that tells this error, on REST and at a handshake alike."""
+    match error:
+        case Throttled():
+            return {"Retry-After": str(error.retry_after)}
+        case Unauthorized():
+            return {"WWW-Authenticate": "Bearer"}
+        case _:
+            return {}
 
 
 def as_tts_error(error: Exception) -> TTSError:

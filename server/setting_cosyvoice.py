@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, Field
+from pydantic import BaseModel, ByteSize, Field
+
+from .setting_types import OrNone, user_folder
 
 _MIB = 1024 * 1024
 
@@ -14,16 +15,11 @@ _Bytes = Annotated[
     ByteSize,
     Field(ge=1024, le=_MIB * _MIB, json_schema_extra={"allowed": "1KiB to 1TiB, or so many bytes"}),
 ]
-_OrNone = BeforeValidator(lambda value: None if value in ("", "none") else value)
 _Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def _default_voices() -> Path:
-    """The user's cache folder, where the XDG base directory specification has it."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():
-        base = Path.home() / ".cache"
-    return base / "cosyserve" / "voices"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "voices"
 
 
 class CosyVoice(BaseModel):
@@ -44,7 +40,7 @@ class CosyVoice(BaseModel):
     flow_precision: _Precision = Field(
         "auto", description="of the flow model; auto: float16 on cuda, else float32"
     )
-    device_memory: Annotated[_Bytes | None, _OrNone] = Field(
+    device_memory: Annotated[_Bytes | None, OrNone] = Field(
         None,
         description="memory that voices and sessions may take; "
         "none: four fifths of what is free once the model is loaded",
@@ -96,7 +92,7 @@ class CosyVoice(BaseModel):
         True,
         description="begin an utterance before its text is complete; off: each waits for its end",
     )
-    voice_cache: Annotated[Path | None, _OrNone] = Field(
+    voice_cache: Annotated[Path | None, OrNone] = Field(
         default_factory=_default_voices,
         description="where prepared voices are kept across restarts; none: nowhere",
         json_schema_extra={

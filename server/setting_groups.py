@@ -15,7 +15,15 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from .setting_cosyvoice import CosyVoice
-from .setting_types import TOKEN_FORM, Address, Token, parse_address, parse_tokens
+from .setting_types import (
+    TOKEN_FORM,
+    Address,
+    OrNone,
+    Token,
+    parse_address,
+    parse_tokens,
+    user_folder,
+)
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -25,7 +33,6 @@ Size = Annotated[
     ByteSize,
     Field(ge=KIB, le=1024 * MIB, json_schema_extra={"allowed": "1KiB to 1GiB, or so many bytes"}),
 ]
-OrNone = BeforeValidator(lambda value: None if value in ("", "none") else value)
 
 
 def _default_host(values: Mapping[str, Any]) -> str:
@@ -33,11 +40,7 @@ def _default_host(values: Mapping[str, Any]) -> str:
 
 
 def _default_references() -> str:
-    """The user's data folder, where the XDG base directory specification has it."""
-    base = Path(os.environ.get("XDG_DATA_HOME", ""))
-    if not base.is_absolute():
-        base = Path.home() / ".local" / "share"
-    return str(base / "cosyserve" / "references")
+    return str(user_folder("XDG_DATA_HOME", ".local/share") / "references")
 
 
 def _default_workers() -> int:

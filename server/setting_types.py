@@ -5,6 +5,7 @@ Every parser raises ValueError with what is allowed, and never with a secret in 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 MIN_SECRET_LENGTH: Final = 8
 MAX_SECRET_LENGTH: Final = 256
@@ -147,6 +148,19 @@ def parse_bucket(url: str) -> Bucket:
     if not _BUCKET.fullmatch(name) or ".." in prefix.split("/"):
         raise ValueError("must be a folder, s3://BUCKET or s3://BUCKET/PREFIX")
     return Bucket(name, f"{prefix}/" if prefix else "")
+
+
+OrNone: Final = BeforeValidator(lambda value: None if value in ("", "none") else value)
+"""An optional setting that "none" switches off."""
+
+
+def user_folder(variable: str, fallback: str) -> Path:
+    """A folder of the user's, where the XDG base directory specification has it.
+
+    fallback: below the home folder, if the variable is not set to an absolute path.
+    """
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else Path.home() / fallback) / "cosyserve"
 
 
 def is_loopback(host: str) -> bool:

@@ -19,7 +19,6 @@ from cosyserve.protocol.codec import refuse_binary
 from cosyserve.protocol.errors import (
     BadFrame,
     NotFound,
-    Throttled,
     TTSError,
     Unauthorized,
 )
@@ -30,7 +29,7 @@ from cosyserve.protocol.task import TaskProtocol
 
 from .admission import ConnectionTicket
 from .auth import SUBPROTOCOL, Caller
-from .failures import as_tts_error
+from .failures import as_tts_error, error_headers
 from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
@@ -41,7 +40,7 @@ SPEECH_PATH = "/api-ws/v1/audio/speech"
 
 
 class Handshake:
-    """Decides which upgrades are accepted, and remembers whose they are until the handler asks."""
+    """Decides which upgrades are accepted, and whose they are."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -88,10 +87,9 @@ def refusal(error: TTSError) -> Response:
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
+            *error_headers(error).items(),
         ]
     )
-    if isinstance(error, Throttled):
-        headers["Retry-After"] = str(error.retry_after)
     return Response(status, status.phrase, headers, body)
 
 
@@ -205,8 +203,8 @@ class SpeechConnection:
 
     async def _refuse(self, error: TTSError) -> None:
         """Answer a message that could not be obeyed; it ends the running task that it was for."""
-        ends_task = error.task_id in self._protocol.running and not error.task_goes_on
-        if ends_task and (speaker := self._speakers.get(error.task_id or "")):
+        speaker = self._speakers.get(error.task_id or "")
+        if speaker is not None and self._protocol.ends_task(error):
             speaker.fail(error)
         else:
             await self._outbox.send(self._protocol.refuse(error))

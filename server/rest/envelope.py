@@ -18,7 +18,6 @@ from cosyserve.protocol.errors import (
     NotFound,
     PayloadTooLarge,
     RequestTimeout,
-    Throttled,
     TTSError,
     Unauthorized,
 )
@@ -27,7 +26,7 @@ from cosyserve.protocol.rest import error_body
 from cosyserve.version import VERSION
 
 from ..auth import Caller
-from ..failures import as_tts_error
+from ..failures import as_tts_error, error_headers
 from ..logs import log_ids
 from ..services import Services
 
@@ -52,10 +51,7 @@ def json_response(body: JsonObject | list[JsonObject], status: int = 200) -> web
 def error_response(error: TTSError, request_id: str) -> web.Response:
     """The answer for an error: the same body on every route."""
     response = json_response(error_body(error, request_id), error.status)
-    if isinstance(error, Throttled):
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, Unauthorized):
-        response.headers["WWW-Authenticate"] = "Bearer"
+    response.headers.update(error_headers(error))
     return response
 
 
