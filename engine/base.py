@@ -33,7 +33,7 @@ class Capabilities:
 
     modes: the API modes it accepts.
     instruct: "free" (a model reads it), "keywords" (a few words are understood), "none".
-    speed: whether it speaks faster or slower by itself; else the server stretches the sound.
+    speed, pitch: whether it changes its own pace and pitch; else the server does it to the sound.
     word_times: whether chunks carry them.
     languages: BCP-47 tags; empty if it depends on the checkpoint.
     sample_rate: Hz of the PCM it yields.
@@ -47,6 +47,7 @@ class Capabilities:
     languages: tuple[str, ...]
     sample_rate: int
     voices: tuple[BuiltinVoice, ...] = ()
+    pitch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,13 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class SynthesisOptions:
-    """How to speak. `mode` is one of the API's modes, `speed` 1.0 is the voice's own pace."""
+    """How to speak. `mode` is one of the API's modes; 1.0 is the voice's own pace and pitch."""
 
     mode: str = "fast_replication"
     instruct: str = ""
     speed: float = 1.0
     seed: int | None = None
+    pitch: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,27 @@ class WordTime:
     end: float
     text_begin: int
     text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A stretch of the task's text that is spoken in one go: whole[text_begin:text_end], in code points.
+
+    number: from 0. text_end: as far as it is known when its sound begins; where a sentence is begun
+    before its text is complete, the next one's text_begin tells where it ended.
+    """
+
+    number: int
+    text_begin: int
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A named place in the speech: seconds from the start of the task's speech."""
+
+    name: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +139,15 @@ class Work:
 class PcmChunk:
     """Some speech, at the engine's sample rate; never empty.
 
-    words: those that begin in this chunk, where the engine knows.
+    words: those that begin in this chunk, where the engine knows. sentences: likewise.
+    marks: those that lie in this chunk.
     """
 
     samples: Samples
     work: Work = field(default_factory=Work)
     words: tuple[WordTime, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 class Session(Protocol):
@@ -134,6 +160,9 @@ class Session(Protocol):
 
     async def feed(self, text: str) -> None:
         """Take the next piece of text. Never waits for synthesis; pieces are joined as they come."""
+
+    async def flush(self) -> None:
+        """Speak what has come so far without waiting for more: a sentence ends here. More may follow."""
 
     async def finish(self) -> None:
         """Say that no more text comes. Idempotent."""
