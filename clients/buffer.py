@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from cosyserve.protocol.messages import ChunkMetrics, EffectiveAudio
+from cosyserve.protocol.messages import ChunkMetrics, EffectiveAudio, Mark, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,15 @@ class Chunk:
     metrics: what the server says of it, in seconds.
     received_at: `time.perf_counter()` at its arrival, before it waited for its reader.
     audio: the format, rate and bit rate really used, where the server says so.
+    words: that begin in it, if they were asked for. marks: of an SSML document, that lie in it.
     """
 
     data: bytes
     metrics: ChunkMetrics
     received_at: float
     audio: EffectiveAudio | None = None
+    words: tuple[Word, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 class ChunkBuffer:

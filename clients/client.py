@@ -92,13 +92,17 @@ class Client:
         speed: float = 1.0,
         debug: bool = False,
         seed: int | None = None,
+        pitch: float = 1.0,
+        ssml: bool = False,
+        word_timestamps: bool = False,
         audio_transport: Literal["binary", "base64"] = "binary",
         model: str = "cosyvoice-v2",
     ) -> Speech:
         """A speech to enter with `async with`; nothing is sent before that.
 
         voice: id of a reference or of a built-in voice. mode: fast_replication if None, or
-        natural_language_replication with an `instruct`. The others are as the API has them.
+        natural_language_replication with an `instruct`. ssml: the text is an SSML document.
+        word_timestamps: chunks tell when words are spoken. The others are as the API has them.
         Raises InvalidRequest.
         """
         if mode is None:
@@ -114,6 +118,9 @@ class Client:
             "speed": speed,
             "debug": debug,
             "seed": seed,
+            "pitch": pitch,
+            "enable_ssml": ssml,
+            "word_timestamp_enabled": word_timestamps,
             "audio_transport": audio_transport,
         }
         try:

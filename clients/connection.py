@@ -20,9 +20,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from cosyserve.protocol.codec import decode_event, encode_command
 from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.messages import (
-    Command,
     Event,
     ResultGenerated,
+    TaskCommand,
     TaskFailed,
     TaskFinished,
 )
@@ -96,14 +96,14 @@ class Connection:
             raise self._lost
         self._receivers[task_id] = receiver
 
-    async def send(self, command: Command) -> None:
+    async def send(self, command: TaskCommand) -> None:
         """Send, waiting while the server takes nothing. Raises ConnectionLost."""
         try:
             await self._socket.send(encode_command(command), text=True)
         except ConnectionClosed as error:
             raise self._lost or _closed(self._endpoint, error) from None
 
-    def send_soon(self, command: Command) -> None:
+    def send_soon(self, command: TaskCommand) -> None:
         """Send without waiting; a connection that is gone needs it no more."""
         task = asyncio.create_task(self._send_quietly(command))
         self._sending.add(task)
@@ -117,7 +117,7 @@ class Connection:
         if self._sending:
             await asyncio.wait(self._sending)
 
-    async def _send_quietly(self, command: Command) -> None:
+    async def _send_quietly(self, command: TaskCommand) -> None:
         try:
             await self.send(command)
         except ClientError:

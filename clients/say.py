@@ -73,6 +73,8 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--bit-rate", choices=BIT_RATES, default="192k", help="of lossy formats")
     group.add_argument("--volume", type=float, default=1.0, help="above 0, up to 10")
     group.add_argument("--speed", type=float, default=1.0, help="0.5 to 2.0")
+    group.add_argument("--pitch", type=float, default=1.0, help="0.5 to 2.0")
+    group.add_argument("--ssml", action="store_true", help="the text is an SSML document")
     group.add_argument("--seed", type=int, help="the same seed speaks the same way again")
     group.add_argument("--model", default="cosyvoice-v2")
     group.add_argument("--transport", choices=["binary", "base64"], default="binary")
@@ -102,6 +104,8 @@ async def _say(options: argparse.Namespace) -> None:
                 bit_rate=options.bit_rate,
                 volume=options.volume,
                 speed=options.speed,
+                pitch=options.pitch,
+                ssml=options.ssml,
                 seed=options.seed,
                 audio_transport=options.transport,
                 model=options.model,

@@ -129,6 +129,10 @@ class Speech:
             self._first_text_at = perf_counter()
         await connection.send(ContinueTask(self.task_id, text))
 
+    async def flush(self) -> None:
+        """Have what was sent spoken without waiting for more: a sentence ends here. Raises as `feed` does."""
+        await self._writable().send(ContinueTask(self.task_id, "", flush=True))
+
     async def finish(self) -> None:
         """Say that no more text comes. Idempotent; nothing happens if the speech is over."""
         if not self._text_ended and not self._over.is_set() and not self._cancelled:
@@ -246,7 +250,7 @@ class Speech:
         self._speech_len += event.metrics.speech_len
         self._bytes += len(event.data)
         self._chunks += 1
-        chunk = Chunk(event.data, event.metrics, received_at, event.audio)
+        chunk = Chunk(event.data, event.metrics, received_at, event.audio, event.words, event.marks)
         if not self._buffer.full:
             await self._buffer.put(chunk)
             return

@@ -32,8 +32,8 @@ class CosyVoiceCodec:
     def decode(self, data: bytes | str) -> Command:
         return decode_command(data)
 
-    def encode(self, event: Event) -> Frame:
-        return encode_event(event)
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        return (encode_event(event),)
 
 
 def refuse_binary() -> BadFrame:

@@ -9,7 +9,7 @@ import orjson
 
 from .errors import TTSError
 from .fields import JsonObject, json_object, optional, refusal, required
-from .messages import CancelTask, Command, ContinueTask, FinishTask, RunTask
+from .messages import CancelTask, ContinueTask, FinishTask, RunTask, TaskCommand
 from .parameters import check_model, parse_parameters
 
 LONGEST_TASK_ID: Final = 64
@@ -19,7 +19,7 @@ ACTIONS: Final = ("run-task", "continue-task", "finish-task", "cancel-task")
 _INPUT: Final = "payload.input"
 
 
-def decode_command(data: bytes | str) -> Command:
+def decode_command(data: bytes | str) -> TaskCommand:
     """Read a client's text frame.
 
     Raises BadFrame if it is not JSON, InvalidParameter or ModelNotFound if a field is wrong. Those
@@ -36,7 +36,7 @@ def decode_command(data: bytes | str) -> Command:
         raise error.for_task(readable, starting=action == "run-task") from None
 
 
-def encode_command(command: Command) -> bytes:
+def encode_command(command: TaskCommand) -> bytes:
     """The text frame of a command (the client's side)."""
     payload: JsonObject
     match command:
@@ -51,7 +51,8 @@ def encode_command(command: Command) -> bytes:
                 "input": {"text": command.text} if command.text else {},
             }
         case ContinueTask():
-            action, payload = "continue-task", {"input": {"text": command.text}}
+            given: JsonObject = {"text": command.text} | ({"flush": True} if command.flush else {})
+            action, payload = "continue-task", {"input": given}
         case FinishTask():
             action = "finish-task"
             payload = {"input": {"text": command.text} if command.text else {}}
@@ -67,7 +68,7 @@ def _echo(task_id: str) -> str:
     return task_id if len(task_id) <= LONGEST_TASK_ID else task_id[: LONGEST_TASK_ID - 3] + "..."
 
 
-def _command(message: JsonObject, header: JsonObject) -> Command:
+def _command(message: JsonObject, header: JsonObject) -> TaskCommand:
     action = required(header, "action", str, "header")
     task_id = required(header, "task_id", str, "header")
     if TASK_ID.fullmatch(task_id) is None:
@@ -79,8 +80,10 @@ def _command(message: JsonObject, header: JsonObject) -> Command:
             return _run_task(task_id, required(message, "payload", dict))
         case "continue-task":
             payload = required(message, "payload", dict)
-            text = required(required(payload, "input", dict, "payload"), "text", str, _INPUT)
-            return ContinueTask(task_id, text)
+            given = required(payload, "input", dict, "payload")
+            flush = optional(given, "flush", bool, _INPUT) or False
+            text = (optional if flush else required)(given, "text", str, _INPUT)
+            return ContinueTask(task_id, text or "", flush)
         case "finish-task":
             return FinishTask(task_id, _optional_text(optional(message, "payload", dict) or {}))
         case "cancel-task":

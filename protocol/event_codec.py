@@ -14,12 +14,14 @@ from .messages import (
     EffectiveAudio,
     Event,
     FinishReason,
+    Mark,
     ResultGenerated,
     StageTimes,
     TaskFailed,
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    Word,
 )
 
 EVENTS: Final = ("task-started", "result-generated", "task-finished", "task-failed")
@@ -113,7 +115,29 @@ def _result_payload(event: ResultGenerated) -> JsonObject:
     }
     if cost.stages is not None:
         metrics |= asdict(cost.stages)
-    return {"output": {"finish_reason": None, "audio": audio}, "metrics": metrics}
+    output: JsonObject = {"finish_reason": None, "audio": audio}
+    if event.words:
+        output["words"] = [word_object(word) for word in event.words]
+    if event.marks:
+        output["marks"] = [
+            {"name": mark.name, "time": milliseconds(mark.at)} for mark in event.marks
+        ]
+    return {"output": output, "metrics": metrics}
+
+
+def word_object(word: Word) -> JsonObject:
+    """A word as clients see it: milliseconds of the speech, code points of the text."""
+    return {
+        "text": word.text,
+        "begin_time": milliseconds(word.begin),
+        "end_time": milliseconds(word.end),
+        "begin_index": word.text_begin,
+        "end_index": word.text_end,
+    }
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _result(task_id: str, payload: JsonObject) -> ResultGenerated:
@@ -128,7 +152,34 @@ def _result(task_id: str, payload: JsonObject) -> ResultGenerated:
         metrics=_chunk_metrics(required(payload, "metrics", dict, "payload")),
         audio=_effective(audio, where),
         binary=data is None,
+        words=tuple(_word(word) for word in _objects(output, "words")),
+        marks=tuple(_mark(mark) for mark in _objects(output, "marks")),
     )
+
+
+def _objects(output: JsonObject, name: str) -> list[JsonObject]:
+    where, given = f"payload.output.{name}", output.get(name)
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise refusal(where, given, "an array of objects")
+    return given
+
+
+def _word(word: JsonObject) -> Word:
+    where = "payload.output.words"
+    return Word(
+        required(word, "text", str, where),
+        number(word, "begin_time", where) / 1000,
+        number(word, "end_time", where) / 1000,
+        required(word, "begin_index", int, where),
+        required(word, "end_index", int, where),
+    )
+
+
+def _mark(mark: JsonObject) -> Mark:
+    where = "payload.output.marks"
+    return Mark(required(mark, "name", str, where), number(mark, "time", where) / 1000)
 
 
 def _bytes(data: str, where: str) -> bytes:

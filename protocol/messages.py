@@ -16,20 +16,25 @@ FinishReason = Literal["stop", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """Start a task; `text` may already hold the first piece."""
+    """Start a task; `text` may already hold the first piece. flush: as in ContinueTask."""
 
     task_id: str
     model: str
     parameters: SpeechParameters
     text: str = ""
+    flush: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ContinueTask:
-    """The next piece of the task's text; pieces are joined as they come."""
+    """The next piece of the task's text; pieces are joined as they come.
+
+    flush: a sentence ends after it: what has come is spoken without waiting for more.
+    """
 
     task_id: str
     text: str
+    flush: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,44 @@ class CancelTask:
     task_id: str
 
 
-Command = RunTask | ContinueTask | FinishTask | CancelTask
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """No more commands come: finish every task, then close the connection. Other dialects have it."""
+
+
+TaskCommand = RunTask | ContinueTask | FinishTask | CancelTask
+Command = TaskCommand | EndSession
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A spoken word: seconds from the start of the task's speech, code points in the task's text."""
+
+    text: str
+    begin: float
+    end: float
+    text_begin: int
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A stretch of the task's text that is spoken in one go, in code points; number is from 0.
+
+    text_end is as far as it is known when the sentence's sound begins.
+    """
+
+    number: int
+    text_begin: int
+    text_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A named place in the speech: seconds from the start of the task's speech."""
+
+    name: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +148,11 @@ class TaskStarted:
 
 @dataclass(frozen=True, slots=True)
 class ResultGenerated:
-    """One chunk of encoded audio; with `binary`, its bytes follow in a frame of their own."""
+    """One chunk of encoded audio; with `binary`, its bytes follow in a frame of their own.
+
+    begin: seconds of the task's speech before it. words, sentences: that begin in it; marks: that lie
+    in it. Words are there only where they were asked for and the engine knows them.
+    """
 
     task_id: str
     audio_id: str
@@ -114,6 +160,10 @@ class ResultGenerated:
     metrics: ChunkMetrics
     audio: EffectiveAudio | None = None
     binary: bool = False
+    begin: float = 0.0
+    words: tuple[Word, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ class SpeechParameters(BaseModel):
     debug: StrictBool = False
     seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] | None = None
     audio_transport: Literal["base64", "binary"] = "base64"
+    pitch: Annotated[float, Field(strict=True, ge=0.5, le=2)] = 1.0
+    enable_ssml: StrictBool = False
+    word_timestamp_enabled: StrictBool = False
 
     # These two look at the fields before them, so that one reply can name every field that fails.
     @field_validator("instruct")

@@ -14,12 +14,12 @@ from typing import Final, assert_never
 
 from .messages import (
     CancelTask,
-    Command,
     ContinueTask,
     Event,
     FinishTask,
     ResultGenerated,
     RunTask,
+    TaskCommand,
     TaskFailed,
     TaskFinished,
     TaskStarted,
@@ -133,7 +133,7 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[Step, TaskState | None]]] = Mappin
 )
 
 
-def step_of(message: Command | Event) -> Step:
+def step_of(message: TaskCommand | Event) -> Step:
     """The step that receiving this command, or sending this event, is."""
     match message:
         case RunTask():

@@ -10,7 +10,7 @@ from .codec import CosyVoiceCodec, Frame
 from .command_codec import TASK_ID
 from .errors import InvalidState, TextTooLong, TTSError
 from .limits import TextLimits
-from .messages import CancelTask, Command, Event, RunTask, TaskFailed
+from .messages import CancelTask, Command, EndSession, Event, RunTask, TaskCommand, TaskFailed
 from .states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState, step_of
 
 __all__ = ["Codec", "TaskProtocol", "TextLimits"]
@@ -20,11 +20,16 @@ ENDED_REMEMBERED: Final = 64
 
 
 class Codec(Protocol):
-    """A dialect's wire; `decode` raises only TTSError, with the task_id where it could read one."""
+    """A dialect's wire, for one connection; it may remember what its tasks were about."""
 
-    def decode(self, data: bytes | str) -> Command: ...
+    def decode(self, data: bytes | str) -> Command | None:
+        """A client's text frame; None if it says nothing.
 
-    def encode(self, event: Event) -> Frame: ...
+        Raises only TTSError, with the task_id where it could read one.
+        """
+
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        """The frames that tell the event, in their order; none if the dialect has no word for it."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,15 @@ class TaskProtocol:
     is not answered: it closes the connection.
     """
 
-    def __init__(self, codec: Codec | None = None, limits: TextLimits | None = None) -> None:
+    def __init__(
+        self,
+        codec: Codec | None = None,
+        limits: TextLimits | None = None,
+        *,
+        one_at_a_time: bool = False,
+    ) -> None:
+        """one_at_a_time: a run-task takes the place of the task that runs, of which nothing more is told."""
+        self._one_at_a_time = one_at_a_time
         self._codec: Codec = CosyVoiceCodec() if codec is None else codec
         self._limits = TextLimits() if limits is None else limits
         self._tasks: dict[str, _Task] = {}
@@ -62,7 +75,7 @@ class TaskProtocol:
         return self._ended.get(task_id, TaskState.UNKNOWN) if task is None else task.state
 
     def receive(self, data: bytes | str) -> Command | None:
-        """Take a text frame of the client; None if it is to be ignored.
+        """Take a text frame of the client; None if it is to be ignored. EndSession finishes every task.
 
         Raises TTSError, with the task_id where the frame had one: InvalidState, TextTooLong, and
         what the codec raises.
@@ -73,10 +86,13 @@ class TaskProtocol:
             if self._is_void(error):
                 return None
             raise
-        return self._take(command)
+        if isinstance(command, EndSession):
+            self._finish_all()
+            return command
+        return None if command is None else self._take(command)
 
-    def send(self, event: Event) -> Frame:
-        """The frame of an event, to be sent in the order of the calls.
+    def send(self, event: Event) -> tuple[Frame, ...]:
+        """The frames of an event, to be sent in the order of the calls.
 
         Raises LocalProtocolError if the task's state does not allow the event.
         """
@@ -84,17 +100,17 @@ class TaskProtocol:
         after = TRANSITIONS[state].get(step)
         if after is None:
             raise LocalProtocolError(f"cannot send {step}: task {event.task_id!r} is {state}")
-        frame = self._codec.encode(event)
+        frames = self._codec.encode(event)
         self._move(event.task_id, after)
-        return frame
+        return frames
 
-    def fail(self, task_id: str, error: TTSError) -> Frame | None:
-        """End a running task with task-failed; None if it does not run (any more)."""
+    def fail(self, task_id: str, error: TTSError) -> tuple[Frame, ...]:
+        """End a running task with task-failed; no frame if it does not run (any more)."""
         if task_id not in self._tasks:
-            return None
+            return ()
         return self.send(TaskFailed(task_id, error.code, error.message))
 
-    def refuse(self, error: TTSError) -> Frame:
+    def refuse(self, error: TTSError) -> tuple[Frame, ...]:
         """task-failed for a message that starts and ends nothing; task_id "" where it had none.
 
         Running tasks stay as they are. The id of a refused run-task is remembered as failed, so
@@ -107,17 +123,22 @@ class TaskProtocol:
             self._move(task_id, after)
         return self._codec.encode(TaskFailed(task_id, error.code, error.message))
 
-    def answer(self, error: TTSError) -> Frame:
+    def answer(self, error: TTSError) -> tuple[Frame, ...]:
         """What goes back for an error of `receive`; this may end the task that the error names."""
-        frame = self.fail(error.task_id or "", error) if self.ends_task(error) else None
-        return self.refuse(error) if frame is None else frame
+        if self.ends_task(error):
+            return self.fail(error.task_id or "", error)
+        return self.refuse(error)
 
     def ends_task(self, error: TTSError) -> bool:
         """Whether an error of `receive` ends the running task that it names."""
         return error.task_id in self._tasks and not error.task_goes_on
 
-    def _take(self, command: Command) -> Command | None:
+    def _take(self, command: TaskCommand) -> TaskCommand | None:
         task_id, step = command.task_id, step_of(command)
+        if step is Step.RUN and self._one_at_a_time:
+            self._count_text(command)  # a run-task that is refused replaces nothing
+            for running in list(self._tasks):
+                self._move(running, TaskState.CANCELLED)
         state = self.state(task_id)
         steps = TRANSITIONS[state]
         if step not in steps:
@@ -129,7 +150,13 @@ class TaskProtocol:
         self._move(task_id, after, characters)
         return command
 
-    def _count_text(self, command: Command) -> int:
+    def _finish_all(self) -> None:
+        for task_id, task in list(self._tasks.items()):
+            after = TRANSITIONS[task.state].get(Step.FINISH)
+            if after is not None:
+                self._move(task_id, after)
+
+    def _count_text(self, command: TaskCommand) -> int:
         """The characters of the task with this command's. Raises TextTooLong."""
         if isinstance(command, CancelTask):
             return 0

@@ -25,6 +25,7 @@ from cosyserve.version import VERSION
 from .admission import Admission
 from .auth import Authenticator
 from .engines import build_engine
+from .handshake import Handshake, select_subprotocol
 from .logs import configure_logging
 from .metrics import Metrics, watch_loop_lag
 from .port import switch_to
@@ -34,7 +35,7 @@ from .services import Services
 from .settings import Settings
 from .uploads import ClipLimits
 from .voices import VoiceBook
-from .websocket import Handshake, SpeechConnection, select_subprotocol
+from .websocket import SpeechConnection
 
 log = structlog.get_logger(__name__)
 
@@ -89,15 +90,16 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
 
         async def handle(connection: ServerConnection) -> None:
             assert connection.request is not None
-            caller = handshake.caller(connection.request)
+            route = handshake.route(connection.request)
+            caller = handshake.caller(connection.request, route)
             assert caller is not None
             try:
                 place = services.admission.connect()
             except TTSError as error:  # the last place went while we shook hands
                 await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
                 return
-            with place, services.metrics.connection("websocket"):
-                await SpeechConnection(connection, caller, place, services).run()
+            with place, services.metrics.connection(route.dialect.name):
+                await SpeechConnection(connection, caller, place, services, route).run()
 
         websockets = await stack.enter_async_context(
             serve_websockets(

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -24,11 +24,11 @@ from .auth import ANONYMOUS, Caller
 from .metric_families import DELAY_BUCKETS, FACTOR_BUCKETS, LAG_BUCKETS, Documented, Families
 from .playback import PlaybackClock
 
-Transport = Literal["websocket", "rest"]
+Transport = Literal["websocket", "rest", "openai", "dashscope", "elevenlabs"]
 Outcome = Literal["finished", "cancelled", "failed", "throttled", "disconnected"]
 UploadOutcome = Literal["stored", "refused", "failed"]
 
-TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "rest")
+TRANSPORTS: Final[tuple[Transport, ...]] = get_args(Transport)
 UPLOAD_OUTCOMES: Final[tuple[UploadOutcome, ...]] = ("stored", "refused", "failed")
 LAG_INTERVAL: Final = 0.5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from websockets.asyncio.connection import broadcast
 from websockets.asyncio.server import ServerConnection
@@ -22,19 +23,25 @@ class Outbox:
         self._socket = socket
         self._limit = limit
 
-    async def send(self, frame: Frame) -> None:
-        """Write one frame, and its attachment right behind it, then wait until the peer keeps up.
+    async def send(self, frames: Sequence[Frame]) -> None:
+        """Write these frames, each with its attachment right behind it, then wait until the peer keeps up.
 
-        Raises ConnectionClosed, also where the limit ran out. If it is cancelled the frame is written
-        whole, or not at all: both parts go to the transport before the first wait.
+        Raises ConnectionClosed, also where the limit ran out. If it is cancelled all are written, or
+        none: they go to the transport before the first wait.
         """
+        parts: list[tuple[bytes, bool]] = []
+        for frame in frames:
+            parts.append((frame.text, True))
+            if frame.attachment is not None:
+                parts.append((frame.attachment, False))
+        if not parts:
+            return
         try:
             async with asyncio.timeout(self._limit):
-                if frame.attachment is None:
-                    await self._socket.send(frame.text, text=True)
-                else:
-                    broadcast((self._socket,), frame.text, text=True)
-                    await self._socket.send(frame.attachment)
+                for data, text in parts[:-1]:
+                    broadcast((self._socket,), data, text=text)
+                data, text = parts[-1]
+                await self._socket.send(data, text=text)
         except TimeoutError:
             self._socket.transport.abort()
             await self._socket.wait_closed()

@@ -13,11 +13,14 @@ from websockets.exceptions import ConnectionClosed
 
 from cosyserve.protocol.errors import TaskTimeout, TTSError
 from cosyserve.protocol.messages import (
+    Mark,
     ResultGenerated,
     RunTask,
+    Sentence,
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    Word,
 )
 from cosyserve.protocol.task import TaskProtocol
 
@@ -47,7 +50,9 @@ class Speaker:
         protocol: TaskProtocol,
         outbox: Outbox,
         meter: TaskMeter,
+        text_timeout: float,
     ) -> None:
+        """text_timeout: seconds after which a task without new text fails."""
         self.task_id = task.task_id
         self._parameters = task.parameters
         self._caller = caller
@@ -55,25 +60,30 @@ class Speaker:
         self._protocol = protocol
         self._outbox = outbox
         self._meter = meter
+        self._text_timeout = text_timeout
         self._account = TaskAccount(task.parameters.debug)
         self._synthesis: Synthesis | None = None
-        self._early: list[str] = []
+        self._early: list[tuple[str, bool]] = []
         self._no_more_text = False
         self._ended = asyncio.Event()
         self._cancelled = False
         self._failure: TTSError | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self.failed = False
 
     # What the reader calls.
 
-    async def feed(self, text: str) -> None:
-        """The next piece of text; an empty one still says that the client is there."""
+    async def feed(self, text: str, flush: bool = False) -> None:
+        """The next piece of text; an empty one still says that the client is there.
+
+        flush: speak what has come without waiting for more.
+        """
         self._await_text()
         self._account.text(text, time.monotonic())
         if self._synthesis is None:
-            self._early.append(text)
-        elif text:
-            await self._synthesis.feed(text)
+            self._early.append((text, flush))
+        else:
+            await _feed(self._synthesis, text, flush)
 
     async def finish(self, text: str) -> None:
         """The last piece of text."""
@@ -115,6 +125,7 @@ class Speaker:
                 error = self._failure or (_error_of(speaking) if speaking.done() else None)
             await _cancelled(speaking)
             outcome, code = await self._end(error)
+            self.failed = outcome == "failed"
         except ConnectionClosed:
             pass
         finally:
@@ -135,8 +146,9 @@ class Speaker:
         )
         async with synthesis:
             while self._early:
-                text, self._early = "".join(self._early), []
-                await synthesis.feed(text)
+                early, self._early = self._early, []
+                for text, flush in early:
+                    await _feed(synthesis, text, flush)
             # No wait since the last look: from here on the reader feeds, and the order holds.
             self._synthesis = synthesis
             if self._no_more_text:
@@ -152,18 +164,37 @@ class Speaker:
             task_id=self.task_id,
             audio_id=uuid.uuid4().hex,
             data=chunk.data,
+            begin=self._account.speech_seconds,
             metrics=self._account.chunk(chunk, now),
             audio=synthesis.audio,
             binary=self._parameters.audio_transport == "binary",
+            words=self._words(chunk, synthesis),
+            sentences=tuple(
+                Sentence(each.number, each.text_begin, each.text_end) for each in chunk.sentences
+            ),
+            marks=tuple(Mark(mark.name, mark.at) for mark in chunk.marks),
         )
         self._meter.chunk(chunk.seconds, len(chunk.data), now, self._account.first_package_seconds)
         await self._outbox.send(self._protocol.send(event))
 
+    def _words(self, chunk: SpokenChunk, synthesis: Synthesis) -> tuple[Word, ...]:
+        if not self._parameters.word_timestamp_enabled:
+            return ()
+        return tuple(
+            Word(
+                synthesis.text(word.text_begin, word.text_end),
+                word.begin,
+                word.end,
+                word.text_begin,
+                word.text_end,
+            )
+            for word in chunk.words
+        )
+
     async def _end(self, error: TTSError | None) -> tuple[Outcome, str]:
         """Send the last event; the outcome and error code for the metrics."""
         if error is not None:
-            if frame := self._protocol.fail(self.task_id, error):
-                await self._outbox.send(frame)
+            await self._outbox.send(self._protocol.fail(self.task_id, error))
             return "failed", error.code
         finished = TaskFinished(
             task_id=self.task_id,
@@ -179,7 +210,7 @@ class Speaker:
     def _await_text(self) -> None:
         self._stop_waiting()
         if not self._no_more_text and not self._ended.is_set():
-            limit = self._services.settings.idle_text_timeout
+            limit = self._text_timeout
             error = TaskTimeout(f"no text came for {limit:g} s and the task was not finished")
             self._idle = asyncio.get_running_loop().call_later(limit, self.fail, error)
 
@@ -187,6 +218,13 @@ class Speaker:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
+
+
+async def _feed(synthesis: Synthesis, text: str, flush: bool) -> None:
+    if text:
+        await synthesis.feed(text)
+    if flush:
+        await synthesis.flush()
 
 
 def _rounded(totals: TaskMetrics) -> dict[str, float]:

@@ -12,8 +12,10 @@ from typing import Self
 
 from cosyserve.engine.base import (
     Engine,
+    Mark,
     PcmChunk,
     Samples,
+    Sentence,
     Session,
     SynthesisOptions,
     Voice,
@@ -41,10 +43,12 @@ class SpokenChunk:
     work: Work
     encode_time: float
     words: tuple[WordTime, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 def _parts(chunk: PcmChunk, longest: int) -> Iterator[PcmChunk]:
-    """A chunk in pieces of at most `longest` samples; its costs and words go with the first."""
+    """A chunk in pieces of at most `longest` samples; its costs, words and so on go with the first."""
     samples = chunk.samples
     yield replace(chunk, samples=samples[:longest])
     for begin in range(longest, len(samples), longest):
@@ -58,11 +62,12 @@ def options_of(parameters: SpeechParameters) -> SynthesisOptions:
         instruct=parameters.instruct,
         speed=parameters.speed,
         seed=parameters.seed,
+        pitch=parameters.pitch,
     )
 
 
 class _Pending:
-    """The costs of chunks whose bytes the encoder still holds back."""
+    """What chunks told whose bytes the encoder still holds back."""
 
     def __init__(self) -> None:
         self._clear()
@@ -71,6 +76,8 @@ class _Pending:
         self._work = Work()
         self._encode_time = 0.0
         self._words: tuple[WordTime, ...] = ()
+        self._sentences: tuple[Sentence, ...] = ()
+        self._marks: tuple[Mark, ...] = ()
 
     def add(self, chunk: PcmChunk | None, encoded: Encoded, spent: float) -> SpokenChunk | None:
         """Take one step's costs; gives all that is pending once the step gave bytes."""
@@ -78,10 +85,18 @@ class _Pending:
         if chunk is not None:
             self._work += chunk.work
             self._words += chunk.words
+            self._sentences += chunk.sentences
+            self._marks += chunk.marks
         if not encoded.data:
             return None
         done = SpokenChunk(
-            encoded.data, encoded.seconds, self._work, self._encode_time, self._words
+            encoded.data,
+            encoded.seconds,
+            self._work,
+            self._encode_time,
+            self._words,
+            self._sentences,
+            self._marks,
         )
         self._clear()
         return done
@@ -102,6 +117,7 @@ class Synthesis:
         self._rate = rate
         self._encoder = encoder
         self._pool = encode_pool
+        self._text: list[str] = []
 
     @classmethod
     async def open(
@@ -143,7 +159,18 @@ class Synthesis:
 
     async def feed(self, text: str) -> None:
         """Take the next piece of text; does not wait for speech."""
+        self._text.append(text)
         await self._session.feed(text)
+
+    def text(self, begin: int, end: int) -> str:
+        """A part of the task's text so far, as words and sentences count it."""
+        if len(self._text) > 1:
+            self._text = ["".join(self._text)]
+        return self._text[0][begin:end] if self._text else ""
+
+    async def flush(self) -> None:
+        """Speak what has come without waiting for more."""
+        await self._session.flush()
 
     async def finish(self) -> None:
         """Say that no more text comes."""

@@ -1,96 +1,33 @@
-"""The WebSocket side: the handshake, and one reader per connection that feeds its speakers."""
+"""The WebSocket side: one reader per connection that feeds its speakers."""
 
 from __future__ import annotations
 
 import asyncio
-import http
-import uuid
-from collections.abc import Sequence
+import time
 
-import orjson
-import structlog
 from websockets.asyncio.server import ServerConnection
-from websockets.datastructures import Headers, MultipleValuesError
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
+from websockets.frames import CloseCode
 
 from cosyserve.protocol.codec import refuse_binary
-from cosyserve.protocol.errors import (
-    BadFrame,
-    NotFound,
-    TTSError,
-    Unauthorized,
+from cosyserve.protocol.errors import BadFrame, TTSError
+from cosyserve.protocol.messages import (
+    CancelTask,
+    Command,
+    ContinueTask,
+    EndSession,
+    FinishTask,
+    RunTask,
 )
-from cosyserve.protocol.limits import TextLimits
-from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, FinishTask, RunTask
-from cosyserve.protocol.rest import error_body
 from cosyserve.protocol.task import TaskProtocol
 
 from .admission import ConnectionTicket
-from .auth import SUBPROTOCOL, Caller
-from .failures import as_tts_error, error_headers
+from .auth import Caller
+from .dialects import Route, Terms
+from .failures import as_tts_error
 from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
-
-log = structlog.get_logger(__name__)
-
-SPEECH_PATH = "/api-ws/v1/audio/speech"
-
-
-class Handshake:
-    """Decides which upgrades are accepted, and whose they are."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def check(self, socket: ServerConnection, request: Request) -> Response | None:
-        """`process_request` of the server: None to go on, else the refusal."""
-        try:
-            if request.path.partition("?")[0].rstrip("/") != SPEECH_PATH:
-                raise NotFound(f"there is no WebSocket here; it is at {SPEECH_PATH}")
-            if self.caller(request) is None:
-                raise Unauthorized("a valid token is needed")
-            self._services.admission.connect().release()
-        except TTSError as error:
-            return refusal(error)
-        return None
-
-    def caller(self, request: Request) -> Caller | None:
-        """Who asks: by the Authorization header, or, for browsers, by a subprotocol."""
-        authenticator = self._services.authenticator
-        try:
-            authorization = request.headers.get("Authorization")
-        except MultipleValuesError:
-            return None
-        if authorization is None:
-            offers = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
-            if caller := authenticator.by_subprotocols([offer.strip() for offer in offers]):
-                return caller
-        return authenticator.by_header(authorization)
-
-
-def select_subprotocol(
-    socket: ServerConnection, offered: Sequence[Subprotocol]
-) -> Subprotocol | None:
-    """Ours if it is offered: the token that came as another one is never echoed."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def refusal(error: TTSError) -> Response:
-    """An HTTP answer to an upgrade, with the same body as REST has."""
-    status = http.HTTPStatus(error.status)
-    body = orjson.dumps(error_body(error, str(uuid.uuid4())))
-    headers = Headers(
-        [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-            *error_headers(error).items(),
-        ]
-    )
-    return Response(status, status.phrase, headers, body)
 
 
 class SpeechConnection:
@@ -102,18 +39,26 @@ class SpeechConnection:
         caller: Caller,
         place: ConnectionTicket,
         services: Services,
+        route: Route,
     ) -> None:
+        """Raises TTSError if the dialect refuses the address."""
         settings = services.settings
+        self._terms: Terms = route.dialect.open(route.address, settings)
+        self._transport = route.dialect.name
         self._socket = socket
         self._caller = caller
         self._place = place
         self._services = services
         self._outbox = Outbox(socket, settings.send_timeout)
         self._protocol = TaskProtocol(
-            limits=TextLimits(settings.max_message_characters, settings.max_task_characters)
+            self._terms.codec, self._terms.limits, one_at_a_time=self._terms.one_at_a_time
         )
         self._speakers: dict[str, Speaker] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Speaker] = {}
+        self._began = False
+        self._quiet_since = time.monotonic()
+        self._ends_with_tasks = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
@@ -124,16 +69,17 @@ class SpeechConnection:
         except BadFrame as error:
             await self._socket.close(error.close_code, error.message)
         finally:
+            running = [task for task in (*self._running, self._closing) if task is not None]
             for task in self._running:
                 task.cancel()
-            if self._running:
-                await asyncio.wait(self._running)
+            if running:
+                await asyncio.wait(running)
 
     async def _read(self) -> None:
         while True:
             data = await self._receive()
             if data is None:
-                await self._socket.close(1000, "idle")
+                await self._socket.close(CloseCode.NORMAL_CLOSURE, "idle")
                 return
             try:
                 if isinstance(data, bytes):
@@ -148,58 +94,76 @@ class SpeechConnection:
 
     async def _receive(self) -> str | bytes | None:
         """The next message; None if the connection has been idle, with no task, for its limit."""
-        limit = self._services.settings.idle_connection_timeout
-        if limit is None:
-            return await self._socket.recv()
         while True:
+            limit = self._terms.idle_timeout if self._began else self._terms.first_timeout
+            if limit is not None and not self._running:
+                limit = max(0.0, limit - (time.monotonic() - self._quiet_since))
             try:
                 async with asyncio.timeout(limit):
-                    return await self._socket.recv()
+                    data = await self._socket.recv()
+                self._quiet_since = time.monotonic()
+                return data
             except TimeoutError:
-                if not self._speakers:
+                if not self._running and self._is_overdue():
                     return None
 
+    def _is_overdue(self) -> bool:
+        limit = self._terms.idle_timeout if self._began else self._terms.first_timeout
+        return limit is not None and time.monotonic() - self._quiet_since >= limit
+
     async def _obey(self, command: Command) -> None:
-        if isinstance(command, RunTask):
-            await self._start(command)
-            return
-        speaker = self._speakers.get(command.task_id)
-        if speaker is None:  # it has just sent its last event
-            return
-        try:
-            match command:
-                case ContinueTask():
-                    await speaker.feed(command.text)
-                case FinishTask():
-                    await speaker.finish(command.text)
-                case CancelTask():
-                    speaker.cancel()
-        except Exception as error:
-            speaker.fail(as_tts_error(error))
+        match command:
+            case RunTask():
+                await self._start(command)
+            case EndSession():
+                for each in list(self._speakers.values()):
+                    await _tell(each, FinishTask(each.task_id))
+                self._ends_with_tasks = True
+                self._close_if_done()
+            case _:
+                # There may be none: it has just sent its last event.
+                if speaker := self._speakers.get(command.task_id):
+                    await _tell(speaker, command)
 
     async def _start(self, command: RunTask) -> None:
+        self._began = True
+        if self._terms.one_at_a_time:
+            for task in self._running:
+                task.cancel()
         services, parameters = self._services, command.parameters
-        meter = services.metrics.task_arrived("websocket", parameters, self._caller)
+        meter = services.metrics.task_arrived(self._transport, parameters, self._caller)
         try:
             ticket = services.admission.enter(self._caller, self._place)
         except TTSError as error:
             meter.refused(error.code)
-            if frame := self._protocol.fail(command.task_id, error):
-                await self._outbox.send(frame)
+            await self._outbox.send(self._protocol.fail(command.task_id, error))
+            self._close_after_failure()
             return
-        speaker = Speaker(command, self._caller, services, self._protocol, self._outbox, meter)
+        speaker = Speaker(
+            command,
+            self._caller,
+            services,
+            self._protocol,
+            self._outbox,
+            meter,
+            self._terms.text_timeout,
+        )
         self._speakers[command.task_id] = speaker
         task = asyncio.create_task(speaker.run())
-        self._running.add(task)
+        self._running[task] = speaker
 
         def ended(task: asyncio.Task[None]) -> None:
             ticket.release()
-            self._running.discard(task)
+            del self._running[task]
+            self._quiet_since = time.monotonic()
             if self._speakers.get(command.task_id) is speaker:
                 del self._speakers[command.task_id]
+            if speaker.failed:
+                self._close_after_failure()
+            self._close_if_done()
 
         task.add_done_callback(ended)
-        await speaker.feed(command.text)
+        await speaker.feed(command.text, command.flush)
 
     async def _refuse(self, error: TTSError) -> None:
         """Answer a message that could not be obeyed; it ends the running task that it was for."""
@@ -208,3 +172,32 @@ class SpeechConnection:
             speaker.fail(error)
         else:
             await self._outbox.send(self._protocol.refuse(error))
+            self._close_after_failure()
+
+    # Closing from this side.
+
+    def _close_after_failure(self) -> None:
+        if self._terms.failure_closes is not None:
+            self._close_soon(self._terms.failure_closes, "the task failed")
+
+    def _close_if_done(self) -> None:
+        if self._ends_with_tasks and not self._running:
+            self._close_soon(CloseCode.NORMAL_CLOSURE, "")
+
+    def _close_soon(self, code: int, reason: str) -> None:
+        """Close, which ends `run`; who calls is not made to wait."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._socket.close(code, reason))
+
+
+async def _tell(speaker: Speaker, command: ContinueTask | FinishTask | CancelTask) -> None:
+    try:
+        match command:
+            case ContinueTask():
+                await speaker.feed(command.text, command.flush)
+            case FinishTask():
+                await speaker.finish(command.text)
+            case CancelTask():
+                speaker.cancel()
+    except Exception as error:
+        speaker.fail(as_tts_error(error))

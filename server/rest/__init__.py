@@ -8,8 +8,8 @@ from aiohttp import web
 
 from cosyserve.protocol.errors import InvalidParameter
 
+from ..dialects import SPEECH_PATH
 from ..services import Services
-from ..websocket import SPEECH_PATH
 from . import operations, references
 from .envelope import SERVICES, envelope
 from .speech import speech

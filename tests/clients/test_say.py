@@ -62,6 +62,7 @@ async def test_every_parameter_has_a_flag(server: ScriptedServer, tmp_path: Path
         server,
         *("Hi", "-o", target, "--voice", "Wave", "--format", "opus", "--sample-rate", "16000"),
         *("--bit-rate", "32k", "--volume", "2", "--speed", "1.5", "--seed", "7"),
+        *("--pitch", "0.8", "--ssml"),
         *("--instruct", "slowly", "--transport", "base64", "--model", "CosyVoice2-0.5B"),
     )
     assert code == 0
@@ -79,6 +80,9 @@ async def test_every_parameter_has_a_flag(server: ScriptedServer, tmp_path: Path
         "debug": False,
         "seed": 7,
         "audio_transport": "base64",
+        "pitch": 0.8,
+        "enable_ssml": True,
+        "word_timestamp_enabled": False,
     }
 
 

@@ -18,7 +18,7 @@ def test_the_codec_does_what_the_functions_do() -> None:
         data = encode_command(command)
         assert codec.decode(data) == decode_command(data) == command
     for event in EVENTS:
-        assert codec.encode(event) == encode_event(event)
+        assert codec.encode(event) == (encode_event(event),)
 
 
 def test_binary_frames_are_refused_with_1003() -> None:

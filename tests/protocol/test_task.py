@@ -20,10 +20,12 @@ from cosyserve.protocol.messages import (
     CancelTask,
     Command,
     ContinueTask,
+    EndSession,
     Event,
     FinishTask,
     ResultGenerated,
     RunTask,
+    TaskCommand,
     TaskFailed,
     TaskFinished,
     TaskStarted,
@@ -34,7 +36,7 @@ from support.protocol_examples import METRICS, PLAIN
 
 T = "t-1"
 RUN = RunTask(T, "cosyvoice-v2", PLAIN)
-COMMAND: dict[Step, Command] = {
+COMMAND: dict[Step, TaskCommand] = {
     Step.RUN: RUN,
     Step.CONTINUE: ContinueTask(T, "a"),
     Step.FINISH: FinishTask(T, "b"),
@@ -122,15 +124,15 @@ def test_running_tasks_are_those_that_have_not_ended(state: TaskState) -> None:
 @pytest.mark.parametrize("state", TaskState)
 def test_fail_ends_a_running_task_once(state: TaskState) -> None:
     protocol = at(state)
-    frame = protocol.fail(T, Throttled("busy"))
+    frames = protocol.fail(T, Throttled("busy"))
     if not state.is_running:
-        assert frame is None
+        assert frames == ()
         assert protocol.state(T) is state
         return
-    assert frame is not None
+    (frame,) = frames
     assert decode_event(frame.text) == TaskFailed(T, "Throttled", "busy; try again in 1 s")
     assert protocol.state(T) is TaskState.FAILED
-    assert protocol.fail(T, Throttled("busy")) is None
+    assert protocol.fail(T, Throttled("busy")) == ()
 
 
 @pytest.mark.parametrize("state", TaskState)
@@ -151,7 +153,7 @@ def test_a_malformed_run_task_never_ends_a_running_task(state: TaskState) -> Non
     error = raised(lambda: protocol.receive(MALFORMED_RUN))
     assert isinstance(error, InvalidState if state.is_running else InvalidParameter)
     assert error.task_goes_on == state.is_running
-    frame = protocol.answer(error)
+    (frame,) = protocol.answer(error)
     assert decode_event(frame.text) == TaskFailed(T, error.code, error.message)
     assert protocol.state(T) is (state if state.is_running else TaskState.FAILED)
 
@@ -172,7 +174,7 @@ def test_a_wrong_command_for_a_running_task_ends_it() -> None:
 def test_what_follows_a_refused_run_task_is_ignored() -> None:
     protocol = TaskProtocol()
     error = raised(lambda: protocol.receive(MALFORMED_RUN))
-    frame = protocol.refuse(error)
+    (frame,) = protocol.refuse(error)
     assert decode_event(frame.text) == TaskFailed(T, "InvalidParameter", error.message)
     assert take(protocol, Step.CONTINUE) is None
     assert take(protocol, Step.FINISH) is None
@@ -188,7 +190,7 @@ def test_every_command_for_a_task_that_never_was_is_refused() -> None:
 
 def test_a_refusal_without_a_task_has_an_empty_task_id() -> None:
     protocol = TaskProtocol()
-    frame = protocol.answer(raised(lambda: protocol.receive(b"[]")))
+    (frame,) = protocol.answer(raised(lambda: protocol.receive(b"[]")))
     assert orjson.loads(frame.text)["header"]["task_id"] == ""
 
 
@@ -197,7 +199,7 @@ def test_a_refusal_echoes_a_wrong_task_id_and_remembers_nothing(task_id: str) ->
     protocol = TaskProtocol()
     data = orjson.dumps({"header": {"action": "run-task", "task_id": task_id}})
     error = raised(lambda: protocol.receive(data))
-    frame = protocol.refuse(error)
+    (frame,) = protocol.refuse(error)
     assert orjson.loads(frame.text)["header"]["task_id"] == error.task_id
     assert protocol.state(error.task_id or "") is TaskState.UNKNOWN
 
@@ -287,18 +289,18 @@ def test_ignored_text_is_not_counted() -> None:
 class Dialect:
     """A wire of another kind: the name of the step is the whole message."""
 
-    def decode(self, data: bytes | str) -> Command:
+    def decode(self, data: bytes | str) -> Command | None:
         text = data if isinstance(data, str) else data.decode()
         return COMMAND[Step(text)]
 
-    def encode(self, event: Event) -> Frame:
-        return Frame(type(event).__name__.encode())
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        return (Frame(type(event).__name__.encode()),)
 
 
 def test_another_dialect_has_a_codec_of_its_own() -> None:
     protocol = TaskProtocol(Dialect())
     assert protocol.receive("run-task") == RUN
-    assert protocol.send(TaskStarted(T)).text == b"TaskStarted"
+    assert protocol.send(TaskStarted(T)) == (Frame(b"TaskStarted"),)
 
 
 def test_an_event_that_cannot_be_encoded_changes_no_state() -> None:
@@ -310,5 +312,57 @@ def test_an_event_that_cannot_be_encoded_changes_no_state() -> None:
 
 
 class MuteStart(Dialect):
-    def encode(self, event: Event) -> Frame:
+    def encode(self, event: Event) -> tuple[Frame, ...]:
         raise NotImplementedError(event.task_id)
+
+
+def replacing() -> TaskProtocol:
+    return TaskProtocol(one_at_a_time=True, limits=TextLimits(message=10, task=20))
+
+
+def test_a_run_task_takes_the_place_of_the_one_that_runs() -> None:
+    protocol = replacing()
+    receive(protocol, RUN)
+    assert receive(protocol, RunTask("other", RUN.model, RUN.parameters)) is not None
+    assert protocol.running == {"other"}
+    assert protocol.state(T) is TaskState.CANCELLED
+    assert receive(protocol, ContinueTask(T, "late")) is None
+    assert protocol.fail(T, Throttled("x")) == ()
+
+
+def test_a_run_task_may_take_the_place_of_its_own_id() -> None:
+    protocol = replacing()
+    receive(protocol, RUN)
+    protocol.send(TaskStarted(T))
+    assert receive(protocol, RUN) == RUN
+    assert protocol.state(T) is TaskState.ACCEPTED
+    receive(protocol, ContinueTask(T, "0123456789"))  # its text counts anew
+
+
+def test_a_run_task_that_is_refused_takes_no_place() -> None:
+    protocol = replacing()
+    receive(protocol, RUN)
+    with pytest.raises(TextTooLong):
+        receive(protocol, RunTask("other", RUN.model, RUN.parameters, "x" * 11))
+    assert protocol.running == {T}
+
+
+class Ending(Dialect):
+    def decode(self, data: bytes | str) -> Command | None:
+        if data == "end":
+            return EndSession()
+        return None if data == "" else super().decode(data)
+
+
+def test_the_end_of_a_session_finishes_every_task() -> None:
+    protocol = TaskProtocol(Ending())
+    protocol.receive("run-task")
+    assert protocol.receive("end") == EndSession()
+    assert protocol.state(T) is TaskState.ACCEPTED_WHOLE
+    assert protocol.receive("end") == EndSession()
+
+
+def test_a_frame_that_says_nothing_changes_nothing() -> None:
+    protocol = TaskProtocol(Ending())
+    assert protocol.receive("") is None
+    assert protocol.running == frozenset()

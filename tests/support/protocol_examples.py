@@ -7,18 +7,20 @@ from hypothesis import strategies as st
 from cosyserve.protocol.messages import (
     CancelTask,
     ChunkMetrics,
-    Command,
     ContinueTask,
     EffectiveAudio,
     Event,
     FinishTask,
+    Mark,
     ResultGenerated,
     RunTask,
     StageTimes,
+    TaskCommand,
     TaskFailed,
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    Word,
 )
 from cosyserve.protocol.parameters import (
     BIT_RATES,
@@ -43,14 +45,18 @@ FULL = SpeechParameters(
     debug=True,
     seed=7,
     audio_transport="binary",
+    pitch=1.5,
+    enable_ssml=True,
+    word_timestamp_enabled=True,
 )
 METRICS = ChunkMetrics(0.2, 0.01, 0.005)
 
-COMMANDS: tuple[Command, ...] = (
+COMMANDS: tuple[TaskCommand, ...] = (
     RunTask("t-1", "cosyvoice-v2", PLAIN),
     RunTask("t_2", "CosyVoice2-0.5B", FULL, "你好，"),
     ContinueTask("t-1", "Good mor"),
     ContinueTask("t-1", ""),
+    ContinueTask("t-1", "Now", flush=True),
     FinishTask("t-1"),
     FinishTask("t-1", "ning."),
     CancelTask("t-1"),
@@ -65,6 +71,14 @@ EVENTS: tuple[Event, ...] = (
         b"abc",
         ChunkMetrics(0.2, 0.01, 0.005, StageTimes(0.1, 0.2, 0.3, 0.4, 0.5, 6)),
         EffectiveAudio("mp3", 24000, "160k"),
+    ),
+    ResultGenerated(
+        "t-1",
+        "a-3",
+        b"abc",
+        METRICS,
+        words=(Word("Good", 0.25, 0.5, 0, 4), Word("mor", 0.5, 1.0, 5, 8)),
+        marks=(Mark("here", 0.75),),
     ),
     TaskFinished("t-1"),
     TaskFinished("t-1", "cancelled", 30, TaskMetrics(2.0, 0.03, 0.08)),
@@ -94,12 +108,21 @@ def parameters(draw: st.DrawFn) -> SpeechParameters:
         debug=draw(st.booleans()),
         seed=draw(st.none() | st.integers(0, 2**32 - 1)),
         audio_transport=draw(st.sampled_from(["base64", "binary"])),
+        pitch=draw(st.floats(min_value=0.5, max_value=2)),
+        enable_ssml=draw(st.booleans()),
+        word_timestamp_enabled=draw(st.booleans()),
     )
 
 
-commands: st.SearchStrategy[Command] = st.one_of(
+times = st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000)
+indices = st.integers(0, 10**6)
+words = st.builds(Word, texts, times, times, indices, indices)
+marks = st.builds(Mark, texts, times)
+
+
+commands: st.SearchStrategy[TaskCommand] = st.one_of(
     st.builds(RunTask, task_ids, st.sampled_from(MODELS), parameters(), texts),
-    st.builds(ContinueTask, task_ids, texts),
+    st.builds(ContinueTask, task_ids, texts, st.booleans()),
     st.builds(FinishTask, task_ids, texts),
     st.builds(CancelTask, task_ids),
 )
@@ -120,6 +143,8 @@ events: st.SearchStrategy[Event] = st.one_of(
         st.builds(ChunkMetrics, lengths, seconds, seconds, st.none() | stages),
         st.none() | effective,
         st.booleans(),
+        words=st.lists(words, max_size=3).map(tuple),
+        marks=st.lists(marks, max_size=3).map(tuple),
     ),
     st.builds(
         TaskFinished,

@@ -1,0 +1,103 @@
+"""Which API a WebSocket path speaks, and what its clients expect of a connection.
+
+A dialect is a codec and some terms; the tasks, their speakers and their limits are the same for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from cosyserve.protocol.codec import CosyVoiceCodec
+from cosyserve.protocol.errors import InvalidParameter
+from cosyserve.protocol.limits import TextLimits
+from cosyserve.protocol.task import Codec
+
+from .metrics import Transport
+from .settings import Settings
+
+SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds on one connection. Times are seconds, None is for ever.
+
+    codec: this connection's own. text_timeout: a task without new text fails after this.
+    first_timeout: until the first task begins; idle_timeout: between tasks.
+    one_at_a_time: a run-task takes the place of the task that runs.
+    failure_closes: the code that the connection closes with after a task-failed; None: it stays.
+    """
+
+    codec: Codec
+    limits: TextLimits
+    text_timeout: float
+    first_timeout: float | None
+    idle_timeout: float | None
+    one_at_a_time: bool = False
+    failure_closes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an upgrade goes to: `parts` are the path's named parts, percent-decoded."""
+
+    parts: Mapping[str, str]
+    query: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One API. path: matches the whole path, less a trailing slash; its groups are Address.parts.
+
+    open: the terms of a new connection; raises TTSError, which refuses the upgrade.
+    token_header: where a token may stand besides Authorization.
+    """
+
+    name: Transport
+    path: re.Pattern[str]
+    open: Callable[[Address, Settings], Terms]
+    token_header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A dialect with the address that was asked for."""
+
+    dialect: Dialect
+    address: Address
+
+
+def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
+    """The dialect of a request's target, None if no dialect has such a path.
+
+    Raises InvalidParameter if the query has too many fields to be anybody's.
+    """
+    url = urlsplit(target)
+    for dialect in dialects:
+        if match := dialect.path.fullmatch(url.path.rstrip("/")):
+            parts = {name: unquote(part) for name, part in match.groupdict().items()}
+            try:
+                query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=100))
+            except ValueError:
+                raise InvalidParameter("the query has over 100 fields") from None
+            return Route(dialect, Address(parts, query))
+    return None
+
+
+def _own_terms(address: Address, settings: Settings) -> Terms:
+    return Terms(
+        codec=CosyVoiceCodec(),
+        limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
+        text_timeout=settings.idle_text_timeout,
+        first_timeout=settings.idle_connection_timeout,
+        idle_timeout=settings.idle_connection_timeout,
+    )
+
+
+OWN: Final = Dialect("websocket", re.compile(re.escape(SPEECH_PATH)), _own_terms)
+
+DIALECTS: Final = (OWN,)
