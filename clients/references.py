@@ -19,18 +19,22 @@ _PATH: Final = "/api/v1/audio/reference_audio"
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAudio:
-    """An uploaded clip; `id` is what a speech takes as its voice. created_at: UNIX seconds."""
+    """An uploaded clip; a speech takes its `id` as the voice, or its `name` if it has one.
+
+    created_at: UNIX seconds.
+    """
 
     id: str
     filename: str
     bytes: int
     created_at: int
     text: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltinVoice:
-    """A voice that the server has without a reference; `id` is what a speech takes."""
+    """A voice that the server has without a reference; a speech takes its `id` or its `name`."""
 
     id: str
     name: str
@@ -50,22 +54,26 @@ class References:
         *,
         filename: str | None = None,
         sample_rate: int | None = None,
+        name: str | None = None,
     ) -> ReferenceAudio:
         """Upload a clip of 1 to 30 s and the words spoken in it.
 
-        `source` is a path or the bytes of a file; `sample_rate` (Hz) is for raw PCM only.
+        `source` is a path or the bytes of a file; `sample_rate` (Hz) is for raw PCM only. By its
+        `name` a speech finds the clip as by its id; the newest one, if several have that name.
         Raises InvalidRequest if the file cannot be read.
         """
         if isinstance(source, bytes):
-            data, name = source, filename or "reference"
+            data, filename = source, filename or "reference"
         else:
             path = Path(source)
-            data, name = await _read(path), filename or path.name
+            data, filename = await _read(path), filename or path.name
         form = aiohttp.FormData(default_to_multipart=True)
         form.add_field("text", text)
+        if name is not None:
+            form.add_field("name", name)
         if sample_rate is not None:
             form.add_field("sample_rate", str(sample_rate))
-        form.add_field("file", data, filename=name, content_type="application/octet-stream")
+        form.add_field("file", data, filename=filename, content_type="application/octet-stream")
         return _reference(await self._rest.request("POST", _PATH, form=form))
 
     async def list(
@@ -120,6 +128,7 @@ def _reference(answer: Any) -> ReferenceAudio:
             int(answer["bytes"]),
             int(answer["created_at"]),
             str(answer["text"]),
+            str(answer.get("name", "")),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise UnexpectedMessage("the server's answer is no reference object") from None

@@ -47,7 +47,7 @@ def _add_voice_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--voice",
         metavar="VOICE",
-        help="a clip to upload, a reference id or a built-in voice's name; else the server's first",
+        help="a clip to upload, or a voice's id or name; else the server's first voice",
     )
     group.add_argument("--voice-text", metavar="WORDS", help="what is spoken in the clip")
     group.add_argument(

@@ -24,7 +24,7 @@ async def chosen_voice(
 ) -> AsyncIterator[str]:
     """The id to speak with. A clip that this uploaded is deleted in the end, unless `keep`.
 
-    voice: a file, an id, the name of a built-in voice, or None for the server's first voice.
+    voice: a file, an id, a name, or None for the server's first voice.
     text: the words spoken in the file. sample_rate: Hz, if the file is raw PCM.
     Raises InvalidRequest and what REST calls raise.
     """

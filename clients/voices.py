@@ -32,6 +32,7 @@ def _parser(environ: Mapping[str, str] | None) -> argparse.ArgumentParser:
     add = commands.add_parser("add", help="upload a clip of 1 to 30 s")
     add.add_argument("file", type=Path)
     add.add_argument("--text", required=True, help="what is spoken in it")
+    add.add_argument("--name", help="what to call it; `say --voice` takes that as it takes the id")
     add.add_argument("--sample-rate", type=int, metavar="HZ", help="of raw 16-bit PCM")
     add.set_defaults(run=_add)
     listing = commands.add_parser("list", help="show the clips, then the built-in voices")
@@ -49,7 +50,7 @@ def _parser(environ: Mapping[str, str] | None) -> argparse.ArgumentParser:
 async def _add(options: argparse.Namespace) -> None:
     async with make_client(options) as client:
         added = await client.references.add(
-            options.file, options.text, sample_rate=options.sample_rate
+            options.file, options.text, sample_rate=options.sample_rate, name=options.name
         )
     if options.json:
         _print_json(asdict(added))
@@ -70,11 +71,14 @@ async def _list(options: argparse.Namespace) -> None:
         )
         return
     rows = [
-        (item.id, item.filename, _size(item.bytes), _time(item.created_at), _short(item.text))
+        (
+            *(item.id, item.name, item.filename),
+            *(_size(item.bytes), _time(item.created_at), _short(item.text)),
+        )
         for item in references
     ]
-    rows += [(voice.id, f"{voice.name} (built in)", "", "", voice.gender) for voice in voices]
-    print(format_table(("ID", "NAME", "SIZE", "CREATED", "TEXT"), rows))
+    rows += [(voice.id, voice.name, "(built in)", "", "", voice.gender) for voice in voices]
+    print(format_table(("ID", "NAME", "FILE", "SIZE", "CREATED", "TEXT"), rows))
 
 
 async def _remove(options: argparse.Namespace) -> None:

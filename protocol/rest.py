@@ -38,7 +38,10 @@ class ListQuery:
 
 
 class ReferenceFields(Protocol):
-    """What clients see of a reference. `bytes`: size as uploaded; `created_at`: UNIX seconds."""
+    """What clients see of a reference.
+
+    bytes: size as uploaded. created_at: UNIX seconds. name: empty if it has none.
+    """
 
     @property
     def id(self) -> str: ...
@@ -50,6 +53,8 @@ class ReferenceFields(Protocol):
     def created_at(self) -> int: ...
     @property
     def text(self) -> str: ...
+    @property
+    def name(self) -> str: ...
 
 
 def parse_speech_request(body: bytes, limits: TextLimits | None = None) -> SpeechRequest:
@@ -93,14 +98,15 @@ def error_body(error: TTSError, request_id: str) -> JsonObject:
 
 
 def reference_object(reference: ReferenceFields) -> JsonObject:
-    """A reference as clients see it."""
-    return {
+    """A reference as clients see it: a name, which is ours, only where there is one."""
+    documented: JsonObject = {
         "id": reference.id,
         "filename": reference.filename,
         "bytes": reference.bytes,
         "created_at": reference.created_at,
         "text": reference.text,
     }
+    return documented | ({"name": reference.name} if reference.name else {})
 
 
 def deleted_body(reference_id: str) -> JsonObject:

@@ -1,4 +1,4 @@
-"""From a reference id to a voice the engine can speak in."""
+"""From what a client calls a voice to a voice the engine can speak in."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Coroutine
 
 from cosyserve.engine.base import Engine, Reference, Voice
+from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
+from cosyserve.protocol.fields import refusal
 
 from .references.base import ReferenceStore, StoredReference
+from .references.clip import is_id
+from .references.names import ALLOWED, as_name
 from .uploads import Clip, ClipLimits, decode_clip
 
 _Preparation = Coroutine[None, None, Voice]
 
 
 class VoiceBook:
-    """Resolves ids to voices: the engine's own first, then the caller's references.
+    """Resolves ids and names to voices: the engine's own first, then the caller's references.
 
     The engine keeps the voices, by the content of their clips; here two tasks that ask for the same clip
     at once make it read and prepared once.
@@ -26,23 +30,56 @@ class VoiceBook:
         self._limits = limits
         self._preparing: dict[str, asyncio.Task[Voice]] = {}
 
-    async def resolve(self, owner: str | None, reference_id: str) -> Voice:
-        """The voice of a built-in name or of a reference of this owner (None: of anybody).
+    async def resolve(self, owner: str | None, wanted: str) -> Voice:
+        """A built-in voice, or the voice of a reference of this owner (None: of anybody).
 
+        wanted: an id or a name; for a built-in voice in any case. Of several references with the
+        same name it is the newest.
         Raises ReferenceAudioNotFound, InvalidReference, EngineNotReady.
         """
-        if builtin := self._engine.builtin_voice(reference_id):
+        if builtin := self._builtin(wanted):
             return builtin
-        stored = await self._store.get(owner, reference_id)
+        stored = await self._stored(owner, wanted)
         if known := self._engine.known_voice(stored.content_id):
             return known
         return await self._once(stored.content_id, self._load(owner, stored))
+
+    def check_name(self, text: str) -> str:
+        """The name as it is kept for a reference. Raises InvalidParameter if it cannot be one."""
+        name = as_name(text)
+        if name is None:
+            raise refusal("name", text, ALLOWED)
+        if self._builtin(name):
+            raise InvalidParameter(
+                f"name: {name!r} is a built-in voice here; allowed: any name that is none"
+            )
+        return name
 
     async def learn(self, content_id: str, clip: Clip, text: str) -> Voice:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
         if known := self._engine.known_voice(content_id):
             return known
         return await self._once(content_id, self._prepare(content_id, clip, text))
+
+    def _builtin(self, wanted: str) -> Voice | None:
+        if voice := self._engine.builtin_voice(wanted):
+            return voice
+        folded = wanted.casefold()
+        for known in self._engine.capabilities.voices:
+            if folded in (known.id.casefold(), known.name.casefold()):
+                return self._engine.builtin_voice(known.id)
+        return None
+
+    async def _stored(self, owner: str | None, wanted: str) -> StoredReference:
+        try:
+            if is_id(wanted):
+                return await self._store.get(owner, wanted)
+            if name := as_name(wanted):
+                return await self._store.named(owner, name)
+        except ReferenceAudioNotFound:
+            pass
+        # The same words for whatever is malformed, unknown or another owner's.
+        raise ReferenceAudioNotFound(f"no voice has the id or name {wanted[:64]!r}")
 
     async def _once(self, content_id: str, prepare: _Preparation) -> Voice:
         running = self._preparing.get(content_id)

@@ -14,6 +14,7 @@ class StoredReference:
 
     id: a lower-case UUID. owner: the name of the token that made it. bytes: size as uploaded.
     created_at: UNIX seconds. content_id: digest of sound and text. pcm_rate: Hz, if the upload was raw PCM.
+    name: what its owner calls it, as `names.as_name` gives it; empty if nothing.
     """
 
     id: str
@@ -24,6 +25,7 @@ class StoredReference:
     text: str
     content_id: str
     pcm_rate: int | None = None
+    name: str = ""
 
 
 class ReferenceStore(Protocol):
@@ -42,6 +44,9 @@ class ReferenceStore(Protocol):
         """Store whole or not at all: nobody ever sees half a clip, not even after a crash."""
 
     async def get(self, owner: str | None, reference_id: str) -> StoredReference: ...
+
+    async def named(self, owner: str | None, name: str) -> StoredReference:
+        """The newest clip of just this name. Raises ReferenceAudioNotFound if there is none."""
 
     async def read(self, owner: str | None, reference_id: str) -> bytes:
         """The clip as it was uploaded."""

@@ -91,6 +91,11 @@ def not_found(reference_id: str) -> ReferenceAudioNotFound:
     return ReferenceAudioNotFound(f"no reference audio has the id {reference_id[:64]!r}")
 
 
+def not_named(name: str) -> ReferenceAudioNotFound:
+    """As `not_found`, for names."""
+    return ReferenceAudioNotFound(f"no reference audio has the name {name[:64]!r}")
+
+
 def encode_head(reference: StoredReference, sequence: int, data: bytes) -> bytes:
     """The bytes that come before `data`. Reads all of it: not for the event loop.
 
@@ -136,7 +141,9 @@ def decode(stored: bytes, head: Head) -> bytes:
 
 
 def _head(fields: object, offset: int) -> Head | None:
-    match fields:
+    if not isinstance(fields, dict):
+        return None
+    match {"name": "", **fields}:  # clips of older servers have no name
         case {
             "id": str(id),
             "owner": str(owner),
@@ -146,11 +153,12 @@ def _head(fields: object, offset: int) -> Head | None:
             "text": str(text),
             "content_id": str(content_id),
             "pcm_rate": int() | None as pcm_rate,
+            "name": str(name),
             "sequence": int(sequence),
             "crc32": int(crc32),
         }:
             reference = StoredReference(
-                id, owner, filename, size, created_at, text, content_id, pcm_rate
+                id, owner, filename, size, created_at, text, content_id, pcm_rate, name
             )
             return Head(reference, sequence, offset, crc32)
     return None

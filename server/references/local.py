@@ -30,6 +30,7 @@ from .clip import (
     encode_head,
     is_id,
     not_found,
+    not_named,
 )
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ _FIRST_READ: Final = 4096  # bytes; holds the head of nearly every clip
 # Id -> the file's inode, time and size when it was read, and its head (None: damaged).
 _Index = dict[str, tuple[tuple[int, int, int], Head | None]]
 _References = list[StoredReference]  # inside the class, `list` is the method
+_Heads = list[Head]
 
 
 class LocalStore:
@@ -76,6 +78,10 @@ class LocalStore:
 
     async def get(self, owner: str | None, reference_id: str) -> StoredReference:
         return (await asyncio.to_thread(self._find, owner, check_id(reference_id))).reference
+
+    async def named(self, owner: str | None, name: str) -> StoredReference:
+        """As ReferenceStore; costs what `list` does."""
+        return await asyncio.to_thread(self._named, owner, name)
 
     async def read(self, owner: str | None, reference_id: str) -> bytes:
         """As ReferenceStore. Raises InternalError if the disk has damaged the clip's sound."""
@@ -186,12 +192,23 @@ class LocalStore:
             self._sync_folder()
 
     def _list(self, owner: str | None, limit: int, order: Order) -> _References:
+        pick = heapq.nsmallest if order == "asc" else heapq.nlargest
+        heads = pick(limit, self._heads(owner), key=lambda head: head.order)
+        return [head.reference for head in heads]
+
+    def _named(self, owner: str | None, name: str) -> StoredReference:
+        heads = (head for head in self._heads(owner) if name and head.reference.name == name)
+        newest = max(heads, key=lambda head: head.order, default=None)
+        if newest is None:
+            raise not_named(name)
+        return newest.reference
+
+    def _heads(self, owner: str | None) -> _Heads:
+        """Those of all whole clips that this owner sees."""
         with self._disk("list", None), self._index_lock:
             self._refresh()
             heads = [head for _, head in self._index.values() if head is not None]
-        mine = (head for head in heads if owner is None or head.reference.owner == owner)
-        pick = heapq.nsmallest if order == "asc" else heapq.nlargest
-        return [head.reference for head in pick(limit, mine, key=lambda head: head.order)]
+        return [head for head in heads if owner is None or head.reference.owner == owner]
 
     def _refresh(self) -> None:
         """Bring the index up to the folder as it is now, whoever changed it."""

@@ -2,17 +2,16 @@
 
 A clip is one object, `clips/<id>`: the clip exists, whole, from its arrival until its removal.
 For lists there is, beside it, an empty object `index/<owner>/<inverted time>-<id>`, so that a list
-of keys comes newest first. An index entry is made before its clip and removed after it, so that no
-clip is ever missing from lists; an entry without a clip shows nothing and is removed when old.
+of keys comes newest first; for a clip that has a name, another one,
+`names/<name>/<owner>/<inverted time>-<id>`. Index entries are made before their clip and removed
+after it, so that no clip is ever missing from lists and names; an entry without a clip shows
+nothing and is removed when old.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -31,47 +30,38 @@ from .clip import (
     decode,
     decode_head,
     encode_head,
-    is_id,
     not_found,
+    not_named,
 )
+from .index import Entry, Keys, parse
 from .options import S3Options
 
 if TYPE_CHECKING:
-    from .bucket import Bucket, Listed
+    from .bucket import Bucket
 
 log = structlog.get_logger(__name__)
 
 _FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
 _AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
-_LAST_SECOND: Final = 10**12 - 1
-_LAST_SEQUENCE: Final = 10**20 - 1
-_ENTRY: Final = re.compile(r"([0-9]{12})([0-9]{20})-(.{36})")
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An index entry: `order` as Head's, and where and how old it is."""
-
-    key: str
-    order: tuple[int, int, str]
-    modified: datetime
-
 
 _References = list[StoredReference]  # inside the class, `list` is the method
-_Entries = list[_Entry]
+_Entries = list[Entry]
 
 
 class S3Store:
     """Clips under one prefix of a bucket.
 
-    Requests: put 2, get 1, read 1, delete 3. A list asks once per 1,000 keys and then for the head
-    (16 KiB) of each clip that it returns. Newest first for one owner, it asks for no more keys than
-    it needs; oldest first or for all owners, for all of that owner's or all owners' keys.
+    Requests: put 2, get 1, read 1, delete 3; put and delete one more for a clip that has a name.
+    `named` asks for one list and one head (16 KiB), and one more head per entry that shows nothing.
+    A list asks once per 1,000 keys and then for the head of each clip that it returns. Newest first
+    for one owner, it asks for no more keys than it needs; oldest first or for all owners, for all
+    of that owner's or all owners' keys.
     Cancelling a call that changes something leaves it done or not, never by half.
     """
 
     def __init__(self, options: S3Options) -> None:
         self._options = options
+        self._keys = Keys(options.root)
         self._clock = RisingClock()
         self._opened: Bucket | None = None
 
@@ -98,17 +88,26 @@ class S3Store:
         After EngineUnavailable the clip may be there nonetheless, whole: an answer can be lost.
         """
         check_id(reference.id)
-        entry = self._entry_key(reference, sequence := self._clock.next())
+        entries = self._keys.entries(reference, sequence := self._clock.next())
         stored = await asyncio.to_thread(_encode, reference, sequence, data)
-        await self._bucket.put(entry, b"")
-        await self._bucket.put(self._clip_key(reference.id), stored)
+        for entry in entries:
+            await self._bucket.put(entry, b"")
+        await self._bucket.put(self._keys.clip(reference.id), stored)
 
     async def get(self, owner: str | None, reference_id: str) -> StoredReference:
         return (await self._find(owner, reference_id)).reference
 
+    async def named(self, owner: str | None, name: str) -> StoredReference:
+        prefix = self._keys.named(name, owner)
+        async for entries in self._entries(prefix, "desc", sorted_there=owner is not None):
+            for entry in entries:
+                if found := await self._reference(entry):
+                    return found
+        raise not_named(name)
+
     async def read(self, owner: str | None, reference_id: str) -> bytes:
         """As ReferenceStore. Raises InternalError if the clip's sound is not as it was put."""
-        stored = await self._bucket.get(self._clip_key(check_id(reference_id)))
+        stored = await self._bucket.get(self._keys.clip(check_id(reference_id)))
         if stored is None:
             raise not_found(reference_id)
         try:
@@ -124,7 +123,8 @@ class S3Store:
 
     async def list(self, owner: str | None, limit: int, order: Order) -> list[StoredReference]:
         found: _References = []
-        async for entries in self._entries(owner, order):
+        sorted_there = owner is not None and order == "desc"
+        async for entries in self._entries(self._keys.owned(owner), order, sorted_there):
             while entries and len(found) < limit:
                 wanted = limit - len(found)
                 found += await self._references(entries[:wanted])
@@ -135,31 +135,15 @@ class S3Store:
 
     async def delete(self, owner: str | None, reference_id: str) -> None:
         head = await self._find(owner, reference_id)
-        await self._bucket.delete(self._clip_key(reference_id))
-        await self._bucket.delete(self._entry_key(head.reference, head.sequence))
+        await self._bucket.delete(self._keys.clip(reference_id))
+        for entry in self._keys.entries(head.reference, head.sequence):
+            await self._bucket.delete(entry)
 
     @property
     def _bucket(self) -> Bucket:
         if self._opened is None:
             raise RuntimeError("the store is not started")
         return self._opened
-
-    def _clip_key(self, reference_id: str) -> str:
-        return f"{self._options.root}clips/{reference_id}"
-
-    def _index_prefix(self, owner: str | None) -> str:
-        root = f"{self._options.root}index/"
-        if owner is None:
-            return root
-        # A digest, because a token's name may hold anything, a slash for one.
-        return f"{root}{hashlib.sha256(owner.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}/"
-
-    def _entry_key(self, reference: StoredReference, sequence: int) -> str:
-        """Raises ValueError if the times cannot be written in the digits that there are."""
-        second, tick = _LAST_SECOND - reference.created_at, _LAST_SEQUENCE - sequence
-        if not 0 <= second <= _LAST_SECOND:
-            raise ValueError(f"created_at is {reference.created_at}, not UNIX seconds")
-        return f"{self._index_prefix(reference.owner)}{second:012d}{tick:020d}-{reference.id}"
 
     async def _find(self, owner: str | None, reference_id: str) -> Head:
         try:
@@ -174,7 +158,7 @@ class S3Store:
     async def _head(self, reference_id: str) -> Head | None:
         """None if there is no such clip. Raises DamagedClip."""
         size = _FIRST_READ
-        while (start := await self._bucket.get(self._clip_key(reference_id), size)) is not None:
+        while (start := await self._bucket.get(self._keys.clip(reference_id), size)) is not None:
             try:
                 return decode_head(start, reference_id)
             except NeedMore as more:
@@ -183,21 +167,23 @@ class S3Store:
                 size = more.size
         return None
 
-    async def _entries(self, owner: str | None, order: Order) -> AsyncIterator[_Entries]:
-        """The index in the order asked for; page by page if the service has it in that order."""
-        pages = self._bucket.pages(self._index_prefix(owner))
-        if owner is not None and order == "desc":
+    async def _entries(
+        self, prefix: str, order: Order, sorted_there: bool
+    ) -> AsyncIterator[_Entries]:
+        """Entries of an index in the order asked for; page by page if the service sorts them so."""
+        pages = self._bucket.pages(prefix)
+        if sorted_there:
             async for page in pages:
-                yield _parse(page)
+                yield parse(page)
             return
-        entries = [entry async for page in pages for entry in _parse(page)]
+        entries = [entry async for page in pages for entry in parse(page)]
         yield sorted(entries, key=lambda entry: entry.order, reverse=order == "desc")
 
     async def _references(self, entries: _Entries) -> _References:
         """The clips of these entries that exist, in the same order."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def reference(entry: _Entry) -> StoredReference | None:
+        async def reference(entry: Entry) -> StoredReference | None:
             async with slots:
                 return await self._reference(entry)
 
@@ -211,7 +197,7 @@ class S3Store:
                 found.append(result)
         return found
 
-    async def _reference(self, entry: _Entry) -> StoredReference | None:
+    async def _reference(self, entry: Entry) -> StoredReference | None:
         try:
             head = await self._head(entry.order[2])
         except DamagedClip as damage:
@@ -223,8 +209,8 @@ class S3Store:
             await self._sweep(entry)
         return None
 
-    async def _sweep(self, entry: _Entry) -> None:
-        """Remove what a failed upload left; another list will if this one cannot."""
+    async def _sweep(self, entry: Entry) -> None:
+        """Remove what a failed upload left; another look will if this one cannot."""
         try:
             await self._bucket.delete(entry.key)
         except EngineUnavailable:
@@ -242,17 +228,6 @@ def _decode_head(stored: bytes, reference_id: str) -> Head:
         return decode_head(stored, reference_id)
     except NeedMore:
         raise DamagedClip("its metadata is cut short") from None
-
-
-def _parse(page: list[Listed]) -> _Entries:
-    """Index entries in the order of the page; other keys are none of ours."""
-    entries = []
-    for listed in page:
-        match = _ENTRY.fullmatch(listed.key.rpartition("/")[2])
-        if match and is_id(match[3]):
-            order = (_LAST_SECOND - int(match[1]), _LAST_SEQUENCE - int(match[2]), match[3])
-            entries.append(_Entry(listed.key, order, listed.modified))
-    return entries
 
 
 def _report(reference_id: str, damage: DamagedClip) -> None:

@@ -89,8 +89,8 @@ async def _store(form: _Form, owner: str, services: Services) -> StoredReference
     text = form.fields.get("text", "").strip()
     if not text:
         raise InvalidParameter("text: missing; it must be what is said in the file")
-    settings = services.settings
-    limits = ClipLimits.of(settings)
+    name = services.voices.check_name(form.fields["name"]) if "name" in form.fields else ""
+    limits = ClipLimits.of(services.settings)
     pcm_rate = _pcm_rate(form.fields.get("sample_rate"))
     clip = await asyncio.to_thread(decode_clip, form.file, pcm_rate, limits)
     digest = await asyncio.to_thread(content_id, clip, text)
@@ -107,6 +107,7 @@ async def _store(form: _Form, owner: str, services: Services) -> StoredReference
         text=text,
         content_id=digest,
         pcm_rate=pcm_rate,
+        name=name,
     )
     await services.store.put(stored, form.file)
     return stored
@@ -141,7 +142,7 @@ async def _read_part(part: BodyPartReader, form: _Form, limit: int) -> None:
     if part.name == "file" and part.filename is not None:
         form.file = await _bounded(part, limit, "file")
         form.filename = part.filename.replace("\\", "/").rpartition("/")[2][:MAX_FILENAME]
-    elif part.name in ("text", "sample_rate"):
+    elif part.name in ("text", "sample_rate", "name"):
         raw = await _bounded(part, MAX_TEXT_BYTES, part.name)
         try:
             form.fields[part.name] = raw.decode()

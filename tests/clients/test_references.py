@@ -35,7 +35,10 @@ async def test_a_reference_lives_and_dies(
     clip.write_bytes(b"sound")
     added = await client.references.add(clip, "Some words, 几个字。")
     assert (added.filename, added.bytes, added.text) == ("clip.wav", 5, "Some words, 几个字。")
-    raw = await client.references.add(b"pcm", "x", filename="a.pcm", sample_rate=8000)
+    assert added.name == ""
+    assert "name" not in server.references[added.id]
+    raw = await client.references.add(b"pcm", "x", filename="a.pcm", sample_rate=8000, name="小美")
+    assert (raw.filename, raw.name) == ("a.pcm", "小美")
     assert [item["sample_rate"] for item in server.uploads] == [None, "8000"]
     assert server.uploads[0]["data"] == b"sound"
     assert await client.references.list() == (raw, added)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cosyserve.clients import Client
 from cosyserve.clients.say import main
 from cosyserve.protocol.messages import CancelTask, ContinueTask, FinishTask, RunTask
 from support.scripted_server import WAV_HEADER, ScriptedServer, scripted_server
@@ -144,6 +145,14 @@ async def test_a_reader_that_goes_away_ends_it_quietly(server: ScriptedServer) -
     os.close(write)
     _, errors = await process.communicate()
     assert (process.returncode, errors) == (141, b"")
+
+
+async def test_a_reference_speaks_by_its_name(server: ScriptedServer, tmp_path: Path) -> None:
+    async with Client(server.url) as client:
+        await client.references.add(b"sound", "x", name="Anna B.")
+    target = tmp_path / "out.pcm"
+    assert await say(server, "Hi", "-o", str(target), "--voice", "Anna B.") == 0
+    assert runs(server)[0].parameters.reference_audio_id == "Anna B."
 
 
 async def test_a_clip_is_uploaded_used_and_deleted(server: ScriptedServer, tmp_path: Path) -> None:

@@ -32,15 +32,29 @@ async def test_add_list_and_remove(
 
     assert await voices(server, "list") == 0
     head, clip_line, *builtin = capsys.readouterr().out.splitlines()
-    assert head.split() == ["ID", "NAME", "SIZE", "CREATED", "TEXT"]
-    assert clip_line.startswith("ref-1  clip.wav")
+    assert head.split() == ["ID", "NAME", "FILE", "SIZE", "CREATED", "TEXT"]
+    assert clip_line.split()[:3] == ["ref-1", "clip.wav", "2"]
     assert "2 KiB  2023-11-14 22:13  I hope that you can" in clip_line
     assert clip_line.endswith("…")
-    assert [line.split()[0] for line in builtin] == ["echo", "wav"]
+    assert [line.split()[:3] for line in builtin] == [
+        ["echo", "Echo", "(built"],
+        ["wav", "Wave", "(built"],
+    ]
 
     assert await voices(server, "remove", "ref-1") == 0
     assert capsys.readouterr().out == "removed ref-1\n"
     assert server.references == {}
+
+
+async def test_a_clip_with_a_name(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(b"sound")
+    assert await voices(server, "add", str(clip), "--text", "x", "--name", "Anna B.") == 0
+    assert capsys.readouterr().out == "ref-1\n"
+    assert await voices(server, "list") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("ref-1  Anna B.  clip.wav")
 
 
 async def test_json_for_programs(

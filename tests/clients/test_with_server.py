@@ -72,9 +72,13 @@ async def test_cancel(tmp_path: Path) -> None:
 async def test_references(client: Client) -> None:
     time = np.arange(2 * 16000) / 16000
     hum = (8000 * np.sin(2 * np.pi * 150 * time)).astype("<i2").tobytes()
-    added = await client.references.add(hum, "Hum.", filename="hum.pcm", sample_rate=16000)
+    added = await client.references.add(
+        hum, "Hum.", filename="hum.pcm", sample_rate=16000, name="hummer"
+    )
+    assert added.name == "hummer"
     assert await client.references.list() == (added,)
-    assert len(await client.synthesize("text", voice=added.id)) == 3 * CHUNK_BYTES
+    for voice in (added.id, added.name):
+        assert len(await client.synthesize("text", voice=voice)) == 3 * CHUNK_BYTES
     await client.references.delete(added.id)
     with pytest.raises(NotFound):
         await client.references.get(added.id)

@@ -62,6 +62,11 @@ def test_it_has_every_route() -> None:
         ("get", "/api/v1/audio/reference_audio/{id}"),
         ("delete", "/api/v1/audio/reference_audio/{id}"),
         ("post", "/api/v1/audio/speech"),
+        ("post", "/v1/audio/speech"),
+        ("get", "/v1/audio/voices"),
+        ("get", "/v1/audio/models"),
+        ("get", "/v1/models"),
+        ("get", "/v1/models/{id}"),
         ("get", "/healthz"),
         ("get", "/readyz"),
         ("get", "/metrics"),
@@ -87,7 +92,7 @@ def codes_by_status() -> dict[str, set[str]]:
     for each in OPERATIONS:
         operation: Any = each.values[2]
         for status, response in operation["responses"].items():
-            if status == "200" or each.values[0] in OPEN:
+            if status == "200" or each.values[0] in OPEN or operation["tags"] == ["openai"]:
                 continue
             body: Json = resolve(DOCUMENT, response)["content"]["application/json"]
             schema = body["schema"]
@@ -187,6 +192,7 @@ class Clip:
     bytes: int
     created_at: int
     text: str
+    name: str = ""
 
 
 def test_the_example_of_a_reference_is_what_the_code_writes() -> None:
@@ -194,3 +200,5 @@ def test_the_example_of_a_reference_is_what_the_code_writes() -> None:
     assert reference_object(Clip(**example)) == example
     validate(DOCUMENT, SCHEMAS["ReferenceAudio"], example)
     assert set(SCHEMAS["ReferenceAudio"]["required"]) == set(example)
+    named = reference_object(Clip(**example, name="anna"))
+    assert set(SCHEMAS["ReferenceAudio"]["properties"]) == set(named)

@@ -135,6 +135,7 @@ class Clip:
     bytes: int = 9
     created_at: int = 1760000000
     text: str = "hi"
+    name: str = ""
     owner: str = "not told"
 
 
@@ -146,6 +147,10 @@ def test_reference_objects_tell_what_is_documented_and_no_more() -> None:
         "created_at": 1760000000,
         "text": "hi",
     }
+
+
+def test_a_reference_object_has_a_name_only_where_there_is_one() -> None:
+    assert reference_object(Clip(name="anna")) == {**reference_object(Clip()), "name": "anna"}
 
 
 def test_the_body_of_a_deletion() -> None:

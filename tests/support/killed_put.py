@@ -109,7 +109,7 @@ def main(kind: str, place: str, *bucket: str) -> None:
         open_store, watch = lambda: S3Store(options(place, *bucket)), watch_requests
     ids: list[str] = []
     while True:
-        reference = make_reference()
+        reference = make_reference(name="anna")
         ids.append(reference.id)
         reader, writer = os.pipe()
         child = os.fork()

@@ -12,7 +12,7 @@ The script is chosen by the voice:
     mute       nothing is ever sent after task-started
     stubborn   the task goes on sending after it was cancelled, then finishes
 
-Uploaded references speak as echo does.
+Uploaded references speak as echo does, by id and by name.
 """
 
 from __future__ import annotations
@@ -213,6 +213,9 @@ class ScriptedServer:
             "created_at": 1_700_000_000 + len(self.uploads),
             "text": str(form["text"]),
         }
+        if "name" in form:
+            reference["name"] = str(form["name"])
+            self.scripts.add(reference["name"])
         self.uploads.append({**reference, "sample_rate": form.get("sample_rate"), "data": data})
         self.references[str(reference["id"])] = reference
         self.scripts.add(str(reference["id"]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,7 @@ references = st.builds(
     text=any_text,
     content_id=any_text,
     pcm_rate=st.none() | st.integers(1, 192000),
+    name=any_text,
 )
 
 
@@ -52,6 +54,17 @@ def test_a_head_asks_for_the_bytes_it_lacks(reference: StoredReference) -> None:
         decode_head(head[:12], reference.id)
     assert more.value.size == len(head)
     assert decode_head(head[: more.value.size], reference.id).reference == reference
+
+
+def test_a_clip_of_a_server_that_knew_no_names_is_read() -> None:
+    reference = make_reference()
+    head = encode_head(reference, 1, SOUND)
+    fields = json.loads(head[12:])
+    assert fields.pop("name") == ""
+    old = json.dumps(fields).encode()
+    stored = head[:8] + len(old).to_bytes(4, "big") + old + SOUND
+    assert decode_head(stored, reference.id).reference == reference
+    assert decode(stored, decode_head(stored, reference.id)) == SOUND
 
 
 @given(st.integers(0, 2000), st.integers(1, 255))

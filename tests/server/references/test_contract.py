@@ -125,6 +125,49 @@ async def test_without_an_owner_all_clips_are_seen(store: ReferenceStore) -> Non
     assert await ids(store, "bob") == []
 
 
+async def test_a_name_is_the_newest_clip_that_has_it(store: ReferenceStore) -> None:
+    old, new, other = (make_reference(name=name) for name in ("anna", "anna", "Anna"))
+    late = replace(make_reference(name="anna"), created_at=old.created_at - 1)
+    for reference in (old, new, other, late, make_reference()):
+        await store.put(reference, SOUND)
+    assert await store.named("alice", "anna") == await store.named(None, "anna") == new
+    assert await store.named("alice", "Anna") == other
+    await store.delete("alice", new.id)
+    assert await store.named("alice", "anna") == old
+    await store.delete("alice", old.id)
+    assert await store.named("alice", "anna") == late
+    await store.delete("alice", late.id)
+    with pytest.raises(ReferenceAudioNotFound):
+        await store.named("alice", "anna")
+
+
+async def test_another_owners_name_is_as_if_it_were_not_there(store: ReferenceStore) -> None:
+    mine, theirs = make_reference(name="anna"), make_reference(owner="bob", name="anna")
+    await store.put(mine, SOUND)
+    for name in ("anna", "ann"):
+        with pytest.raises(ReferenceAudioNotFound) as refused:
+            await store.named("bob", name)
+        assert refused.value.message == f"no reference audio has the name '{name}'"
+    await store.put(theirs, SOUND)
+    assert await store.named("alice", "anna") == mine
+    assert await store.named("bob", "anna") == theirs
+    assert await store.named(None, "anna") == theirs
+    await store.delete("bob", theirs.id)
+    assert await store.named(None, "anna") == mine
+
+
+async def test_any_string_can_be_asked_for_as_a_name(store: ReferenceStore) -> None:
+    await store.put(nameless := make_reference(), SOUND)
+    odd = make_reference(name="../🙂\ud800\0/*")
+    await store.put(odd, SOUND)
+    assert await store.named("alice", odd.name) == odd
+    for bad in (hostile(template, nameless.id) for template in HOSTILE_IDS):
+        with pytest.raises(ReferenceAudioNotFound) as refused:
+            await store.named(None, bad)
+        assert len(refused.value.message) < 1000
+        assert refused.value.message.isprintable()
+
+
 async def test_hostile_ids_are_not_found(store: ReferenceStore) -> None:
     known = make_reference()
     await store.put(known, SOUND)
@@ -176,7 +219,9 @@ async def test_any_history_gives_the_list_of_a_plain_model(
             await store.delete(gone.owner, gone.id)
             continue
         reference = make_reference(
-            owner=draw.choice(["alice", "bob"]), created_at=draw.choice([0, 9, 10, 2**31, 10**11])
+            owner=draw.choice(["alice", "bob"]),
+            created_at=draw.choice([0, 9, 10, 2**31, 10**11]),
+            name=draw.choice(["", "anna", "小美"]),
         )
         await store.put(reference, SOUND)
         model.append(reference)
@@ -186,6 +231,13 @@ async def test_any_history_gives_the_list_of_a_plain_model(
         limit = draw.randrange(1, 20)
         assert await store.list(owner, limit, "asc") == seen[:limit]
         assert await store.list(owner, limit, "desc") == seen[::-1][:limit]
+        for name in ("anna", "小美", "nobody"):
+            expected = [r for r in seen if r.name == name][-1:]
+            if expected:
+                assert await store.named(owner, name) == expected[0]
+            else:
+                with pytest.raises(ReferenceAudioNotFound):
+                    await store.named(owner, name)
 
 
 async def test_twenty_puts_at_once_are_all_there_in_order(store: ReferenceStore) -> None:
@@ -209,9 +261,10 @@ async def test_two_deletes_at_once_leave_nothing(store: ReferenceStore) -> None:
 
 async def test_two_stores_in_one_place_see_each_others_clips(opener: Opener) -> None:
     one, other = await opener(), await opener()
-    first, second = make_reference(), make_reference()
+    first, second = make_reference(name="anna"), make_reference()
     await one.put(first, SOUND)
     assert await ids(other) == [first.id]
+    assert await other.named("alice", "anna") == first
     await other.put(second, SOUND)
     assert await ids(one) == [first.id, second.id]
     await other.delete("alice", first.id)

@@ -228,8 +228,9 @@ async def test_a_list_of_ten_thousand_reads_only_what_is_new(
     reads.clear()
     assert await store.list("alice", 1000, "desc") == references[:-1001:-1]
     assert reads == []
-    await store.put(newest := make_reference(created_at=10**6), SOUND)
+    await store.put(newest := make_reference(created_at=10**6, name="anna"), SOUND)
     assert await store.list("alice", 1, "desc") == [newest]
+    assert await store.named("alice", "anna") == newest
     assert reads == [newest.id]
 
 

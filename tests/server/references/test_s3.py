@@ -55,19 +55,65 @@ async def test_a_clip_is_two_objects_and_leaves_none(store: S3Store, raw: Bucket
     assert await keys(raw) == []
 
 
+async def test_a_name_is_one_object_more_and_goes_with_its_clip(
+    store: S3Store, raw: Bucket
+) -> None:
+    await store.put(reference := make_reference(owner="a/../b", name="../anna"), SOUND)
+    clip, entry, named = await keys(raw)
+    assert (clip.split("/")[1], entry.split("/")[1]) == ("clips", "index")
+    assert named.startswith("references/names/")
+    assert named.rpartition("/")[2] == entry.rpartition("/")[2]
+    assert ".." not in named
+    assert named.count("/") == 4
+    await store.delete(None, reference.id)
+    assert await keys(raw) == []
+
+
 async def test_a_put_killed_at_any_request_leaves_a_whole_clip_or_none(
     s3: str, bucket: str, store: S3Store, raw: Bucket
 ) -> None:
     result = await killed_at_each_step("s3", s3, bucket)
     ids = result["ids"]
-    assert result["steps"] == ["PutObject index", "PutObject clips"]
-    assert [reference.id for reference in await store.list(None, 10, "asc")] == ids[2:]
-    assert await store.read("alice", ids[2]) == SOUND
-    for killed in ids[:2]:
+    assert result["steps"] == ["PutObject index", "PutObject names", "PutObject clips"]
+    assert [reference.id for reference in await store.list(None, 10, "asc")] == ids[3:]
+    assert (await store.named("alice", "anna")).id == ids[3]
+    assert await store.read("alice", ids[3]) == SOUND
+    for killed in ids[:3]:
         with pytest.raises(ReferenceAudioNotFound):
             await store.read(None, killed)
-    # The list has swept the entry that the second one left, since here entries are old at once.
-    assert [key for key in await keys(raw) if ids[1] in key] == []
+    await store.delete("alice", ids[3])
+    with pytest.raises(ReferenceAudioNotFound):
+        await store.named("alice", "anna")
+    # The looks have swept the entries that were left, since here entries are old at once.
+    assert await keys(raw) == []
+
+
+@pytest.mark.parametrize("step", range(3))
+async def test_a_delete_cut_off_at_any_request_leaves_a_whole_clip_or_none(
+    store: S3Store, raw: Bucket, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    await store.put(reference := make_reference(name="anna"), SOUND)
+    real, done = store._bucket.delete, []
+
+    async def cut_off(key: str) -> None:
+        if len(done) == step:
+            raise EngineUnavailable("cut off")
+        done.append(key)
+        await real(key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._bucket, "delete", cut_off)
+        with pytest.raises(EngineUnavailable):
+            await store.delete("alice", reference.id)
+    if step == 0:
+        assert await store.named("alice", "anna") == reference
+        assert await store.read("alice", reference.id) == SOUND
+        return
+    for owner in ("alice", None):
+        with pytest.raises(ReferenceAudioNotFound):
+            await store.named(owner, "anna")
+    assert await store.list("alice", 10, "desc") == []
+    assert await keys(raw) == []
 
 
 async def test_a_young_entry_without_a_clip_is_an_upload_on_its_way(
@@ -75,11 +121,12 @@ async def test_a_young_entry_without_a_clip_is_an_upload_on_its_way(
 ) -> None:
     store = S3Store(options(s3, bucket))
     await store.start()
-    await store.put(whole := make_reference(), SOUND)
-    await store.put(coming := make_reference(), SOUND)
+    await store.put(whole := make_reference(name="anna"), SOUND)
+    await store.put(coming := make_reference(name="anna"), SOUND)
     await raw.delete(f"references/clips/{coming.id}")
     before = await keys(raw)
     assert await store.list("alice", 1, "desc") == [whole]
+    assert await store.named("alice", "anna") == whole
     assert await keys(raw) == before
     await store.stop()
 
@@ -111,7 +158,7 @@ async def test_a_list_asks_for_no_more_than_it_returns(
 ) -> None:
     store = S3Store(options(s3, bucket, page_size=4))
     await store.start()
-    references = [make_reference(created_at=n) for n in range(10)]
+    references = [make_reference(created_at=n, name="anna") for n in range(10)]
     for reference in references:
         await store.put(reference, SOUND)
     client = store._bucket._client
@@ -123,10 +170,15 @@ async def test_a_list_asks_for_no_more_than_it_returns(
 
     monkeypatch.setattr(client, "_make_api_call", counted)
 
-    async def requests(owner: str | None, limit: int, order: Literal["asc", "desc"]) -> list[int]:
+    def counts() -> list[int]:
+        counts = [calls.count(name) for name in ("ListObjectsV2", "GetObject")]
+        assert sum(counts) == len(calls)
         calls.clear()
+        return counts
+
+    async def requests(owner: str | None, limit: int, order: Literal["asc", "desc"]) -> list[int]:
         assert len(await store.list(owner, limit, order)) == min(limit, 10)
-        return [calls.count(name) for name in ("ListObjectsV2", "GetObject")]
+        return counts()
 
     assert await requests("alice", 3, "desc") == [1, 3]
     assert await requests("alice", 4, "desc") == [1, 4]
@@ -134,28 +186,39 @@ async def test_a_list_asks_for_no_more_than_it_returns(
     assert await requests("alice", 3, "asc") == [3, 3]
     assert await requests(None, 3, "desc") == [3, 3]
     assert await requests("alice", 100, "desc") == [3, 10]
+    assert await store.named("alice", "anna") == references[-1]
+    assert counts() == [1, 1]
+    assert await store.named(None, "anna") == references[-1]
+    assert counts() == [3, 1]
     await store.stop()
 
 
 async def test_an_id_put_again_is_listed_once(store: S3Store, raw: Bucket) -> None:
-    await store.put(before := make_reference(created_at=1), SOUND)
-    await store.put(after := replace(before, created_at=2, owner="bob"), SOUND)
+    await store.put(before := make_reference(created_at=1, name="anna"), SOUND)
+    await store.put(after := replace(before, created_at=2, owner="bob", name="eve"), SOUND)
     assert await store.list(None, 10, "desc") == [after]
-    assert len(await keys(raw)) == 2
+    with pytest.raises(ReferenceAudioNotFound):
+        await store.named(None, "anna")
+    assert await store.named(None, "eve") == after
+    assert len(await keys(raw)) == 3
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense of some length", b"cosyclp1\0\0\1\0{}"])
 async def test_a_damaged_clip_is_reported_and_hides_no_other(
     store: S3Store, raw: Bucket, body: bytes
 ) -> None:
-    await store.put(whole := make_reference(), SOUND)
-    await store.put(bad := make_reference(), SOUND)
+    await store.put(whole := make_reference(name="anna"), SOUND)
+    await store.put(bad := make_reference(name="anna"), SOUND)
     await raw.put(f"references/clips/{bad.id}", body)
-    with capture_logs() as logs:
-        assert await store.list("alice", 1, "desc") == [whole]
-    assert [(line["event"], line["reference_id"]) for line in logs] == [
-        ("reference_damaged", bad.id)
-    ]
+    for named in (False, True):
+        with capture_logs() as logs:
+            if named:
+                assert await store.named("alice", "anna") == whole
+            else:
+                assert await store.list("alice", 1, "desc") == [whole]
+        assert [(line["event"], line["reference_id"]) for line in logs] == [
+            ("reference_damaged", bad.id)
+        ]
     for ask in (store.get, store.read, store.delete):
         with pytest.raises(ReferenceAudioNotFound):
             await ask("alice", bad.id)
@@ -194,6 +257,7 @@ async def test_a_service_that_fails_later_is_unavailable_and_logged(
             lambda: store.get("alice", reference.id),
             lambda: store.read("alice", reference.id),
             lambda: store.list("alice", 10, "desc"),
+            lambda: store.named("alice", "anna"),
             lambda: store.delete("alice", reference.id),
         )
         for call in calls:

@@ -67,6 +67,23 @@ async def test_the_upload_is_prepared_and_spoken_with(peer: Peer, clip: bytes) -
     assert [voice.content_id] == peer.engine.prepared
 
 
+async def test_a_name_is_shown_and_spoken_with(peer: Peer, clip: bytes) -> None:
+    made = await peer.upload(clip, name=" 小美 ")
+    found = (await get(peer, "/" + made))[1]
+    assert found["name"] == "小美"
+    assert (await get(peer))[1] == [found]
+    asked = {"mode": "fast_replication", "reference_audio_id": "小美", "text": "x"}
+    body = {"model": "CosyVoice2-0.5B", "input": asked}
+    async with peer.http.post("/api/v1/audio/speech", json=body) as answer:
+        assert answer.status == 200
+        await answer.read()
+    assert [session.voice.content_id for session in peer.engine.sessions] == peer.engine.prepared
+    async with Peer.of(peer.server, peer.engine, "bob-secret") as bob:
+        async with bob.http.post("/api/v1/audio/speech", json=body) as answer:
+            assert answer.status == 404
+            assert (await answer.json())["message"] == "no voice has the id or name '小美'"
+
+
 async def test_another_tokens_reference_is_not_there(peer: Peer, clip: bytes) -> None:
     made = await peer.upload(clip)
     async with Peer.of(peer.server, peer.engine, "bob-secret") as bob:
@@ -122,6 +139,10 @@ async def test_bad_uploads_are_refused_and_leave_nothing(peer: Peer, clip: bytes
         ({"file": clip, "text": "  "}, {400}, "text"),
         ({"text": "x"}, {400}, "file"),
         ({"file": clip, "text": "x", "sample_rate": "fast"}, {400}, "sample_rate"),
+        ({"file": clip, "text": "x", "name": ""}, {400}, "name: '' is not allowed; allowed: 1 to"),
+        ({"file": clip, "text": "x", "name": "a/b"}, {400}, "name: 'a/b' is not allowed; allowed:"),
+        ({"file": clip, "text": "x", "name": "PLAIN"}, {400}, "name: 'PLAIN' is a built-in voice"),
+        ({"file": clip, "text": "x", "name": "x" * 10_000}, {413}, "name"),
         ({"file": clip, "text": "x" * 10_000}, {413}, "text"),
         ({"file": io.BytesIO(bytes(21 * 2**20)), "text": "x"}, {413}, "file"),
     ):
