@@ -108,6 +108,9 @@ class TimedSession:
             for _ in range(engine.chunks):
                 self._ready.put_nowait(0.0)
 
+    async def flush(self) -> None:
+        """Nothing waits for more text here."""
+
     async def finish(self) -> None:
         if not self._fed:
             self._ready.put_nowait(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .boundaries import MoreText, Verdict
@@ -69,11 +69,11 @@ class Segment:
 class TextSegmenter:
     """Cuts one task's text into segments as it comes.
 
-    The segments depend on the text and the policy alone, never on how the text is cut into pieces;
-    each comes out as soon as the text decides it. The cost is linear in the text, and no more of it
-    is kept than the open segment and a short look-ahead. Blanks go to the start of the segment
-    after them, so some segments (the last of a text that ends in a blank, say) are not `speakable`.
-    The end of the text ends a sentence.
+    The segments depend on the text, the places where it was flushed and the policy alone, never on
+    how the text is cut into pieces; each comes out as soon as the text decides it. The cost is
+    linear in the text, and no more of it is kept than the open segment and a short look-ahead.
+    Blanks go to the start of the segment after them, so some segments (the last of a text that ends
+    in a blank, say) are not `speakable`. A flush and the end of the text end a sentence.
     """
 
     def __init__(self, policy: SegmentPolicy = _DEFAULT_POLICY) -> None:
@@ -109,29 +109,39 @@ class TextSegmenter:
             segments += self._decided()
         return segments
 
-    def finish(self) -> list[Segment]:
-        """Say that the text ends; return what is left of it. Idempotent."""
-        if self._final:
-            return []
-        self._final = True
-        segments = self._decided()
+    def flush(self) -> list[Segment]:
+        """Say that a sentence ends here; return all that is pending. More text may follow.
+
+        Nothing if nothing came since the last flush. The segments tell the end of a sentence even
+        where only blanks were pending after a clause.
+        """
+        segments = self._decided(final=True)
         if self._buffer:
             segments.append(self._cut(len(self._buffer), sentence_end=True))
+        elif segments:
+            segments[-1] = replace(segments[-1], sentence_end=True)
+        self._open = OpenSegment(quote_open=self._quote_open)
         return segments
 
-    def _decided(self) -> list[Segment]:
+    def finish(self) -> list[Segment]:
+        """Say that the text ends; return what is left of it. Idempotent."""
+        self._final = True
+        return self.flush()
+
+    def _decided(self, *, final: bool = False) -> list[Segment]:
+        """final: nothing that may follow the text so far belongs to it."""
         segments = []
-        while (segment := self._next()) is not None:
+        while (segment := self._next(final)) is not None:
             segments.append(segment)
         return segments
 
-    def _next(self) -> Segment | None:
+    def _next(self, final: bool) -> Segment | None:
         """The next segment, None if the text so far decides none."""
         segment = self._open
         limit = self._policy.max_characters
         while True:
             try:
-                verdict, end = segment.judge(self._buffer, self._final)
+                verdict, end = segment.judge(self._buffer, final)
             except MoreText:
                 return None
             if self._accepts(verdict):

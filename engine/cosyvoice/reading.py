@@ -13,7 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -48,12 +48,16 @@ class Manner:
 class Utterance:
     """ids: text tokens that the LM has not been given. complete: no more come. told: the LM knows that.
 
-    charged: the LM's seconds that chunks have told of.
+    begin, end: where its text lies in the task's, as far as it is known. heard: some of it was given
+    out. charged: the LM's seconds that chunks have told of.
     """
 
     number: int
     chunker: TokenChunker
-    ids: list[int]
+    begin: int
+    ids: list[int] = field(default_factory=list)
+    end: int = 0
+    heard: bool = False
     complete: bool = False
     told: bool = False
     stream: TokenStream | None = None
@@ -74,7 +78,7 @@ class Utterance:
 
 
 class Reading:
-    """Reads a task's text. Give it text by `feed` and `finish`; `run` does the work.
+    """Reads a task's text. Give it text by `feed`, `flush` and `finish`; `run` does the work.
 
     start: runs a coroutine beside `run`, and cancels it with the session. on_change: called when an
     utterance has new tokens, or all of them, or the text is over.
@@ -99,7 +103,8 @@ class Reading:
         self._start = start
         self._on_change = on_change
         self._lm_prompt: LmPrompt | None = None
-        self._pieces: deque[str] = deque()
+        self._pieces: deque[str | None] = deque()
+        """None for a flush."""
         self._latest: Utterance | None = None
         self._finished = False
         self._read_to_end = False
@@ -112,6 +117,11 @@ class Reading:
 
     def feed(self, text: str) -> None:
         self._pieces.extend(text[at : at + _SLICE] for at in range(0, len(text), _SLICE))
+        self._changed.set()
+
+    def flush(self) -> None:
+        """The utterance ends with the text so far."""
+        self._pieces.append(None)
         self._changed.set()
 
     def finish(self) -> None:
@@ -146,7 +156,9 @@ class Reading:
     async def _next_deltas(self) -> list[TextDelta]:
         frontend = self._manner.frontend
         if self._pieces:
-            return await self._in_thread(partial(frontend.feed, self._next_piece()))
+            piece = self._next_piece()
+            work = frontend.flush if piece is None else partial(frontend.feed, piece)
+            return await self._in_thread(work)
         if self._finished and not self._read_to_end:
             deltas = await self._in_thread(frontend.finish)
             self._read_to_end = True
@@ -156,19 +168,25 @@ class Reading:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _next_piece(self) -> str:
-        """As many small pieces as make a slice: each costs a turn of a thread."""
+    def _next_piece(self) -> str | None:
+        """As many small pieces as make a slice: each costs a turn of a thread. None for a flush."""
         piece = self._pieces.popleft()
-        while self._pieces and len(piece) + len(self._pieces[0]) <= _SLICE:
-            piece += self._pieces.popleft()
+        while piece is not None and self._pieces:
+            following = self._pieces[0]
+            if following is None or len(piece) + len(following) > _SLICE:
+                break
+            piece += following
+            self._pieces.popleft()
         return piece
 
     def _take(self, delta: TextDelta) -> None:
         utterance = self._latest
         if utterance is None or utterance.number != delta.utterance:
-            utterance = self._latest = Utterance(delta.utterance, self._new_chunker(), [])
+            utterance = Utterance(delta.utterance, self._new_chunker(), delta.begin)
+            self._latest = utterance
             self.utterances.append(utterance)
         utterance.ids.extend(delta.ids)
+        utterance.end = delta.end
         utterance.complete = delta.done
 
     async def _give(self) -> None:

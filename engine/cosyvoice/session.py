@@ -18,7 +18,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from ..base import PcmChunk, Work
+from ..base import PcmChunk, Sentence, Work
 from ..errors import EngineDied, EngineError
 from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
@@ -52,7 +52,7 @@ class Workshop:
 
 
 class CosyVoiceSession:
-    """engine.base.Session. Made by CosyVoiceEngine.open_session."""
+    """engine.base.Session. Made by CosyVoiceEngine.open_session. Its sentences are the utterances."""
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class CosyVoiceSession:
         self._prompt: FlowPrompt | None = None
         self._chunks: deque[PcmChunk] = deque()
         self._unsaid = Work()
+        self._sentences = 0
         self._finished = False
         self._closed = False
         self._cancelled = False
@@ -103,6 +104,11 @@ class CosyVoiceSession:
         if text and not self._closed:
             self._begin()
             self._reading.feed(text)
+
+    async def flush(self) -> None:
+        """The utterance ends here. Nothing happens after finish or cancel."""
+        if self._begun and not (self._finished or self._closed):
+            self._reading.flush()
 
     async def finish(self) -> None:
         if not (self._finished or self._closed):
@@ -221,7 +227,8 @@ class CosyVoiceSession:
             tokens=tokens,
         )
         if len(result.samples):
-            self._chunks.append(PcmChunk(result.samples, self._unsaid))
+            begun = self._sentence_begun(utterance)
+            self._chunks.append(PcmChunk(result.samples, self._unsaid, sentences=begun))
             self._unsaid = Work()
             self._listener.made(len(result.samples) / SAMPLE_RATE)
             self._changed.set()
@@ -229,6 +236,14 @@ class CosyVoiceSession:
         if utterance.chunker.over:
             self._reading.next_utterance()
         self._advance()
+
+    def _sentence_begun(self, utterance: Utterance) -> tuple[Sentence, ...]:
+        """The utterance as a sentence, if its first sound is given out now."""
+        if utterance.heard:
+            return ()
+        utterance.heard = True
+        self._sentences += 1
+        return (Sentence(self._sentences - 1, utterance.begin, utterance.end),)
 
     def _account(self, utterance: Utterance) -> None:
         assert utterance.voicing is not None

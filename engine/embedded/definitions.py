@@ -7,11 +7,15 @@ the sample, which the seed promises and which lets a worker take up a job where 
 
 The library looks for definitions in its data only, so the workers get a folder that has links to all
 of that data, and our definitions.
+
+The pitch setting moves a voice by about an octave in all. For more there are definitions of each
+voice with another base pitch; its formants stay, so it is the same voice speaking higher or lower.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -37,7 +41,26 @@ DEFINITIONS: Final = {
 }
 """For each of our definitions: the one it is made of, and the lines to add (the last one counts)."""
 
+STEPS: Final = range(-5, 6)
+"""How far the base pitch of a definition may be moved, in steps of `STEP`."""
+STEP: Final = 2**0.25
+
 _VARIANTS: Final = Path("voices", "!v")
+_PITCH: Final = re.compile(r"^pitch\s+(\d+)\s+(\d+)", re.MULTILINE)
+_PITCH_ZERO: Final = 9
+"""What espeak-ng takes for no pitch: it speaks at base - 9 and scales that."""
+
+
+def moved(name: str, step: int) -> str:
+    """The definition `name` with its pitch times STEP**step."""
+    return f"{name}{step:+d}" if step else name
+
+
+def _moved_lines(text: str, step: int) -> str:
+    """What to add to a definition for that. The last line of a kind counts."""
+    low, high = (int(number) for number in _PITCH.findall(text)[-1])
+    base = _PITCH_ZERO + (low - _PITCH_ZERO) * STEP**step
+    return f"pitch {base:.0f} {base + (high - low) * STEP**step:.0f}\n"
 
 
 def make_data(installed: str) -> str:
@@ -54,7 +77,10 @@ def make_data(installed: str) -> str:
                 (data / entry.name).symlink_to(entry)
         for name, (base, changes) in DEFINITIONS.items():
             text = (source / _VARIANTS / base).read_text()
-            (data / _VARIANTS / name).write_text(f"{text}\n{changes}")
+            text = f"{text}\n{changes}"
+            for step in STEPS:
+                lines = _moved_lines(text, step) if step else ""
+                (data / _VARIANTS / moved(name, step)).write_text(text + lines)
     except BaseException:
         remove_data(str(data))
         raise

@@ -19,7 +19,15 @@ from .plan import Pause, Reading
 from .pool import WorkerPool
 from .process import LibraryMissing, find_library, worker_command
 from .session import EmbeddedSession, Manner
-from .voices import BUILTIN_VOICES, DEFAULT, WHISPER, VoiceTraits, builtin_traits, traits_for
+from .voices import (
+    BUILTIN_VOICES,
+    DEFAULT,
+    WHISPER,
+    VoiceTraits,
+    at_pitch,
+    builtin_traits,
+    traits_for,
+)
 
 _MODES = frozenset(
     {"fast_replication", "cross_lingual_replication", "natural_language_replication"}
@@ -71,6 +79,7 @@ class EmbeddedEngine:
             languages=self._languages.tags,
             sample_rate=SAMPLE_RATE,
             voices=BUILTIN_VOICES,
+            pitch=True,
         )
 
     @property
@@ -140,6 +149,8 @@ class EmbeddedEngine:
             raise EngineNotReady("the embedded voice is not running")
         if options.mode not in _MODES:
             raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
+        if not 0.5 <= options.pitch <= 2.0:
+            raise UnsupportedRequest("pitch: from 0.5 to 2")
         traits = voice.traits if isinstance(voice.traits, VoiceTraits) else DEFAULT
         manner = self._manner(traits, options)
         session = EmbeddedSession(
@@ -151,6 +162,7 @@ class EmbeddedEngine:
     def _manner(self, traits: VoiceTraits, options: SynthesisOptions) -> Manner:
         style = read_instruction(options.instruct) if options.mode == _INSTRUCTED else Style()
         speed = options.speed * style.speed
+        traits = at_pitch(traits, options.pitch)
         variant = WHISPER if style.whisper else traits.variant
         common = JobFrame(
             number=0,

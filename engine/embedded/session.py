@@ -11,9 +11,9 @@ from typing import Self
 
 import numpy as np
 
-from ..base import PcmChunk, Samples, WordTime, Work
+from ..base import PcmChunk, Samples, Sentence, WordTime, Work
 from ..errors import EngineError
-from ..segmenter import Segment, TextSegmenter
+from ..segmenter import Segment, TextSegmenter, speakable
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
@@ -43,6 +43,7 @@ class _Sound:
     pcm: bytes
     lead: int
     words: tuple[WordTime, ...]
+    sentences: tuple[Sentence, ...]
     work: Work
 
     @property
@@ -74,6 +75,10 @@ class EmbeddedSession:
         self._utterances: deque[Utterance] = deque()
         self._job: Job | None = None
         self._utterance: Utterance | None = None
+        self._segment: Segment | None = None
+        self._sentence_ended = True
+        self._sentence_begin: int | None = None
+        self._sentences = 0
         self._sounds: deque[_Sound] = deque()
         self._unread = 0
         self._spoken = 0
@@ -100,6 +105,12 @@ class EmbeddedSession:
             if self._cancelled:
                 return
             self._segments.extend(self._segmenter.feed(text[begin : begin + FEED_SLICE]))
+            self._advance()
+
+    async def flush(self) -> None:
+        """A sentence ends here. Nothing happens after finish or cancel."""
+        if not (self._finished or self._cancelled):
+            self._segments.extend(self._segmenter.flush())
             self._advance()
 
     async def finish(self) -> None:
@@ -134,7 +145,7 @@ class EmbeddedSession:
         now = self._time()
         self._runs_dry = max(now, self._runs_dry or now) + sound.length / SAMPLE_RATE
         self._advance()
-        return PcmChunk(_samples(sound), sound.work, sound.words)
+        return PcmChunk(_samples(sound), sound.work, sound.words, sound.sentences)
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,13 +167,13 @@ class EmbeddedSession:
             self._job_begin = self._spoken + self._lead
         words = tuple(self._word_time(word, utterance) for word in sound.words)
         work = Work(queue=waited, vocoder=sound.seconds)
-        self._put(_Sound(sound.pcm, self._lead, words, work))
+        self._put(_Sound(sound.pcm, self._lead, words, self._sentence_begun(), work))
         self._lead = 0
 
     def job_done(self, job: Job, seconds: float) -> None:
         assert self._utterance is not None
         if job.given:
-            self._lead = round(self._manner.pauses[self._utterance.pause] * SAMPLE_RATE)
+            self._lead = self._silence(self._utterance.pause)
         self._job = self._utterance = None
         self._advance()
         if self._is_over():
@@ -180,7 +191,7 @@ class EmbeddedSession:
         if self._job is not None or self._error is not None or self._unread > self._work_ahead:
             return
         while not self._utterances and self._segments:
-            self._utterances.extend(utterances(self._segments.popleft(), self._manner.reading))
+            self._take_segment(self._segments.popleft())
         if not self._utterances:
             return
         self._utterance = self._utterances.popleft()
@@ -193,6 +204,36 @@ class EmbeddedSession:
             silent=silent,
         )
         self._pool.submit(self._job)
+
+    def _take_segment(self, segment: Segment) -> None:
+        """Have its utterances spoken next; those before it are."""
+        found = utterances(segment, self._manner.reading)
+        if found:
+            self._segment = segment
+            if self._sentence_ended:
+                blanks = len(found[0].text) - len(found[0].text.lstrip())
+                self._sentence_begin = found[0].begin + blanks
+            self._utterances.extend(found)
+        elif segment.sentence_end and self._spoken:
+            self._lead = self._silence(Pause.SENTENCE)
+        self._sentence_ended = segment.sentence_end or (self._sentence_ended and not found)
+
+    def _sentence_begun(self) -> tuple[Sentence, ...]:
+        """The sentence that is being spoken, if its first sound is given out now."""
+        begin, self._sentence_begin = self._sentence_begin, None
+        if begin is None:
+            return ()
+        assert self._segment is not None
+        last = self._segment
+        if not last.sentence_end:
+            for segment in self._segments:
+                if speakable(segment.text):
+                    last = segment
+                if segment.sentence_end:
+                    break
+        self._sentences += 1
+        end = last.begin + len(last.text.rstrip())
+        return (Sentence(self._sentences - 1, begin, end),)
 
     def _deadline(self) -> float:
         """When a listener who plays in real time needs more: now, if it has heard all there is."""
@@ -221,6 +262,9 @@ class EmbeddedSession:
             text_begin=utterance.begin + word.text_begin,
             text_end=utterance.begin + word.text_end,
         )
+
+    def _silence(self, pause: Pause) -> int:
+        return round(self._manner.pauses[pause] * SAMPLE_RATE)
 
     def _drop(self) -> None:
         """Give up all that is still to be spoken."""

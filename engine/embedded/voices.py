@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import log
 from typing import Final
 
 from ..base import BuiltinVoice
+from .definitions import STEP, moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ BREATHY: Final = Variant("cosy-f2", (131, 163, 206, 269, 352), 95)
 MALE: Final = Variant("cosy-m1", (70, 83, 104, 133, 172), 86)
 SONOROUS: Final = Variant("cosy-m2", (71, 85, 105, 136, 176), 82)
 WHISPER: Final = Variant("cosy-w1", (409, 409, 409, 409, 409), 70)
+
+_QUIETER_WHEN_HIGHER: Final = -0.65
+"""The power of the pitch that goes into the volume, so that all pitches sound as loud. Measured as RMS
+from 0.5 to 2."""
 
 _FEMALE_FROM: Final = 150.0
 """Hz. The median F0 of most men is below it, that of most women and children above."""
@@ -85,4 +90,31 @@ def pitch_setting(variant: Variant, f0: float) -> int:
     low, high = list(pairwise(variant.hertz))[index - 1]
     first, last = list(pairwise(_SETTINGS))[index - 1]
     # The library scales F0 exponentially in the setting.
-    return round(first + (last - first) * log(f0 / low) / log(high / low))
+    return round(first + (last - first) * math.log(f0 / low) / math.log(high / low))
+
+
+def median_hertz(traits: VoiceTraits) -> float:
+    """The median F0 of a voice's English: the inverse of `pitch_setting`."""
+    index = max(1, bisect_left(_SETTINGS, traits.pitch))
+    low, high = traits.variant.hertz[index - 1 : index + 1]
+    first, last = _SETTINGS[index - 1 : index + 1]
+    return low * math.pow(high / low, (traits.pitch - first) / (last - first))
+
+
+def at_pitch(traits: VoiceTraits, factor: float) -> VoiceTraits:
+    """The voice with its F0 times `factor`, 0.5 to 2, as loud as before. A whisper has none to move."""
+    if factor == 1.0 or traits.variant == WHISPER:
+        return traits
+    variant = traits.variant
+    steps = round(math.log2(factor) / math.log2(STEP))
+    wanted = median_hertz(traits) * factor / STEP**steps
+    # A voice at an end of its settings has room on one side only.
+    if not variant.hertz[0] <= wanted <= variant.hertz[-1]:
+        direction = -1 if wanted < variant.hertz[0] else 1
+        steps, wanted = steps + direction, wanted / STEP**direction
+    changed = replace(
+        variant,
+        name=moved(variant.name, steps),
+        volume=round(variant.volume * factor**_QUIETER_WHEN_HIGHER),
+    )
+    return VoiceTraits(changed, pitch_setting(variant, wanted))

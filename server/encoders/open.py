@@ -41,19 +41,25 @@ class StreamEncoder:
 
 
 def open_encoder(
-    parameters: SpeechParameters, source_rate: int, *, engine_speed: bool
+    parameters: SpeechParameters, source_rate: int, *, engine_speed: bool, engine_pitch: bool
 ) -> AudioEncoder:
     """The encoder of one task.
 
-    source_rate: Hz of the samples it will be given. engine_speed: whether the engine already speaks
-    at `parameters.speed`; if not, the sound is stretched here, at the same pitch. Cheap: FFmpeg's
-    parts are built with the first samples.
+    source_rate: Hz of the samples it will be given. engine_speed, engine_pitch: whether the engine
+    already speaks at `parameters.speed` and `parameters.pitch`; if not, the sound is stretched and
+    shifted here. Cheap: FFmpeg's parts are built with the first samples.
     """
     audio_format, sample_rate = parameters.output_format, parameters.sample_rate
-    tempo = 1.0 if engine_speed else parameters.speed
+    filters = open_filters(
+        source_rate,
+        sample_rate,
+        tempo=1.0 if engine_speed else parameters.speed,
+        gain=parameters.volume,
+        pitch=1.0 if engine_pitch else parameters.pitch,
+    )
     kbits = effective_bit_rate(audio_format, sample_rate, parameters.bit_rate)
     return StreamEncoder(
-        open_filters(source_rate, sample_rate, tempo, parameters.volume),
+        filters,
         _codec(audio_format, sample_rate, kbits),
         EffectiveAudio(audio_format.value, sample_rate, f"{kbits}k" if kbits else None),
     )
@@ -73,9 +79,10 @@ def heavy(parameters: SpeechParameters) -> bool:
     """Whether `encode` and `flush` of this task's encoder belong off the event loop.
 
     Of 0.2 s of sound PCM takes 10 us, resampled or limited 50 to 75 us, about what it costs to hand
-    work to a thread; another tempo 270 us, FLAC 230 us, AAC, Opus and MP3 about 1 ms.
+    work to a thread; another tempo or pitch 270 us, FLAC 230 us, AAC, Opus and MP3 about 1 ms.
     """
-    return parameters.output_format not in _LIGHT or parameters.speed != 1
+    changed = parameters.speed != 1 or parameters.pitch != 1
+    return parameters.output_format not in _LIGHT or changed
 
 
 def silence(seconds: float, sample_rate: int) -> Samples:

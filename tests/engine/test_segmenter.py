@@ -298,6 +298,58 @@ def test_segments_tile_the_text_within_bounds(text: str, policy: SegmentPolicy) 
         position = piece.end
 
 
+def flushed(text: str, policy: SegmentPolicy, places: list[int], cuts: list[int]) -> list[Segment]:
+    """The segments of a text that is flushed at `places` and otherwise cut at `cuts`."""
+    segmenter = TextSegmenter(policy)
+    found: list[Segment] = []
+    for begin, end in pairwise(sorted({0, len(text), *places, *cuts})):
+        found += segmenter.feed(text[begin:end])
+        if end in places:
+            found += segmenter.flush()
+            assert segmenter.pending == 0
+    return found + segmenter.finish()
+
+
+@given(
+    text=texts,
+    places=st.lists(st.integers(0, 300), max_size=4),
+    cuts=st.lists(st.integers(0, 300), max_size=8),
+    policy=st.sampled_from(POLICIES),
+)
+def test_a_flush_ends_a_sentence_wherever_the_text_is_cut(
+    text: str, places: list[int], cuts: list[int], policy: SegmentPolicy
+) -> None:
+    places, cuts = ([min(place, len(text)) for place in given] for given in (places, cuts))
+    found = flushed(text, policy, places, cuts)
+    assert found == flushed(text, policy, places, list(range(len(text))))
+    assert "".join(piece.text for piece in found) == text
+    position = 0
+    for piece in found:
+        assert piece.begin == position
+        position = piece.end
+    assert {0, *places} <= {0, *(piece.end for piece in found if piece.sentence_end)}
+
+
+def test_after_a_flush_a_sentence_begins() -> None:
+    segmenter = TextSegmenter()
+    assert segmenter.flush() == []
+    segmenter.feed("He left at 5 p.")
+    assert segmenter.flush() == [Segment("He left at 5 p.", 0, 15, True)]
+    assert segmenter.flush() == []
+    # A number first in its sentence is a list marker.
+    assert segmenter.feed("1. One. T") == [Segment("1. One.", 15, 22, True)]
+    assert segmenter.finish() == [Segment(" T", 22, 24, True)]
+    assert segmenter.flush() == []
+
+
+def test_a_flush_of_a_clause_end_and_of_blanks_ends_the_sentence() -> None:
+    segmenter = TextSegmenter(CLAUSES)
+    assert segmenter.feed("Well,") == []
+    assert segmenter.flush() == [Segment("Well,", 0, 5, True)]
+    assert segmenter.feed(" so, ") == [Segment(" so,", 5, 9, False)]
+    assert segmenter.flush() == [Segment(" ", 9, 10, True)]
+
+
 @given(text=texts)
 def test_no_cut_inside_a_cluster_that_fits(text: str) -> None:
     found = segment(text, SHORT)

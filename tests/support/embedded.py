@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cosyserve.engine.base import PcmChunk, Samples, SynthesisOptions, Voice, WordTime
+from cosyserve.engine.base import PcmChunk, Samples, Sentence, SynthesisOptions, Voice, WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.options import EmbeddedOptions
 
@@ -31,6 +31,10 @@ class Speech:
     @property
     def words(self) -> list[WordTime]:
         return [word for chunk in self.chunks for word in chunk.words]
+
+    @property
+    def sentences(self) -> list[Sentence]:
+        return [sentence for chunk in self.chunks for sentence in chunk.sentences]
 
 
 @asynccontextmanager

@@ -24,10 +24,13 @@ def encode(
     sizes: list[int],
     rate: int = RATE,
     engine_speed: bool = False,
+    engine_pitch: bool = False,
     **values: object,
 ) -> list[Encoded]:
     """All results for the samples, cut into pieces of these sizes in turn."""
-    encoder = open_encoder(parameters(**values), rate, engine_speed=engine_speed)
+    encoder = open_encoder(
+        parameters(**values), rate, engine_speed=engine_speed, engine_pitch=engine_pitch
+    )
     results, position = [], 0
     for size in itertools.cycle(sizes):
         if position >= len(samples):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -14,8 +15,10 @@ from cosyserve.engine.base import (
     Capabilities,
     PcmChunk,
     Reference,
+    Sentence,
     SynthesisOptions,
     Voice,
+    WordTime,
     Work,
 )
 from cosyserve.engine.errors import EngineNotReady, InvalidReference
@@ -32,7 +35,10 @@ def tone(seconds: float = WORD_SECONDS, rate: int = RATE, hertz: float = 220.0) 
 
 @dataclass
 class FakeSession:
-    """Says a tone for each whole word. `gate` holds it back; `error` is raised instead of speech."""
+    """Says a tone for each whole word. `gate` holds it back; `error` is raised instead of speech.
+
+    A sentence ends at a word with `.`, `!` or `?` last, and where it is flushed.
+    """
 
     engine: FakeEngine
     voice: Voice
@@ -41,10 +47,16 @@ class FakeSession:
     finished: bool = False
     cancelled: bool = False
     produced: int = 0
+    sentences: int = 0
+    flushes: list[int] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def feed(self, text: str) -> None:
         self.text += text
+        self.changed.set()
+
+    async def flush(self) -> None:
+        self.flushes.append(len(self.text))
         self.changed.set()
 
     async def finish(self) -> None:
@@ -55,20 +67,49 @@ class FakeSession:
         self.cancelled = True
         self.changed.set()
 
-    def whole_words(self) -> int:
-        words = len(self.text.split())
-        return words if self.finished or self.text[-1:].isspace() else max(0, words - 1)
+    def whole_words(self) -> list[tuple[int, int]]:
+        """Where the words lie that no text can still change."""
+        words, begin = [], 0
+        for end in (*self.flushes, len(self.text)):
+            found = re.finditer(r"\S+", self.text[begin:end])
+            words += [(begin + word.start(), begin + word.end()) for word in found]
+            begin = end
+        settled = self.finished or begin in self.flushes or self.text[-1:].isspace()
+        return words if settled else words[:-1]
+
+    def chunk(self, number: int, words: list[tuple[int, int]]) -> PcmChunk:
+        """The sound of a word, the first one's being 0."""
+        begin, end = words[number]
+        at = number * WORD_SECONDS
+        times = (WordTime(at, at + WORD_SECONDS, begin, end),)
+        sentences: tuple[Sentence, ...] = ()
+        if number == 0 or self._ends(*words[number - 1 : number + 1]):
+            last = number
+            while last + 1 < len(words) and not self._ends(*words[last : last + 2]):
+                last += 1
+            sentences = (Sentence(self.sentences, begin, words[last][1]),)
+            self.sentences += 1
+        return PcmChunk(
+            tone(),
+            Work(queue=0.001, lm=0.002, flow=0.003, vocoder=0.004, tokens=2),
+            times if self.engine.capabilities.word_times else (),
+            sentences,
+        )
+
+    def _ends(self, word: tuple[int, int], following: tuple[int, int]) -> bool:
+        """Whether a sentence ends between these two words."""
+        flushed = any(word[1] <= place <= following[0] for place in self.flushes)
+        return flushed or self.text[word[1] - 1] in ".!?"
 
     async def __aiter__(self) -> AsyncIterator[PcmChunk]:
         while not self.cancelled:
             await self.engine.gate.wait()
             if self.engine.error is not None:
                 raise self.engine.error
-            if self.produced < self.whole_words():
+            words = self.whole_words()
+            if self.produced < len(words):
                 self.produced += 1
-                yield PcmChunk(
-                    tone(), Work(queue=0.001, lm=0.002, flow=0.003, vocoder=0.004, tokens=2)
-                )
+                yield self.chunk(self.produced - 1, words)
             elif self.finished:
                 return
             else:
@@ -79,7 +120,7 @@ class FakeSession:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if not (self.finished and self.produced == self.whole_words()):
+        if not (self.finished and self.produced == len(self.whole_words())):
             await self.cancel()
         self.engine.open.discard(id(self))
 
@@ -87,7 +128,9 @@ class FakeSession:
 class FakeEngine:
     """Keeps every session it opened in `sessions`, and the ids of those still open in `open`."""
 
-    def __init__(self, *, speed: bool = True) -> None:
+    def __init__(
+        self, *, speed: bool = True, pitch: bool = False, word_times: bool = False
+    ) -> None:
         self.capabilities = Capabilities(
             name="fake",
             modes=frozenset(
@@ -95,10 +138,11 @@ class FakeEngine:
             ),
             instruct="none",
             speed=speed,
-            word_times=False,
+            word_times=word_times,
             languages=("en",),
             sample_rate=RATE,
             voices=(BuiltinVoice("plain", "Plain", "neutral"),),
+            pitch=pitch,
         )
         self.ready = False
         self.gate = asyncio.Event()

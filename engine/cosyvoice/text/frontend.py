@@ -27,7 +27,8 @@ class Utterance:
 
 
 class TextFrontend:
-    """One task's. What comes out depends on the text alone, never on how it is cut into pieces.
+    """One task's. What comes out depends on the text and on where it was flushed alone, never on how
+    it is cut into pieces.
 
     Each token comes out as soon as no text that may follow can change it. `feed` takes about 0.1 ms
     per token of plain text and some ms per number or date, 30 ms for the worst of them: give it large
@@ -52,12 +53,17 @@ class TextFrontend:
             raise ValueError("the text has ended")
         return [*self._through(self._sentences.feed(text)), *self._utterances.pending()]
 
+    def flush(self) -> list[TextDelta]:
+        """Return the rest of what has come, as if the text ended: the last delta of all is done.
+
+        More text may follow; it begins another utterance.
+        """
+        return [*self._through(self._sentences.flush()), *self._utterances.flush()]
+
     def finish(self) -> list[TextDelta]:
-        """Say that the text ends; return what is left. The last delta of all is done. Idempotent."""
-        if self._final:
-            return []
+        """Say that the text ends; return what `flush` does. Idempotent."""
         self._final = True
-        return [*self._through(self._sentences.finish()), *self._utterances.finish()]
+        return self.flush()
 
     def _through(self, parts: Iterable[SentencePart]) -> list[TextDelta]:
         deltas: list[TextDelta] = []

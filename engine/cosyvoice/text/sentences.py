@@ -29,7 +29,8 @@ class SentenceStream:
     """Finds sentence ends by the same rules as TextSegmenter, but does not hold sentences back.
 
     A character is handed on as soon as it is certain that no sentence ends before it. Where
-    sentences end depends on the text alone. The cost is linear in the text.
+    sentences end depends on the text and on where it was flushed alone. The cost is linear in the
+    text.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,6 @@ class SentenceStream:
         self._handed = 0
         self._open = OpenSegment()
         self._quote_open = False
-        self._final = False
 
     def feed(self, text: str) -> list[SentencePart]:
         parts = []
@@ -47,19 +47,17 @@ class SentenceStream:
             parts += self._advance()
         return parts
 
-    def finish(self) -> list[SentencePart]:
-        """Say that the text ends; the last part ends a sentence. Idempotent."""
-        if self._final:
-            return []
-        self._final = True
-        parts = self._advance()
+    def flush(self) -> list[SentencePart]:
+        """The rest of what has come; the last part ends a sentence. More text may follow."""
+        parts = self._advance(final=True)
         if self._buffer:
             parts.append(self._cut(len(self._buffer), ends=True))
         return parts
 
-    def _advance(self) -> list[SentencePart]:
+    def _advance(self, *, final: bool = False) -> list[SentencePart]:
+        """final: nothing that may follow the text so far belongs to it."""
         parts = []
-        while (part := self._next_cut()) is not None:
+        while (part := self._next_cut(final)) is not None:
             parts.append(part)
         settled = self._open.visible_end
         if settled > self._handed:
@@ -68,12 +66,12 @@ class SentenceStream:
             self._handed = settled
         return parts
 
-    def _next_cut(self) -> SentencePart | None:
+    def _next_cut(self, final: bool) -> SentencePart | None:
         """The part up to the next sentence end, None if the text so far decides none."""
         segment = self._open
         while True:
             try:
-                verdict, end = segment.judge(self._buffer, self._final)
+                verdict, end = segment.judge(self._buffer, final)
             except MoreText:
                 return None
             if verdict is Verdict.SENTENCE and segment.spoken:

@@ -88,8 +88,8 @@ class UtteranceBuilder:
             return []
         return [self._delta(tokens, done=False)]
 
-    def finish(self) -> list[TextDelta]:
-        """The rest, if there is something to say in it."""
+    def flush(self) -> list[TextDelta]:
+        """End the utterance, if there is something to say in it."""
         return [self._close()] if self._stream.text else []
 
     def _end_sentence(self) -> list[TextDelta]:

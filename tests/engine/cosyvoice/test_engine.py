@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 import torch
 
-from cosyserve.engine.base import Reference, Samples, SynthesisOptions, Voice
+from cosyserve.engine.base import Reference, Samples, Sentence, SynthesisOptions, Voice
 from cosyserve.engine.cosyvoice.engine import CROSS_LINGUAL, INSTRUCTED, CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
 from cosyserve.engine.errors import (
@@ -202,6 +203,36 @@ async def test_a_slow_reader_is_not_spoken_to_without_bound(
         assert unread < 1.5 + 5.0
         await anext(session)
         assert session.unread < unread
+
+
+async def test_a_flush_ends_an_utterance(engine: CosyVoiceEngine, voice: Voice) -> None:
+    async with engine.open_session(voice, SynthesisOptions(seed=5)) as session:
+        await session.flush()
+        await session.feed("hello")
+        await session.flush()
+        first = await anext(session)
+        assert first.sentences == (Sentence(0, 0, 5),)
+        await session.feed(" world and")
+        await session.flush()
+        await session.finish()
+        await session.flush()
+        sentences = [sentence for chunk in await read(session) for sentence in chunk.sentences]
+    assert sentences == [Sentence(1, 6, 15)]
+    assert_idle(engine)
+
+
+async def test_sentences_cover_the_text(engine: CosyVoiceEngine, voice: Voice) -> None:
+    async with engine.open_session(voice, SynthesisOptions(seed=5)) as session:
+        await session.feed(LONG)
+        await session.finish()
+        chunks = await read(session)
+    sentences = [sentence for chunk in chunks for sentence in chunk.sentences]
+    assert [sentence.number for sentence in sentences] == list(range(len(sentences)))
+    assert len(sentences) > 1
+    assert chunks[0].sentences[0].text_begin == 0
+    assert sentences[-1].text_end == len(LONG.rstrip())
+    for one, other in pairwise(sentences):
+        assert one.text_begin < one.text_end <= other.text_begin
 
 
 async def test_text_after_finish_is_refused(engine: CosyVoiceEngine, voice: Voice) -> None:

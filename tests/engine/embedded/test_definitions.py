@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from cosyserve.engine.embedded.definitions import DEFINITIONS, make_data, remove_data
+from cosyserve.engine.embedded.definitions import DEFINITIONS, STEPS, make_data, moved, remove_data
 from cosyserve.engine.embedded.process import find_library
 
 
@@ -11,7 +11,9 @@ def test_the_data_folder_has_all_data_and_our_definitions() -> None:
         assert {entry.name for entry in data.iterdir()} == {e.name for e in installed.iterdir()}
         assert (data / "phondata").read_bytes() == (installed / "phondata").read_bytes()
         for name in DEFINITIONS:
-            assert "\nflutter 0\nroughness 0\n" in (data / "voices" / "!v" / name).read_text()
+            for step in STEPS:
+                text = (data / "voices" / "!v" / moved(name, step)).read_text()
+                assert "\nflutter 0\nroughness 0\n" in text
     finally:
         remove_data(str(data))
     assert not data.parent.exists()

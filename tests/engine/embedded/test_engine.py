@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,32 @@ async def test_the_pitch_is_that_of_the_reference(engine: EmbeddedEngine) -> Non
         assert median_f0(speech.samples, RATE) == pytest.approx(f0, rel=0.06)
 
 
+@pytest.mark.parametrize("factor", [0.75, 0.9, 1.1, 1.5, 1.75])
+async def test_pitch_is_a_factor_on_the_voices_own(engine: EmbeddedEngine, factor: float) -> None:
+    for voice in ("alba", "diego", await engine.prepare_voice(clip(310.0 / factor))):
+        plain = await speak(engine, SENTENCES[0], voice)
+        moved = await speak(engine, SENTENCES[0], voice, SynthesisOptions(pitch=factor))
+        f0 = [median_f0(speech.samples, RATE) for speech in (plain, moved)]
+        assert f0[1] == pytest.approx((f0[0] or 0) * factor, rel=0.03)
+        assert moved.seconds == pytest.approx(plain.seconds, rel=0.02)
+        assert moved.samples.std() == pytest.approx(plain.samples.std(), rel=0.15)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+async def test_a_voice_an_octave_off_still_speaks(engine: EmbeddedEngine, factor: float) -> None:
+    for voice in engine.capabilities.voices:
+        speech = await speak(engine, SENTENCES[0], voice.id, SynthesisOptions(pitch=factor))
+        assert 1.5 < speech.seconds < 4
+        assert np.abs(speech.samples).max() < 1
+
+
+async def test_a_whisper_has_no_pitch(engine: EmbeddedEngine) -> None:
+    options = instructed("whisper")
+    plain = await speak(engine, "Hello.", options=options)
+    moved = await speak(engine, "Hello.", options=replace(options, pitch=1.5))
+    assert median_f0(moved.samples, RATE) == median_f0(plain.samples, RATE)
+
+
 async def test_a_reference_without_pitch_gets_the_default_voice(engine: EmbeddedEngine) -> None:
     noise = np.random.default_rng(1).standard_normal(32000).astype(np.float32) / 5
     voice = await engine.prepare_voice(Reference("noise", noise, 16000, ""))
@@ -146,6 +174,8 @@ async def test_what_it_says_of_itself(engine: EmbeddedEngine) -> None:
 async def test_requests_it_cannot_serve(engine: EmbeddedEngine) -> None:
     with pytest.raises(UnsupportedRequest):
         engine.open_session(Voice("x"), SynthesisOptions(mode="sing"))
+    with pytest.raises(UnsupportedRequest, match="pitch"):
+        engine.open_session(Voice("x"), SynthesisOptions(pitch=2.5))
     with pytest.raises(EngineNotReady):
         EmbeddedEngine().open_session(Voice("x"), SynthesisOptions())
     with pytest.raises(ValueError, match="default_language"):

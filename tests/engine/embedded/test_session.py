@@ -3,10 +3,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from cosyserve.engine.base import Samples, SynthesisOptions
+from cosyserve.engine.base import Samples, Sentence, SynthesisOptions, WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.errors import EngineNotReady
-from support.embedded import RATE, check_words, running, silences, speak, voice_of
+from support.embedded import RATE, Speech, check_words, running, silences, speak, voice_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -157,6 +157,71 @@ async def test_stopping_the_engine_fails_its_sessions() -> None:
         await session.feed("Hello there, this is a rather long story. " * 20)
     with pytest.raises(EngineNotReady):
         [chunk async for chunk in session]
+
+
+async def test_flushed_text_is_spoken_before_more_comes(engine: EmbeddedEngine) -> None:
+    async with engine.open_session(voice_of(engine, "alba"), SynthesisOptions()) as session:
+        await session.feed("There is no full stop here")
+        await session.flush()
+        await session.flush()
+        words: list[WordTime] = []
+        while len(words) < 6:
+            words += (await anext(session)).words
+        await session.feed("and more")
+        await session.finish()
+        await session.flush()
+        rest = [word async for chunk in session for word in chunk.words]
+    text = "There is no full stop hereand more"
+    assert [text[word.text_begin : word.text_end] for word in rest] == ["and", "more"]
+
+
+async def test_a_flush_makes_a_sentence_pause(engine: EmbeddedEngine) -> None:
+    for pieces in (["One", "Two"], ["In the beginning,", "two"], ["In the beginning, ", " two"]):
+        async with engine.open_session(voice_of(engine, "alba"), SynthesisOptions()) as session:
+            for piece in pieces:
+                await session.feed(piece)
+                await session.flush()
+            await session.finish()
+            speech = Speech(tuple([chunk async for chunk in session]))
+        [pause] = silences(speech.samples, 0.2)
+        assert pause[1] == pytest.approx(0.3, abs=0.05)
+        assert [sentence.number for sentence in speech.sentences] == [0, 1]
+
+
+async def test_sentences_are_told_with_their_first_sound(engine: EmbeddedEngine) -> None:
+    text = "... In the beginning, there was one.  Then two! 你好。我们去公园吧 "
+    speech = await speak(engine, text)
+    assert [text[s.text_begin : s.text_end] for s in speech.sentences] == [
+        "... In the beginning, there was one.",
+        "Then two!",
+        "你好。",
+        "我们去公园吧",
+    ]
+    assert [sentence.number for sentence in speech.sentences] == [0, 1, 2, 3]
+    for chunk in speech.chunks:
+        for sentence in chunk.sentences:
+            assert any(
+                sentence.text_begin <= word.text_begin < sentence.text_end for word in chunk.words
+            )
+
+
+async def test_a_sentence_is_told_as_far_as_it_is_known(engine: EmbeddedEngine) -> None:
+    async with engine.open_session(voice_of(engine, "alba"), SynthesisOptions()) as session:
+        await session.feed(" In the beginning, there was")
+        chunk = await anext(session)
+        assert chunk.sentences == (Sentence(0, 1, 18),)
+        await session.feed(" light. And")
+        await session.finish()
+        [after] = [sentence async for chunk in session for sentence in chunk.sentences]
+        assert after == Sentence(1, 36, 39)
+
+
+async def test_flush_after_cancel_is_nothing(engine: EmbeddedEngine) -> None:
+    async with engine.open_session(voice_of(engine, "alba"), SynthesisOptions()) as session:
+        await session.feed("Hello")
+        await session.cancel()
+        await session.flush()
+        assert [chunk async for chunk in session] == []
 
 
 def loudest(samples: Samples) -> float:

@@ -1,6 +1,6 @@
 import pytest
 
-from cosyserve.engine.embedded.definitions import DEFINITIONS
+from cosyserve.engine.embedded.definitions import DEFINITIONS, STEP, STEPS, moved
 from cosyserve.engine.embedded.voices import (
     BUILTIN_VOICES,
     DEFAULT,
@@ -8,7 +8,10 @@ from cosyserve.engine.embedded.voices import (
     MALE,
     WHISPER,
     Variant,
+    VoiceTraits,
+    at_pitch,
     builtin_traits,
+    median_hertz,
     pitch_setting,
     traits_for,
 )
@@ -34,6 +37,22 @@ def test_pitch_settings_invert_the_measured_f0(variant: Variant) -> None:
     assert pitch_setting(variant, 900.0) == 99
     settings = [pitch_setting(variant, f0) for f0 in range(60, 400, 5)]
     assert settings == sorted(settings)
+
+
+@pytest.mark.parametrize("setting", [0, 1, 25, 50, 66, 98, 99])
+def test_median_f0_inverts_the_pitch_setting(setting: int) -> None:
+    assert pitch_setting(FEMALE, median_hertz(VoiceTraits(FEMALE, setting))) == setting
+
+
+@pytest.mark.parametrize("setting", [0, 50, 99])
+def test_moved_voices_have_a_definition_and_the_wanted_pitch(setting: int) -> None:
+    traits = VoiceTraits(MALE, setting)
+    names = {moved(MALE.name, step): STEP**step for step in STEPS}
+    for factor in (0.5, 0.7, 0.99, 1.01, 1.3, 2.0):
+        found = at_pitch(traits, factor)
+        hertz = median_hertz(found) * names[found.variant.name]
+        assert hertz == pytest.approx(median_hertz(traits) * factor, rel=0.01)
+    assert at_pitch(traits, 1.0) is traits
 
 
 def test_low_clips_get_a_male_voice_and_high_ones_a_female() -> None:

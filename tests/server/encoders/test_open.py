@@ -49,7 +49,10 @@ def test_the_shortest_streams_are_whole_files(audio_format: str, seconds: float)
 @pytest.mark.parametrize("audio_format", FORMATS)
 def test_a_stream_without_sound_is_nothing(audio_format: str) -> None:
     encoder = open_encoder(
-        parameters(output_format=audio_format, volume=2.0, speed=1.2), RATE, engine_speed=False
+        parameters(output_format=audio_format, volume=2.0, speed=1.2),
+        RATE,
+        engine_speed=False,
+        engine_pitch=False,
     )
     nothing = np.zeros(0, np.float32)
     for result in (encoder.encode(nothing), encoder.encode(nothing), encoder.flush()):
@@ -116,7 +119,9 @@ FIRST_BYTES = {"wav": 1, "pcm": 1, "flac": 480, "opus": 480, "mp3": 1152, "aac":
 
 @pytest.mark.parametrize("audio_format", FORMATS)
 def test_first_bytes_come_early(audio_format: str) -> None:
-    encoder = open_encoder(parameters(output_format=audio_format), RATE, engine_speed=True)
+    encoder = open_encoder(
+        parameters(output_format=audio_format), RATE, engine_speed=True, engine_pitch=True
+    )
     speech = speechlike(RATE, 0.2)
     first = next(n for n in range(len(speech)) if encoder.encode(speech[n : n + 1]).data) + 1
     assert first <= FIRST_BYTES[audio_format]
@@ -181,7 +186,10 @@ def test_streams_start_no_threads(audio_format: str) -> None:
     allowed = os.sched_getaffinity(0)
     for _ in range(8):
         encoder = open_encoder(
-            parameters(output_format=audio_format, volume=2.0), RATE, engine_speed=False
+            parameters(output_format=audio_format, volume=2.0),
+            RATE,
+            engine_speed=False,
+            engine_pitch=False,
         )
         encoder.encode(speechlike(RATE, 0.1))
         encoders.append(encoder)
@@ -191,7 +199,9 @@ def test_streams_start_no_threads(audio_format: str) -> None:
 
 def test_an_encoder_may_be_dropped_half_way() -> None:
     for audio_format in FORMATS:
-        encoder = open_encoder(parameters(output_format=audio_format), RATE, engine_speed=True)
+        encoder = open_encoder(
+            parameters(output_format=audio_format), RATE, engine_speed=True, engine_pitch=True
+        )
         assert encoder.encode(speechlike(RATE, 0.5)).data
         del encoder
 
@@ -210,7 +220,7 @@ def test_an_encoder_may_be_dropped_half_way() -> None:
 )
 def test_effective_audio(audio_format: str, rate: int, asked: str, used: str | None) -> None:
     given_ = parameters(output_format=audio_format, sample_rate=rate, bit_rate=asked)
-    effective = open_encoder(given_, RATE, engine_speed=True).effective
+    effective = open_encoder(given_, RATE, engine_speed=True, engine_pitch=True).effective
     assert (effective.format, effective.sample_rate, effective.bit_rate) == (
         audio_format,
         rate,
@@ -218,10 +228,11 @@ def test_effective_audio(audio_format: str, rate: int, asked: str, used: str | N
     )
 
 
-def test_heavy_is_what_has_a_codec_or_another_tempo() -> None:
+def test_heavy_is_what_has_a_codec_or_another_tempo_or_pitch() -> None:
     assert not heavy(parameters(output_format="pcm", sample_rate=48000, volume=3.0))
     assert not heavy(parameters(output_format="wav"))
     assert heavy(parameters(output_format="pcm", speed=1.1))
+    assert heavy(parameters(output_format="pcm", pitch=0.9))
     assert all(heavy(parameters(output_format=name)) for name in ("mp3", "opus", "aac", "flac"))
 
 

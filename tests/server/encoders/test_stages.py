@@ -22,7 +22,9 @@ CHUNKINGS = [[1, 7, 300], [480], [4800], [137, 5000, 1], [240_000]]
         {"volume": 4.0},
         {"speed": 1.3},
         {"sample_rate": 48000},
+        {"pitch": 1.3},
         {"speed": 0.7, "sample_rate": 16000, "volume": 3.0},
+        {"pitch": 2.0, "speed": 0.5, "sample_rate": 16000, "volume": 0.5},
     ],
     ids=lambda stages: "+".join(stages) or "plain",
 )
@@ -48,12 +50,19 @@ def test_chunked_is_whole(audio_format: str, stages: dict[str, object]) -> None:
     speed=st.sampled_from([1.0, 0.5, 0.9, 2.0]),
     volume=st.sampled_from([1.0, 0.3, 10.0]),
     rate=st.sampled_from([8000, 22050, 24000, 44100]),
+    pitch=st.sampled_from([1.0, 0.5, 1.2, 2.0]),
 )
 def test_any_chunking_of_any_stages_is_whole(
-    sizes: list[int], speed: float, volume: float, rate: int
+    sizes: list[int], speed: float, volume: float, rate: int, pitch: float
 ) -> None:
     speech = speechlike(22050, 0.5)
-    stages = {"output_format": "pcm", "speed": speed, "volume": volume, "sample_rate": rate}
+    stages = {
+        "output_format": "pcm",
+        "speed": speed,
+        "volume": volume,
+        "sample_rate": rate,
+        "pitch": pitch,
+    }
     expected, _ = whole(speech, rate=22050, **stages)
     assert joined(encode(speech, sizes, rate=22050, **stages)) == expected  # type: ignore[arg-type]
 
@@ -62,10 +71,27 @@ def test_any_chunking_of_any_stages_is_whole(
 def test_tempo_keeps_the_pitch(speed: float) -> None:
     speech = speechlike(RATE, 2.0, pitch=150)
     data, told = whole(speech, output_format="pcm", speed=speed)
-    assert told == pytest.approx(2.0 / speed, abs=0.03)
+    assert told == pytest.approx(2.0 / speed, abs=0.001)
     decoded, _ = decode(data, "pcm", RATE)
     assert median_pitch(decoded, RATE) == pytest.approx(150, rel=0.02)
     assert np.std(decoded) == pytest.approx(np.std(speech), rel=0.1)
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.5, 1.5])
+@pytest.mark.parametrize("pitch", [0.5, 0.85, 1.2, 2.0])
+def test_pitch_keeps_the_length(pitch: float, speed: float) -> None:
+    speech = speechlike(RATE, 2.0, pitch=150)
+    data, told = whole(speech, output_format="pcm", pitch=pitch, speed=speed)
+    assert told == pytest.approx(2.0 / speed, abs=0.001)
+    decoded, _ = decode(data, "pcm", RATE)
+    assert median_pitch(decoded, RATE) == pytest.approx(150 * pitch, rel=0.02)
+    assert np.std(decoded) == pytest.approx(np.std(speech), rel=0.1)
+
+
+def test_pitch_is_left_to_an_engine_that_has_it() -> None:
+    speech = speechlike(RATE, 0.5)
+    data, _ = whole(speech, engine_pitch=True, output_format="pcm", pitch=2.0)
+    assert data == whole(speech, output_format="pcm")[0]
 
 
 def test_tempo_is_left_to_an_engine_that_has_it() -> None:

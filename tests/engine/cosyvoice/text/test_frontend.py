@@ -95,6 +95,47 @@ def test_cuts_do_not_matter(text: str, cuts: list[int]) -> None:
     assert utterances(text, list(range(len(text)))) == whole
 
 
+def flushed(text: str, places: list[int], cuts: list[int]) -> list[Utterance]:
+    """The utterances of a text that is flushed at `places` and otherwise cut at `cuts`."""
+    frontend, collector = TextFrontend(TOKENIZER, NORMALIZER, SHORT), UtteranceCollector()
+    found: list[Utterance] = []
+    for begin, end in pairwise(sorted({0, len(text), *places, *cuts})):
+        found += collector.feed(frontend.feed(text[begin:end]))
+        if end in places:
+            deltas = frontend.flush()
+            assert not deltas or deltas[-1].done
+            found += collector.feed(deltas)
+            assert frontend.flush() == []
+    return found + collector.feed(frontend.finish())
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    TEXTS,
+    st.lists(st.integers(0, 200), max_size=3),
+    st.lists(st.integers(0, 200), max_size=6),
+)
+def test_a_flush_ends_an_utterance_wherever_the_text_is_cut(
+    text: str, places: list[int], cuts: list[int]
+) -> None:
+    places, cuts = ([min(place, len(text)) for place in given] for given in (places, cuts))
+    found = flushed(text, places, cuts)
+    assert found == flushed(text, places, list(range(len(text))))
+    for utterance in found:
+        assert not any(utterance.begin < place < utterance.end for place in places)
+
+
+def test_a_flush_ends_even_a_short_utterance() -> None:
+    frontend, collector = TextFrontend(TOKENIZER, NORMALIZER), UtteranceCollector()
+    assert collector.feed(frontend.feed("hello")) == []
+    [first] = collector.feed(frontend.flush())
+    assert (first.text, first.begin, first.end) == ("hello.", 0, 5)
+    assert collector.feed(frontend.feed(" world")) == []
+    [second] = collector.feed(frontend.finish())
+    assert (second.text, second.begin, second.end) == ("world.", 6, 11)
+    assert frontend.flush() == []
+
+
 @settings(deadline=None, max_examples=150)
 @given(TEXTS)
 def test_tokens_are_those_of_the_text_at_once(text: str) -> None:
