@@ -76,12 +76,13 @@ class Word:
 class Sentence:
     """A stretch of the task's text that is spoken in one go, in code points; number is from 0.
 
-    text_end is as far as it is known when the sentence's sound begins.
+    text, text_end: as far as known when the sentence's sound begins.
     """
 
     number: int
     text_begin: int
     text_end: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

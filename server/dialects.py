@@ -6,12 +6,16 @@ A dialect is a codec and some terms; the tasks, their speakers and their limits 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from websockets.frames import CloseCode
+
 from cosyserve.protocol.codec import CosyVoiceCodec
+from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.limits import TextLimits
 from cosyserve.protocol.task import Codec
@@ -100,4 +104,19 @@ def _own_terms(address: Address, settings: Settings) -> Terms:
 
 OWN: Final = Dialect("websocket", re.compile(re.escape(SPEECH_PATH)), _own_terms)
 
-DIALECTS: Final = (OWN,)
+
+def _dashscope_terms(address: Address, settings: Settings) -> Terms:
+    return Terms(
+        codec=DashScopeCodec(settings.dashscope_text_timeout, lambda: str(uuid.uuid4())),
+        limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
+        text_timeout=settings.dashscope_text_timeout,
+        first_timeout=settings.idle_connection_timeout,  # pools connect long before they speak
+        idle_timeout=settings.dashscope_idle_timeout,
+        one_at_a_time=True,
+        failure_closes=CloseCode.NORMAL_CLOSURE,
+    )
+
+
+DASHSCOPE: Final = Dialect("dashscope", re.compile("/api-ws/v1/inference"), _dashscope_terms)
+
+DIALECTS: Final = (OWN, DASHSCOPE)

@@ -170,7 +170,13 @@ class Speaker:
             binary=self._parameters.audio_transport == "binary",
             words=self._words(chunk, synthesis),
             sentences=tuple(
-                Sentence(each.number, each.text_begin, each.text_end) for each in chunk.sentences
+                Sentence(
+                    each.number,
+                    each.text_begin,
+                    each.text_end,
+                    synthesis.text(each.text_begin, each.text_end),
+                )
+                for each in chunk.sentences
             ),
             marks=tuple(Mark(mark.name, mark.at) for mark in chunk.marks),
         )

@@ -131,7 +131,9 @@ class Synthesis:
         rate = native.sample_rate
 
         def make() -> AudioEncoder:
-            return open_encoder(parameters, rate, engine_speed=native.speed)
+            return open_encoder(
+                parameters, rate, engine_speed=native.speed, engine_pitch=native.pitch
+            )
 
         if heavy(parameters):
             loop = asyncio.get_running_loop()

@@ -81,9 +81,9 @@ class Peer:
             yield cls(server, engine, http, token)
 
     @asynccontextmanager
-    async def socket(self, **options: Any) -> AsyncIterator[Socket]:
+    async def socket(self, path: str = PATH, **options: Any) -> AsyncIterator[Socket]:
         options.setdefault("additional_headers", {"Authorization": f"Bearer {self.token}"})
-        uri = self.server.url.replace("http", "ws", 1) + PATH
+        uri = self.server.url.replace("http", "ws", 1) + path
         async with connect(uri, **options) as raw:
             yield Socket(raw)
 

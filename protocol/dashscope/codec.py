@@ -1,0 +1,192 @@
+"""The wire of this dialect, with what it must remember of a task to speak of sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import orjson
+
+from ..characters import count_characters
+from ..event_codec import Frame, milliseconds
+from ..fields import JsonObject
+from ..messages import (
+    CancelTask,
+    Event,
+    ResultGenerated,
+    RunTask,
+    Sentence,
+    TaskCommand,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+    Word,
+)
+from .commands import decode_command
+from .parameters import WHERE
+
+_Kind = Literal["sentence-begin", "sentence-synthesis", "sentence-end"]
+
+ERROR_CODES: Final = {
+    "TaskTimeout": "CLIENT_ERROR",
+    "Throttled": "Throttling.RateQuota",
+    "ReferenceAudioNotFound": "InvalidParameter",
+    "TextTooLong": "InvalidParameter",
+    "InvalidAudio": "InvalidParameter",
+    "EngineUnavailable": "ServiceUnavailable",
+}
+"""Our codes as this dialect's clients know them; the others are the same in both."""
+
+_TAG: Final = re.compile(r"<[^<>]*>")
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """What is known of a task: the text that came, and the sentence that is being spoken."""
+
+    text: str = ""
+    characters: int = 0
+    is_markup: bool | None = None
+    sentence: Sentence | None = None
+    words: list[Word] = field(default_factory=list)
+
+    def take(self, text: str, may_be_markup: bool) -> None:
+        self.text += text
+        if self.is_markup is None and self.text.strip():
+            self.is_markup = may_be_markup and self.text.lstrip().startswith("<")
+        if self.is_markup:
+            self.characters = count_characters(_TAG.sub("", self.text))
+        else:
+            self.characters += count_characters(text)
+
+    def sentence_text(self, end: int | None) -> str:
+        """The current sentence's, up to `end`; None: as far as it goes."""
+        assert self.sentence is not None
+        if self.is_markup:
+            return self.sentence.text
+        return self.text[self.sentence.text_begin : end]
+
+
+class DashScopeCodec:
+    """protocol.task.Codec of one connection."""
+
+    def __init__(self, text_timeout: float, new_id: Callable[[], str]) -> None:
+        """text_timeout: seconds, for the message that tells of it. new_id: makes ids for requests."""
+        self._text_timeout = text_timeout
+        self._new_id = new_id
+        self._tasks: dict[str, _Spoken] = {}
+        self._may_be_markup = False
+
+    def decode(self, data: bytes | str) -> TaskCommand:
+        """Raises TTSError."""
+        command = decode_command(data)
+        if isinstance(command, RunTask):
+            self._tasks = {command.task_id: _Spoken()}  # one at a time
+            self._may_be_markup = command.parameters.enable_ssml
+        spoken = self._tasks.get(command.task_id)
+        if spoken is not None and not isinstance(command, CancelTask):
+            spoken.take(command.text, self._may_be_markup)
+        return command
+
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        match event:
+            case TaskStarted():
+                return (_frame(event.task_id, "task-started", {}),)
+            case ResultGenerated():
+                return tuple(self._result(event, self._tasks.setdefault(event.task_id, _Spoken())))
+            case TaskFinished():
+                return tuple(self._finished(event, self._tasks.pop(event.task_id, _Spoken())))
+            case TaskFailed():
+                self._tasks.pop(event.task_id, None)
+                return (self._failed(event),)
+
+    def _result(self, event: ResultGenerated, spoken: _Spoken) -> list[Frame]:
+        frames: list[Frame] = []
+        begun = list(event.sentences)
+        if spoken.sentence is None and not begun:
+            begun = [Sentence(0, 0, len(spoken.text), spoken.text)]
+        words = list(event.words)
+        for sentence in begun:
+            while words and words[0].text_begin < sentence.text_begin:
+                spoken.words.append(words.pop(0))
+            frames += self._sentence_ends(event.task_id, spoken, sentence.text_begin)
+            spoken.sentence = sentence
+            frames.append(
+                self._output(event.task_id, spoken, "sentence-begin", original_text=sentence.text)
+            )
+        spoken.words += words
+        extra: JsonObject = {}
+        if event.marks:
+            extra["marks"] = [{"name": m.name, "time": milliseconds(m.at)} for m in event.marks]
+        announced = self._output(event.task_id, spoken, "sentence-synthesis", **extra)
+        frames.append(Frame(announced.text, event.data))
+        return frames
+
+    def _sentence_ends(self, task_id: str, spoken: _Spoken, end: int | None) -> list[Frame]:
+        if spoken.sentence is None:
+            return []
+        text, first = spoken.sentence_text(end), spoken.sentence.text_begin
+        words = [_word(word, first) for word in spoken.words]
+        frame = self._output(task_id, spoken, "sentence-end", words, original_text=text)
+        spoken.sentence, spoken.words = None, []
+        return [frame]
+
+    def _output(
+        self,
+        task_id: str,
+        spoken: _Spoken,
+        kind: _Kind,
+        words: list[JsonObject] | None = None,
+        **more: object,
+    ) -> Frame:
+        index = 0 if spoken.sentence is None else spoken.sentence.number
+        output = {"type": kind, "sentence": {"index": index, "words": words or []}, **more}
+        payload = {"output": output, "usage": {"characters": spoken.characters}}
+        return _frame(task_id, "result-generated", payload)
+
+    def _finished(self, event: TaskFinished, spoken: _Spoken) -> list[Frame]:
+        whole = event.finish_reason == "stop"
+        frames = self._sentence_ends(event.task_id, spoken, None) if whole else []
+        payload = {
+            "output": {"sentence": {"words": []}},
+            "usage": {"characters": spoken.characters},
+        }
+        frames.append(
+            _frame(event.task_id, "task-finished", payload, {"request_uuid": self._new_id()})
+        )
+        return frames
+
+    def _failed(self, event: TaskFailed) -> Frame:
+        message = event.error_message
+        if event.error_code == "TaskTimeout":
+            message = f"request timeout after {self._text_timeout:g} seconds."
+        elif event.error_code == "ReferenceAudioNotFound":
+            message = f"{WHERE}.voice: {message}"
+        header = {
+            "task_id": event.task_id,
+            "event": "task-failed",
+            "error_code": ERROR_CODES.get(event.error_code, event.error_code),
+            "error_message": message,
+            "attributes": {},
+        }
+        return Frame(orjson.dumps({"header": header, "payload": {}}))
+
+
+def _word(word: Word, sentence_begin: int) -> JsonObject:
+    """Indices count within the sentence."""
+    return {
+        "text": word.text,
+        "begin_index": word.text_begin - sentence_begin,
+        "end_index": word.text_end - sentence_begin,
+        "begin_time": milliseconds(word.begin),
+        "end_time": milliseconds(word.end),
+    }
+
+
+def _frame(
+    task_id: str, event: str, payload: JsonObject, attributes: JsonObject | None = None
+) -> Frame:
+    header = {"task_id": task_id, "event": event, "attributes": attributes or {}}
+    return Frame(orjson.dumps({"header": header, "payload": payload}))

@@ -1,0 +1,121 @@
+"""Parameters of this dialect in our own terms.
+
+What has no meaning here and would change nothing that a listener could miss is passed over (language_hints,
+type, enable_markdown_filter, phoneme timestamps); hot_fix is refused, because speech without it would be
+wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..errors import ModelNotFound
+from ..fields import JsonObject, number, optional, refusal, required, shown
+from ..parameters import BIT_RATES, OPUS_SAMPLE_RATES, SAMPLE_RATES, Mode, SpeechParameters
+from ..parameters import AudioFormat as Format
+
+WHERE: Final = "payload.parameters"
+MODEL: Final = re.compile(r"cosyvoice[\w.-]{0,64}", re.ASCII | re.IGNORECASE)
+DEFAULT_FORMAT: Final = Format.MP3
+DEFAULT_RATE: Final = 22050
+FULL_VOLUME: Final = 50
+SILENT: Final = 1e-4  # -80 dB: volume 0 is a stream of silence, not an error
+_LEAST_BITS_PER_SECOND: Final = 1000
+
+
+def check_model(model: str) -> str:
+    """The model's name, if it is a CosyVoice of any generation. Raises ModelNotFound."""
+    if MODEL.fullmatch(model) is None:
+        allowed = "cosyvoice-v1, cosyvoice-v2, cosyvoice-v3 and their kin"
+        raise ModelNotFound(f"payload.model: no model {shown(model)} here; allowed: {allowed}")
+    return model
+
+
+def speech_parameters(given: JsonObject) -> SpeechParameters:
+    """What `payload.parameters` asks for. Raises InvalidParameter, which names the parameter."""
+    if given.get("hot_fix"):
+        raise refusal(
+            f"{WHERE}.hot_fix", given["hot_fix"], "nothing: write the text as it is spoken"
+        )
+    kind = optional(given, "text_type", str, WHERE) or "PlainText"
+    if kind not in ("PlainText", "SSML"):
+        raise refusal(f"{WHERE}.text_type", kind, "PlainText or SSML")
+    instruct = (optional(given, "instruction", str, WHERE) or "").strip()
+    if len(instruct) > 1000:
+        raise refusal(f"{WHERE}.instruction", instruct, "at most 1000 characters")
+    output_format = _format(given)
+    return SpeechParameters(
+        mode=Mode.NATURAL_LANGUAGE if instruct else Mode.FAST,
+        instruct=instruct,
+        reference_audio_id=_voice(given),
+        output_format=output_format,
+        sample_rate=_sample_rate(given, output_format),  # type: ignore[arg-type]
+        bit_rate=_bit_rate(given, output_format),  # type: ignore[arg-type]
+        volume=_volume(given),
+        speed=_factor(given, "rate"),
+        pitch=_factor(given, "pitch"),
+        seed=_seed(given),
+        audio_transport="binary",
+        enable_ssml=kind == "SSML" or bool(optional(given, "enable_ssml", bool, WHERE)),
+        word_timestamp_enabled=bool(optional(given, "word_timestamp_enabled", bool, WHERE)),
+    )
+
+
+def _voice(given: JsonObject) -> str:
+    voice = required(given, "voice", str, WHERE)
+    if not 1 <= len(voice) <= 128:
+        raise refusal(f"{WHERE}.voice", voice, "the id or the name of a voice, 1 to 128 characters")
+    return voice
+
+
+def _format(given: JsonObject) -> Format:
+    name = (optional(given, "format", str, WHERE) or "default").lower()
+    if name == "default":
+        return DEFAULT_FORMAT
+    try:
+        return Format(name)
+    except ValueError:
+        raise refusal(f"{WHERE}.format", given["format"], ", ".join(Format)) from None
+
+
+def _sample_rate(given: JsonObject, output_format: Format) -> int:
+    rate = optional(given, "sample_rate", int, WHERE) or DEFAULT_RATE
+    if rate not in SAMPLE_RATES:
+        raise refusal(f"{WHERE}.sample_rate", rate, ", ".join(map(str, SAMPLE_RATES)))
+    if output_format is Format.OPUS:  # any decoder gives any rate: the codec's next one up
+        return next(each for each in OPUS_SAMPLE_RATES if each >= rate)
+    return rate
+
+
+def _bit_rate(given: JsonObject, output_format: Format) -> str:
+    """kbit/s for opus, as the service has it; the others are as good as their rates allow."""
+    if output_format is not Format.OPUS:
+        return "256k"
+    asked = optional(given, "bit_rate", int, WHERE) or 32
+    rate = asked / 1000 if asked >= _LEAST_BITS_PER_SECOND else asked
+    if not 6 <= rate <= 510:
+        raise refusal(f"{WHERE}.bit_rate", asked, "6 to 510 (kbit/s)")
+    return min(BIT_RATES, key=lambda each: abs(int(each.removesuffix("k")) - rate))
+
+
+def _volume(given: JsonObject) -> float:
+    volume = number(given, "volume", WHERE, FULL_VOLUME)
+    if not 0 <= volume <= 100:
+        raise refusal(f"{WHERE}.volume", given["volume"], "0 to 100")
+    return max(volume / FULL_VOLUME, SILENT)
+
+
+def _factor(given: Mapping[str, Any], name: str) -> float:
+    factor = number(dict(given), name, WHERE, 1.0)
+    if not 0.5 <= factor <= 2.0:
+        raise refusal(f"{WHERE}.{name}", given[name], "0.5 to 2.0")
+    return factor
+
+
+def _seed(given: JsonObject) -> int | None:
+    seed = optional(given, "seed", int, WHERE)
+    if seed is not None and not 0 <= seed <= 65535:
+        raise refusal(f"{WHERE}.seed", seed, "0 to 65535")
+    return seed
