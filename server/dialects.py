@@ -24,6 +24,7 @@ from .metrics import Transport
 from .settings import Settings
 
 SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
+_DASHSCOPE_VOICES: Final = re.compile(r"loo?ng[a-z]+([_-][a-z0-9]+)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Terms:
     first_timeout: until the first task begins; idle_timeout: between tasks.
     one_at_a_time: a run-task takes the place of the task that runs.
     failure_closes: the code that the connection closes with after a task-failed; None: it stays.
+    hosted_voices: names of voices that the hosted service has. One that nobody has here stands for
+    `hosted_default`, or for one of the engine's own voices.
     """
 
     codec: Codec
@@ -43,6 +46,8 @@ class Terms:
     idle_timeout: float | None
     one_at_a_time: bool = False
     failure_closes: int | None = None
+    hosted_voices: re.Pattern[str] | None = None
+    hosted_default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ def _dashscope_terms(address: Address, settings: Settings) -> Terms:
         idle_timeout=settings.dashscope_idle_timeout,
         one_at_a_time=True,
         failure_closes=CloseCode.NORMAL_CLOSURE,
+        hosted_voices=_DASHSCOPE_VOICES,
+        hosted_default=settings.dashscope_default_voice,
     )
 
 

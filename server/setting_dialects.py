@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
+
+from .setting_types import OrNone
 
 
 class Dialects(BaseModel):
@@ -19,4 +23,12 @@ class Dialects(BaseModel):
         gt=0,
         le=86_400,
         description="there a connection is closed after this between two tasks (seconds)",
+    )
+    dashscope_default_voice: Annotated[str | None, OrNone] = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="there a name of the hosted service's voices (longxiaochun and the like) that no "
+        "reference has stands for this; none: for one of the engine's own voices",
+        json_schema_extra={"allowed": "a voice's id or name"},
     )

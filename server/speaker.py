@@ -11,7 +11,8 @@ from dataclasses import asdict
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from cosyserve.protocol.errors import TaskTimeout, TTSError
+from cosyserve.engine.base import Voice
+from cosyserve.protocol.errors import ReferenceAudioNotFound, TaskTimeout, TTSError
 from cosyserve.protocol.messages import (
     Mark,
     ResultGenerated,
@@ -26,6 +27,7 @@ from cosyserve.protocol.task import TaskProtocol
 
 from .account import TaskAccount
 from .auth import Caller
+from .dialects import Terms
 from .failures import as_tts_error
 from .logs import log_ids
 from .metrics import Outcome, TaskMeter
@@ -50,9 +52,8 @@ class Speaker:
         protocol: TaskProtocol,
         outbox: Outbox,
         meter: TaskMeter,
-        text_timeout: float,
+        terms: Terms,
     ) -> None:
-        """text_timeout: seconds after which a task without new text fails."""
         self.task_id = task.task_id
         self._parameters = task.parameters
         self._caller = caller
@@ -60,7 +61,7 @@ class Speaker:
         self._protocol = protocol
         self._outbox = outbox
         self._meter = meter
-        self._text_timeout = text_timeout
+        self._terms = terms
         self._account = TaskAccount(task.parameters.debug)
         self._synthesis: Synthesis | None = None
         self._early: list[tuple[str, bool]] = []
@@ -138,9 +139,7 @@ class Speaker:
 
     async def _speak(self) -> None:
         services = self._services
-        voice = await services.voices.resolve(
-            services.owner(self._caller), self._parameters.reference_audio_id
-        )
+        voice = await self._voice(self._parameters.reference_audio_id)
         synthesis = await Synthesis.open(
             services.engine, voice, self._parameters, services.encode_pool
         )
@@ -157,6 +156,21 @@ class Speaker:
             async with aclosing(synthesis.chunks()) as chunks:
                 async for chunk in chunks:
                     await self._say(chunk, synthesis)
+
+    async def _voice(self, wanted: str) -> Voice:
+        """Raises what VoiceBook.resolve raises."""
+        voices, owner = self._services.voices, self._services.owner(self._caller)
+        try:
+            return await voices.resolve(owner, wanted)
+        except ReferenceAudioNotFound:
+            hosted = self._terms.hosted_voices
+            if hosted is None or not hosted.fullmatch(wanted):
+                raise
+            if default := self._terms.hosted_default:
+                return await voices.resolve(owner, default)
+            if stand_in := voices.stand_in(wanted):
+                return stand_in
+            raise
 
     async def _say(self, chunk: SpokenChunk, synthesis: Synthesis) -> None:
         now = time.monotonic()
@@ -216,7 +230,7 @@ class Speaker:
     def _await_text(self) -> None:
         self._stop_waiting()
         if not self._no_more_text and not self._ended.is_set():
-            limit = self._text_timeout
+            limit = self._terms.text_timeout
             error = TaskTimeout(f"no text came for {limit:g} s and the task was not finished")
             self._idle = asyncio.get_running_loop().call_later(limit, self.fail, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Coroutine
 
 from cosyserve.engine.base import Engine, Reference, Voice
@@ -43,6 +44,13 @@ class VoiceBook:
         if known := self._engine.known_voice(stored.content_id):
             return known
         return await self._once(stored.content_id, self._load(owner, stored))
+
+    def stand_in(self, name: str) -> Voice | None:
+        """One of the engine's own voices, the same for the same name; None if it has none."""
+        own = self._engine.capabilities.voices
+        if not own:
+            return None
+        return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
 
     def check_name(self, text: str) -> str:
         """The name as it is kept for a reference. Raises InvalidParameter if it cannot be one."""

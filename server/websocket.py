@@ -146,7 +146,7 @@ class SpeechConnection:
             self._protocol,
             self._outbox,
             meter,
-            self._terms.text_timeout,
+            self._terms,
         )
         self._speakers[command.task_id] = speaker
         task = asyncio.create_task(speaker.run())

@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from cosyserve.engine.errors import EngineDied
+from support.audio import make_file, speechlike
 from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.peers import Peer, Socket, message, text
 
@@ -228,3 +229,30 @@ async def test_tasks_are_counted_under_their_own_name(peer: Peer) -> None:
         page = await answer.text()
     assert 'cosyserve_tasks_total{code="",format="pcm",mode="fast_replication"' in page
     assert 'transport="dashscope"' in page
+
+
+@pytest.mark.parametrize("voice", ["longxiaochun", "longxiaochun_v2", "loongstella"])
+async def test_a_hosted_voice_that_nobody_has_is_one_of_the_engines(peer: Peer, voice: str) -> None:
+    async with inference(peer) as socket:
+        await socket.send(run_task("t", voice=voice), text("finish-task", "t", "one"))
+        _, sound = await heard(socket, "t")
+    assert len(sound) == WORD_BYTES
+
+
+async def test_a_hosted_voice_may_stand_for_a_configured_one(served: Any) -> None:
+    async with (
+        served(dashscope_default_voice="nobody") as (server, engine),
+        Peer.of(server, engine) as peer,
+        inference(peer) as socket,
+    ):
+        await socket.send(run_task("t", voice="longxiaochun"))
+        assert "'nobody'" in (await socket.next())["header"]["error_message"]
+
+
+async def test_a_hosted_voice_may_be_a_references_name(peer: Peer) -> None:
+    clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
+    await peer.upload(clip, name="longxiaochun")
+    async with inference(peer) as socket:
+        await socket.send(run_task("t", voice="longxiaochun"), text("finish-task", "t", "one"))
+        await heard(socket, "t")
+    assert peer.engine.sessions[0].voice.content_id != "plain"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.base import BuiltinVoice
+from cosyserve.engine.base import BuiltinVoice, Voice
 from cosyserve.engine.errors import InvalidReference
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.references import StoredReference, open_store
@@ -146,3 +146,11 @@ async def test_what_the_engine_let_go_is_prepared_again(tmp_path: Path) -> None:
     engine.known.clear()
     assert (await voices.resolve("alice", ID)).content_id == "digest"
     assert engine.prepared == ["digest", "digest"]
+
+
+async def test_a_stand_in_is_one_of_the_engines_voices_and_always_the_same(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    voices = await book(engine, tmp_path)
+    assert voices.stand_in("anybody") == voices.stand_in("anybody") == Voice("plain")
+    engine.capabilities = replace(engine.capabilities, voices=())
+    assert voices.stand_in("anybody") is None
