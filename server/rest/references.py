@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from cosyserve.engine.errors import EngineNotReady
 from cosyserve.protocol.errors import (
@@ -133,7 +134,8 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
             if not isinstance(part, BodyPartReader):
                 raise InvalidParameter("nested multipart bodies are not understood")
             await _read_part(part, form, limit)
-    except ValueError as error:  # what aiohttp raises for a body that is no multipart
+    # What aiohttp raises for a body that is no multipart, or has a part with a head that is none.
+    except (ValueError, HttpProcessingError) as error:
         raise InvalidParameter("the body is not valid multipart/form-data") from error
     return form
 

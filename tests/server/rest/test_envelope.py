@@ -79,7 +79,7 @@ async def test_metrics_can_move_to_an_address_of_their_own(served) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\xfe\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\xfe\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET /%zz%00 HTTP/1.1\r\nHost: x\r\n\r\n",

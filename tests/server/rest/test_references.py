@@ -13,6 +13,7 @@ from support.audio import make_file, speechlike
 from support.peers import Peer
 
 URL = "/api/v1/audio/reference_audio"
+BAD_HEAD = b'--x\r\nContent-Disposition: form-data; name="\x05"\r\n\r\ntext\r\n--x--\r\n'
 CUT_OFF = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ntext'
 
 
@@ -159,6 +160,7 @@ async def test_bodies_that_are_no_forms_are_refused(peer: Peer) -> None:
         (b"junk", "multipart/form-data; boundary=x", 400),
         (b"junk", "multipart/form-data", 400),
         (CUT_OFF, "multipart/form-data; boundary=x", 400),
+        (BAD_HEAD, "multipart/form-data; boundary=x", 400),
     ):  # fmt: skip
         async with peer.http.post(URL, data=data, headers={"Content-Type": kind}) as answer:
             found = await answer.json()

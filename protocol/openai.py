@@ -1,0 +1,280 @@
+"""The OpenAI dialect's bodies: what is read from requests and what is answered. No HTTP library here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import pybase64
+
+from .errors import (
+    BadFrame,
+    EngineUnavailable,
+    InvalidParameter,
+    ModelNotFound,
+    NotFound,
+    PayloadTooLarge,
+    ReferenceAudioNotFound,
+    TextTooLong,
+    Throttled,
+    TTSError,
+    Unauthorized,
+)
+from .fields import JsonObject, json_object, number, optional, refusal, required, shown
+from .parameters import ALLOWED, MODELS, AudioFormat, Mode, SpeechParameters
+
+SAMPLE_RATE: Final = 24000
+"""Hz of every format; clients take raw PCM to have it."""
+
+SPEEDS: Final = (0.25, 4.0)
+"""What may be asked for; what is spoken lies within ENGINE_SPEEDS."""
+ENGINE_SPEEDS: Final = (0.5, 2.0)
+LONGEST_VOICE: Final = 128
+LONGEST_INSTRUCTIONS: Final = 1000
+SPEECH_TOKENS: Final = 25
+"""`output_tokens` of a second of speech: what CosyVoice 2 makes of it."""
+
+HOSTED_MODELS: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+HOSTED_VOICES: Final = {
+    "alloy": "female",
+    "ash": "male",
+    "ballad": "male",
+    "cedar": "male",
+    "coral": "female",
+    "echo": "male",
+    "fable": "male",
+    "marin": "female",
+    "nova": "female",
+    "onyx": "male",
+    "sage": "female",
+    "shimmer": "female",
+    "verse": "male",
+}
+"""The hosted service's voices and what they are heard as."""
+
+CONTENT_TYPES: Final = {
+    AudioFormat.MP3: "audio/mpeg",
+    AudioFormat.OPUS: "audio/ogg",
+    AudioFormat.AAC: "audio/aac",
+    AudioFormat.FLAC: "audio/flac",
+    AudioFormat.WAV: "audio/wav",
+    AudioFormat.PCM: "audio/pcm",
+}
+
+_MODEL: Final = re.compile(rf"({'|'.join(HOSTED_MODELS)})(-\d{{4}}(-\d\d-\d\d)?)?", re.ASCII)
+_PUBLISHED: Final = 1734048000  # CosyVoice 2's release, for `created`, which says nothing here
+
+
+class InvalidField(InvalidParameter):
+    """A field that cannot be used; `param` is its name."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAISpeech:
+    """A call of `POST /v1/audio/speech`.
+
+    voice: an id or a name, the hosted service's included. speed: as asked, 0.25 to 4.
+    events: answer with server-sent events, not with the sound itself.
+    """
+
+    model: str
+    text: str
+    voice: str
+    instructions: str = ""
+    audio_format: AudioFormat = AudioFormat.MP3
+    speed: float = 1.0
+    events: bool = False
+
+    @property
+    def effective_speed(self) -> float:
+        """The nearest speed that is spoken."""
+        low, high = ENGINE_SPEEDS
+        return min(max(low, self.speed), high)
+
+    def parameters(self, voice: str, *, instruct: bool) -> SpeechParameters:
+        """The same in the terms of the other APIs. instruct: whether to follow the instructions."""
+        return SpeechParameters(
+            mode=Mode.NATURAL_LANGUAGE if instruct else Mode.FAST,
+            reference_audio_id=voice,
+            instruct=self.instructions if instruct else "",
+            output_format=self.audio_format,
+            sample_rate=SAMPLE_RATE,
+            bit_rate="64k" if self.audio_format is AudioFormat.OPUS else "128k",
+            speed=self.effective_speed,
+        )
+
+
+def parse_speech(body: bytes, longest: int) -> OpenAISpeech:
+    """Read the body of a speech call; `longest`: the most characters of text.
+
+    Raises InvalidField (InvalidParameter for a body that is no JSON object), ModelNotFound,
+    TextTooLong.
+    """
+    try:
+        request = json_object(body)
+    except BadFrame as error:
+        raise InvalidParameter(f"body: {error.message}") from None
+    model = check_model(_required(request, "model"))
+    text = _required(request, "input")
+    if len(text) > longest:
+        raise TextTooLong(f"input: {len(text)} characters; allowed: {longest}")
+    return OpenAISpeech(
+        model,
+        text,
+        voice=_voice(request.get("voice")),
+        instructions=_instructions(request),
+        audio_format=_format(request),
+        speed=_speed(request),
+        events=_choice(request, "stream_format", ("audio", "sse"), "audio") == "sse",
+    )
+
+
+def check_model(model: str) -> str:
+    """The model's name, if it may be asked for: ours, or one of the hosted ones, dated or not.
+
+    Raises ModelNotFound.
+    """
+    if model not in MODELS and not _MODEL.fullmatch(model):
+        allowed = ", ".join((*HOSTED_MODELS, *MODELS))
+        raise ModelNotFound(f"model: no model {shown(model)} here; allowed: {allowed}")
+    return model
+
+
+def model_object(model: str) -> JsonObject:
+    """A model as `GET /v1/models/{id}` shows it."""
+    return {"id": model, "object": "model", "created": _PUBLISHED, "owned_by": "cosyserve"}
+
+
+def model_list() -> JsonObject:
+    """The answer to `GET /v1/models`."""
+    return {"object": "list", "data": [model_object(model) for model in _models()]}
+
+
+def audio_models() -> JsonObject:
+    """The answer to `GET /v1/audio/models`."""
+    return {"models": [{"id": model} for model in _models()]}
+
+
+def voice_list(voices: Iterable[tuple[str, str]]) -> JsonObject:
+    """The answer to `GET /v1/audio/voices`, from ids and names."""
+    return {"voices": [{"id": voice_id, "name": name} for voice_id, name in voices]}
+
+
+def audio_delta(data: bytes) -> JsonObject:
+    """The event with the next bytes of the stream."""
+    return {"type": "speech.audio.delta", "audio": pybase64.b64encode_as_string(data)}
+
+
+def audio_done(characters: int, seconds: float) -> JsonObject:
+    """The last event; characters: of the text, as usage counts them; seconds: of speech."""
+    spoken = round(SPEECH_TOKENS * seconds)
+    return {
+        "type": "speech.audio.done",
+        "usage": {
+            "input_tokens": characters,
+            "output_tokens": spoken,
+            "total_tokens": characters + spoken,
+        },
+    }
+
+
+def error_event(error: TTSError) -> JsonObject:
+    """The event for what ended a stream that had begun."""
+    return {"type": "error", **error_body(error)}
+
+
+def error_body(error: TTSError) -> JsonObject:
+    """The body of an answer that is an error; its HTTP status is `error.status`."""
+    kind, param, code = _classified(error)
+    return {"error": {"message": error.message, "type": kind, "param": param, "code": code}}
+
+
+def _classified(error: TTSError) -> tuple[str, str | None, str]:
+    """An error's type, the field it is about, and its code."""
+    refused = "invalid_request_error"
+    match error:
+        case InvalidField():
+            return refused, error.param, "invalid_value"
+        case InvalidParameter() | BadFrame():
+            return refused, None, "invalid_value"
+        case ModelNotFound():
+            return refused, "model", "model_not_found"
+        case ReferenceAudioNotFound():
+            return refused, "voice", "voice_not_found"
+        case TextTooLong():
+            return refused, "input", "string_above_max_length"
+        case Unauthorized():
+            return refused, None, "invalid_api_key"
+        case NotFound():
+            return refused, None, "unknown_url"
+        case PayloadTooLarge():
+            return refused, None, "request_too_large"
+        case Throttled():
+            return "rate_limit_error", None, "rate_limit_exceeded"
+        case EngineUnavailable():
+            return "server_error", None, "server_unavailable"
+        case _:
+            kind = refused if error.status < 500 else "server_error"
+            return kind, None, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", error.code).lower()
+
+
+def _models() -> tuple[str, ...]:
+    return (*HOSTED_MODELS, *MODELS)
+
+
+def _voice(value: object) -> str:
+    name = value.get("id") if isinstance(value, dict) else value
+    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_VOICE:
+        allowed = f'an id or a name of 1 to {LONGEST_VOICE} characters, or {{"id": ...}}'
+        raise InvalidField("voice", refusal("voice", name, allowed).message)
+    return name
+
+
+def _instructions(request: JsonObject) -> str:
+    try:
+        text = optional(request, "instructions", str) or ""
+    except InvalidParameter as error:
+        raise InvalidField("instructions", error.message) from None
+    if len(text) > LONGEST_INSTRUCTIONS:
+        allowed = ALLOWED["instruct"]
+        raise InvalidField("instructions", refusal("instructions", text, allowed).message)
+    return text if text.strip() else ""
+
+
+def _format(request: JsonObject) -> AudioFormat:
+    formats = tuple(audio_format.value for audio_format in CONTENT_TYPES)
+    return AudioFormat(_choice(request, "response_format", formats, AudioFormat.MP3.value))
+
+
+def _speed(request: JsonObject) -> float:
+    low, high = SPEEDS
+    try:
+        speed = number(request, "speed", "", 1.0)
+    except InvalidParameter as error:
+        raise InvalidField("speed", error.message) from None
+    if not low <= speed <= high:
+        allowed = f"a number from {low:g} to {high:g}"
+        raise InvalidField("speed", refusal("speed", request["speed"], allowed).message)
+    return speed
+
+
+def _choice(request: JsonObject, name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = request.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str) or value not in allowed:
+        raise InvalidField(name, refusal(name, value, ", ".join(allowed)).message)
+    return value
+
+
+def _required(request: JsonObject, name: str) -> str:
+    try:
+        return required(request, name, str)
+    except InvalidParameter as error:
+        raise InvalidField(name, error.message) from None

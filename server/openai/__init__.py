@@ -1,0 +1,1 @@
+"""The OpenAI dialect: `audio/speech`, `audio/voices`, `audio/models` and `models`."""

@@ -1,0 +1,108 @@
+"""One request's synthesis, the same for every HTTP dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+from aiohttp import web
+
+from cosyserve.protocol.errors import RequestTimeout, TTSError
+from cosyserve.protocol.parameters import SpeechParameters
+
+from ..account import TaskAccount
+from ..auth import Caller
+from ..failures import as_tts_error
+from ..metrics import Outcome, TaskMeter, Transport
+from ..services import Services
+from ..synthesis import SpokenChunk, Synthesis
+from .stream import ClientGone
+
+BODY_TIMEOUT: Final = 30.0
+
+_Answer = Callable[[], Awaitable[web.StreamResponse]]
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body. Raises RequestTimeout."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError:
+        raise RequestTimeout(f"the body took longer than {BODY_TIMEOUT:g} s") from None
+
+
+class SpeechTask:
+    """A text to be spoken in answer to a request, with its accounts."""
+
+    def __init__(
+        self,
+        parameters: SpeechParameters,
+        text: str,
+        caller: Caller,
+        services: Services,
+        transport: Transport = "rest",
+    ) -> None:
+        self.services = services
+        self._parameters = parameters
+        self._text = text
+        self._caller = caller
+        self._code = ""
+        self._account = TaskAccount(debug=False)
+        self._meter: TaskMeter = services.metrics.task_arrived(transport, parameters, caller)
+
+    @property
+    def account(self) -> TaskAccount:
+        """What the task has cost so far."""
+        return self._account
+
+    async def run(self, answer: _Answer) -> web.StreamResponse:
+        """Admit, answer, and settle the accounts however it ends.
+
+        Raises TTSError, and ClientGone.
+        """
+        gone = True
+        try:
+            with self.services.admission.enter(self._caller):
+                response = await answer()
+            gone = False
+            return response
+        except ClientGone:
+            raise
+        except Exception as error:
+            failure = as_tts_error(error)
+            self.failed(failure)
+            gone = False
+            raise failure from None  # what nobody foresaw is logged by now
+        finally:
+            outcome: Outcome = "failed" if self._code else "disconnected" if gone else "finished"
+            account = self._account
+            self._meter.ended(
+                outcome, self._code, account.totals(time.monotonic()), account.characters
+            )
+
+    def failed(self, error: TTSError) -> None:
+        """Note what the request failed with, where its answer can no longer say it."""
+        self._code = error.code
+
+    async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
+        """The speech, accounted for as it is taken."""
+        services, parameters = self.services, self._parameters
+        voice = await services.voices.resolve(
+            services.owner(self._caller), parameters.reference_audio_id
+        )
+        synthesis = await Synthesis.open(services.engine, voice, parameters, services.encode_pool)
+        async with synthesis:
+            self._account.text(self._text, time.monotonic())
+            await synthesis.feed(self._text)
+            await synthesis.finish()
+            async with aclosing(synthesis.chunks()) as chunks:
+                async for chunk in chunks:
+                    now = time.monotonic()
+                    self._account.chunk(chunk, now)
+                    first = self._account.first_package_seconds
+                    self._meter.chunk(chunk.seconds, len(chunk.data), now, first)
+                    yield chunk
