@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -55,6 +56,11 @@ class AudioFormat(StrEnum):
         return self in (AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC)
 
 
+def _whole(value: object) -> object:
+    """A number without a fraction is an integer, however JSON wrote it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class SpeechParameters(BaseModel):
     """`payload.parameters` of run-task, and `input` of a REST call less its text."""
 
@@ -69,7 +75,7 @@ class SpeechParameters(BaseModel):
     volume: Annotated[float, Field(strict=True, gt=0, le=10)] = 1.0
     speed: Annotated[float, Field(strict=True, ge=0.5, le=2)] = 1.0
     debug: StrictBool = False
-    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1)] | None = None
+    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1), BeforeValidator(_whole)] | None = None
     audio_transport: Literal["base64", "binary"] = "base64"
     pitch: Annotated[float, Field(strict=True, ge=0.5, le=2)] = 1.0
     enable_ssml: StrictBool = False
