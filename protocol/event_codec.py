@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, assert_never
 
@@ -48,8 +49,10 @@ def encode_event(event: Event) -> Frame:
                 attachment=event.data if event.binary else None,
             )
         case TaskFinished():
+            output: JsonObject = {"finish_reason": event.finish_reason}
+            output |= told_output(notices=event.notices)
             payload = {
-                "output": {"finish_reason": event.finish_reason},
+                "output": output,
                 "usage": {"characters": event.characters},
                 "metrics": asdict(event.metrics),
             }
@@ -116,13 +119,20 @@ def _result_payload(event: ResultGenerated) -> JsonObject:
     if cost.stages is not None:
         metrics |= asdict(cost.stages)
     output: JsonObject = {"finish_reason": None, "audio": audio}
-    if event.words:
-        output["words"] = [word_object(word) for word in event.words]
-    if event.marks:
-        output["marks"] = [
-            {"name": mark.name, "time": milliseconds(mark.at)} for mark in event.marks
-        ]
+    output |= told_output(event.words, event.marks)
     return {"output": output, "metrics": metrics}
+
+
+def told_output(
+    words: Sequence[Word] = (), marks: Sequence[Mark] = (), notices: Sequence[str] = ()
+) -> JsonObject:
+    """The fields of an output for these, those that are not empty."""
+    fields: JsonObject = {
+        "words": [word_object(word) for word in words],
+        "marks": [{"name": mark.name, "time": milliseconds(mark.at)} for mark in marks],
+        "notices": list(notices),
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def word_object(word: Word) -> JsonObject:
@@ -241,4 +251,12 @@ def _finished(task_id: str, payload: JsonObject) -> TaskFinished:
             first_package_time=number(metrics, "first_package_time", where, 0.0),
             rtf=number(metrics, "rtf", where, 0.0),
         ),
+        notices=_notices(output),
     )
+
+
+def _notices(output: JsonObject) -> tuple[str, ...]:
+    given = output.get("notices") or []
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise refusal("payload.output.notices", given, "an array of strings")
+    return tuple(given)

@@ -169,10 +169,13 @@ class ResultGenerated:
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished:
+    """notices: what of the text could not be done as asked, a sentence each."""
+
     task_id: str
     finish_reason: FinishReason = "stop"
     characters: int = 0
     metrics: TaskMetrics = field(default_factory=TaskMetrics)
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

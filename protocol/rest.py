@@ -121,12 +121,14 @@ def speech_event(
     finish_reason: str | None,
     usage: int,
     error: TTSError | None = None,
+    more: JsonObject | None = None,
 ) -> JsonObject:
     """One event of a streamed speech call.
 
     finish_reason: "stop" on the last event of a stream, else None.
     usage: bytes of audio so far, those of this event included.
     error: what ended the speech; the event is then the last one.
+    more: further fields of the output: words, marks, notices.
     """
     return {
         "request_id": request_id,
@@ -134,11 +136,14 @@ def speech_event(
         "output": {
             "finish_reason": finish_reason,
             "audio": {"id": audio_id, "data": pybase64.b64encode_as_string(data)},
+            **(more or {}),
         },
         "usage": usage,
     }
 
 
-def speech_whole(request_id: str, audio_id: str, data: bytes) -> JsonObject:
-    """The answer of a speech call that is not streamed."""
-    return speech_event(request_id, audio_id, data, None, len(data))
+def speech_whole(
+    request_id: str, audio_id: str, data: bytes, more: JsonObject | None = None
+) -> JsonObject:
+    """The answer of a speech call that is not streamed. more: as in `speech_event`."""
+    return speech_event(request_id, audio_id, data, None, len(data), more=more)

@@ -14,14 +14,11 @@ from websockets.exceptions import ConnectionClosed
 from cosyserve.engine.base import Voice
 from cosyserve.protocol.errors import ReferenceAudioNotFound, TaskTimeout, TTSError
 from cosyserve.protocol.messages import (
-    Mark,
     ResultGenerated,
     RunTask,
-    Sentence,
     TaskFinished,
     TaskMetrics,
     TaskStarted,
-    Word,
 )
 from cosyserve.protocol.task import TaskProtocol
 
@@ -182,34 +179,12 @@ class Speaker:
             metrics=self._account.chunk(chunk, now),
             audio=synthesis.audio,
             binary=self._parameters.audio_transport == "binary",
-            words=self._words(chunk, synthesis),
-            sentences=tuple(
-                Sentence(
-                    each.number,
-                    each.text_begin,
-                    each.text_end,
-                    synthesis.text(each.text_begin, each.text_end),
-                )
-                for each in chunk.sentences
-            ),
-            marks=tuple(Mark(mark.name, mark.at) for mark in chunk.marks),
+            words=chunk.words if self._parameters.word_timestamp_enabled else (),
+            sentences=chunk.sentences,
+            marks=chunk.marks,
         )
         self._meter.chunk(chunk.seconds, len(chunk.data), now, self._account.first_package_seconds)
         await self._outbox.send(self._protocol.send(event))
-
-    def _words(self, chunk: SpokenChunk, synthesis: Synthesis) -> tuple[Word, ...]:
-        if not self._parameters.word_timestamp_enabled:
-            return ()
-        return tuple(
-            Word(
-                synthesis.text(word.text_begin, word.text_end),
-                word.begin,
-                word.end,
-                word.text_begin,
-                word.text_end,
-            )
-            for word in chunk.words
-        )
 
     async def _end(self, error: TTSError | None) -> tuple[Outcome, str]:
         """Send the last event; the outcome and error code for the metrics."""
@@ -221,6 +196,7 @@ class Speaker:
             finish_reason="cancelled" if self._cancelled else "stop",
             characters=self._account.characters,
             metrics=self._account.totals(time.monotonic()),
+            notices=() if self._synthesis is None else self._synthesis.notices,
         )
         await self._outbox.send(self._protocol.send(finished))
         return ("cancelled" if self._cancelled else "finished"), ""

@@ -12,20 +12,18 @@ from typing import Self
 
 from cosyserve.engine.base import (
     Engine,
-    Mark,
     PcmChunk,
     Samples,
-    Sentence,
     Session,
     SynthesisOptions,
     Voice,
-    WordTime,
     Work,
 )
-from cosyserve.protocol.messages import EffectiveAudio
+from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
 from cosyserve.protocol.parameters import SpeechParameters
 
 from .encoders import AudioEncoder, Encoded, heavy, open_encoder, silence
+from .ssml import SsmlSession, open_ssml
 
 SILENCE_SECONDS = 0.02
 LONGEST_SECONDS = 1.0
@@ -42,7 +40,7 @@ class SpokenChunk:
     seconds: float
     work: Work
     encode_time: float
-    words: tuple[WordTime, ...] = ()
+    words: tuple[Word, ...] = ()
     sentences: tuple[Sentence, ...] = ()
     marks: tuple[Mark, ...] = ()
 
@@ -67,15 +65,16 @@ def options_of(parameters: SpeechParameters) -> SynthesisOptions:
 
 
 class _Pending:
-    """What chunks told whose bytes the encoder still holds back."""
+    """What chunks told whose bytes the encoder still holds back. text: gives parts of the task's text."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: Callable[[int, int], str]) -> None:
+        self._text = text
         self._clear()
 
     def _clear(self) -> None:
         self._work = Work()
         self._encode_time = 0.0
-        self._words: tuple[WordTime, ...] = ()
+        self._words: tuple[Word, ...] = ()
         self._sentences: tuple[Sentence, ...] = ()
         self._marks: tuple[Mark, ...] = ()
 
@@ -84,9 +83,7 @@ class _Pending:
         self._encode_time += spent
         if chunk is not None:
             self._work += chunk.work
-            self._words += chunk.words
-            self._sentences += chunk.sentences
-            self._marks += chunk.marks
+            self._note(chunk)
         if not encoded.data:
             return None
         done = SpokenChunk(
@@ -100,6 +97,19 @@ class _Pending:
         )
         self._clear()
         return done
+
+    def _note(self, chunk: PcmChunk) -> None:
+        """What the chunk tells of the text, in the wire's terms."""
+        text = self._text
+        self._words += tuple(
+            Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
+            for w in chunk.words
+        )
+        self._sentences += tuple(
+            Sentence(s.number, s.text_begin, s.text_end, text(s.text_begin, s.text_end))
+            for s in chunk.sentences
+        )
+        self._marks += tuple(Mark(mark.name, mark.at) for mark in chunk.marks)
 
 
 class Synthesis:
@@ -117,7 +127,7 @@ class Synthesis:
         self._rate = rate
         self._encoder = encoder
         self._pool = encode_pool
-        self._text: list[str] = []
+        self._pieces: list[str] = []
 
     @classmethod
     async def open(
@@ -140,7 +150,13 @@ class Synthesis:
             encoder, pool = await loop.run_in_executor(encode_pool, make), encode_pool
         else:
             encoder, pool = make(), None
-        return cls(engine.open_session(voice, options_of(parameters)), rate, encoder, pool)
+        options = options_of(parameters)
+        session: Session
+        if parameters.enable_ssml:
+            session = open_ssml(engine, voice, options)
+        else:
+            session = engine.open_session(voice, options)
+        return cls(session, rate, encoder, pool)
 
     @property
     def audio(self) -> EffectiveAudio:
@@ -161,14 +177,21 @@ class Synthesis:
 
     async def feed(self, text: str) -> None:
         """Take the next piece of text; does not wait for speech."""
-        self._text.append(text)
+        self._pieces.append(text)
         await self._session.feed(text)
 
     def text(self, begin: int, end: int) -> str:
-        """A part of the task's text so far, as words and sentences count it."""
-        if len(self._text) > 1:
-            self._text = ["".join(self._text)]
-        return self._text[0][begin:end] if self._text else ""
+        """A part of the task's text so far, as words and sentences count it: without SSML's tags."""
+        if isinstance(self._session, SsmlSession):
+            return self._session.text(begin, end)
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0][begin:end] if self._pieces else ""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What of the text cannot be done as asked, a sentence each."""
+        return self._session.notices if isinstance(self._session, SsmlSession) else ()
 
     async def flush(self) -> None:
         """Speak what has come without waiting for more."""
@@ -180,7 +203,7 @@ class Synthesis:
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
-        pending = _Pending()
+        pending = _Pending(self.text)
         silent = True
         async for whole in self._session:
             silent = False

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import orjson
 
 from ..characters import count_characters
-from ..event_codec import Frame, milliseconds
+from ..event_codec import Frame, milliseconds, told_output
 from ..fields import JsonObject
 from ..messages import (
     CancelTask,
@@ -39,6 +39,8 @@ ERROR_CODES: Final = {
 }
 """Our codes as this dialect's clients know them; the others are the same in both."""
 
+_MARKUP: Final = re.compile(r"\s*<[A-Za-z?!/]")
+_UNDECIDED: Final = re.compile(r"\s*<?")
 _TAG: Final = re.compile(r"<[^<>]*>")
 
 
@@ -54,8 +56,8 @@ class _Spoken:
 
     def take(self, text: str, may_be_markup: bool) -> None:
         self.text += text
-        if self.is_markup is None and self.text.strip():
-            self.is_markup = may_be_markup and self.text.lstrip().startswith("<")
+        if self.is_markup is None and not _UNDECIDED.fullmatch(self.text):
+            self.is_markup = may_be_markup and _MARKUP.match(self.text) is not None
         if self.is_markup:
             self.characters = count_characters(_TAG.sub("", self.text))
         else:
@@ -117,10 +119,8 @@ class DashScopeCodec:
                 self._output(event.task_id, spoken, "sentence-begin", original_text=sentence.text)
             )
         spoken.words += words
-        extra: JsonObject = {}
-        if event.marks:
-            extra["marks"] = [{"name": m.name, "time": milliseconds(m.at)} for m in event.marks]
-        announced = self._output(event.task_id, spoken, "sentence-synthesis", **extra)
+        told = told_output(marks=event.marks)
+        announced = self._output(event.task_id, spoken, "sentence-synthesis", **told)
         frames.append(Frame(announced.text, event.data))
         return frames
 
@@ -149,8 +149,9 @@ class DashScopeCodec:
     def _finished(self, event: TaskFinished, spoken: _Spoken) -> list[Frame]:
         whole = event.finish_reason == "stop"
         frames = self._sentence_ends(event.task_id, spoken, None) if whole else []
+        output = {"sentence": {"words": []}, **told_output(notices=event.notices)}
         payload = {
-            "output": {"sentence": {"words": []}},
+            "output": output,
             "usage": {"characters": spoken.characters},
         }
         frames.append(

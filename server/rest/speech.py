@@ -10,7 +10,10 @@ import orjson
 from aiohttp import web
 
 from cosyserve.protocol.errors import TTSError
+from cosyserve.protocol.event_codec import told_output
+from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.limits import TextLimits
+from cosyserve.protocol.messages import Mark, Word
 from cosyserve.protocol.parameters import AudioFormat
 from cosyserve.protocol.rest import parse_speech_request, speech_event, speech_whole
 
@@ -37,11 +40,16 @@ async def speech(request: web.Request) -> web.StreamResponse:
 async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioFormat) -> web.Response:
     """All of the speech as one JSON object."""
     audio = bytearray()
+    words: list[Word] = []
+    marks: list[Mark] = []
     async with aclosing(task.chunks()) as chunks:
         async for chunk in chunks:
             audio += chunk.data
+            words += chunk.words if task.tells_words else ()
+            marks += chunk.marks
     data = sized(bytes(audio), audio_format)
-    return json_response(speech_whole(request[REQUEST_ID], uuid.uuid4().hex, data))
+    told = told_output(words, marks, task.notices)
+    return json_response(speech_whole(request[REQUEST_ID], uuid.uuid4().hex, data, told))
 
 
 async def _stream(request: web.Request, task: SpeechTask) -> web.StreamResponse:
@@ -50,8 +58,10 @@ async def _stream(request: web.Request, task: SpeechTask) -> web.StreamResponse:
         events = _EventStream(request, task.services.settings.send_timeout, uuid.uuid4().hex)
         try:
             async for chunk in chunks:
-                await events.send(chunk.data)
-            await events.send(b"", finish_reason="stop")
+                words = chunk.words if task.tells_words else ()
+                await events.send(chunk.data, more=told_output(words, chunk.marks))
+            told = told_output(notices=task.notices)
+            await events.send(b"", finish_reason="stop", more=told)
         except ClientGone:
             raise
         except Exception as error:
@@ -78,10 +88,11 @@ class _EventStream:
         data: bytes,
         finish_reason: Literal["stop"] | None = None,
         error: TTSError | None = None,
+        more: JsonObject | None = None,
     ) -> None:
         """One event. Raises ClientGone if the client left or does not read."""
         self._sent += len(data)
         event = speech_event(
-            self._request_id, self._audio_id, data, finish_reason, self._sent, error
+            self._request_id, self._audio_id, data, finish_reason, self._sent, error, more
         )
         await self.answer.write(b"data: " + orjson.dumps(event) + b"\n\n")

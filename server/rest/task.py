@@ -51,8 +51,14 @@ class SpeechTask:
         self._text = text
         self._caller = caller
         self._code = ""
+        self.notices: tuple[str, ...] = ()
         self._account = TaskAccount(debug=False)
         self._meter: TaskMeter = services.metrics.task_arrived(transport, parameters, caller)
+
+    @property
+    def tells_words(self) -> bool:
+        """Whether the client wants to know when words are spoken."""
+        return self._parameters.word_timestamp_enabled
 
     @property
     def account(self) -> TaskAccount:
@@ -106,3 +112,4 @@ class SpeechTask:
                     first = self._account.first_package_seconds
                     self._meter.chunk(chunk.seconds, len(chunk.data), now, first)
                     yield chunk
+            self.notices = synthesis.notices

@@ -10,6 +10,8 @@ from cosyserve.engine.errors import EngineDied
 from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.peers import Peer, audio, message, run_task, text
 
+from .conftest import Served
+
 WORD_BYTES = round(WORD_SECONDS * RATE) * 2
 
 
@@ -341,3 +343,63 @@ async def test_a_voice_that_is_not_ready_is_waited_for_with_the_text_kept(served
             got = await socket.until("task-finished")
     assert len(audio(got)) == 3 * WORD_BYTES
     assert engine.sessions[0].text == "one two three "
+
+
+SSML = (
+    '<speak>one <mark name="here"/>two<break time="50ms"/>'
+    '<phoneme alphabet="ipa" ph="x">three</phoneme></speak>'
+)
+
+
+async def test_ssml_is_spoken_with_its_marks_words_and_notices(served: Served) -> None:
+    async with (
+        served(FakeEngine(word_times=True)) as (server, engine),
+        Peer.of(server, engine) as peer,
+        peer.socket() as socket,
+    ):
+        await socket.send(run_task("t", enable_ssml=True, word_timestamp_enabled=True))
+        await socket.send(
+            text("continue-task", "t", SSML[:20]), text("finish-task", "t", SSML[20:])
+        )
+        got = await socket.until("task-finished")
+    outputs = [each["payload"]["output"] for each in got[1:]]
+    words = [word for output in outputs for word in output.get("words", [])]
+    assert [(word["text"], word["begin_index"], word["end_index"]) for word in words] == [
+        ("one", 0, 3),
+        ("two", 4, 7),
+        ("three", 8, 13),
+    ]
+    assert [word["begin_time"] for word in words] == [0, 50, 150]
+    marks = [mark for output in outputs for mark in output.get("marks", [])]
+    assert marks == [{"name": "here", "time": 50}]
+    assert "<phoneme>" in outputs[-1]["notices"][0]
+    assert len(audio(got)) == round(0.2 * RATE) * 2
+
+
+async def test_broken_ssml_fails_its_task_and_names_the_place(peer: Peer) -> None:
+    async with peer.socket() as socket:
+        await socket.send(
+            run_task("t", enable_ssml=True), text("finish-task", "t", "<speak>one</p>")
+        )
+        failed = (await socket.until("task-failed"))[-1]["header"]
+    assert failed["error_code"] == "InvalidParameter"
+    assert "line 1" in failed["error_message"]
+
+
+async def test_plain_text_with_ssml_enabled_is_spoken_as_it_comes(peer: Peer) -> None:
+    async with peer.socket() as socket:
+        await socket.send(run_task("t", enable_ssml=True), text("continue-task", "t", "one two "))
+        got = await socket.until("result-generated")
+        assert not peer.engine.sessions[0].finished
+        await socket.send(message("finish-task", "t"))
+        got += await socket.until("task-finished")
+    assert len(audio(got)) == 2 * WORD_BYTES
+
+
+async def test_a_flush_speaks_what_has_come(peer: Peer) -> None:
+    async with peer.socket() as socket:
+        await socket.send(run_task("t"), text("continue-task", "t", "one"))
+        await socket.send(message("continue-task", "t", input={"flush": True}))
+        await socket.until("result-generated")
+        assert not peer.engine.sessions[0].finished
+        await socket.send(message("finish-task", "t"))

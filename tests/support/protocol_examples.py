@@ -82,6 +82,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     TaskFinished("t-1"),
     TaskFinished("t-1", "cancelled", 30, TaskMetrics(2.0, 0.03, 0.08)),
+    TaskFinished("t-1", notices=("<phoneme>: read as it is written",)),
     TaskFailed("t-1", "InvalidParameter", "payload.parameters.speed: 9 is not allowed"),
 )
 
@@ -152,6 +153,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         st.sampled_from(["stop", "cancelled"]),
         st.integers(0, 10**9),
         st.builds(TaskMetrics, seconds, seconds, seconds),
+        st.lists(texts, max_size=2).map(tuple),
     ),
     st.builds(TaskFailed, task_ids, texts, texts),
 )

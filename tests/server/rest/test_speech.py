@@ -11,8 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from cosyserve.engine.errors import EngineDied
-from support.fake_engine import RATE, WORD_SECONDS
+from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.peers import Peer
+
+from ..conftest import Served
 
 URL = "/api/v1/audio/speech"
 WORD_BYTES = round(WORD_SECONDS * RATE) * 2
@@ -157,3 +159,38 @@ async def test_an_unforeseen_failure_is_logged_once_and_told_bare(peer: Peer) ->
             assert answer.status == 500
             assert (await answer.json())["message"] == "internal error"
     assert [line["event"] for line in lines].count("unexpected_error") == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_words_marks_and_notices_are_told(served: Served, stream: bool) -> None:
+    text = '<speak>one <mark name="here"/><phoneme ph="x">two</phoneme></speak>'
+    asked = body(stream, text=text, enable_ssml=True, word_timestamp_enabled=True)
+    async with (
+        served(FakeEngine(word_times=True)) as (server, engine),
+        Peer.of(server, engine) as peer,
+        peer.http.post(URL, json=asked) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        got = await events(answer) if stream else [await answer.json()]
+    outputs = [each["output"] for each in got]
+    words = [word["text"] for output in outputs for word in output.get("words", [])]
+    assert words == ["one", "two"]
+    marks = [mark["name"] for output in outputs for mark in output.get("marks", [])]
+    assert marks == ["here"]
+    assert "<phoneme>" in outputs[-1]["notices"][0]
+
+
+async def test_words_are_told_only_if_asked_for(served: Served) -> None:
+    async with (
+        served(FakeEngine(word_times=True)) as (server, engine),
+        Peer.of(server, engine) as peer,
+        peer.http.post(URL, json=body(False)) as answer,
+    ):
+        assert set((await answer.json())["output"]) == {"finish_reason", "audio"}
+
+
+async def test_broken_ssml_is_a_bad_request(peer: Peer) -> None:
+    asked = body(text="<speak>one</p>", enable_ssml=True)
+    async with peer.http.post(URL, json=asked) as answer:
+        assert answer.status == 400
+        assert "line 1" in (await answer.json())["message"]
