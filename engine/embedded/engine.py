@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ..base import Capabilities, Reference, SynthesisOptions, Voice
 from ..errors import EngineNotReady, UnsupportedRequest
+from .alphabets import ALPHABETS, Alphabet
 from .definitions import make_data, remove_data
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
@@ -145,6 +146,22 @@ class EmbeddedEngine:
         }
 
     def open_session(self, voice: Voice, options: SynthesisOptions) -> EmbeddedSession:
+        return self._open_session(voice, options, None)
+
+    def open_phonetic(
+        self, voice: Voice, options: SynthesisOptions, alphabet: str
+    ) -> EmbeddedSession:
+        if alphabet not in ALPHABETS:
+            raise UnsupportedRequest(f"alphabet: one of {', '.join(ALPHABETS)}")
+        return self._open_session(voice, options, ALPHABETS[alphabet])
+
+    def reads(self, alphabet: str, sounds: str) -> bool:
+        """See engine.phonetic."""
+        return alphabet in ALPHABETS and ALPHABETS[alphabet].written(sounds) is not None
+
+    def _open_session(
+        self, voice: Voice, options: SynthesisOptions, alphabet: Alphabet | None
+    ) -> EmbeddedSession:
         if not self.ready:
             raise EngineNotReady("the embedded voice is not running")
         if options.mode not in _MODES:
@@ -152,14 +169,16 @@ class EmbeddedEngine:
         if not 0.5 <= options.pitch <= 2.0:
             raise UnsupportedRequest("pitch: from 0.5 to 2")
         traits = voice.traits if isinstance(voice.traits, VoiceTraits) else DEFAULT
-        manner = self._manner(traits, options)
+        manner = self._manner(traits, options, alphabet)
         session = EmbeddedSession(
             self._pool, manner, self._options.work_ahead, self._sessions.discard
         )
         self._sessions.add(session)
         return session
 
-    def _manner(self, traits: VoiceTraits, options: SynthesisOptions) -> Manner:
+    def _manner(
+        self, traits: VoiceTraits, options: SynthesisOptions, alphabet: Alphabet | None
+    ) -> Manner:
         style = read_instruction(options.instruct) if options.mode == _INSTRUCTED else Style()
         speed = options.speed * style.speed
         traits = at_pitch(traits, options.pitch)
@@ -180,7 +199,8 @@ class EmbeddedEngine:
             pitch = traits.pitch + style.pitch + pitch_steps(name)
             return common._replace(
                 voice=f"{name}+{variant.name}",
-                text=text,
+                text=text if alphabet is None else alphabet.written(text) or "",
+                phonemes=alphabet is not None and alphabet.phonemes,
                 rate=rate_setting(speed, name),
                 pitch=min(max(0, pitch), _HIGHEST_SETTING),
             )
@@ -190,5 +210,7 @@ class EmbeddedEngine:
             Pause.CLAUSE: self._options.clause_pause / speed,
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
-        reading = Reading(self._options.default_language, style.han)
+        reading = Reading(
+            self._options.default_language, style.han, alphabet.language if alphabet else None
+        )
         return Manner(reading, pauses, frame)

@@ -16,7 +16,8 @@ SAMPLE_RATE = 22050
 _SYNCHRONOUS = 2
 _BUFFER_MS = 60
 _DO_NOT_EXIT = 0x8000
-_UTF8 = 1  # neither markup (0x10) nor phoneme brackets (0x100): text is only ever text
+_UTF8 = 1  # no markup (0x10), nor brackets where none are asked for: text is only ever text
+_PHONEMES = 0x100
 _END_OF_LIST, _WORD = 0, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 
@@ -106,8 +107,12 @@ class Espeak:
         """
         return bool(self._library.espeak_SetVoiceByName(name.encode()) == 0)
 
-    def speak(self, text: str, prosody: Prosody, seed: int, sink: Sink) -> None:
+    def speak(
+        self, text: str, prosody: Prosody, seed: int, sink: Sink, *, phonemes: bool = False
+    ) -> None:
         """Speak `text` (no control characters: some are commands to espeak) into `sink`.
+
+        phonemes: what stands in double brackets is names of phonemes.
 
         Raises whatever `sink` raises, EspeakError if the library refuses.
         """
@@ -116,8 +121,9 @@ class Espeak:
             self._library.espeak_SetParameter(parameter, value, 0)
         self._library.espeak_ng_SetRandSeed(seed)
         data = text.encode()
+        flags = _UTF8 | _PHONEMES if phonemes else _UTF8
         self._sink, self._error = sink, None
-        status = self._library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8, None, None)
+        status = self._library.espeak_Synth(data, len(data) + 1, 0, 1, 0, flags, None, None)
         self._sink = None
         if self._error is not None:
             raise self._error

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 _HEAD = struct.Struct("<IB")
-_JOB = struct.Struct("<IIHHHHIIBB")
+_JOB = struct.Struct("<IIHHHHIIBBB")
 _NUMBER = struct.Struct("<I")
 _SOUND = struct.Struct("<IfH")
 _WORD = struct.Struct("<IIII")
@@ -37,6 +37,7 @@ class JobFrame(NamedTuple):
     rate: words a minute. pitch, pitch_range: 0 to 99. volume: 0 to 200. seed: of the breath noise.
     skip: samples to leave out, since an earlier slice of the same job gave them. limit: samples
     after which to stop even if there is more, 0 for none. first: the listener waits for this sound.
+    phonemes: `text` is names of phonemes in brackets, and one word.
     """
 
     number: int
@@ -50,6 +51,7 @@ class JobFrame(NamedTuple):
     skip: int = 0
     limit: int = 0
     first: bool = False
+    phonemes: bool = False
 
 
 class SpokenWord(NamedTuple):
@@ -90,19 +92,29 @@ def pack_job(job: JobFrame) -> bytes:
         job.skip,
         job.limit,
         job.first,
+        job.phonemes,
         len(voice),
     )
     return _frame(Kind.JOB, head + voice + text)
 
 
 def unpack_job(body: bytes) -> JobFrame:
-    number, seed, rate, pitch, pitch_range, volume, skip, limit, first, length = _JOB.unpack_from(
-        body
-    )
+    number, seed, *numbers, first, phonemes, length = _JOB.unpack_from(body)
+    rate, pitch, pitch_range, volume, skip, limit = numbers
     text_at = _JOB.size + length
-    voice, text = body[_JOB.size : text_at].decode(), body[text_at:].decode()
     return JobFrame(
-        number, voice, text, rate, pitch, pitch_range, volume, seed, skip, limit, bool(first)
+        number=number,
+        voice=body[_JOB.size : text_at].decode(),
+        text=body[text_at:].decode(),
+        rate=rate,
+        pitch=pitch,
+        pitch_range=pitch_range,
+        volume=volume,
+        seed=seed,
+        skip=skip,
+        limit=limit,
+        first=bool(first),
+        phonemes=bool(phonemes),
     )
 
 

@@ -58,10 +58,12 @@ class Utterance:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """default: BCP-47 tag for what the script leaves open. han: the language of Han, None to go by
-    the default. latin: the language of Latin letters."""
+    the default. latin: the language of Latin letters. whole: the language of all text, whatever its
+    script."""
 
     default: str
     han: str | None = None
+    whole: str | None = None
     latin: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,9 +93,9 @@ def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
 
 
 def _runs(text: str, reading: Reading) -> Iterator[tuple[int, int, str]]:
-    if text.isascii():  # most text is: nothing to find out
+    if reading.whole or text.isascii():  # most text is ASCII: nothing to find out
         for first, last in _bounded(text):
-            yield first, last, reading.latin
+            yield first, last, reading.whole or reading.latin
         return
     for run in language_runs(text, reading.default):
         for begin, end, language in _han_apart(run.text, run.language, reading.han):

@@ -28,7 +28,8 @@ FEED_SLICE = 2000
 class Manner:
     """How a session speaks; what all of its jobs share.
 
-    pauses: seconds of silence by kind. frame: makes the job of a text in a language.
+    pauses: seconds of silence by kind. frame: makes the job of a text in a language, with another
+    text where it is written for the ear.
     """
 
     reading: Reading
@@ -259,8 +260,8 @@ class EmbeddedSession:
         return WordTime(
             begin=(self._job_begin + word.begin) / SAMPLE_RATE,
             end=(self._job_begin + word.end) / SAMPLE_RATE,
-            text_begin=utterance.begin + word.text_begin,
-            text_end=utterance.begin + word.text_end,
+            text_begin=utterance.begin + min(word.text_begin, len(utterance.text)),
+            text_end=utterance.begin + min(word.text_end, len(utterance.text)),
         )
 
     def _silence(self, pause: Pause) -> int:

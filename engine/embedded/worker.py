@@ -88,9 +88,12 @@ class Speaker:
             return
         cutter = ChunkCutter(job.text, chunk_sizes(job.first), job.skip)
         stopped = False
+        whole = [WordMark(0, 0, len(job.text))]
 
         def take(pcm: bytes, marks: list[WordMark]) -> bool:
-            nonlocal stopped
+            nonlocal stopped, whole
+            if job.phonemes:  # its words are told by places in the names
+                marks, whole = whole, []
             chunks = cutter.feed(pcm, marks)
             if chunks:
                 self._send(job.number, chunks)
@@ -100,7 +103,7 @@ class Speaker:
 
         prosody = Prosody(job.rate, job.pitch, job.pitch_range, job.volume)
         try:
-            self._espeak.speak(job.text, prosody, job.seed, take)
+            self._espeak.speak(job.text, prosody, job.seed, take, phonemes=job.phonemes)
         except EspeakError:
             self._wire.send(pack_failed(job.number))
             return

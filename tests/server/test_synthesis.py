@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from cosyserve.engine.base import Voice
 from cosyserve.engine.errors import EngineDied
 from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.server.synthesis import SpokenChunk, Synthesis
+from support.audio import median_pitch
 from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
 
 
@@ -50,6 +52,17 @@ async def test_the_options_reach_the_engine(engine: FakeEngine) -> None:
     options = engine.sessions[0].options
     assert (options.mode, options.instruct) == ("natural_language_replication", "calm")
     assert (options.speed, options.seed) == (1.5, 7)
+
+
+@pytest.mark.parametrize("native", [True, False])
+async def test_pitch_is_made_here_where_the_engine_has_none(native: bool) -> None:
+    engine = FakeEngine(pitch=native)
+    await engine.start()
+    chunks = await speak(engine, "word " * 20, output_format="pcm", pitch=1.5)
+    assert sum(chunk.seconds for chunk in chunks) == pytest.approx(20 * WORD_SECONDS, abs=0.001)
+    samples = np.frombuffer(b"".join(chunk.data for chunk in chunks), "<i2") / np.float32(32768)
+    hertz = 220 if native else 330
+    assert median_pitch(samples, RATE) == pytest.approx(hertz, rel=0.03)
 
 
 async def test_speed_is_made_here_where_the_engine_has_none() -> None:

@@ -65,6 +65,7 @@ class FakeSession:
 
     async def cancel(self) -> None:
         self.cancelled = True
+        self.engine.open.discard(id(self))
         self.changed.set()
 
     def whole_words(self) -> list[tuple[int, int]]:
@@ -104,6 +105,8 @@ class FakeSession:
     async def __aiter__(self) -> AsyncIterator[PcmChunk]:
         while not self.cancelled:
             await self.engine.gate.wait()
+            if self.cancelled:
+                return
             if self.engine.error is not None:
                 raise self.engine.error
             words = self.whole_words()

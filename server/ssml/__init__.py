@@ -1,0 +1,20 @@
+"""SSML on any engine: parsed safely, mapped to runs of text, silences and marks.
+
+text -> parse -> write_script (say_as, elements) -> Run, Silence, Place -> SsmlSession -> PcmChunk
+"""
+
+from __future__ import annotations
+
+from cosyserve.engine.base import Engine, SynthesisOptions, Voice
+
+from .session import SsmlSession
+
+__all__ = ["SsmlSession", "open_ssml"]
+
+
+def open_ssml(engine: Engine, voice: Voice, options: SynthesisOptions) -> SsmlSession:
+    """Begin a task whose text is SSML (or plain, if it does not begin with a tag).
+
+    Raises what the engine's open_session does: EngineNotReady, EngineBusy, UnsupportedRequest.
+    """
+    return SsmlSession(engine, voice, options)

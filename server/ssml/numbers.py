@@ -1,0 +1,131 @@
+"""Numbers in words, in English and Chinese."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ONES: Final = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS: Final = (
+    "",
+    "",
+    *["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
+)
+_THOUSANDS: Final = ("", "thousand", "million", "billion", "trillion")
+_IRREGULAR: Final = {
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
+}
+_HAN: Final = "零一二三四五六七八九"
+_HAN_UNITS: Final = ("", "十", "百", "千")
+_HAN_MYRIADS: Final = ("", "万", "亿", "万亿")
+MOST_DIGITS: Final = 15
+"""Of a number said as one; a longer one is said digit by digit."""
+
+
+def digits(text: str, language: str, *, telephone: bool = False) -> str:
+    """ASCII digits one by one."""
+    if language == "zh":
+        said = "".join(_HAN[int(char)] for char in text)
+        return said.replace("一", "幺") if telephone else said
+    return " ".join(_ONES[int(char)] for char in text)
+
+
+def cardinal(text: str, language: str) -> str:
+    """ASCII digits as a number."""
+    number = text.lstrip("0") or "0"
+    if len(number) > MOST_DIGITS:
+        return digits(text, language)
+    return _han(int(number)) if language == "zh" else _english(int(number))
+
+
+def decimal(whole: str, part: str, language: str) -> str:
+    """A number with digits after the point, which may be none."""
+    if not part:
+        return cardinal(whole, language)
+    if language == "zh":
+        return f"{cardinal(whole, language)}点{digits(part, language)}"
+    return f"{cardinal(whole, language)} point {digits(part, language)}"
+
+
+def ordinal(text: str, language: str) -> str:
+    """ASCII digits as a place in a row."""
+    said = cardinal(text, language)
+    if language == "zh":
+        return "第" + said
+    at = max(said.rfind(" "), said.rfind("-")) + 1
+    last = said[at:]
+    if last in _IRREGULAR:
+        return said[:at] + _IRREGULAR[last]
+    return said[:at] + (last[:-1] + "ieth" if last.endswith("y") else last + "th")
+
+
+def year(text: str, language: str) -> str:
+    """A year of up to four digits."""
+    if language == "zh":
+        return digits(text, language)
+    number = int(text)
+    century, rest = divmod(number, 100)
+    if number < 1000 or number > 9999 or (century % 10 == 0 and rest < 10):
+        return _english(number)
+    if rest == 0:
+        return f"{_english(century)} hundred"
+    return f"{_english(century)} {'oh ' if rest < 10 else ''}{_english(rest)}"
+
+
+def _english(number: int) -> str:
+    if number < 20:
+        return _ONES[number]
+    if number < 100:
+        tens, ones = divmod(number, 10)
+        return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
+    if number < 1000:
+        hundreds, rest = divmod(number, 100)
+        return f"{_ONES[hundreds]} hundred" + (f" {_english(rest)}" if rest else "")
+    parts = []
+    for name in _THOUSANDS:
+        number, group = divmod(number, 1000)
+        if group:
+            parts.append(f"{_english(group)} {name}".rstrip())
+    return " ".join(reversed(parts))
+
+
+def _han(number: int) -> str:
+    if number == 0:
+        return _HAN[0]
+    groups = []
+    while number:
+        number, group = divmod(number, 10_000)
+        groups.append(group)
+    said = ""
+    for place in reversed(range(len(groups))):
+        group = groups[place]
+        if not group:
+            continue
+        # A zero is said where digits are skipped.
+        skipped = said and (group < 1000 or groups[place + 1] == 0)
+        unit = _HAN_MYRIADS[place]
+        if place == 3 and len(groups) > 2 and groups[2]:
+            unit = "万"
+        said += (_HAN[0] if skipped else "") + _han_group(group) + unit
+    return said.removeprefix("一") if said.startswith("一十") else said
+
+
+def _han_group(number: int) -> str:
+    said, zero = "", False
+    for place in reversed(range(4)):
+        digit = number // 10**place % 10
+        if digit == 0:
+            zero = bool(said)
+            continue
+        said += (_HAN[0] if zero else "") + _HAN[digit] + _HAN_UNITS[place]
+        zero = False
+    return said

@@ -1,0 +1,195 @@
+"""The engine's sessions behind one SSML task: one for each run, the next one opened ahead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from cosyserve.engine.base import Engine, Session, SynthesisOptions, Voice
+from cosyserve.engine.errors import EngineError
+from cosyserve.engine.phonetic import PhoneticEngine
+
+from ..encoders.filters import open_filters
+from .parts import Part, Run, Silence
+from .voicing import Voicing
+
+_NEAR: Final = 16
+"""Parts among which the next run is looked for: a document may have thousands of marks in a row."""
+_LEAST: Final = 0.5
+_MOST: Final = 2.0
+"""Pace and pitch, as factors, that engines and filters have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """How a run is spoken: what the engine does of it, and what a filter does to its sound."""
+
+    options: SynthesisOptions
+    tempo: float
+    pitch: float
+    gain: float
+    limited: bool
+
+
+class RunSessions:
+    """Opens, reuses and frees them. Raises what the engine's open_session does when made.
+
+    The first session is opened at once, so that a task that cannot be served is refused before it
+    begins; it speaks the first run if that has no prosody of its own.
+    """
+
+    def __init__(self, engine: Engine, voice: Voice, options: SynthesisOptions) -> None:
+        self._engine = engine
+        self._voice = voice
+        self._options = options
+        self._native = engine.capabilities
+        self._first: Session | None = engine.open_session(voice, options)
+        self._open = [self._first]
+        self._ahead: tuple[Run, asyncio.Task[Session]] | None = None
+        self._closed = False
+
+    def reads(self, alphabet: str, sounds: str) -> bool:
+        """Whether the engine can be told this pronunciation."""
+        engine = self._engine
+        return isinstance(engine, PhoneticEngine) and engine.reads(alphabet, sounds)
+
+    def limits(self, parts: Iterable[Part]) -> list[str]:
+        """Notices of what this engine does less exactly than asked."""
+        runs = [part for part in parts if isinstance(part, Run)]
+        found = []
+        if any(self._delivery(run).limited for run in runs):
+            found.append(
+                f"rate and pitch go from {_LEAST:g} to {_MOST:g} times the voice's own, the task's"
+                " parameters included; what was beyond was limited"
+            )
+        if not self._native.word_times and any(run.marks for run in runs):
+            found.append("<mark>: inside of a text the times are estimates with this engine")
+        return found
+
+    def silence(self, part: Silence) -> int:
+        """Samples of a pause. A natural one goes with the pace of the task."""
+        pace = self._options.speed if part.natural and self._native.speed else 1.0
+        return round(part.seconds / pace * self._native.sample_rate)
+
+    def voicing(self, run: Run, session: Session, *, begin: int, sentences: int) -> Voicing:
+        """What makes the task's speech of a session's chunks. begin, sentences: those before it."""
+        rate = self._native.sample_rate
+        how = self._delivery(run)
+        return Voicing(
+            run,
+            session,
+            open_filters(rate, rate, tempo=how.tempo, pitch=how.pitch, gain=how.gain),
+            rate=rate,
+            begin=begin,
+            tempo=how.tempo,
+            pace=how.options.speed if self._native.speed else 1.0,
+            sentences=sentences,
+            word_times=self._native.word_times,
+        )
+
+    def take_first(self) -> Session:
+        """The first session, for text that is no SSML. Call it before any other is asked for."""
+        assert self._first is not None
+        first, self._first = self._first, None
+        return first
+
+    def look_ahead(self, parts: Iterable[Part]) -> None:
+        """Open the next run's session while others are read, so that there is no gap between them."""
+        if self._ahead is None and not self._closed:
+            following = (part for part in islice(parts, _NEAR) if isinstance(part, Run))
+            if (run := next(following, None)) is not None:
+                self._begin(run)
+
+    async def session_of(self, run: Run) -> Session | None:
+        """The session that speaks this run, which is the next one; None after cancel. Cancel-safe.
+
+        Raises EngineError.
+        """
+        for last in (False, True):
+            if self._ahead is None:
+                self._begin(run)
+                last = True
+            assert self._ahead is not None
+            task = self._ahead[1]
+            await asyncio.wait({task})
+            if self._closed:
+                return None
+            self._ahead = None
+            # What failed ahead is tried once more: there may be room now that others are done.
+            if last or not isinstance(task.exception(), EngineError):
+                return task.result()
+        return None
+
+    async def release(self, session: Session) -> None:
+        """This one has been read to its end."""
+        if session in self._open:
+            self._open.remove(session)
+        await session.cancel()
+
+    async def cancel(self) -> None:
+        """Free all. Idempotent."""
+        self._closed = True
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+        opened, self._open = self._open, []
+        for session in opened:
+            await session.cancel()
+
+    def _begin(self, run: Run) -> None:
+        task = asyncio.create_task(self._start(run))
+        task.add_done_callback(_note_error)
+        self._ahead = (run, task)
+
+    async def _start(self, run: Run) -> Session:
+        """A session of the engine that has all of the run's text."""
+        session = await self._open_one(run)
+        text, begin = run.text, 0
+        for place in run.flushes:
+            await session.feed(text[begin:place])
+            await session.flush()
+            begin = place
+        await session.feed(text[begin:])
+        await session.finish()
+        return session
+
+    async def _open_one(self, run: Run) -> Session:
+        options = self._delivery(run).options
+        first, self._first = self._first, None
+        if first is not None:
+            if options == self._options and not run.alphabet:
+                return first
+            await self.release(first)
+        if run.alphabet:
+            assert isinstance(self._engine, PhoneticEngine)
+            session = self._engine.open_phonetic(self._voice, options, run.alphabet)
+        else:
+            session = self._engine.open_session(self._voice, options)
+        self._open.append(session)
+        return session
+
+    def _delivery(self, run: Run) -> _Delivery:
+        """Pace and pitch are the engine's where it has them; the task's own are on top of the run's."""
+        native, options, asked = self._native, self._options, run.prosody
+        speed = asked.rate * (options.speed if native.speed else 1.0)
+        pitch = asked.pitch * (options.pitch if native.pitch else 1.0)
+        can_speed, can_pitch = (min(max(_LEAST, x), _MOST) for x in (speed, pitch))
+        return _Delivery(
+            replace(
+                options,
+                speed=can_speed if native.speed else options.speed,
+                pitch=can_pitch if native.pitch else options.pitch,
+            ),
+            tempo=1.0 if native.speed else can_speed,
+            pitch=1.0 if native.pitch else can_pitch,
+            gain=asked.volume,
+            limited=(can_speed, can_pitch) != (speed, pitch),
+        )
+
+
+def _note_error(task: asyncio.Task[Session]) -> None:
+    """Take note of an error that nobody waits for any more, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()

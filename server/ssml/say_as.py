@@ -1,0 +1,251 @@
+"""What say-as makes of a text: words, in English and Chinese, that every engine reads alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from .numbers import cardinal, decimal, digits, ordinal, year
+
+_NUMBER: Final = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?")
+_MONEY: Final = re.compile(
+    r"([$€£¥￥]|[A-Z]{3} ?)?(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?( ?[A-Z]{3}|[€元])?"
+)
+_TIME: Final = re.compile(r"(\d{1,2})[:：](\d{2})(?:[:：](\d{2}))? ?([AaPp]\.?[Mm]\.?)?")
+_FRACTION: Final = re.compile(r"(?:(\d+)[ +])?(\d+) ?/ ?(\d+)")
+_DATE_PARTS: Final = re.compile(r"\d+")
+_DATE_FORMATS: Final = ("mdy", "dmy", "ymd", "md", "dm", "ym", "my", "y", "m", "d")
+_ISO: Final = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
+_SOLID: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_NO_DIGIT: Final = re.compile(r"[\s().-]+")
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November", "December"),
+)
+_CURRENCIES: Final[Mapping[str, tuple[str, str, str, str]]] = MappingProxyType(
+    {
+        "$": ("dollar", "dollars", "cent", "美元"),
+        "USD": ("dollar", "dollars", "cent", "美元"),
+        "€": ("euro", "euros", "cent", "欧元"),
+        "EUR": ("euro", "euros", "cent", "欧元"),
+        "£": ("pound", "pounds", "penny", "英镑"),
+        "GBP": ("pound", "pounds", "penny", "英镑"),
+        "¥": ("yuan", "yuan", "fen", "元"),
+        "￥": ("yuan", "yuan", "fen", "元"),
+        "元": ("yuan", "yuan", "fen", "元"),
+        "CNY": ("yuan", "yuan", "fen", "元"),
+        "RMB": ("yuan", "yuan", "fen", "元"),
+        "JPY": ("yen", "yen", "", "日元"),
+        "HKD": ("Hong Kong dollar", "Hong Kong dollars", "cent", "港元"),
+    }
+)
+"""One, many, a hundredth; in Chinese."""
+_HUNDREDTHS: Final = MappingProxyType({"penny": "pence", "cent": "cents", "fen": "fen"})
+_SYMBOLS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        ".": ("dot", "点"),
+        ",": ("comma", "逗号"),
+        "-": ("dash", "杠"),
+        "_": ("underscore", "下划线"),
+        "@": ("at", "艾特"),
+        "#": ("hash", "井号"),
+        "/": ("slash", "斜杠"),
+        "\\": ("backslash", "反斜杠"),
+        ":": ("colon", "冒号"),
+        ";": ("semicolon", "分号"),
+        "+": ("plus", "加"),
+        "*": ("star", "星号"),
+        "=": ("equals", "等于"),
+        "&": ("and", "和"),
+        "%": ("percent", "百分号"),
+        "?": ("question mark", "问号"),
+        "!": ("exclamation mark", "感叹号"),
+        "'": ("apostrophe", "撇号"),
+        '"': ("quote", "引号"),
+        "(": ("open parenthesis", "左括号"),
+        ")": ("close parenthesis", "右括号"),
+        "。": ("full stop", "句号"),
+        "，": ("comma", "逗号"),
+        "、": ("comma", "顿号"),
+        "？": ("question mark", "问号"),
+        "！": ("exclamation mark", "感叹号"),
+    }
+)
+
+
+def said_as(kind: str, text: str, shape: str, language: str) -> str | None:
+    """How `text` is said, None where this kind of reading does not fit it or the language is not known.
+
+    kind: one of elements.INTERPRETATIONS. shape: the format attribute. language: "en", "zh" or
+    another, in which only what needs no words can be done.
+    """
+    if kind in ("name", "address", "nick", "measure", "unit"):
+        return text  # the engines' own reading is right
+    if kind in ("characters", "spell-out", "verbatim", "id"):
+        return _spelled(text, language)
+    if kind == "punctuation":
+        return _punctuation(text, language)
+    if kind in ("digits", "telephone"):
+        return _digit_groups(text, language, telephone=kind == "telephone")
+    if language not in ("en", "zh"):
+        return text if kind in ("cardinal", "number") else None
+    if kind == "date":
+        return _date(text, shape.lower(), language)
+    return _READERS[kind](text, language)
+
+
+def _cardinal(text: str, language: str) -> str | None:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    said = decimal(match[2].replace(",", ""), match[3] or "", language)
+    return _sign(match[1], language) + said
+
+
+def _sign(sign: str, language: str) -> str:
+    if sign == "-":
+        return "负" if language == "zh" else "minus "
+    return ""
+
+
+def _ordinal(text: str, language: str) -> str | None:
+    number = re.fullmatch(r"第?(\d+)(?:st|nd|rd|th|\.)?", text.replace(",", ""))
+    return ordinal(number[1], language) if number else None
+
+
+def _digit_groups(text: str, language: str, *, telephone: bool) -> str | None:
+    plus, rest = text.startswith("+"), text.removeprefix("+")
+    groups = [group for group in _NO_DIGIT.split(rest) if group]
+    if not groups or not all(group.isascii() and group.isdigit() for group in groups):
+        return None
+    said = [digits(group, language, telephone=telephone) for group in groups]
+    if language not in ("en", "zh"):  # each digit by itself is read in any language
+        return ("+" if plus else "") + ", ".join(" ".join(group) for group in groups)
+    if language == "zh":
+        return ("加" if plus else "") + "，".join(said)
+    return ("plus " if plus else "") + ", ".join(said)
+
+
+def _spelled(text: str, language: str) -> str:
+    said = []
+    for char in text:
+        if char.isascii() and char.isdigit() and language in ("en", "zh"):
+            said.append(digits(char, language))
+        elif char in _SYMBOLS and language in ("en", "zh"):
+            said.append(_SYMBOLS[char][language == "zh"])
+        elif not char.isspace():
+            said.append(char.upper() if len(char.upper()) == 1 else char)
+    if language == "zh":
+        return "，".join(said)
+    # A lone "A" before another word is taken for the article.
+    return ", ".join(said) + ("," if said[-1:] == ["A"] else "")
+
+
+def _punctuation(text: str, language: str) -> str | None:
+    if language not in ("en", "zh"):
+        return None
+    zh = language == "zh"
+    named = "".join(f" {_SYMBOLS[char][zh]} " if char in _SYMBOLS else char for char in text)
+    return " ".join(named.split())
+
+
+def _time(text: str, language: str) -> str | None:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3))
+    half = (match[4] or "").replace(".", "").lower()
+    if hour > (12 if half else 24) or minute > 59 or second > 59:
+        return None
+    if language == "zh":
+        said = {"am": "上午", "pm": "下午", "": ""}[half] + cardinal(str(hour), language) + "点"
+        if minute or match[3]:
+            said += ("零" if minute < 10 else "") + (
+                cardinal(str(minute), language) if minute else ""
+            )
+            said += "分"
+        return said + (cardinal(str(second), language) + "秒" if match[3] else "")
+    said = cardinal(str(hour), language)
+    if minute:
+        said += (" oh " if minute < 10 else " ") + cardinal(str(minute), language)
+    elif not half:
+        said += " o'clock" if hour <= 12 else " hundred"
+    if match[3]:
+        said += f" and {cardinal(str(second), language)} second" + ("s" if second != 1 else "")
+    return said + {"am": " A M", "pm": " P M", "": ""}[half]
+
+
+def _fraction(text: str, language: str) -> str | None:
+    match = _FRACTION.fullmatch(text)
+    if match is None or int(match[3]) == 0:
+        return None
+    whole, above, below = (match[1], match[2], match[3])
+    if language == "zh":
+        said = f"{cardinal(below, language)}分之{cardinal(above, language)}"
+        return f"{cardinal(whole, language)}又{said}" if whole else said
+    one = int(above) == 1
+    names = {2: ("half", "halves"), 4: ("quarter", "quarters")}
+    part = ordinal(below, language)
+    singular, plural = names.get(int(below), (part, part + "s"))
+    said = f"{cardinal(above, language)} {singular if one else plural}"
+    return f"{cardinal(whole, language)} and {said}" if whole else said
+
+
+def _money(text: str, language: str) -> str | None:
+    match = _MONEY.fullmatch(text)
+    unit = (match[1] or match[4] or "").strip() if match else ""
+    if match is None or unit not in _CURRENCIES or (match[1] and match[4]):
+        return None
+    one, many, hundredth, chinese = _CURRENCIES[unit]
+    whole, part = match[2].replace(",", ""), (match[3] or "").rstrip("0")
+    if language == "zh":
+        return decimal(whole, part, language) + chinese
+    if len(part) > 2 or (part and not hundredth):
+        return f"{decimal(whole, part, language)} {many}"
+    said = f"{cardinal(whole, language)} {one if int(whole) == 1 else many}"
+    if not part:
+        return said
+    cents = int(part.ljust(2, "0"))
+    small = hundredth if cents == 1 else _HUNDREDTHS[hundredth]
+    cents_said = f"{cardinal(str(cents), language)} {small}"
+    return cents_said if int(whole) == 0 else f"{said} and {cents_said}"
+
+
+def _date(text: str, shape: str, language: str) -> str | None:
+    if match := _ISO.fullmatch(text) or _SOLID.fullmatch(text):
+        return _date_words(dict(zip("ymd", match.groups(), strict=True)), language)
+    shape = shape or "mdy"
+    parts = _DATE_PARTS.findall(text)
+    if shape not in _DATE_FORMATS or len(parts) != len(shape) or re.search(r"[^\W\d]", text):
+        return None
+    return _date_words(dict(zip(shape, parts, strict=True)), language)
+
+
+def _date_words(parts: dict[str, str], language: str) -> str | None:
+    month, day = int(parts.get("m", "1")), int(parts.get("d", "1"))
+    if not (1 <= month <= 12 and 1 <= day <= 31) or len(parts.get("y", "")) > 4:
+        return None
+    if language == "zh":
+        said = year(parts["y"], language) + "年" if "y" in parts else ""
+        said += cardinal(str(month), language) + "月" if "m" in parts else ""
+        return said + (cardinal(str(day), language) + "日" if "d" in parts else "")
+    words = [_MONTHS[month - 1]] if "m" in parts else []
+    words += [ordinal(str(day), language)] if "d" in parts else []
+    said = " ".join(words)
+    if "y" not in parts:
+        return said
+    return f"{said}, {year(parts['y'], language)}" if said else year(parts["y"], language)
+
+
+_READERS: Final[Mapping[str, Callable[[str, str], str | None]]] = MappingProxyType(
+    {
+        "cardinal": _cardinal,
+        "number": _cardinal,
+        "ordinal": _ordinal,
+        "time": _time,
+        "currency": _money,
+        "fraction": _fraction,
+    }
+)

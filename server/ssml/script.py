@@ -1,0 +1,303 @@
+"""A tree of elements to the parts to be spoken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from cosyserve.engine.scripts import is_cjk
+from cosyserve.engine.segmenter import speakable
+from cosyserve.protocol.errors import InvalidParameter
+
+from .elements import (
+    ALPHABETS,
+    EMPHASES,
+    INTERPRETATIONS,
+    UNHEARD,
+    Prosody,
+    break_seconds,
+    prosody,
+    shown,
+    speak_prosody,
+)
+from .parse import Element
+from .parts import (
+    SENTENCE_PAUSE,
+    Part,
+    Piece,
+    Place,
+    Run,
+    Script,
+    Silence,
+    close_sentences,
+    pause_after,
+)
+from .say_as import said_as
+
+Reads = Callable[[str, str], bool]
+"""An alphabet and sounds written in it, to whether the engine can speak them."""
+_BLANKS: Final = re.compile(r"\s+")
+_PARAGRAPH: Final = 0.5
+"""Seconds at speed 1."""
+_MOST_NOTICES: Final = 20
+_TOLD_BY_SCRIPT: Final = frozenset(
+    {"zh", "cmn", "yue", "ja", "ko", "ru", "uk", "bg", "el", "ar", "fa", "he", "hi", "th", "en"}
+)
+"""Languages that an engine knows from the letters; Latin ones it reads as English by default."""
+
+
+def write_script(nodes: Sequence[str | Element], reads: Reads, before: str = "") -> Script:
+    """What to speak for parsed documents. Raises InvalidParameter for a value that makes no sense.
+
+    reads: whether the engine can speak sounds that are written in a phonetic alphabet. before: the
+    task's plain text before these documents; a blank and the pause of a sentence come between.
+    """
+    writer = _Writer(reads, before, "zh" if _has_han(nodes) else "en")
+    for node in nodes:
+        writer.node(node)
+    return writer.script()
+
+
+class _Writer:
+    """Walks the tree. `_gap`: the pause before the next run, None for the one its text asks for."""
+
+    def __init__(self, reads: Reads, before: str, language: str) -> None:
+        self._reads = reads
+        self._offset = len(before)
+        self._plain = " " if before and not before[-1].isspace() else ""
+        self._spaced = False
+        self._parts: list[Part] = []
+        self._notices: dict[str, None] = {}
+        self._prosody = Prosody()
+        self._language = language
+        self._run: Run | None = None
+        self._before: Run | None = None
+        self._gap = SENTENCE_PAUSE if before.strip() else None
+        self._fresh = True
+
+    def script(self) -> Script:
+        self._close()
+        close_sentences([part for part in self._parts if isinstance(part, Run)])
+        notices = [*self._notices][:_MOST_NOTICES]
+        return Script(tuple(self._parts), self._plain, tuple(notices))
+
+    def node(self, node: str | Element) -> None:
+        if isinstance(node, str):
+            self._text(node)
+            return
+        for name in UNHEARD.get(node.name, ()):
+            if name in node.attributes:
+                self._notice(f"<{node.name}>: {name} is not supported here and was passed over")
+        attributes, where = node.attributes, node.where
+        match node.name:
+            case "break":
+                self._break(
+                    break_seconds(attributes.get("time"), attributes.get("strength"), where)
+                )
+            case "mark":
+                self._mark(attributes["name"])
+            case "say-as":
+                self._say_as(node)
+            case "sub":
+                self._rewritten(attributes["alias"], _content(node))
+            case "phoneme":
+                self._phoneme(node)
+            case "prosody":
+                self._inside(node, prosody(attributes, where))
+            case "emphasis":
+                self._inside(node, _emphasis(attributes, where))
+            case "speak":
+                self._block(node, speak_prosody(attributes, where), 0.0)
+            case "p":
+                self._block(node, Prosody(), _PARAGRAPH)
+            case "s":
+                self._block(node, Prosody(), 0.0)
+            case _:
+                self._inside(node, Prosody())
+
+    # Elements with others in them
+
+    def _inside(self, element: Element, factors: Prosody) -> None:
+        outer, language = self._prosody, self._language
+        self._prosody = outer * factors
+        if tag := element.attributes.get("xml:lang"):
+            self._language = self._known(tag)
+        for child in element.children:
+            self.node(child)
+        self._prosody, self._language = outer, language
+
+    def _block(self, element: Element, factors: Prosody, pause: float) -> None:
+        self._end_sentence(pause)
+        self._inside(element, factors)
+        self._end_sentence(pause)
+
+    def _known(self, tag: str) -> str:
+        base = tag.split("-")[0].lower()
+        if base not in _TOLD_BY_SCRIPT:
+            self._notice(
+                f"xml:lang {shown(tag)}: the engine tells languages by their script, and reads Latin"
+                " letters in its own"
+            )
+        return "zh" if base in ("zh", "cmn") else base
+
+    # Text
+
+    def _text(self, text: str) -> None:
+        text = _BLANKS.sub(" ", text)
+        if not text.strip():
+            self._separate()
+            return
+        if text[0] == " ":
+            self._separate()
+            text = text[1:]
+        ends = text[-1] == " "
+        text = text.rstrip()
+        self._speak(text, text, "")
+        self._spaced = ends
+
+    def _speak(self, spoken: str, content: str, alphabet: str) -> None:
+        """Have `spoken` spoken for `content`, which goes into the plain text."""
+        self._add_blank()
+        begin = self._offset + len(self._plain)
+        self._plain += content
+        if spoken:
+            run = self._run_of(alphabet)
+            run.add(Piece(spoken, begin, begin + len(content), spoken == content))
+            self._fresh = False
+
+    def _separate(self) -> None:
+        """A blank comes before the text that follows, if any does."""
+        self._spaced = True
+
+    def _add_blank(self) -> None:
+        spaced, self._spaced = self._spaced, False
+        if spaced and self._plain and self._plain[-1] != " ":
+            begin = self._offset + len(self._plain)
+            self._plain += " "
+            if self._run is not None and not self._run.alphabet:
+                self._run.add(Piece(" ", begin, begin + 1, True))
+
+    def _rewritten(self, spoken: str, content: str) -> None:
+        blanks = len(content) - len(content.lstrip()), len(content) - len(content.rstrip())
+        content = _BLANKS.sub(" ", content.strip())
+        if blanks[0]:
+            self._separate()
+        self._speak(_BLANKS.sub(" ", spoken.strip()), content, "")
+        if blanks[1] and content:
+            self._separate()
+
+    def _say_as(self, element: Element) -> None:
+        kind = element.attributes["interpret-as"].strip()
+        if kind not in INTERPRETATIONS:
+            allowed = ", ".join(INTERPRETATIONS)
+            raise InvalidParameter(
+                f"{element.where}: interpret-as is {shown(kind)}; allowed: {allowed}"
+            )
+        content = _content(element)
+        shape = element.attributes.get("format", "").strip()
+        text = _BLANKS.sub(" ", content.strip())
+        spoken = said_as(kind, text, shape, self._language)
+        if spoken is None:
+            self._notice(f"<say-as>: {shown(text)} was not read as {kind}, but as plain text")
+        self._rewritten(text if spoken is None else spoken, content)
+
+    def _phoneme(self, element: Element) -> None:
+        alphabet = element.attributes.get("alphabet", "ipa").strip().lower()
+        if alphabet not in ALPHABETS:
+            allowed = ", ".join(ALPHABETS)
+            raise InvalidParameter(
+                f"{element.where}: alphabet is {shown(alphabet)}; allowed: {allowed}"
+            )
+        content = _BLANKS.sub(" ", _content(element).strip())
+        sounds = element.attributes["ph"].strip()
+        if self._reads(alphabet, sounds):
+            self._speak(sounds, content, alphabet)
+            return
+        self._notice(
+            f"<phoneme>: this engine cannot be told {shown(sounds)} in {alphabet};"
+            " the text inside is read as it is written"
+        )
+        self._speak(content, content, "")
+
+    # Runs and what lies between them
+
+    def _run_of(self, alphabet: str) -> Run:
+        """The open run, another one if the way of speaking has changed."""
+        run = self._run
+        if run is not None and run.prosody == self._prosody and run.alphabet == alphabet:
+            return run
+        self._close()
+        before = self._before
+        pause, continues = self._gap or 0.0, False
+        if before is not None and self._gap is None:
+            flushed = before.flushes[-1:] == [before.length]
+            pause = SENTENCE_PAUSE if flushed else pause_after(before.text)
+            continues = pause < SENTENCE_PAUSE
+        if pause:
+            self._parts.append(Silence(pause / self._prosody.rate, natural=True))
+        self._gap = None
+        self._run = Run(self._prosody, alphabet, continues)
+        return self._run
+
+    def _close(self) -> None:
+        run, self._run = self._run, None
+        if run is None:
+            return
+        if speakable(run.text):
+            self._parts.append(run)
+            self._before = run
+        else:  # no sound: but its marks are to be told
+            self._parts += [Place(name) for _, name in run.marks]
+
+    def _break(self, seconds: float) -> None:
+        self._separate()
+        if self._run is not None and not seconds and not pause_after(self._run.text):
+            return
+        self._close()
+        self._gap = 0.0
+        if seconds:
+            self._parts.append(Silence(seconds))
+
+    def _end_sentence(self, pause: float) -> None:
+        self._separate()
+        fresh, self._fresh = self._fresh, True
+        if pause:
+            self._close()
+            if self._before is not None and self._gap != 0.0:  # that is after a break
+                self._gap = max(pause, self._gap or 0.0)
+        elif fresh:
+            return
+        elif self._run is not None:
+            self._run.flushes.append(self._run.length)
+        elif self._before is not None and self._gap is None:
+            self._gap = SENTENCE_PAUSE
+
+    def _mark(self, name: str) -> None:
+        if self._run is None:
+            self._parts.append(Place(name))
+        else:
+            self._run.marks.append((self._run.length, name))
+
+    def _notice(self, text: str) -> None:
+        self._notices[text] = None
+
+
+def _emphasis(attributes: Mapping[str, str], where: str) -> Prosody:
+    level = attributes.get("level", "moderate").strip()
+    if level not in EMPHASES:
+        allowed = ", ".join(EMPHASES)
+        raise InvalidParameter(f"{where}: level is {shown(level)}; allowed: {allowed}")
+    return EMPHASES[level]
+
+
+def _content(element: Element) -> str:
+    """The text of an element that has nothing but text."""
+    return "".join(child for child in element.children if isinstance(child, str))
+
+
+def _has_han(nodes: Sequence[str | Element]) -> bool:
+    return any(
+        any(map(is_cjk, node)) if isinstance(node, str) else _has_han(node.children)
+        for node in nodes
+    )

@@ -1,0 +1,263 @@
+"""Speaks SSML on any engine: a session of the engine for each run of text of one prosody."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+
+from cosyserve.engine.base import Engine, Mark, PcmChunk, Session, SynthesisOptions, Voice
+from cosyserve.protocol.errors import InvalidParameter, TTSError
+
+from .parse import LONGEST_DOCUMENT, parse
+from .parts import Part, Place, Run, Script, Silence
+from .run_sessions import RunSessions
+from .script import Reads, write_script
+from .voicing import Voicing
+
+_MARKUP: Final = re.compile(r"\s*<[A-Za-z?!/]")
+_UNDECIDED: Final = re.compile(r"\s*<?")
+_AT_ONCE: Final = 20_000
+"""Characters of a document that is read on the event loop; a longer one takes over 5 ms."""
+_LAST: Final = 0.01
+"""Seconds of silence that carry the marks at the very end."""
+_LONGEST_SILENCE: Final = 1.0
+"""Seconds in one chunk."""
+
+
+class SsmlSession:
+    """engine.base.Session that takes SSML. Made by `open_ssml`.
+
+    A text that does not begin with a tag is spoken as it is, and as it comes. SSML is collected until
+    `flush` or `finish`, since a document must be whole; what comes after a flush is the next one.
+    The times of words, sentences and marks are those of the whole task's speech; their places are
+    code points of the plain text (`text`): the text inside of the documents, every row of blanks as
+    one. What is read as something else (sub, say-as, phoneme) counts as a whole. Iterating raises
+    InvalidParameter for a document that is wrong, and EngineError.
+
+    notices: what of the documents so far cannot be done as asked, a sentence each.
+    """
+
+    def __init__(self, engine: Engine, voice: Voice, options: SynthesisOptions) -> None:
+        """Raises what the engine's open_session does."""
+        self._engine_sessions = RunSessions(engine, voice, options)
+        self._rate = engine.capabilities.sample_rate
+        self._through: Session | None = None
+        self._through_chunks: AsyncIterator[PcmChunk] | None = None
+        self._is_markup = False
+        self._buffer: list[str] = []
+        self._length = 0
+        self._pieces: list[str] = []
+        self._notices: dict[str, None] = {}
+        self._parts: deque[Part] = deque()
+        self._voicing: Voicing | None = None
+        self._ready: deque[PcmChunk] = deque()
+        self._marks: tuple[Mark, ...] = ()
+        self._position = 0
+        self._sentences = 0
+        self._finished = False
+        self._cancelled = False
+        self._error: TTSError | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return tuple(self._notices)
+
+    def text(self, begin: int, end: int) -> str:
+        """A part of the plain text so far, as words and sentences count it."""
+        return self._plain()[begin:end]
+
+    def _plain(self) -> str:
+        if len(self._pieces) != 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    # The text
+
+    async def feed(self, text: str) -> None:
+        """Take the next piece. Ignored after cancel and after an error."""
+        if self._cancelled or self._error is not None or self._finished or not text:
+            return
+        if self._through is not None:
+            self._pieces.append(text)
+            await self._through.feed(text)
+            return
+        self._length += len(text)
+        if self._length > LONGEST_DOCUMENT:
+            self._fail(InvalidParameter(f"the SSML is longer than {LONGEST_DOCUMENT} characters"))
+            return
+        self._buffer.append(text)
+        if not (self._is_markup or text.isspace()):
+            await self._decide()
+
+    async def flush(self) -> None:
+        """What has come is a whole document, or with plain text, a sentence ends here."""
+        if self._cancelled or self._error is not None or self._finished:
+            return
+        if self._through is None and not self._is_markup:
+            await self._decide(final=True)
+        if self._through is not None:
+            await self._through.flush()
+        else:
+            await self._take_document()
+
+    async def finish(self) -> None:
+        if self._finished or self._cancelled:
+            return
+        if self._through is None and not self._is_markup and self._error is None:
+            await self._decide(final=True)
+        if self._through is not None:
+            await self._through.finish()
+        else:
+            await self._take_document()
+        self._finished = True
+        self._changed.set()
+
+    async def cancel(self) -> None:
+        self._cancelled = True
+        self._buffer.clear()
+        self._ready.clear()
+        self._parts.clear()
+        await self._engine_sessions.cancel()
+        self._changed.set()
+
+    async def _decide(self, *, final: bool = False) -> None:
+        """Find out whether the text is SSML. final: it is decided by what has come."""
+        text = "".join(self._buffer)
+        if _MARKUP.match(text):
+            self._is_markup = True
+        elif not _UNDECIDED.fullmatch(text) or (final and text.strip()):
+            self._through = self._engine_sessions.take_first()
+            self._buffer.clear()
+            self._pieces = [text]
+            self._changed.set()
+            await self._through.feed(text)
+
+    async def _take_document(self) -> None:
+        text = "".join(self._buffer)
+        self._buffer.clear()
+        self._length = 0
+        if not text.strip() or self._error is not None:
+            return
+        read = partial(_read_document, text, self._engine_sessions.reads, self._plain())
+        try:
+            script = await asyncio.to_thread(read) if len(text) > _AT_ONCE else read()
+        except TTSError as error:
+            self._fail(error)
+            return
+        self._pieces.append(script.plain)
+        self._parts.extend(script.parts)
+        limits = self._engine_sessions.limits(script.parts)
+        self._notices |= dict.fromkeys((*script.notices, *limits))
+        self._changed.set()
+
+    def _fail(self, error: TTSError) -> None:
+        self._error = error
+        self._buffer.clear()
+        self._changed.set()
+
+    # The speech
+
+    def __aiter__(self) -> AsyncIterator[PcmChunk]:
+        return self
+
+    async def __anext__(self) -> PcmChunk:
+        """The next chunk. Cancel-safe as far as the engine's is."""
+        while not self._cancelled:
+            if self._through is not None:
+                if self._through_chunks is None:
+                    self._through_chunks = aiter(self._through)
+                return await anext(self._through_chunks)
+            if self._ready:
+                return self._carry(self._ready.popleft())
+            if self._voicing is not None:
+                await self._read(self._voicing)
+            elif self._parts:
+                await self._begin_part()
+            elif self._error is not None:
+                raise self._error
+            elif self._finished:
+                if not self._marks:
+                    break
+                self._ready.append(_silence(round(_LAST * self._rate)))
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+        await self._engine_sessions.cancel()
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.cancel()
+
+    def _carry(self, chunk: PcmChunk) -> PcmChunk:
+        """The chunk, with the marks that lay before it and went with no other."""
+        marks, self._marks = self._marks, ()
+        return replace(chunk, marks=(*marks, *chunk.marks)) if marks else chunk
+
+    async def _read(self, voicing: Voicing) -> None:
+        try:
+            chunk = await anext(voicing.chunks)
+        except StopAsyncIteration:
+            chunks, marks = voicing.finish()
+            self._ready.extend(chunks)
+            self._position, self._sentences = voicing.position, voicing.sentences
+            self._add_marks(marks)
+            self._voicing = None
+            await self._engine_sessions.release(voicing.session)
+        else:
+            self._ready.extend(voicing.feed(chunk))
+
+    async def _begin_part(self) -> None:
+        part = self._parts[0]
+        match part:
+            case Place(name):
+                self._add_marks((Mark(name, self._position / self._rate),))
+            case Silence():
+                left = self._engine_sessions.silence(part)
+                self._position += left
+                while left > 0:
+                    size = min(left, round(_LONGEST_SILENCE * self._rate))
+                    self._ready.append(_silence(size))
+                    left -= size
+            case Run():
+                session = await self._engine_sessions.session_of(part)
+                if session is None:  # cancelled meanwhile
+                    return
+                self._voicing = self._engine_sessions.voicing(
+                    part, session, begin=self._position, sentences=self._sentences
+                )
+        self._parts.popleft()
+        self._engine_sessions.look_ahead(self._parts)
+
+    def _add_marks(self, marks: tuple[Mark, ...]) -> None:
+        """Marks at the end of what is ready go with the last of it, else with what comes next."""
+        if marks and self._ready:
+            last = self._ready.pop()
+            self._ready.append(replace(last, marks=(*last.marks, *marks)))
+        else:
+            self._marks += marks
+
+
+def _read_document(text: str, reads: Reads, before: str) -> Script:
+    nodes = parse(text) if _MARKUP.match(text) else [text]
+    return write_script(nodes, reads, before)
+
+
+def _silence(samples: int) -> PcmChunk:
+    return PcmChunk(np.zeros(samples, np.float32))

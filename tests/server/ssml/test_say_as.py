@@ -1,0 +1,104 @@
+"""Numbers, dates and the like in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosyserve.server.ssml.elements import INTERPRETATIONS
+from cosyserve.server.ssml.numbers import cardinal, ordinal, year
+from cosyserve.server.ssml.say_as import said_as
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "shape", "english", "chinese"),
+    [
+        ("cardinal", "1,234.5", "", "one thousand two hundred thirty-four point five", "一千二百三十四点五"),
+        ("number", "-12", "", "minus twelve", "负十二"),
+        ("ordinal", "21st", "", "twenty-first", "第二十一"),
+        ("digits", "2024", "", "two zero two four", "二零二四"),
+        ("telephone", "+86 138-1234", "", "plus eight six, one three eight, one two three four",
+         "加八六，幺三八，幺二三四"),
+        ("characters", "Ab1.", "", "A, B, one, dot", "A，B，一，点"),
+        ("punctuation", "a, b!", "", "a comma b exclamation mark", "a 逗号 b 感叹号"),
+        ("date", "2024-05-03", "", "May third, twenty twenty-four", "二零二四年五月三日"),
+        ("date", "05/03/2024", "mdy", "May third, twenty twenty-four", "二零二四年五月三日"),
+        ("date", "3.5.", "dm", "May third", "五月三日"),
+        ("date", "20240503", "", "May third, twenty twenty-four", "二零二四年五月三日"),
+        ("date", "2024-13-03", "", None, None),
+        ("date", "May 3", "md", None, None),
+        ("time", "10:30", "", "ten thirty", "十点三十分"),
+        ("time", "2:05pm", "", "two oh five P M", "下午二点零五分"),
+        ("time", "9:00", "", "nine o'clock", "九点"),
+        ("time", "10:61", "", None, None),
+        ("currency", "$12.50", "", "twelve dollars and fifty cents", "十二点五美元"),
+        ("currency", "1,000 EUR", "", "one thousand euros", "一千欧元"),
+        ("currency", "£0.01", "", "one penny", "零点零一英镑"),
+        ("currency", "12 XYZ", "", None, None),
+        ("fraction", "3/4", "", "three quarters", "四分之三"),
+        ("fraction", "1 1/2", "", "one and one half", "一又二分之一"),
+        ("fraction", "1/0", "", None, None),
+        ("name", "张三", "", "张三", "张三"),
+        ("ordinal", "x", "", None, None),
+        ("cardinal", "", "", None, None),
+    ],
+)  # fmt: skip
+def test_words(kind: str, text: str, shape: str, english: str | None, chinese: str | None) -> None:
+    assert said_as(kind, text, shape, "en") == english
+    assert said_as(kind, text, shape, "zh") == chinese
+
+
+def test_other_languages_get_what_needs_no_words() -> None:
+    assert said_as("cardinal", "12", "", "fr") == "12"
+    assert said_as("digits", "12", "", "fr") == "1 2"
+    assert said_as("characters", "ab", "", "fr") == "A, B"
+    assert said_as("ordinal", "12", "", "fr") is None
+
+
+@pytest.mark.parametrize("kind", INTERPRETATIONS)
+@pytest.mark.parametrize(
+    "text", ["", " ", "١٢", "²", "９９", "1" * 400, "0/0/0", "a\n1", "😀", ":", "$"]
+)
+def test_nothing_raises(kind: str, text: str) -> None:
+    for language in ("en", "zh", "fr"):
+        said = said_as(kind, text, "ymd", language)
+        assert said is None or isinstance(said, str)
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "chinese"),
+    [
+        ("0", "zero", "零"),
+        ("007", "seven", "七"),
+        ("13", "thirteen", "十三"),
+        ("110", "one hundred ten", "一百一十"),
+        ("1005", "one thousand five", "一千零五"),
+        ("100050", "one hundred thousand fifty", "十万零五十"),
+        ("100002345", "one hundred million two thousand three hundred forty-five", "一亿零二千三百四十五"),
+        ("1200000000000", "one trillion two hundred billion", "一万二千亿"),
+    ],
+)  # fmt: skip
+def test_cardinals(number: str, english: str, chinese: str) -> None:
+    assert cardinal(number, "en") == english
+    assert cardinal(number, "zh") == chinese
+
+
+def test_long_numbers_are_said_digit_by_digit() -> None:
+    assert cardinal("1234567890123456", "en").startswith("one two three")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [("1", "first"), ("12", "twelfth"), ("20", "twentieth"), ("33", "thirty-third"),
+     ("100", "one hundredth"), ("1005", "one thousand fifth")],
+)  # fmt: skip
+def test_ordinals(number: str, said: str) -> None:
+    assert ordinal(number, "en") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("1999", "nineteen ninety-nine"), ("2000", "two thousand"), ("2005", "two thousand five"),
+     ("1905", "nineteen oh five"), ("1900", "nineteen hundred"), ("800", "eight hundred")],
+)  # fmt: skip
+def test_years(text: str, said: str) -> None:
+    assert year(text, "en") == said
