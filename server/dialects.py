@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -16,6 +16,13 @@ from websockets.frames import CloseCode
 
 from cosyserve.protocol.codec import CosyVoiceCodec
 from cosyserve.protocol.dashscope import DashScopeCodec
+from cosyserve.protocol.elevenlabs import (
+    MultiStreamCodec,
+    StreamCodec,
+    StreamOptions,
+    stream_options,
+)
+from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.limits import TextLimits
 from cosyserve.protocol.task import Codec
@@ -126,4 +133,38 @@ def _dashscope_terms(address: Address, settings: Settings) -> Terms:
 
 DASHSCOPE: Final = Dialect("dashscope", re.compile("/api-ws/v1/inference"), _dashscope_terms)
 
-DIALECTS: Final = (OWN, DASHSCOPE)
+
+def _elevenlabs_terms(
+    codec: Callable[[StreamOptions], Codec], address: Address, settings: Settings
+) -> Terms:
+    options = stream_options(address.parts["voice"], address.query)
+    idle = settings.idle_connection_timeout
+    idle = None if idle is None else max(idle, options.inactivity_timeout)
+    return Terms(
+        codec=codec(options),
+        limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
+        text_timeout=options.inactivity_timeout,
+        first_timeout=idle,
+        idle_timeout=idle,
+        hosted_voices=HOSTED_VOICES,
+        hosted_default=settings.elevenlabs_default_voice,
+    )
+
+
+def _stream_terms(address: Address, settings: Settings) -> Terms:
+    terms = _elevenlabs_terms(StreamCodec, address, settings)
+    return replace(terms, failure_closes=CloseCode.POLICY_VIOLATION)
+
+
+def _multi_stream_terms(address: Address, settings: Settings) -> Terms:
+    return _elevenlabs_terms(MultiStreamCodec, address, settings)
+
+
+_SPEECH: Final = "/v1/text-to-speech/(?P<voice>[^/]+)"
+_KEY: Final = "xi-api-key"
+STREAM: Final = Dialect("elevenlabs", re.compile(f"{_SPEECH}/stream-input"), _stream_terms, _KEY)
+MULTI_STREAM: Final = Dialect(
+    "elevenlabs", re.compile(f"{_SPEECH}/multi-stream-input"), _multi_stream_terms, _KEY
+)
+
+DIALECTS: Final = (OWN, DASHSCOPE, STREAM, MULTI_STREAM)

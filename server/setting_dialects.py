@@ -32,3 +32,11 @@ class Dialects(BaseModel):
         "reference has stands for this; none: for one of the engine's own voices",
         json_schema_extra={"allowed": "a voice's id or name"},
     )
+    elevenlabs_default_voice: Annotated[str | None, OrNone] = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="at /v1/text-to-speech an id like those of the hosted service's voices (20 letters "
+        "and digits) that no reference has stands for this; none: for one of the engine's own voices",
+        json_schema_extra={"allowed": "a voice's id or name"},
+    )

@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from .setting_cosyvoice import CosyVoice
+from .setting_dialects import Dialects
+from .setting_openai import OpenAI
 from .setting_types import (
     TOKEN_FORM,
     Address,
@@ -24,6 +26,7 @@ from .setting_types import (
     parse_tokens,
     user_folder,
 )
+from .setting_vllm import Vllm
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -100,6 +103,7 @@ class Listening(BaseModel):
     tls_key: Annotated[Path | None, OrNone] = Field(
         None, description="PEM file of its private key", json_schema_extra={"allowed": "a file"}
     )
+    page: bool = Field(True, description="serve the browser page at /")
     send_buffer_bytes: Size = Field(
         ByteSize(256 * KIB),
         description="a connection's send buffer in the kernel; small, so that a stall shows",
@@ -238,5 +242,6 @@ class Observing(BaseModel):
 
 
 GROUPS: Final[tuple[type[BaseModel], ...]] = (
-    Access, Listening, EngineChoice, CosyVoice, References, Limits, Timeouts, Observing,
+    Access, Listening, EngineChoice, CosyVoice, Vllm, References, Dialects, OpenAI, Limits, Timeouts,
+    Observing,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from .setting_cosyvoice import CosyVoice
+from .setting_dialects import Dialects
 from .setting_docs import allowed_values
 from .setting_groups import (
     Access,
@@ -29,6 +30,7 @@ from .setting_groups import (
     References,
     Timeouts,
 )
+from .setting_openai import OpenAI
 from .setting_sources import (
     ENVIRONMENT_PREFIX,
     EnvironmentSource,
@@ -47,6 +49,7 @@ from .setting_types import (
     parse_tokens,
     read_token_file,
 )
+from .setting_vllm import Vllm
 
 __all__ = ["Address", "Bucket", "Settings", "SettingsError", "Token", "load_settings"]
 
@@ -60,7 +63,10 @@ class Settings(
     Observing,
     Timeouts,
     Limits,
+    OpenAI,
+    Dialects,
     References,
+    Vllm,
     CosyVoice,
     EngineChoice,
     Listening,

@@ -67,7 +67,7 @@ class Speaker:
         self._cancelled = False
         self._failure: TTSError | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self.failed = False
+        self.failed_with: TTSError | None = None
 
     # What the reader calls.
 
@@ -123,7 +123,7 @@ class Speaker:
                 error = self._failure or (_error_of(speaking) if speaking.done() else None)
             await _cancelled(speaking)
             outcome, code = await self._end(error)
-            self.failed = outcome == "failed"
+            self.failed_with = error
         except ConnectionClosed:
             pass
         finally:

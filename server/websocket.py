@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -28,6 +29,9 @@ from .failures import as_tts_error
 from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
+
+
+LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 
 
 class SpeechConnection:
@@ -137,7 +141,7 @@ class SpeechConnection:
         except TTSError as error:
             meter.refused(error.code)
             await self._outbox.send(self._protocol.fail(command.task_id, error))
-            self._close_after_failure()
+            self._close_after(error)
             return
         speaker = Speaker(
             command,
@@ -158,8 +162,8 @@ class SpeechConnection:
             self._quiet_since = time.monotonic()
             if self._speakers.get(command.task_id) is speaker:
                 del self._speakers[command.task_id]
-            if speaker.failed:
-                self._close_after_failure()
+            if speaker.failed_with is not None:
+                self._close_after(speaker.failed_with)
             self._close_if_done()
 
         task.add_done_callback(ended)
@@ -172,13 +176,14 @@ class SpeechConnection:
             speaker.fail(error)
         else:
             await self._outbox.send(self._protocol.refuse(error))
-            self._close_after_failure()
+            self._close_after(error)
 
     # Closing from this side.
 
-    def _close_after_failure(self) -> None:
+    def _close_after(self, failure: TTSError) -> None:
         if self._terms.failure_closes is not None:
-            self._close_soon(self._terms.failure_closes, "the task failed")
+            reason = failure.message.encode()[:LONGEST_REASON].decode(errors="ignore")
+            self._close_soon(self._terms.failure_closes, reason)
 
     def _close_if_done(self) -> None:
         if self._ends_with_tasks and not self._running:

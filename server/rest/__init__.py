@@ -9,9 +9,13 @@ from aiohttp import web
 from cosyserve.protocol.errors import InvalidParameter
 
 from ..dialects import SPEECH_PATH
+from ..docs import add_docs
+from ..elevenlabs.routes import add_elevenlabs
+from ..openai.routes import add_openai
+from ..page import add_page
 from ..services import Services
 from . import operations, references
-from .envelope import SERVICES, envelope
+from .envelope import FILES, SERVICES, envelope
 from .speech import speech
 
 
@@ -20,12 +24,17 @@ def build_app(services: Services) -> web.Application:
     most = services.settings.max_message_bytes
     app = web.Application(middlewares=[envelope], client_max_size=most)
     app[SERVICES] = services
+    app[FILES] = set(add_docs(app))
+    if services.settings.page:
+        app[FILES] |= add_page(app, needs_token=bool(services.settings.tokens))
     clips = "/api/v1/audio/reference_audio"
     app.router.add_post(clips, references.upload)
     app.router.add_get(clips, references.listing)
     app.router.add_get(clips + "/{id}", references.get)
     app.router.add_delete(clips + "/{id}", references.delete)
     app.router.add_post("/api/v1/audio/speech", speech)
+    add_openai(app, services)
+    add_elevenlabs(app)
     app.router.add_get(SPEECH_PATH, _no_upgrade)
     app.router.add_get("/healthz", operations.healthz)
     app.router.add_get("/readyz", operations.readyz)

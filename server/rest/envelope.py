@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,8 @@ import orjson
 import structlog
 from aiohttp import web
 
+from cosyserve.protocol import openai
+from cosyserve.protocol.elevenlabs import errors as elevenlabs
 from cosyserve.protocol.errors import (
     InvalidParameter,
     MethodNotAllowed,
@@ -28,6 +31,7 @@ from cosyserve.version import VERSION
 from ..auth import Caller
 from ..failures import as_tts_error, error_headers
 from ..logs import log_ids
+from ..metrics import Transport
 from ..services import Services
 
 log = structlog.get_logger(__name__)
@@ -38,7 +42,11 @@ SERVICES: Final = web.AppKey("services", Services)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 SERVER: Final = f"cosyserve/{VERSION}"
+_ELEVENLABS_PATHS: Final = re.compile(r"/v1/text-to-speech(/|$)|/v[12]/voices(/|$)")
+_OPENAI_PATHS: Final = re.compile(r"(/v1)?/(audio|models)(/|$)")
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+FILES: Final = web.AppKey("files", set[str])
+"""Paths of static files and the like; as OPEN_PATHS they need no token and are not logged."""
 
 
 def json_response(body: JsonObject | list[JsonObject], status: int = 200) -> web.Response:
@@ -48,11 +56,25 @@ def json_response(body: JsonObject | list[JsonObject], status: int = 200) -> web
     )
 
 
-def error_response(error: TTSError, request_id: str) -> web.Response:
-    """The answer for an error: the same body on every route."""
-    response = json_response(error_body(error, request_id), error.status)
+def error_response(error: TTSError, request: web.Request) -> web.Response:
+    """The answer for an error: the same body on every route of a dialect."""
+    match transport_of(request.path):
+        case "openai":
+            body = openai.error_body(error)
+        case "elevenlabs":
+            body = elevenlabs.error_body(error)
+        case _:
+            body = error_body(error, request[REQUEST_ID])
+    response = json_response(body, error.status)
     response.headers.update(error_headers(error))
     return response
+
+
+def transport_of(path: str) -> Transport:
+    """Whose address this is, whether or not there is anything at it."""
+    if _ELEVENLABS_PATHS.match(path):
+        return "elevenlabs"
+    return "openai" if _OPENAI_PATHS.match(path) else "rest"
 
 
 @web.middleware
@@ -61,9 +83,10 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     request_id = str(uuid.uuid4())
     request[REQUEST_ID] = request_id
     began = time.monotonic()
-    with log_ids(request_id=request_id), request.app[SERVICES].metrics.connection("rest"):
-        response = await _answer(request, handler, request_id)
-        if request.path not in OPEN_PATHS:
+    connection = request.app[SERVICES].metrics.connection(transport_of(request.path))
+    with log_ids(request_id=request_id), connection:
+        response = await _answer(request, handler)
+        if not _is_open(request):
             log.info(
                 "request_ended",
                 method=request.method,
@@ -78,24 +101,33 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
-async def _answer(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        if request.path not in OPEN_PATHS:
+        if not _is_open(request):
             request[CALLER] = authenticate(request)
         return await handler(request)
     except web.HTTPException as refused:
         if refused.status < 400:
             raise
-        return error_response(_as_error(refused, request), request_id)
+        response = error_response(_as_error(refused, request), request)
+        if isinstance(refused, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = refused.headers["Allow"]
+        return response
     except (asyncio.CancelledError, ConnectionResetError):
         raise  # the client went away: there is nobody to answer
     except Exception as error:
-        return error_response(as_tts_error(error), request_id)
+        return error_response(as_tts_error(error), request)
+
+
+def _is_open(request: web.Request) -> bool:
+    return request.path in OPEN_PATHS or request.path in request.app[FILES]
 
 
 def authenticate(request: web.Request) -> Caller:
     """Whose token the request carries. Raises Unauthorized."""
     headers = request.headers.getall("Authorization", [])
+    if not headers and transport_of(request.path) == "elevenlabs":
+        headers = request.headers.getall("xi-api-key", [])
     authenticator = request.app[SERVICES].authenticator
     caller = authenticator.by_header(headers[0] if headers else None) if len(headers) < 2 else None
     if caller is None:

@@ -160,6 +160,7 @@ async def test_a_refusal_names_the_field_and_closes_the_connection(
         with pytest.raises(ConnectionClosed):
             await socket.raw.recv()
         assert socket.raw.close_code == 1000
+        assert failed["header"]["error_message"].endswith(socket.raw.close_reason or "nothing")
 
 
 async def test_a_refused_admission_closes_the_connection(served: Any) -> None:

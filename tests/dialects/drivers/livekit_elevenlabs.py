@@ -41,9 +41,9 @@ class Ear:
 
 
 async def streamed(tts: TTS, text: str, file: Path, *, pause: bool = False) -> Report:
-    """Words one by one; with `pause`, the last sentence comes only after sound was heard."""
+    """Words one by one; with `pause`, the last one comes only after sound was heard."""
     ear = Ear()
-    *first, last = text.split(". ")
+    *most, last = text.split()
     async with tts.stream(conn_options=ONCE) as stream:
 
         async def listen() -> None:
@@ -51,18 +51,14 @@ async def streamed(tts: TTS, text: str, file: Path, *, pause: bool = False) -> R
                 ear.hear(audio.frame)
 
         listening = asyncio.create_task(listen())
-        for word in (". ".join(first) + ". ").split():
+        for word in most:
             stream.push_text(word + " ")
-        early = False
         if pause:
-            stream.flush()
             await asyncio.wait_for(ear.heard.wait(), 20)
-            early = not listening.done()
-        for word in last.split():
-            stream.push_text(word + " ")
+        stream.push_text(last)
         stream.end_input()
         await listening
-    return {"rate": ear.keep(file), "words": ear.words, "early": early}
+    return {"rate": ear.keep(file), "words": ear.words}
 
 
 async def interrupted(tts: TTS, text: str) -> int:
@@ -120,11 +116,10 @@ async def main(base_url: str, token: str, folder: Path, given: Report) -> None:
         report["voices"] = [[v.id, v.name, v.category] for v in await tts.list_voices()]
         report["whole"] = await whole(tts, text, folder / "whole.raw")
         report["streamed"] = await streamed(tts, text, folder / "streamed.raw", pause=True)
-        report["interrupted"] = await interrupted(tts, text * 20)
-        report["again"] = await streamed(tts, text, folder / "again.raw")
         both = [streamed(tts, text, folder / f"both{number}.raw") for number in range(2)]
         report["both"] = await asyncio.gather(*both)
-        report["connections"] = tts._opts_revision  # it has had one all along
+        report["interrupted"] = await interrupted(tts, f"{text} " * 4)
+        report["again"] = await streamed(tts, text, folder / "again.raw")
         await tts.aclose()
         for encoding in ("mp3_22050_32", "opus_48000_64"):
             tts = TTS(**options, encoding=encoding)
@@ -140,6 +135,9 @@ async def main(base_url: str, token: str, folder: Path, given: Report) -> None:
             voice_settings=VoiceSettings(stability=0.5, similarity_boost=0.8, speed=1.2),
         )
         report["by_word"] = await streamed(tts, text, folder / "by_word.raw")
+        report["interrupted_by_word"] = await interrupted(tts, f"{text} " * 200)
+        await asyncio.sleep(1.0)  # the connection is still there; is the task?
+        report["by_word_again"] = await streamed(tts, text, folder / "by_word_again.raw")
         await tts.aclose()
         report["no_voice"] = await refused(options, text, voice_id="nobody")
         report["no_token"] = await refused(options, text, api_key="wrong")

@@ -1,0 +1,197 @@
+"""The wire of this dialect's two WebSockets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from ..command_codec import TASK_ID
+from ..errors import TTSError
+from ..event_codec import Frame
+from ..fields import JsonObject, json_object
+from ..messages import (
+    CancelTask,
+    Command,
+    EndSession,
+    Event,
+    FinishTask,
+    ResultGenerated,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+)
+from .commands import Message, context_id_of, read_message
+from .errors import error_message
+from .parameters import StreamOptions
+from .texts import Context, State, Texts
+
+MOST_FAILED: Final = 64
+"""Failed contexts that are remembered, for text that was already on its way."""
+
+_ONLY: Final = "stream"
+
+
+class StreamCodec(Texts):
+    """protocol.task.Codec of one `stream-input` connection: one text, then it closes."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        super().__init__(options, from_start=False)
+        self._context: Context | None = None
+
+    def decode(self, data: bytes | str) -> Command | None:
+        """An empty text ends the session; what comes after it is ignored. Raises TTSError."""
+        fields = json_object(data)
+        context = self._context
+        try:
+            message = read_message(fields)
+        except TTSError as error:
+            raise error.for_task(_ONLY, starting=context is None) from None
+        if context is not None and context.state is not State.OPEN:
+            return None
+        if message.text == "" or message.close_socket:
+            self._context = context or Context(None)
+            self._context.state = State.CLOSING
+            return EndSession()
+        if context is None:
+            self._context = Context(None)
+            return self.start(_ONLY, self._context, message)
+        return self.go_on(_ONLY, context, message)
+
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        context = self._context or Context(None)
+        match event:
+            case TaskStarted():
+                return ()
+            case ResultGenerated():
+                return (_frame(self.result(context, event)),)
+            case TaskFinished():
+                return tuple(_frame(each) for each in self.ended(context))
+            case TaskFailed():
+                context.state = State.FAILED
+                return (_frame(error_message(event.error_code, event.error_message)),)
+
+
+class MultiStreamCodec(Texts):
+    """protocol.task.Codec of one `multi-stream-input` connection: a task for every context.
+
+    A text opens its context. To close a context is to give up what it has still to say, unless all of
+    its text was flushed: then it speaks to its end, or until it is closed once more. Its name is free
+    at once. After a failure only a message that is written like a first one opens the context again,
+    so that text which was on its way is not spoken by itself.
+
+    With sync_alignment, times count from the beginning of the context's speech; else they go on from
+    where the message before ended: what clients that ask for it, and those that do not, reckon with.
+    """
+
+    def __init__(self, options: StreamOptions) -> None:
+        super().__init__(options, from_start=options.sync_alignment)
+        self._contexts: dict[str, Context] = {}
+        self._task_ids: dict[str | None, str] = {}
+        self._named = 0
+        self._over = False
+
+    def decode(self, data: bytes | str) -> Command | None:
+        """Raises TTSError, with the task_id of the context."""
+        fields = json_object(data)
+        name = context_id_of(fields)
+        try:
+            message = read_message(fields)
+        except TTSError as error:
+            task_id = self._task_id(name)
+            starting = task_id not in self._contexts
+            if starting:
+                self._remember(task_id, Context(name, State.FAILED))
+            raise error.for_task(task_id, starting=starting) from None
+        if self._over:
+            return None
+        if message.close_socket:
+            self._over = True
+            return EndSession()
+        task_id = self._task_id(name)
+        context = self._contexts.get(task_id)
+        if message.close_context:
+            return self._close(task_id, context)
+        return self._take(task_id, name, context, message)
+
+    def _take(
+        self, task_id: str, name: str | None, context: Context | None, message: Message
+    ) -> Command | None:
+        if context is not None and context.state is State.OPEN:
+            return self.go_on(task_id, context, message)
+        failed = context is not None and context.state is State.FAILED
+        if not message.opens and (failed or not message.text):
+            return None  # it comes too late, or keeps the connection alive
+        if context is not None and not failed:
+            task_id = self._new_task_id()
+        return self.start(task_id, self._remember(task_id, Context(name)), message)
+
+    def _close(self, task_id: str, context: Context | None) -> Command | None:
+        if context is None:
+            return None
+        if context.state is State.FAILED:
+            self._forget(task_id)
+            return None
+        speaks_on = context.state is State.OPEN and context.flushed
+        context.state = State.CLOSING
+        return FinishTask(task_id) if speaks_on else CancelTask(task_id)
+
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        context = self._contexts.get(event.task_id)
+        match event:
+            case TaskStarted():
+                return ()
+            case ResultGenerated():
+                assert context is not None
+                return (self._told(context, self.result(context, event)),)
+            case TaskFinished():
+                assert context is not None
+                self._forget(event.task_id)
+                return tuple(self._told(context, each) for each in self.ended(context))
+            case TaskFailed():
+                return (self._failed(event, context),)
+
+    def _failed(self, event: TaskFailed, context: Context | None) -> Frame:
+        """The error, which says as well that the context's speech is over."""
+        message = error_message(event.error_code, event.error_message)
+        if context is None:
+            return _frame(message)
+        context.state = State.FAILED
+        failed = [key for key, each in self._contexts.items() if each.state is State.FAILED]
+        for task_id in failed[:-MOST_FAILED]:
+            self._forget(task_id)
+        return self._told(context, {**message, "isFinal": True})
+
+    @staticmethod
+    def _told(context: Context, message: JsonObject) -> Frame:
+        """With both spellings that the hosted service has had; clients read one or the other."""
+        both: JsonObject = {"contextId": context.name, "context_id": context.name}
+        if message["isFinal"]:
+            both["is_final"] = True
+        return _frame({**message, **both})
+
+    def _task_id(self, name: str | None) -> str:
+        """That of the context with this name, or the one that it would have if it were opened now."""
+        if name in self._task_ids:
+            return self._task_ids[name]
+        if name is not None and not name.startswith("_") and TASK_ID.fullmatch(name):
+            return name
+        return self._new_task_id()
+
+    def _new_task_id(self) -> str:
+        self._named += 1
+        return f"_{self._named}"
+
+    def _remember(self, task_id: str, context: Context) -> Context:
+        self._contexts[task_id] = context
+        self._task_ids[context.name] = task_id
+        return context
+
+    def _forget(self, task_id: str) -> None:
+        context = self._contexts.pop(task_id)
+        if self._task_ids.get(context.name) == task_id:
+            del self._task_ids[context.name]
+
+
+def _frame(message: JsonObject) -> Frame:
+    return Frame(orjson.dumps(message))

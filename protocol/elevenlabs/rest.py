@@ -1,0 +1,102 @@
+"""This dialect's HTTP bodies: what is read from requests and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import pybase64
+
+from ..errors import BadFrame, InvalidParameter
+from ..fields import JsonObject, json_object, number, optional, required
+from ..limits import TextLimits
+from ..parameters import AudioFormat, SpeechParameters
+from .alignment import Characters, in_seconds
+from .parameters import StreamOptions, refuse_dictionaries, speed_of, stream_options
+
+CONTENT_TYPES: Final = {
+    AudioFormat.MP3: "audio/mpeg",
+    AudioFormat.OPUS: "audio/ogg",
+    AudioFormat.PCM: "audio/pcm",
+    AudioFormat.WAV: "audio/wav",
+}
+
+Category = Literal["premade", "cloned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A call of `POST /v1/text-to-speech/{voice_id}` and its kin."""
+
+    options: StreamOptions
+    text: str
+    speed: float = 1.0
+
+    @property
+    def parameters(self) -> SpeechParameters:
+        return self.options.speech(self.speed)
+
+    @property
+    def content_type(self) -> str:
+        return CONTENT_TYPES[self.options.output.audio_format]
+
+
+def parse_speech(voice: str, query: Mapping[str, str], body: bytes, limits: TextLimits) -> Speech:
+    """Read a speech call. Raises InvalidParameter, ModelNotFound, TextTooLong."""
+    try:
+        fields = json_object(body)
+    except BadFrame as error:
+        raise InvalidParameter(f"body: {error.message}") from None
+    refuse_dictionaries(fields)
+    text = required(fields, "text", str)
+    limits.check(text)
+    asked = {name: query[name] for name in ("output_format",) if name in query}
+    for name in ("model_id", "apply_text_normalization"):
+        if (value := optional(fields, name, str)) is not None:
+            asked[name] = value
+    if fields.get("seed") is not None:
+        seed = number(fields, "seed", "")  # JSON may write it with a decimal point
+        asked["seed"] = f"{seed:.0f}" if seed.is_integer() else str(seed)
+    return Speech(stream_options(voice, asked), text, speed_of(fields))
+
+
+def timed_speech(data: bytes, found: Characters | None) -> JsonObject:
+    """Sound with the characters heard in it; the text is told as it was sent."""
+    times = None if found is None else in_seconds(found)
+    return {
+        "audio_base64": pybase64.b64encode_as_string(data),
+        "alignment": times,
+        "normalized_alignment": times,
+    }
+
+
+def voice_object(voice_id: str, name: str, category: Category, gender: str = "") -> JsonObject:
+    """A voice as `GET /v1/voices/{voice_id}` shows it."""
+    return {
+        "voice_id": voice_id,
+        "name": name,
+        "category": category,
+        "labels": {"gender": gender} if gender else {},
+        "samples": None,
+        "description": None,
+        "preview_url": None,
+        "settings": None,
+        "available_for_tiers": [],
+        "high_quality_base_model_ids": [],
+    }
+
+
+def voice_list(voices: list[JsonObject]) -> JsonObject:
+    """The answer to `GET /v1/voices`."""
+    return {"voices": voices}
+
+
+def voice_page(voices: list[JsonObject]) -> JsonObject:
+    """The answer to `GET /v2/voices`: all of them, on one page."""
+    return {
+        "voices": voices,
+        "has_more": False,
+        "total_count": len(voices),
+        "next_page_token": None,
+    }

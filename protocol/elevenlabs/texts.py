@@ -1,0 +1,128 @@
+"""What this dialect's two WebSockets share: texts become tasks, events become messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Final
+
+import pybase64
+
+from ..fields import JsonObject
+from ..messages import ContinueTask, ResultGenerated, RunTask, Word
+from .alignment import Characters, CharacterTimes, in_milliseconds
+from .commands import Message
+from .parameters import StreamOptions
+
+_SENTENCE_END: Final = re.compile("[.!?\u2026\u3002\uff01\uff1f]\\W*\\Z")
+_SENTENCE: Final = re.compile("\\S\\s+\\S|[\u2026\u3002\uff01\uff1f]\\W*\\Z")
+"""What only a piece of several words has, or one in a script without blanks."""
+
+
+class State(Enum):
+    OPEN = auto()
+    CLOSING = auto()
+    FAILED = auto()
+
+
+@dataclass(slots=True)
+class Context:
+    """One text: its name there, and what has been told of it.
+
+    begun: it is more than blanks. blank: it ends with one. flushed: it ends where a client's flush is.
+    told: milliseconds of the speech up to which characters were told.
+    """
+
+    name: str | None
+    state: State = State.OPEN
+    begun: bool = False
+    blank: bool = True
+    flushed: bool = False
+    times: CharacterTimes = field(default_factory=CharacterTimes)
+    told: int = 0
+    words_end: int = 0
+
+
+class Texts:
+    """What both WebSockets share: texts become tasks, events become messages."""
+
+    def __init__(self, options: StreamOptions, *, from_start: bool) -> None:
+        """from_start: times count from the beginning of the speech, not from the message before."""
+        self._options = options
+        self._from_start = from_start
+
+    # Commands
+
+    def start(self, task_id: str, context: Context, message: Message) -> RunTask:
+        text, flush = self._text(context, message)
+        parameters = self._options.speech(message.speed)
+        return RunTask(task_id, self._options.model, parameters, text, flush)
+
+    def go_on(self, task_id: str, context: Context, message: Message) -> ContinueTask:
+        text, flush = self._text(context, message)
+        return ContinueTask(task_id, text, flush)
+
+    def _text(self, context: Context, message: Message) -> tuple[str, bool]:
+        """The text to speak, and whether a sentence ends after it.
+
+        Blanks before a text say only that the client is there. A sentence that ends is followed by a
+        blank: clients that send sentences send none, and join what they are told of the characters.
+        """
+        text = message.text or ""
+        if not context.begun:
+            text = text.lstrip()
+        ends = self._options.auto_mode and _SENTENCE_END.search(text) is not None
+        flush = message.flush or (ends and _SENTENCE.search(text) is not None)
+        if text:
+            context.begun, context.blank = True, text[-1].isspace()
+        context.flushed = context.begun and (
+            message.flush or (context.flushed and not text.strip())
+        )
+        if (flush or ends) and not context.blank:
+            text, context.blank = text + " ", True
+        if not self._options.enable_ssml:
+            context.times.feed(text)
+        return text, flush
+
+    # Events
+
+    def result(self, context: Context, event: ResultGenerated) -> JsonObject:
+        end = event.begin + event.metrics.speech_len
+        found = context.times.take(self._words(context, event.words), end)
+        return {
+            "audio": pybase64.b64encode_as_string(event.data),
+            "isFinal": None,
+            **self._aligned(context, found),
+        }
+
+    def _words(self, context: Context, words: Sequence[Word]) -> Sequence[Word]:
+        """The words with their places in the text that characters are told of."""
+        if not self._options.enable_ssml:
+            return words
+        # Their places are those in the text without its markup, which only the words tell of.
+        found = []
+        for word in words:
+            if context.words_end < word.text_begin and context.times:
+                context.times.feed(" ")
+            begin = len(context.times)
+            context.times.feed(word.text)
+            found.append(replace(word, text_begin=begin, text_end=len(context.times)))
+            context.words_end = word.text_end
+        return found
+
+    def _aligned(self, context: Context, found: Characters | None) -> JsonObject:
+        """The same under both names: the text is told as it was sent."""
+        times = None
+        if found is not None:
+            times = in_milliseconds(found, 0 if self._from_start else context.told)
+            context.told = round(found.end * 1000)
+        return {"normalizedAlignment": times, "alignment": times}
+
+    def ended(self, context: Context) -> list[JsonObject]:
+        last: JsonObject = {"audio": None, "isFinal": True, **self._aligned(context, None)}
+        rest = context.times.rest()
+        if rest is None:
+            return [last]
+        return [{"audio": "", "isFinal": None, **self._aligned(context, rest)}, last]
