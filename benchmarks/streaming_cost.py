@@ -5,7 +5,7 @@ context, and with a window of it) and for recomputing the prefix for every chunk
 Recomputing is always in float32. The model is the published size (or --tiny) with random weights.
 With --first-hops also the time to
 the first sound, with --streams how many streams one device speaks in real time; both are on by
-default on CUDA.
+default on CUDA, and there all is measured without CUDA graphs and with them.
 """
 
 # Absolute imports, because this file can also be run by its path.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -48,7 +48,8 @@ from cosyserve.benchmarks.streaming_table import (
     side_by_side,
 )
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow
+from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt, graphs_for
+from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
 
 _DTYPES: Final = {
@@ -70,6 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device")
+    if device.type == "cuda":
+        options.first_hops = options.first_hops or [5, 8, 15, 25]
+        options.streams = options.streams or [1, 2, 4, 8, 16, 32, 64]
+    if options.graphs is None:
+        options.graphs = "both" if device.type == "cuda" else "off"
     if options.threads:
         torch.set_num_threads(options.threads)
     around = conditions()
@@ -108,6 +114,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--first-hops", type=_numbers, help="tokens, for the first chunk's latency")
     parser.add_argument("--streams", type=_numbers, help="levels, in turn, until too slow")
+    parser.add_argument(
+        "--graphs",
+        choices=["off", "on", "both"],
+        help="whether the flow replays CUDA graphs; both: the tables without, then with",
+    )
     parser.add_argument("--position", type=int, default=10, help="seconds into it, for --streams")
     parser.add_argument("--repeats", type=int, default=5, help="of each first chunk")
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
@@ -120,75 +131,118 @@ def _numbers(text: str) -> list[int]:
 
 def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     config = tiny_config() if options.tiny else ModelConfig()
+    dtype = _DTYPES[options.dtype]
     flow, hift = random_flow(config, device), random_hift(config, device)
-    flow.use_precision(_DTYPES[options.dtype])
+    flow.use_precision(dtype)
     tokens = (2 + max(options.seconds, options.position + 1)) * HOP
     voice = random_voice(config.flow, tokens, options.prompt_tokens, device)
-    chunks = _compare((flow, hift), voice, options)
-    hops, counts = options.first_hops, options.streams
-    if device.type == "cuda":
-        hops = [5, 8, 15, 25] if hops is None else hops
-        counts = [1, 2, 4, 8, 16, 32, 64] if counts is None else counts
-        print("CUDA graphs: the engine has none; all figures are without")
-    firsts: list[FirstChunk] = []
-    batches: list[Level] = []
-    if hops or counts:
-        models = Models(flow, hift, random_decoder(config, device, _DTYPES[options.dtype]))
-        firsts = [first_chunk(models, voice, hop, options.repeats) for hop in hops or []]
-        print("\n" + first_table(firsts) if firsts else "")
-        batches = list(levels(models, voice, counts or [], options.position))
-        print("\n" + level_table(batches) if batches else "")
-    return {
-        **chunks,
-        "first_chunks": [asdict(first) for first in firsts],
-        "levels": [asdict(level) for level in batches],
-        "graphs": False,
-    }
-
-
-def _compare(
-    models: tuple[Flow, Hift], voice: Voice, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Both paths and the windowed one, chunk by chunk; prints their table."""
-    flow, _ = models
-    device = flow.noise.device
     kind: ClockKind = "wall" if device.type == "cuda" else options.clock
-    flow.prepare_prompt(*voice.prompt)  # warms up
-    prompt, prepared = timed(device, lambda: flow.prepare_prompt(*voice.prompt))
-    Incremental(models, voice, prompt).chunk(1)
-    exact, again = Incremental(models, voice, prompt), Recomputed(models, voice)
-    window = ContextPolicy.seconds(options.window)
-    bounded = Incremental(models, voice, prompt, window) if options.window else None
-    chunks: list[Chunk] = []
-    windowed: list[Chunk] = []
-    recomputed: dict[int, Chunk] = {}
-    mels: dict[str, float] = {"recomputed": 0.0, "window": 0.0}
-    for number in range(1, options.seconds + 1):
-        print(f"{number} s ...", file=sys.stderr, flush=True)
-        chunks.append(exact.chunk(number))
-        if bounded is not None:
-            windowed.append(bounded.chunk(number))
-            mels["window"] = max(mels["window"], _difference(chunks[-1], windowed[-1]))
-        if options.recompute_positions is None or number in options.recompute_positions:
-            recomputed[number] = again.chunk(number)
-            mels["recomputed"] = max(
-                mels["recomputed"], _difference(chunks[-1], recomputed[number])
-            )
-    lines = side_by_side(chunks, windowed, recomputed, kind)
-    outcome = outcome_of(lines)
     show: Show = milliseconds if device.type == "cuda" else "{:.2f}".format
-    print(f"{'milliseconds' if device.type == 'cuda' else 'seconds'} per chunk, {kind} time")
-    print(chunk_table(lines, show))
-    print(outcome_text(outcome, options.window, show))
-    print(f"voice, once: {show(prepared.by(kind))}, {prompt.nbytes / 2**20:.0f} MiB")
-    print("largest differences of mels from the exact one:", _listed(mels))
-    return {
-        "clock": kind,
-        "chunks": [asdict(line) for line in lines],
-        "outcome": asdict(outcome),
-        "prompt": {"seconds": prepared.by(kind), "nbytes": prompt.nbytes},
-        "mel_differences": mels,
-    }
+    measure = _Measurement((flow, hift), voice, kind, show, options)
+    if options.first_hops or options.streams:
+        measure.decoder = random_decoder(config, device, dtype)
+    if options.graphs == "off":
+        return {"graphs": False, **measure.run()}
+    content = {"graphs": False, **measure.run()} if options.graphs == "both" else {}
+    graphs = graphs_for(device, "auto")
+    if graphs is None:
+        print("CUDA graphs: none here")
+        return content or {"graphs": False, **measure.run()}
+    flow.use_graphs(graphs)
+    print(f"\nwith CUDA graphs of the flow, {graphs.nbytes / 2**20:.0f} MiB of fixed memory")
+    graphed = {"graphs": not graphs.failed, **measure.run()}
+    if graphs.failed:
+        print("CUDA graphs: recording failed; the second figures are without, too")
+    else:
+        print(f"{len(graphs)} graphs served {graphs.passes} passes")
+    return {**content, "with_graphs": graphed} if content else graphed
+
+
+@dataclass
+class _Measurement:
+    """All tables of a run, again and again with one model. again: prefixes that were recomputed."""
+
+    models: tuple[Flow, Hift]
+    voice: Voice
+    kind: ClockKind
+    show: Show
+    options: argparse.Namespace
+    decoder: Decoder | None = None
+    again: dict[int, Chunk] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Any]:
+        """Prints the tables; what they show, for the file."""
+        options, content = self.options, self._compare()
+        firsts: list[FirstChunk] = []
+        batches: list[Level] = []
+        if self.decoder is not None:
+            models = Models(*self.models, self.decoder)
+            hops, counts = options.first_hops or [], options.streams or []
+            firsts = [first_chunk(models, self.voice, hop, options.repeats) for hop in hops]
+            print("\n" + first_table(firsts) if firsts else "")
+            batches = list(levels(models, self.voice, counts, options.position))
+            print("\n" + level_table(batches) if batches else "")
+        return {
+            **content,
+            "first_chunks": [asdict(first) for first in firsts],
+            "levels": [asdict(level) for level in batches],
+        }
+
+    def _compare(self) -> dict[str, Any]:
+        """Both paths and the windowed one, chunk by chunk."""
+        flow, kind, show, window = self.models[0], self.kind, self.show, self.options.window
+        flow.prepare_prompt(*self.voice.prompt)  # warms up
+        prompt, prepared = timed(flow.noise.device, lambda: flow.prepare_prompt(*self.voice.prompt))
+        self._warm_up(prompt)
+        chunks, windowed, mels = self._chunks(prompt)
+        lines = side_by_side(chunks, windowed, self.again, kind)
+        outcome = outcome_of(lines)
+        unit = "milliseconds" if flow.noise.is_cuda else "seconds"
+        print(f"{unit} per chunk, {kind} time")
+        print(chunk_table(lines, show))
+        print(outcome_text(outcome, window, show))
+        print(f"voice, once: {show(prepared.by(kind))}, {prompt.nbytes / 2**20:.0f} MiB")
+        print("largest differences of mels from the exact one:", _listed(mels))
+        return {
+            "clock": kind,
+            "chunks": [asdict(line) for line in lines],
+            "outcome": asdict(outcome),
+            "prompt": {"seconds": prepared.by(kind), "nbytes": prompt.nbytes},
+            "mel_differences": mels,
+        }
+
+    def _warm_up(self, prompt: FlowPrompt) -> None:
+        # A graph is recorded when its length of context comes for the first time.
+        chunks = self.options.seconds if self.models[0].graphs is not None else 1
+        for policy in self._policies():
+            path = Incremental(self.models, self.voice, prompt, policy)
+            for number in range(1, chunks + 1):
+                path.chunk(number)
+
+    def _policies(self) -> list[ContextPolicy]:
+        window = self.options.window
+        return [EXACT, ContextPolicy.seconds(window)] if window else [EXACT]
+
+    def _chunks(self, prompt: FlowPrompt) -> tuple[list[Chunk], list[Chunk], dict[str, float]]:
+        """Exact and windowed chunks, with prefixes recomputed in between unless that was done before."""
+        paths = [Incremental(self.models, self.voice, prompt, each) for each in self._policies()]
+        made: list[list[Chunk]] = [[], []]
+        recomputed, wanted = Recomputed(self.models, self.voice), self.options.recompute_positions
+        mels = {"recomputed": 0.0, "window": 0.0}
+        again = dict(self.again)
+        for number in range(1, self.options.seconds + 1):
+            print(f"{number} s ...", file=sys.stderr, flush=True)
+            for path, chunks in zip(paths, made, strict=False):
+                chunks.append(path.chunk(number))
+            exact, others = made[0][-1], {"window": made[1][-1:]}
+            if not self.again and (wanted is None or number in wanted):
+                again[number] = recomputed.chunk(number)
+            others["recomputed"] = [again[number]] if number in again else []
+            for name, found in others.items():
+                for other in found:
+                    mels[name] = max(mels[name], _difference(exact, other))
+        self.again = again
+        return made[0], made[1], mels
 
 
 def _difference(one: Chunk, other: Chunk) -> float:

@@ -15,7 +15,8 @@ from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
 from cosyserve.engine.cosyvoice.flow import Flow, FlowPrompt, FlowState
 from cosyserve.engine.cosyvoice.lm import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
-from cosyserve.engine.cosyvoice.lm.step import Draw, Row, Stepper
+from cosyserve.engine.cosyvoice.lm.sampling import Draw
+from cosyserve.engine.cosyvoice.lm.step import Row, Stepper
 from cosyserve.engine.cosyvoice.vocoder import Hift, VocoderState
 
 TEXT_IDS: Final = 30
@@ -78,10 +79,11 @@ class Models:
 
 def first_chunk(models: Models, voice: Voice, hop: int, repeats: int) -> FirstChunk:
     """One stream whose voice is prepared: its text is read, hop + look-ahead tokens are decoded, and
-    given on at once. One run before the counted ones warms up."""
+    given on at once. Some runs before the counted ones warm up; graphs are recorded in the third."""
     prompt = models.flow.prepare_prompt(*voice.prompt)
-    runs = [_first_chunk(models, voice, prompt, hop) for _ in range(1 + repeats)]
-    return FirstChunk(hop, *(median(column) for column in zip(*runs[1:], strict=True)))
+    warm = 3 if models.flow.graphs is not None else 1
+    runs = [_first_chunk(models, voice, prompt, hop) for _ in range(warm + repeats)]
+    return FirstChunk(hop, *(median(column) for column in zip(*runs[warm:], strict=True)))
 
 
 def _first_chunk(models: Models, voice: Voice, prompt: FlowPrompt, hop: int) -> tuple[float, ...]:

@@ -32,6 +32,7 @@ _PITCH: Final = 150.0
 _QUIET: Final = 0.1
 """Gain of the vocoder's last layer, which is read as logarithms."""
 
+_NEVER: Final = -1000.0
 _SEED: Final = 1
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -75,6 +76,13 @@ def random_hift(config: ModelConfig, device: torch.device) -> Hift:
 def random_decoder(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Decoder:
     """The speech LM."""
     return Decoder(_random(lambda: Qwen2Lm(config.lm), device).to(dtype))
+
+
+def random_lm_weights(config: ModelConfig, device: torch.device) -> dict[str, Tensor]:
+    """The speech LM's state dictionary. It never draws a stop id by itself."""
+    state = dict(_random(lambda: Qwen2Lm(config.lm), device).state_dict())
+    state["llm_decoder.bias"][config.lm.speech_token_size :] = _NEVER
+    return state
 
 
 def _random(build: Callable[[], Model], device: torch.device) -> Model:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, numbers to the right, no blanks at line ends."""
-    lines = [list(head), *(list(row) for row in rows)]
+    """Columns as wide as their widest cell, numbers to the right, no blanks at line ends.
+
+    What cannot be printed is replaced: a file name could hold a terminal's commands.
+    """
+    lines = [list(map(_printable, line)) for line in (head, *rows)]
     columns = list(zip(*lines, strict=True))
     widths = [max(map(display_width, column)) for column in columns]
     numeric = [len(column) > 1 and all(map(_is_number, column[1:])) for column in columns]
@@ -24,6 +27,10 @@ def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def display_width(text: str) -> int:
     """Terminal columns: wide East Asian characters take two."""
     return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
+
+
+def _printable(cell: str) -> str:
+    return "".join(char if char.isprintable() else "\ufffd" for char in cell)
 
 
 def _pad(cell: str, width: int, right: bool) -> str:

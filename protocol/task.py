@@ -130,8 +130,12 @@ class TaskProtocol:
         return self.refuse(error)
 
     def ends_task(self, error: TTSError) -> bool:
-        """Whether an error of `receive` ends the running task that it names."""
-        return error.task_id in self._tasks and not error.task_goes_on
+        """Whether an error of `receive` ends the running task that it names.
+
+        A run-task that is refused starts nothing, and where it would have taken the place of a task
+        with the same id, that one is still another.
+        """
+        return error.task_id in self._tasks and not (error.task_goes_on or error.starting)
 
     def _take(self, command: TaskCommand) -> TaskCommand | None:
         task_id, step = command.task_id, step_of(command)
@@ -188,15 +192,15 @@ class TaskProtocol:
     def _is_void(self, error: TTSError) -> bool:
         """Whether an error is about a command that would be ignored had it been well formed.
 
-        Raises InvalidState in its stead for a malformed run-task with the id of a running task:
-        else the error would end that task.
+        Raises InvalidState in its stead for a malformed run-task with the id of a running task,
+        which no run-task may have, unless it takes that one's place.
         """
         if error.task_id is None:
             return False
         state = self.state(error.task_id)
         if not error.starting:
             return TRANSITIONS[state].get(Step.CONTINUE, state) is IGNORED
-        if state.is_running:
+        if state.is_running and not self._one_at_a_time:
             raise self._illegal(error.task_id, state, Step.RUN) from error
         return False
 

@@ -27,7 +27,7 @@ from .auth import Authenticator
 from .engines import build_engine
 from .handshake import Handshake, select_subprotocol
 from .logs import configure_logging
-from .metrics import Metrics, watch_loop_lag
+from .metrics import CountsMore, Metrics, watch_loop_lag
 from .port import switch_to
 from .references import ReferenceStore, open_store
 from .rest import build_app, build_metrics_app
@@ -141,6 +141,7 @@ async def _build_services(
         stats=engine.stats,
         ready=lambda: engine.ready and not admission.draining,
         token_names=[token.name for token in settings.tokens],
+        extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
     )
     lag = asyncio.create_task(watch_loop_lag(metrics))
     stack.callback(lag.cancel)

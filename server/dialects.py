@@ -92,7 +92,10 @@ def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
 
     Raises InvalidParameter if the query has too many fields to be anybody's.
     """
-    url = urlsplit(target)
+    try:
+        url = urlsplit(target)
+    except ValueError:  # a broken host in it
+        return None
     for dialect in dialects:
         if match := dialect.path.fullmatch(url.path.rstrip("/")):
             parts = {name: unquote(part) for name, part in match.groupdict().items()}
@@ -118,11 +121,13 @@ OWN: Final = Dialect("websocket", re.compile(re.escape(SPEECH_PATH)), _own_terms
 
 
 def _dashscope_terms(address: Address, settings: Settings) -> Terms:
+    idle = settings.idle_connection_timeout
     return Terms(
         codec=DashScopeCodec(settings.dashscope_text_timeout, lambda: str(uuid.uuid4())),
         limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
         text_timeout=settings.dashscope_text_timeout,
-        first_timeout=settings.idle_connection_timeout,  # pools connect long before they speak
+        # Pools connect long before they speak.
+        first_timeout=None if idle is None else max(idle, settings.dashscope_idle_timeout),
         idle_timeout=settings.dashscope_idle_timeout,
         one_at_a_time=True,
         failure_closes=CloseCode.NORMAL_CLOSURE,

@@ -28,6 +28,7 @@ def _cosyvoice(settings: Settings) -> Engine:
     assert settings.model is not None
     try:
         from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
+        from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
         from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
         from cosyserve.engine.cosyvoice.schedule import HopPolicy
     except ImportError as error:
@@ -59,5 +60,16 @@ def _cosyvoice(settings: Settings) -> Engine:
                 settings.hop_growth_seconds,
             ),
             max_batch=settings.max_batch,
+            cuda_graphs=settings.cuda_graphs,
+            vllm=VllmOptions(
+                max_model_len=settings.vllm_max_model_len,
+                gpu_memory_utilization=settings.vllm_gpu_memory_utilization,
+                kv_cache_bytes=settings.vllm_kv_cache_bytes,
+                tensor_parallel_size=settings.vllm_tensor_parallel_size,
+                enforce_eager=settings.vllm_enforce_eager,
+                extra=settings.vllm_args,
+                patience=settings.vllm_park_seconds,
+            ),
+            vllm_folder=settings.vllm_folder.expanduser(),
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +47,26 @@ ENGINE_HELP: Final[Mapping[str, str]] = {
     "lm_steps_total": "Steps of the speech model.",
     "lm_batch_rows_total": "Utterances in those steps; by the steps, the batch size.",
     "lm_tokens_total": "Speech tokens drawn.",
+    "lm_streams": "Utterances that are in the speech model or wait to be.",
+    "lm_streams_computed": "Those for which vLLM has something to compute.",
+    "lm_busy_seconds_total": "Time in which vLLM had something to compute.",
+    "lm_requests_total": "Requests of vLLM: one for each utterance, more for those that were called back.",
+    "lm_chunks_total": "Pieces of text handed over to vLLM.",
+    "lm_ids_read_total": "Text and prompt tokens that the speech model has read.",
+    "lm_failed_streams_total": "Utterances that failed in vLLM.",
+    "lm_engine_up": "1 if vLLM's engine runs, 0 while it is started again.",
+    "lm_engine_deaths_total": "Times that vLLM's engine has died.",
+    "lm_engine_rebuilds_total": "Times that it was started again.",
+    "lm_engine_rebuild_seconds": "What that took the last time, waits included.",
+    "lm_engine_failed_starts_total": "Times that it could not be started again.",
+    "lm_engine_failures_in_a_row": "Deaths and failed starts since it last lived for long.",
+    "lm_engine_breaker_open": "1 if it fails so often that it is tried at long intervals only.",
+    "lm_cache_blocks": "Blocks of vLLM's keys and values.",
+    "lm_cache_blocks_free": "Those that no utterance has or is promised.",
+    "lm_streams_inside": "Utterances that have a place in vLLM.",
+    "lm_streams_parked": "Those of them that wait for text.",
+    "lm_streams_waiting": "Utterances that wait for a place in vLLM.",
+    "lm_streams_recalled_total": "Utterances that gave their place to others while they waited for text.",
     "lm_loops_total": "Utterances ended because the speech model repeated itself.",
     "lm_recomputed_total": "Rows computed again in float32, as numbers had overflowed.",
     "lm_cache_bytes": "The speech model's keys and values.",
@@ -112,6 +132,10 @@ class Families:
             self._document(f"engine_{name}", kind, (), help + " Where the engine has such.")
         self.registry.register(EngineCollector(stats))
 
+    def foreign(self, families: Callable[[], Iterable[Metric]]) -> None:
+        """Show what a library counts as it does, under its own names, whenever the page is asked for."""
+        self.registry.register(ForeignCollector(families))
+
     def _document(self, name: str, kind: str, labels: tuple[str, ...], help: str) -> None:
         self.documented.append(Documented(PREFIX + name, kind, labels, help))
 
@@ -130,3 +154,13 @@ class EngineCollector(Collector):
                 yield CounterMetricFamily(name, help, value=value)
             else:
                 yield GaugeMetricFamily(name, help, value=value)
+
+
+class ForeignCollector(Collector):
+    """Families that somebody else keeps."""
+
+    def __init__(self, families: Callable[[], Iterable[Metric]]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families()

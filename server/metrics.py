@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from cosyserve.protocol.errors import InternalError, TTSError
@@ -33,6 +33,13 @@ UPLOAD_OUTCOMES: Final[tuple[UploadOutcome, ...]] = ("stored", "refused", "faile
 LAG_INTERVAL: Final = 0.5
 
 
+@runtime_checkable
+class CountsMore(Protocol):
+    """An engine whose libraries count things under names of their own."""
+
+    def extra_metrics(self) -> Iterable[Metric]: ...
+
+
 def _no_stats() -> Mapping[str, float]:
     return {}
 
@@ -41,7 +48,8 @@ class Metrics:
     """All metrics of a server. For one event loop; `render` may be called from any thread.
 
     stats: the engine's own numbers, read at each scrape. ready: whether new tasks would be served.
-    token_names: the names that the label `token` may have.
+    token_names: the names that the label `token` may have. extra: what the engine's libraries count,
+    likewise read at each scrape.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class Metrics:
         stats: Callable[[], Mapping[str, float]] = _no_stats,
         ready: Callable[[], bool] = lambda: True,
         token_names: Iterable[str] = (),
+        extra: Callable[[], Iterable[Metric]] = lambda: (),
     ) -> None:
         families = Families()
         self._families = families
@@ -64,6 +73,7 @@ class Metrics:
             lambda: float(ready())
         )
         families.engine(stats)
+        families.foreign(extra)
         ProcessCollector(registry=families.registry)
 
     def _make_task_metrics(self, make: Families) -> None:

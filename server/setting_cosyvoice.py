@@ -32,7 +32,9 @@ class CosyVoice(BaseModel):
         json_schema_extra={"allowed": "auto, cpu, cuda, cuda:N"},
     )
     lm_backend: Literal["auto", "torch", "vllm"] = Field(
-        "auto", description="what runs the speech model; auto: torch; vllm is not there yet"
+        "auto",
+        description="what runs the speech model; auto: vllm if it is installed and there is a GPU, "
+        "else torch",
     )
     lm_precision: _Precision = Field(
         "auto", description="of the speech model; auto: bfloat16 on cuda, else float32"
@@ -61,7 +63,12 @@ class CosyVoice(BaseModel):
         description="speech of an utterance (about a sentence or two) that a session is let in for",
     )
     lm_streams: int = Field(
-        64, ge=1, le=4096, description="utterances that the speech model speaks at once"
+        64, ge=1, le=4096, description="utterances in the speech model at once; others wait"
+    )
+    cuda_graphs: Literal["off", "auto"] = Field(
+        "off",
+        description="auto: replay steps of the flow model as CUDA graphs where there is a GPU; "
+        "not yet tried on one",
     )
     max_batch: int = Field(
         16, ge=1, le=1024, description="sessions in one step of flow and vocoder"

@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 
 class Speaker:
-    """Speaks one task. The reader of the connection feeds it; `run` ends with the task's last event.
+    """Speaks one task. The reader of the connection feeds it; `run` ends with the task's last event,
+    and whoever runs it calls `over` then.
 
     Text that comes before the voice is ready is kept; nothing here makes the reader wait.
     """
@@ -67,6 +68,9 @@ class Speaker:
         self._cancelled = False
         self._failure: TTSError | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._speaking: asyncio.Task[None] | None = None
+        self._outcome: Outcome = "disconnected"
+        self._code = ""
         self.failed_with: TTSError | None = None
 
     # What the reader calls.
@@ -79,7 +83,9 @@ class Speaker:
         self._await_text()
         self._account.text(text, time.monotonic())
         if self._synthesis is None:
-            self._early.append((text, flush))
+            # One flush after the other says nothing new, and there may be any number of them.
+            if text or (flush and not (self._early and self._early[-1][1])):
+                self._early.append((text, flush))
         else:
             await _feed(self._synthesis, text, flush)
 
@@ -101,20 +107,24 @@ class Speaker:
         self._failure = self._failure or error
         self._ended.set()
 
+    def drop(self, outcome: Outcome, code: str = "") -> None:
+        """From now on nothing more is sent for the task. `run` is to be cancelled as well."""
+        self._outcome, self._code = outcome, code
+        if self._speaking is not None:
+            self._speaking.cancel()
+
     # The task itself.
 
     async def run(self) -> None:
         """Speak until the text is spoken, the client cancels, or something fails. Never raises but for
-        cancellation, which means that the connection is gone.
+        cancellation, which means that nobody listens any more.
         """
         with log_ids(task_id=self.task_id, caller=self._caller.name):
             await self._run()
 
     async def _run(self) -> None:
-        speaking = asyncio.create_task(self._speak())
+        self._speaking = speaking = asyncio.create_task(self._speak())
         stopping = asyncio.create_task(self._ended.wait())
-        outcome: Outcome = "disconnected"
-        code = ""
         try:
             self._await_text()
             await asyncio.wait({speaking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,16 +132,21 @@ class Speaker:
             if not self._cancelled:  # then nothing but task-finished may be sent, whatever happened
                 error = self._failure or (_error_of(speaking) if speaking.done() else None)
             await _cancelled(speaking)
-            outcome, code = await self._end(error)
+            self._outcome, self._code = await self._end(error)
             self.failed_with = error
         except ConnectionClosed:
             pass
         finally:
-            self._stop_waiting()
             stopping.cancel()
             await _cancelled(speaking)
-            totals = self._account.totals(time.monotonic())
-            self._meter.ended(outcome, code, totals, self._account.characters)
+
+    def over(self) -> None:
+        """Account for the task, whose `run` has ended, or was cancelled before it began."""
+        self._stop_waiting()
+        outcome, code = self._outcome, self._code
+        totals = self._account.totals(time.monotonic())
+        self._meter.ended(outcome, code, totals, self._account.characters)
+        with log_ids(task_id=self.task_id, caller=self._caller.name):
             log.info("task_ended", outcome=outcome, code=code, **_rounded(totals))
 
     async def _speak(self) -> None:
@@ -238,6 +253,12 @@ def _error_of(task: asyncio.Task[None]) -> TTSError | None:
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it is over; what it raises then is nobody's concern."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    """Cancel a task and wait until it is over; what it raises then is nobody's concern.
+
+    It is cancelled once only: a second time would break into what it does to free what it holds.
+    """
+    if not task.cancelling():
+        task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

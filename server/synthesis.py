@@ -19,6 +19,7 @@ from cosyserve.engine.base import (
     Voice,
     Work,
 )
+from cosyserve.protocol.growing_text import GrowingText
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
 from cosyserve.protocol.parameters import SpeechParameters
 
@@ -127,7 +128,7 @@ class Synthesis:
         self._rate = rate
         self._encoder = encoder
         self._pool = encode_pool
-        self._pieces: list[str] = []
+        self._text = GrowingText()
 
     @classmethod
     async def open(
@@ -177,16 +178,14 @@ class Synthesis:
 
     async def feed(self, text: str) -> None:
         """Take the next piece of text; does not wait for speech."""
-        self._pieces.append(text)
+        self._text.append(text)
         await self._session.feed(text)
 
     def text(self, begin: int, end: int) -> str:
         """A part of the task's text so far, as words and sentences count it: without SSML's tags."""
         if isinstance(self._session, SsmlSession):
             return self._session.text(begin, end)
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0][begin:end] if self._pieces else ""
+        return self._text.part(begin, end)
 
     @property
     def notices(self) -> tuple[str, ...]:

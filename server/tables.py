@@ -23,6 +23,7 @@ def metrics_table() -> str:
         for it in Metrics(engine_name="").documented
     ]
     rows.append(("`process_*`", "gauge, counter", "", "Memory, CPU time and files of the process."))
+    rows.append(("`vllm:*`", "all", "", "What vLLM itself counts, where it runs the speech model."))
     return _table(("Metric", "Type", "Labels", "What"), rows)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from cosyserve.protocol.codec import refuse_binary
+from cosyserve.protocol.codec import Frame, refuse_binary
 from cosyserve.protocol.errors import BadFrame, TTSError
 from cosyserve.protocol.messages import (
     CancelTask,
@@ -26,10 +27,10 @@ from .admission import ConnectionTicket
 from .auth import Caller
 from .dialects import Route, Terms
 from .failures import as_tts_error
+from .metrics import Outcome
 from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
-
 
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 
@@ -73,9 +74,8 @@ class SpeechConnection:
         except BadFrame as error:
             await self._socket.close(error.close_code, error.message)
         finally:
+            self._stop_speakers("disconnected")
             running = [task for task in (*self._running, self._closing) if task is not None]
-            for task in self._running:
-                task.cancel()
             if running:
                 await asyncio.wait(running)
 
@@ -85,6 +85,8 @@ class SpeechConnection:
             if data is None:
                 await self._socket.close(CloseCode.NORMAL_CLOSURE, "idle")
                 return
+            if self._closing is not None:
+                continue  # it was on its way when the end was told
             try:
                 if isinstance(data, bytes):
                     raise refuse_binary()
@@ -131,17 +133,18 @@ class SpeechConnection:
 
     async def _start(self, command: RunTask) -> None:
         self._began = True
-        if self._terms.one_at_a_time:
-            for task in self._running:
-                task.cancel()
+        if self._terms.one_at_a_time and self._running:
+            self._stop_speakers("cancelled")
+            await asyncio.wait(self._running)  # its place is free only then
+            if self._closing is not None:  # it failed before it could be stopped
+                return
         services, parameters = self._services, command.parameters
         meter = services.metrics.task_arrived(self._transport, parameters, self._caller)
         try:
             ticket = services.admission.enter(self._caller, self._place)
         except TTSError as error:
             meter.refused(error.code)
-            await self._outbox.send(self._protocol.fail(command.task_id, error))
-            self._close_after(error)
+            await self._tell_failure(error, self._protocol.fail(command.task_id, error))
             return
         speaker = Speaker(
             command,
@@ -158,6 +161,7 @@ class SpeechConnection:
 
         def ended(task: asyncio.Task[None]) -> None:
             ticket.release()
+            speaker.over()
             del self._running[task]
             self._quiet_since = time.monotonic()
             if self._speakers.get(command.task_id) is speaker:
@@ -175,8 +179,14 @@ class SpeechConnection:
         if speaker is not None and self._protocol.ends_task(error):
             speaker.fail(error)
         else:
-            await self._outbox.send(self._protocol.refuse(error))
-            self._close_after(error)
+            await self._tell_failure(error, self._protocol.refuse(error))
+
+    async def _tell_failure(self, error: TTSError, frames: Sequence[Frame]) -> None:
+        """Send what tells of a failure that no speaker tells; it may be the connection's last word."""
+        if self._terms.failure_closes is not None:
+            self._stop_speakers("failed", error.code)
+        await self._outbox.send(frames)
+        self._close_after(error)
 
     # Closing from this side.
 
@@ -184,6 +194,13 @@ class SpeechConnection:
         if self._terms.failure_closes is not None:
             reason = failure.message.encode()[:LONGEST_REASON].decode(errors="ignore")
             self._close_soon(self._terms.failure_closes, reason)
+
+    def _stop_speakers(self, outcome: Outcome, code: str = "") -> None:
+        """Nothing more is sent for any task."""
+        for task, speaker in self._running.items():
+            if not task.cancelling():
+                speaker.drop(outcome, code)
+                task.cancel()
 
     def _close_if_done(self) -> None:
         if self._ends_with_tasks and not self._running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -69,4 +70,15 @@ def test_only_the_settings_read_the_environment() -> None:
         for path in modules(package):
             if path.name.startswith("setting") or package == "clients":
                 continue
+            if path == ROOT / "engine/cosyvoice/lm/vllm/environment.py":  # vLLM reads nothing else
+                continue
             assert "os.environ" not in path.read_text(), path
+
+
+def test_vllm_is_imported_in_its_own_folder_only() -> None:
+    for package in ALLOWED:
+        for path in modules(package):
+            if path.parent == ROOT / "engine/cosyvoice/lm/vllm":
+                continue
+            lines = path.read_text().splitlines()
+            assert not [line for line in lines if re.match(r"\s*(import|from) vllm\b", line)], path

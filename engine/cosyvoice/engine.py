@@ -5,36 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from ..base import BuiltinVoice, Capabilities, Reference, SynthesisOptions, Voice
 from ..errors import EngineNotReady, InvalidReference, UnsupportedRequest
-from .checkpoint import CheckpointError, load_flow, load_hift, load_llm
-from .config import SAMPLE_RATE, FlowConfig, SamplingConfig
+from .building import Running, bring_up, choose_backend
+from .checkpoint import CheckpointError
+from .config import SAMPLE_RATE
 from .features import OnnxModelError
-from .flow import Flow
-from .hops import HopRunner
 from .lm import LmPrompt, SamplingOptions
-from .lm.decoder import Decoder
-from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
-from .loading import Loaded, free_memory, load, pick_device, pick_dtype
-from .memory import MemoryBook, SessionCosts
+from .loading import load, pick_device
 from .options import CosyVoiceOptions
-from .prompts import PromptCache
 from .reading import Manner
-from .runtime import LM_PRIORITY, Runtime, SharedThread
-from .session import CosyVoiceSession, Workshop
+from .session import CosyVoiceSession
 from .stats import engine_stats
 from .text import TextProcessor, TokenizerError
-from .vocoder import StreamPolicy
 from .voice import VoicePrompt
-from .voice_cache import VoiceCache
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 _log = logging.getLogger(__name__)
 
@@ -44,25 +37,6 @@ INSTRUCTED: Final = "natural_language_replication"
 _MODES: Final = frozenset({ZERO_SHOT, CROSS_LINGUAL, INSTRUCTED})
 LANGUAGES: Final = ("zh", "yue", "en", "ja", "ko")
 """Dialects of Chinese (Sichuan, Shanghai, Tianjin and others) are asked for by instruction."""
-_TEXT_THREADS: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """Everything between start and stop."""
-
-    shop: Workshop
-    thread: SharedThread
-    runtime: Runtime
-    flow: Flow
-    lm: TorchSpeechLM
-    prompts: PromptCache
-    book: MemoryBook
-    voices: VoiceCache
-    text: TextProcessor
-    speakers: dict[str, VoicePrompt]
-    sampling: SamplingConfig
-    text_threads: ThreadPoolExecutor
 
 
 class CosyVoiceEngine:
@@ -76,7 +50,7 @@ class CosyVoiceEngine:
 
     def __init__(self, options: CosyVoiceOptions) -> None:
         self._options = options
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._sessions: set[CosyVoiceSession] = set()
         self._builtin: tuple[BuiltinVoice, ...] = ()
 
@@ -96,18 +70,18 @@ class CosyVoiceEngine:
 
     @property
     def ready(self) -> bool:
-        return self._running is not None
+        """Not before it is started, nor while a speech model that died is being started again."""
+        return self._running is not None and self._running.lm.ready
 
     async def start(self) -> None:
         """Load the model. Raises EngineNotReady, which says what is wrong with the checkpoint or options."""
         if self._running is not None:
             return
-        if self._options.lm_backend == "vllm":
-            raise EngineNotReady("this release runs the speech model in torch only, not in vLLM")
         device = pick_device(self._options.device)
+        choose_backend(self._options.lm_backend, device)
         try:
             loaded = await asyncio.to_thread(load, self._options, device)
-            self._running = await self._bring_up(loaded, device)
+            self._running = await bring_up(self._options, loaded, device)
         except CheckpointError as error:
             problems = "; ".join(error.problems)
             raise EngineNotReady(f"the model cannot be used: {problems}") from error
@@ -126,12 +100,7 @@ class CosyVoiceEngine:
             return
         for session in list(self._sessions):
             session.fail(EngineNotReady("the engine was stopped"))
-        await running.voices.close()
-        await running.runtime.stop()
-        await running.lm.stop()
-        running.prompts.clear()
-        await running.thread.close()
-        running.text_threads.shutdown(wait=False, cancel_futures=True)
+        await running.stop()
 
     async def prepare_voice(self, reference: Reference) -> Voice:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
@@ -169,9 +138,19 @@ class CosyVoiceEngine:
             busy_seconds=running.thread.busy_seconds,
         )
 
+    def extra_metrics(self) -> Iterable[Metric]:
+        """What vLLM itself counts, under its own names; nothing where it does not run."""
+        if self._running is None or not self._running.in_vllm:
+            return ()
+        from .lm.vllm.host import vllm_metrics
+
+        return vllm_metrics()
+
     def open_session(self, voice: Voice, options: SynthesisOptions) -> CosyVoiceSession:
         """Raises EngineNotReady, UnsupportedRequest, and EngineBusy where memory is short."""
         running = self._need_running()
+        if not running.lm.ready:
+            raise EngineNotReady("the speech model is being started again")
         if options.mode not in _MODES:
             raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
         if not 0.5 <= options.speed <= 2.0:
@@ -185,12 +164,12 @@ class CosyVoiceEngine:
         self._sessions.add(session)
         return session
 
-    def _need_running(self) -> _Running:
+    def _need_running(self) -> Running:
         if self._running is None:
             raise EngineNotReady("the model is not loaded")
         return self._running
 
-    def _manner(self, running: _Running, voice: VoicePrompt, options: SynthesisOptions) -> Manner:
+    def _manner(self, running: Running, voice: VoicePrompt, options: SynthesisOptions) -> Manner:
         law = running.sampling
         sampling = SamplingOptions(
             top_p=law.top_p,
@@ -205,104 +184,6 @@ class CosyVoiceEngine:
             sampling=sampling,
             speed=options.speed,
             seed=secrets.randbits(31) if options.seed is None else options.seed,
-        )
-
-    # Starting
-
-    async def _bring_up(self, loaded: Loaded, device: torch.device) -> _Running:
-        options, checkpoint = self._options, loaded.checkpoint
-        lm_dtype = pick_dtype(options.lm_precision, device, torch.bfloat16)
-        flow_dtype = pick_dtype(options.flow_precision, device, torch.float16)
-        thread = SharedThread(device)
-        runtime = Runtime(thread, options.max_batch)
-        lm = TorchSpeechLM(
-            lambda: Decoder(load_llm(checkpoint, device, lm_dtype)),
-            thread,
-            TorchLmSettings(max_streams=options.max_sessions, priority=LM_PRIORITY),
-        )
-
-        def load_hops() -> HopRunner:
-            return HopRunner(
-                load_flow(checkpoint, device, flow_dtype), load_hift(checkpoint, device)
-            )
-
-        try:
-            runner = await runtime.start(load_hops)
-            await lm.start()
-            return self._running_on(thread, runtime, runner.flow, lm, loaded)
-        except BaseException:
-            await runtime.stop()
-            await lm.stop()
-            await thread.close()
-            raise
-
-    def _running_on(
-        self,
-        thread: SharedThread,
-        runtime: Runtime,
-        flow: Flow,
-        lm: TorchSpeechLM,
-        loaded: Loaded,
-    ) -> _Running:
-        options, checkpoint = self._options, loaded.checkpoint
-        costs = SessionCosts.of(
-            flow.shapes.bytes_per_token(flow.cache_dtype),
-            flow.config.encoder.chunk_tokens,
-            options.expected_seconds,
-            options.window_seconds,
-        )
-        prompts = PromptCache(
-            runtime.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes
-        )
-        book = MemoryBook(
-            options.memory or round(options.memory_share * free_memory(thread.device)),
-            costs,
-            options.overflow,
-            elsewhere=lambda: prompts.nbytes + int(lm.stats()["lm_cache_bytes"]),
-            make_room=prompts.make_room,
-        )
-        text_threads = ThreadPoolExecutor(_TEXT_THREADS, thread_name_prefix="text")
-        shop = self._workshop(flow.config, lm, runtime, prompts, book, text_threads)
-        return _Running(
-            shop=shop,
-            thread=thread,
-            runtime=runtime,
-            flow=flow,
-            lm=lm,
-            prompts=prompts,
-            book=book,
-            voices=VoiceCache(
-                loaded.preparer.prepare,
-                model=checkpoint.voice_fingerprint,
-                memory_bytes=options.voice_cache,
-                folder=options.voice_folder,
-            ),
-            text=loaded.text,
-            speakers=loaded.speakers,
-            sampling=checkpoint.config.sampling,
-            text_threads=text_threads,
-        )
-
-    def _workshop(
-        self,
-        flow: FlowConfig,
-        lm: TorchSpeechLM,
-        runtime: Runtime,
-        prompts: PromptCache,
-        book: MemoryBook,
-        text_threads: ThreadPoolExecutor,
-    ) -> Workshop:
-        return Workshop(
-            lm=lm,
-            runtime=runtime,
-            prompts=prompts,
-            book=book,
-            text_threads=text_threads,
-            flow=flow,
-            hops=self._options.hops,
-            seam=StreamPolicy(look_ahead=self._options.seam_frames),
-            work_ahead=self._options.work_ahead,
-            utterances_ahead=self._options.utterances_ahead,
         )
 
 

@@ -6,18 +6,23 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import torch
 
 from ..base import Samples
 from ..errors import EngineDied, EngineError
+from .config import TOKEN_RATE
 from .flow import ContextPolicy, Flow, FlowPrompt, FlowState
 from .schedule import Hop
 from .vocoder import Hift, StreamPolicy, VocoderState, reach
 from .voice import VoicePrompt
 
 _log = logging.getLogger(__name__)
+
+_WARM_BATCH: Final = 8
+"""Larger batches are rare enough for a recording when they first come."""
 
 
 @dataclass(eq=False, slots=True)
@@ -88,6 +93,33 @@ class HopRunner:
         """What the sessions of a voice share."""
         tokens, mel = voice.speech_tokens[None], voice.mel[None]
         return self.flow.prepare_prompt(tokens, mel, voice.embedding[None])
+
+    def warm_up(self, most: int, seconds: int = 10) -> None:
+        """Have the flow record its graphs, if it has any, before a listener would wait for that.
+
+        For up to `most` utterances at once (at most 8), and contexts of up to so many seconds with the
+        voice's.
+        """
+        graphs, flow = self.flow.graphs, self.flow
+        if graphs is None:
+            return
+        device, chunk = flow.noise.device, flow.config.encoder.chunk_tokens
+        nothing = torch.zeros(1, 0, dtype=torch.int64)
+        speaker = torch.zeros(1, flow.config.speaker_size, device=device)
+        prompt = flow.prepare_prompt(
+            nothing, flow.noise.new_zeros(1, 0, flow.config.mel_size), speaker
+        )
+        state, new = flow.start(prompt), torch.zeros(chunk, dtype=torch.int64)
+        flow.step([state], [new[: flow.config.look_ahead]], [False])
+        for _ in range(-(-seconds * TOKEN_RATE // chunk)):
+            count = 2
+            while count <= min(most, _WARM_BATCH):
+                # Copies share what is behind them, so that a large batch needs no large memory.
+                states = [state.copy() for _ in range(count)]
+                flow.step(states, [new] * count, [False] * count)
+                count *= 2
+            flow.step([state], [new], [False])
+        _log.info("%d graphs of the flow are recorded", len(graphs))
 
     def run(self, jobs: Sequence[HopJob]) -> list[HopResult | EngineError]:
         """Each job's result. What fails as a batch is tried again one by one, so that only those

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from .flow import GraphMode
+from .lm.vllm.options import VllmOptions
 from .memory import Overflow
 from .schedule import HopPolicy
 from .text import UtterancePolicy
@@ -16,19 +18,24 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 MIB = 1024 * 1024
 
 
+def _cache_folder() -> Path:
+    return Path.home() / ".cache" / "cosyserve" / "speech-lm"
+
+
 @dataclass(frozen=True, slots=True)
 class CosyVoiceOptions:
     """model: a checkpoint's folder, or a hub's id@revision.
 
     device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:N".
-    lm_backend: what runs the speech LM. lm_precision, flow_precision: "auto" is float32 on the CPU,
-        bfloat16 for the LM and float16 for the flow on CUDA.
+    lm_backend: what runs the speech LM; "auto" is vLLM where it is installed and the device is CUDA.
+    lm_precision, flow_precision: "auto" is float32 on the CPU, bfloat16 for the LM and float16 for
+        the flow on CUDA.
     memory: bytes of the device that voices' prompts, sessions and the LM's cache may take; None:
         `memory_share` of what is free once the weights are loaded.
     overflow: what a session gets that does not fit into that; see memory.py.
     window_seconds: the left context of a session that gets a window.
     expected_seconds: of one utterance's speech, which a session is admitted for.
-    max_sessions: that are spoken at once in the LM; more wait their turn.
+    max_sessions: utterances that are in the LM at once; more wait their turn.
     voice_cache: bytes of prepared voices kept in memory; voice_folder: where they are kept for
         good, None for nowhere.
     prompt_cache: bytes of device memory for prompts of voices that nobody speaks in now.
@@ -38,6 +45,9 @@ class CosyVoiceOptions:
     seam_frames: mel frames (20 ms) that the first sound of an utterance is held back by; after it
         the vocoder keeps as many as make its borders exact.
     utterances_ahead: utterances of a session that the LM may be in at once.
+    cuda_graphs: "auto" records the flow's steps as CUDA graphs where there is a GPU.
+    vllm: how vLLM is started; its model_folder, max_num_seqs and dtype are filled in from here.
+    vllm_folder: where the speech LM is kept in the form that vLLM loads.
     """
 
     model: Path | str
@@ -61,3 +71,6 @@ class CosyVoiceOptions:
     max_batch: int = 16
     seam_frames: int = 8
     utterances_ahead: int = 2
+    cuda_graphs: GraphMode = "off"
+    vllm: VllmOptions = field(default_factory=VllmOptions)
+    vllm_folder: Path = field(default_factory=_cache_folder)

@@ -12,6 +12,7 @@ import orjson
 from ..characters import count_characters
 from ..event_codec import Frame, milliseconds, told_output
 from ..fields import JsonObject
+from ..growing_text import GrowingText
 from ..messages import (
     CancelTask,
     Event,
@@ -39,36 +40,60 @@ ERROR_CODES: Final = {
 }
 """Our codes as this dialect's clients know them; the others are the same in both."""
 
-_MARKUP: Final = re.compile(r"\s*<[A-Za-z?!/]")
-_UNDECIDED: Final = re.compile(r"\s*<?")
-_TAG: Final = re.compile(r"<[^<>]*>")
+_MARKUP: Final = re.compile("<[A-Za-z?!/]")
+_BRACKET: Final = re.compile("([<>])")
 
 
 @dataclass(slots=True)
 class _Spoken:
-    """What is known of a task: the text that came, and the sentence that is being spoken."""
+    """What is known of a task: the text that came, and the sentence that is being spoken.
 
-    text: str = ""
+    is_markup: None while it is not known. characters: those outside of tags, so far as it is known
+    what is one. undecided: a `<` that may begin the markup. tag: the characters since the last `<`
+    that no `>` has followed, itself included.
+    """
+
+    is_markup: bool | None
+    text: GrowingText = field(default_factory=GrowingText)
     characters: int = 0
-    is_markup: bool | None = None
+    undecided: str = ""
+    tag: int = 0
     sentence: Sentence | None = None
     words: list[Word] = field(default_factory=list)
 
-    def take(self, text: str, may_be_markup: bool) -> None:
-        self.text += text
-        if self.is_markup is None and not _UNDECIDED.fullmatch(self.text):
-            self.is_markup = may_be_markup and _MARKUP.match(self.text) is not None
+    def take(self, text: str) -> None:
+        self.text.append(text)
+        if self.is_markup is None:
+            text = self.undecided + text
+            begun = text.lstrip()
+            self.undecided = begun if begun in ("", "<") else ""
+            if begun == self.undecided:
+                text = text.removesuffix(begun)
+            else:
+                self.is_markup = _MARKUP.match(begun) is not None
         if self.is_markup:
-            self.characters = count_characters(_TAG.sub("", self.text))
+            self._count_outside_tags(text)
         else:
             self.characters += count_characters(text)
+
+    def _count_outside_tags(self, text: str) -> None:
+        for part in _BRACKET.split(text):
+            if part == "<":
+                self.characters += self.tag  # the one before began no tag
+                self.tag = 1
+            elif part == ">" and self.tag:
+                self.tag = 0
+            elif self.tag:
+                self.tag += count_characters(part)
+            else:
+                self.characters += count_characters(part)
 
     def sentence_text(self, end: int | None) -> str:
         """The current sentence's, up to `end`; None: as far as it goes."""
         assert self.sentence is not None
         if self.is_markup:
             return self.sentence.text
-        return self.text[self.sentence.text_begin : end]
+        return self.text.part(self.sentence.text_begin, end)
 
 
 class DashScopeCodec:
@@ -79,17 +104,18 @@ class DashScopeCodec:
         self._text_timeout = text_timeout
         self._new_id = new_id
         self._tasks: dict[str, _Spoken] = {}
-        self._may_be_markup = False
 
     def decode(self, data: bytes | str) -> TaskCommand:
         """Raises TTSError."""
         command = decode_command(data)
         if isinstance(command, RunTask):
-            self._tasks = {command.task_id: _Spoken()}  # one at a time
-            self._may_be_markup = command.parameters.enable_ssml
+            may_be_markup = command.parameters.enable_ssml
+            self._tasks = {
+                command.task_id: _Spoken(None if may_be_markup else False)
+            }  # one at a time
         spoken = self._tasks.get(command.task_id)
         if spoken is not None and not isinstance(command, CancelTask):
-            spoken.take(command.text, self._may_be_markup)
+            spoken.take(command.text)
         return command
 
     def encode(self, event: Event) -> tuple[Frame, ...]:
@@ -97,9 +123,11 @@ class DashScopeCodec:
             case TaskStarted():
                 return (_frame(event.task_id, "task-started", {}),)
             case ResultGenerated():
-                return tuple(self._result(event, self._tasks.setdefault(event.task_id, _Spoken())))
+                return tuple(
+                    self._result(event, self._tasks.setdefault(event.task_id, _Spoken(False)))
+                )
             case TaskFinished():
-                return tuple(self._finished(event, self._tasks.pop(event.task_id, _Spoken())))
+                return tuple(self._finished(event, self._tasks.pop(event.task_id, _Spoken(False))))
             case TaskFailed():
                 self._tasks.pop(event.task_id, None)
                 return (self._failed(event),)
@@ -108,7 +136,7 @@ class DashScopeCodec:
         frames: list[Frame] = []
         begun = list(event.sentences)
         if spoken.sentence is None and not begun:
-            begun = [Sentence(0, 0, len(spoken.text), spoken.text)]
+            begun = [Sentence(0, 0, len(spoken.text), spoken.text.part(0))]
         words = list(event.words)
         for sentence in begun:
             while words and words[0].text_begin < sentence.text_begin:

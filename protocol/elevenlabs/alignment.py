@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..fields import JsonObject
+from ..growing_text import GrowingText
 
 _NOTHING = 1e-6
 """Seconds, for comparing times that were added up on different ways."""
@@ -47,18 +48,18 @@ class CharacterTimes:
     """
 
     def __init__(self) -> None:
-        self._pieces: list[str] = []
+        self._text = GrowingText()
         self._placed = 0
         self._time = 0.0
         self._waiting: deque[tuple[str, float]] = deque()
 
     def feed(self, text: str) -> None:
         """The text goes on."""
-        self._pieces.append(text)
+        self._text.append(text)
 
     def __len__(self) -> int:
         """Code points of the text so far."""
-        return len(self._whole())
+        return len(self._text)
 
     def take(self, words: Iterable[TimedWord], until: float) -> Characters | None:
         """What begins before `until`, the end of a chunk in which these words begin; None if nothing."""
@@ -72,7 +73,7 @@ class CharacterTimes:
     def rest(self) -> Characters | None:
         """What no chunk had, once the speech is over. None as well if no word ever had a time."""
         if self._placed:
-            self._spread(len(self._whole()), self._time, self._time)
+            self._spread(len(self._text), self._time, self._time)
         given = list(self._waiting)
         self._waiting.clear()
         return _joined(given, self._time)
@@ -83,25 +84,18 @@ class CharacterTimes:
         begin = max(word.begin, self._time)
         self._spread(word.text_begin, self._time, begin)
         self._spread(word.text_end, begin, max(word.end, begin))
-        text, end = self._whole(), self._placed
-        while end < len(text) and not text[end].isalnum():
-            end += 1
-        self._spread(end, self._time, self._time)
+        while (after := self._text.part(self._placed, self._placed + 1)) and not after.isalnum():
+            self._spread(self._placed + 1, self._time, self._time)
 
     def _spread(self, text_end: int, begin: float, end: float) -> None:
         """The text up to there is heard from `begin` to `end`."""
-        piece = self._whole()[self._placed : text_end]
+        piece = self._text.part(self._placed, text_end)
         step = (end - begin) / max(1, len(piece))
         self._waiting.extend(
             (character, begin + number * step) for number, character in enumerate(piece)
         )
         self._placed = max(self._placed, text_end)
         self._time = end
-
-    def _whole(self) -> str:
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else ""
 
 
 def _joined(given: list[tuple[str, float]], end: float) -> Characters | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -16,9 +15,9 @@ from .alignment import Characters, CharacterTimes, in_milliseconds
 from .commands import Message
 from .parameters import StreamOptions
 
-_SENTENCE_END: Final = re.compile("[.!?\u2026\u3002\uff01\uff1f]\\W*\\Z")
-_SENTENCE: Final = re.compile("\\S\\s+\\S|[\u2026\u3002\uff01\uff1f]\\W*\\Z")
-"""What only a piece of several words has, or one in a script without blanks."""
+_WIDE_ENDS: Final = "\u2026\u3002\uff01\uff1f"
+"""Sentence ends of scripts without blanks, where a piece may be a sentence without one."""
+_ENDS: Final = f".!?{_WIDE_ENDS}"
 
 
 class State(Enum):
@@ -73,8 +72,9 @@ class Texts:
         text = message.text or ""
         if not context.begun:
             text = text.lstrip()
-        ends = self._options.auto_mode and _SENTENCE_END.search(text) is not None
-        flush = message.flush or (ends and _SENTENCE.search(text) is not None)
+        ends = self._options.auto_mode and _ends_with(text, _ENDS)
+        several = len(text.split(maxsplit=1)) > 1
+        flush = message.flush or (ends and (several or _ends_with(text, _WIDE_ENDS)))
         if text:
             context.begun, context.blank = True, text[-1].isspace()
         context.flushed = context.begun and (
@@ -126,3 +126,13 @@ class Texts:
         if rest is None:
             return [last]
         return [{"audio": "", "isFinal": None, **self._aligned(context, rest)}, last]
+
+
+def _ends_with(text: str, marks: str) -> bool:
+    """Whether one of these is among what follows the last word."""
+    for character in reversed(text):
+        if character in marks:
+            return True
+        if character.isalnum() or character == "_":
+            return False
+    return False

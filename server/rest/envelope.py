@@ -43,7 +43,7 @@ CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 SERVER: Final = f"cosyserve/{VERSION}"
 _ELEVENLABS_PATHS: Final = re.compile(r"/v1/text-to-speech(/|$)|/v[12]/voices(/|$)")
-_OPENAI_PATHS: Final = re.compile(r"(/v1)?/(audio|models)(/|$)")
+_OPENAI_PATHS: Final = re.compile(r"/v1(/|$)|/(audio|models)(/|$)")
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 FILES: Final = web.AppKey("files", set[str])
 """Paths of static files and the like; as OPEN_PATHS they need no token and are not logged."""
@@ -113,10 +113,16 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(refused, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = refused.headers["Allow"]
         return response
-    except (asyncio.CancelledError, ConnectionResetError):
-        raise  # the client went away: there is nobody to answer
     except Exception as error:
+        if isinstance(error, ConnectionResetError) and _is_gone(request):
+            # Nobody is there to answer. So ends a request where aiohttp sees it first; anything else
+            # it would log as a fault of ours.
+            raise asyncio.CancelledError from None
         return error_response(as_tts_error(error), request)
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _is_open(request: web.Request) -> bool:

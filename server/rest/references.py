@@ -135,7 +135,7 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
                 raise InvalidParameter("nested multipart bodies are not understood")
             await _read_part(part, form, limit)
     # What aiohttp raises for a body that is no multipart, or has a part with a head that is none.
-    except (ValueError, HttpProcessingError) as error:
+    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
         raise InvalidParameter("the body is not valid multipart/form-data") from error
     return form
 
@@ -143,7 +143,7 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
 async def _read_part(part: BodyPartReader, form: _Form, limit: int) -> None:
     if part.name == "file" and part.filename is not None:
         form.file = await _bounded(part, limit, "file")
-        form.filename = part.filename.replace("\\", "/").rpartition("/")[2][:MAX_FILENAME]
+        form.filename = _file_name(part.filename)
     elif part.name in ("text", "sample_rate", "name"):
         raw = await _bounded(part, MAX_TEXT_BYTES, part.name)
         try:
@@ -152,6 +152,12 @@ async def _read_part(part: BodyPartReader, form: _Form, limit: int) -> None:
             raise InvalidParameter(f"{part.name}: must be UTF-8 text") from None
     else:
         await _bounded(part, limit, part.name or "an unnamed field")
+
+
+def _file_name(name: str) -> str:
+    """The last part of a path, in characters of Unicode: a head may hold any bytes."""
+    whole = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\\", "/").rpartition("/")[2][:MAX_FILENAME]
 
 
 async def _bounded(part: BodyPartReader, limit: int, name: str) -> bytes:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from .envelope import REQUEST_ID, SERVER
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class ClientGone(ConnectionResetError):
@@ -49,11 +53,18 @@ class ChunkedAnswer:
     def cut(self) -> ClientGone:
         """Close the connection without the body's end, so that no client takes it for whole.
 
-        What is sent already still arrives. Gives what the handler raises.
+        What is sent already still arrives, but over HTTP/1.0: there the close itself is the body's
+        end, and only a reset says that it is cut. Gives what the handler raises.
         """
-        if (transport := self._request.transport) is not None:
+        if (transport := self._request.transport) is None:
+            pass
+        elif self._request.version >= HttpVersion11:
             transport.close()
             asyncio.get_running_loop().call_later(self._limit, transport.abort)
+        else:
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            transport.abort()
         return ClientGone("cut off: the speech failed after it began")
 
     async def _write(self, data: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from cosyserve.protocol.errors import RequestTimeout, TTSError
+from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
 from cosyserve.protocol.parameters import SpeechParameters
 
 from ..account import TaskAccount
@@ -27,12 +27,14 @@ _Answer = Callable[[], Awaitable[web.StreamResponse]]
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. Raises RequestTimeout."""
+    """The whole body, unpacked. Raises InvalidParameter for a broken encoding, RequestTimeout."""
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
     except TimeoutError:
         raise RequestTimeout(f"the body took longer than {BODY_TIMEOUT:g} s") from None
+    except web.RequestPayloadError as error:
+        raise InvalidParameter("body: not in the encoding that its head names") from error
 
 
 class SpeechTask:

@@ -17,7 +17,13 @@ INTERPRETATIONS: Final = (
 )
 ALPHABETS: Final = ("ipa", "py")
 LONGEST_BREAK: Final = 10.0
-"""Seconds."""
+LONGEST_BREAKS: Final = 3600.0
+"""Seconds: of one, and of all those of a task."""
+SLOWEST: Final = 0.5
+FASTEST: Final = 2.0
+"""Pace and pitch, as factors, that engines and filters have."""
+LOUDEST: Final = 10.0
+"""As a factor."""
 
 ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -82,7 +88,6 @@ _NUMBER: Final = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})")
 _PERCENT: Final = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{1,4})?)%")
 _DECIBELS: Final = re.compile(r"([+-]?\d{1,3}(?:\.\d{1,3})?)dB", re.IGNORECASE)
 _SEMITONES: Final = re.compile(r"([+-]?\d{1,2}(?:\.\d{1,3})?)st")
-_LOUDEST: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,7 @@ def _volume(value: str | None, where: str) -> float:
         factor = _of_percent(percent)
     elif (number := _NUMBER.fullmatch(value)) and float(number[1]) <= 100:
         factor = float(number[1]) / 100
-    if not 0 <= factor <= _LOUDEST:
+    if not 0 <= factor <= LOUDEST:
         known = ", ".join(_VOLUMES)
         allowed = f"decibels up to +20dB, a percentage, a number from 0 to 100, or one of {known}"
         raise _refusal(where, "volume", value, allowed)

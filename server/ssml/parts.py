@@ -50,6 +50,7 @@ class Run:
     marks: list[tuple[int, str]] = field(default_factory=list)
     length: int = 0
     _starts: list[int] = field(default_factory=list)
+    _last: str = ""
 
     @property
     def text(self) -> str:
@@ -59,6 +60,14 @@ class Run:
         self._starts.append(self.length)
         self.pieces.append(piece)
         self.length += len(piece.spoken)
+        self._last = piece.spoken.rstrip(_CLOSERS)[-1:] or self._last
+
+    @property
+    def pause(self) -> float:
+        """The pause that belongs after its text, in seconds at speed 1."""
+        if self._last in _SENTENCE_ENDS:
+            return SENTENCE_PAUSE
+        return CLAUSE_PAUSE if self._last in _CLAUSE_ENDS else 0.0
 
     def plain(self, begin: int, end: int) -> tuple[int, int]:
         """Where text[begin:end] lies in the plain text; what was rewritten counts as a whole."""
@@ -112,19 +121,13 @@ def close_sentences(runs: Sequence[Run]) -> None:
 
 def _first_end(run: Run) -> int:
     """Where in the plain text the first sentence of a run ends."""
-    segmenter = TextSegmenter(_SENTENCES)
-    text = run.text[: min(run.flushes, default=run.length)]
-    for segment in (*segmenter.feed(text), *segmenter.finish()):
-        if segment.sentence_end and speakable(segment.text):
-            end = segment.begin + len(segment.text.rstrip())
-            at_end = end >= len(run.text.rstrip()) and run.open_end
-            return run.open_end if at_end else run.plain(segment.begin, end)[1]
+    text, begin = run.text, 0
+    for place in (*run.flushes, run.length):
+        segmenter = TextSegmenter(_SENTENCES)
+        for segment in (*segmenter.feed(text[begin:place]), *segmenter.finish()):
+            if segment.sentence_end and speakable(segment.text):
+                end = begin + segment.begin + len(segment.text.rstrip())
+                at_end = end >= len(text.rstrip()) and run.open_end
+                return run.open_end if at_end else run.plain(begin + segment.begin, end)[1]
+        begin = place
     return run.open_end or run.plain(0, run.length)[1]
-
-
-def pause_after(text: str) -> float:
-    """The pause that belongs after a text, in seconds at speed 1."""
-    last = text.rstrip(_CLOSERS)[-1:]
-    if last in _SENTENCE_ENDS:
-        return SENTENCE_PAUSE
-    return CLAUSE_PAUSE if last in _CLAUSE_ENDS else 0.0

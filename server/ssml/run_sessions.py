@@ -13,14 +13,12 @@ from cosyserve.engine.errors import EngineError
 from cosyserve.engine.phonetic import PhoneticEngine
 
 from ..encoders.filters import open_filters
+from .elements import FASTEST, LOUDEST, SLOWEST
 from .parts import Part, Run, Silence
 from .voicing import Voicing
 
 _NEAR: Final = 16
 """Parts among which the next run is looked for: a document may have thousands of marks in a row."""
-_LEAST: Final = 0.5
-_MOST: Final = 2.0
-"""Pace and pitch, as factors, that engines and filters have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,12 @@ class RunSessions:
         found = []
         if any(self._delivery(run).limited for run in runs):
             found.append(
-                f"rate and pitch go from {_LEAST:g} to {_MOST:g} times the voice's own, the task's"
+                f"rate and pitch go from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
                 " parameters included; what was beyond was limited"
+            )
+        if any(run.prosody.volume > LOUDEST for run in runs):
+            found.append(
+                f"volume goes up to {LOUDEST:g} times the voice's own; what was beyond was limited"
             )
         if not self._native.word_times and any(run.marks for run in runs):
             found.append("<mark>: inside of a text the times are estimates with this engine")
@@ -175,7 +177,7 @@ class RunSessions:
         native, options, asked = self._native, self._options, run.prosody
         speed = asked.rate * (options.speed if native.speed else 1.0)
         pitch = asked.pitch * (options.pitch if native.pitch else 1.0)
-        can_speed, can_pitch = (min(max(_LEAST, x), _MOST) for x in (speed, pitch))
+        can_speed, can_pitch = (min(max(SLOWEST, x), FASTEST) for x in (speed, pitch))
         return _Delivery(
             replace(
                 options,
@@ -184,7 +186,7 @@ class RunSessions:
             ),
             tempo=1.0 if native.speed else can_speed,
             pitch=1.0 if native.pitch else can_pitch,
-            gain=asked.volume,
+            gain=min(asked.volume, LOUDEST),
             limited=(can_speed, can_pitch) != (speed, pitch),
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from .numbers import cardinal, decimal, digits, ordinal, year
+from .numbers import MOST_DIGITS, cardinal, decimal, digits, ordinal, year
 
 _NUMBER: Final = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?")
 _MONEY: Final = re.compile(
@@ -179,7 +179,7 @@ def _time(text: str, language: str) -> str | None:
 
 def _fraction(text: str, language: str) -> str | None:
     match = _FRACTION.fullmatch(text)
-    if match is None or int(match[3]) == 0:
+    if match is None or max(map(len, match.groups(""))) > MOST_DIGITS or int(match[3]) == 0:
         return None
     whole, above, below = (match[1], match[2], match[3])
     if language == "zh":
@@ -200,6 +200,8 @@ def _money(text: str, language: str) -> str | None:
         return None
     one, many, hundredth, chinese = _CURRENCIES[unit]
     whole, part = match[2].replace(",", ""), (match[3] or "").rstrip("0")
+    if len(whole) > MOST_DIGITS:
+        return None
     if language == "zh":
         return decimal(whole, part, language) + chinese
     if len(part) > 2 or (part and not hundredth):
@@ -224,8 +226,10 @@ def _date(text: str, shape: str, language: str) -> str | None:
 
 
 def _date_words(parts: dict[str, str], language: str) -> str | None:
+    if max(map(len, parts.values())) > 4:
+        return None
     month, day = int(parts.get("m", "1")), int(parts.get("d", "1"))
-    if not (1 <= month <= 12 and 1 <= day <= 31) or len(parts.get("y", "")) > 4:
+    if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
     if language == "zh":
         said = year(parts["y"], language) + "年" if "y" in parts else ""

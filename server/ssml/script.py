@@ -13,7 +13,9 @@ from cosyserve.protocol.errors import InvalidParameter
 from .elements import (
     ALPHABETS,
     EMPHASES,
+    FASTEST,
     INTERPRETATIONS,
+    SLOWEST,
     UNHEARD,
     Prosody,
     break_seconds,
@@ -21,7 +23,7 @@ from .elements import (
     shown,
     speak_prosody,
 )
-from .parse import Element
+from .parse import LONGEST_DOCUMENT, Element
 from .parts import (
     SENTENCE_PAUSE,
     Part,
@@ -31,7 +33,6 @@ from .parts import (
     Script,
     Silence,
     close_sentences,
-    pause_after,
 )
 from .say_as import said_as
 
@@ -78,7 +79,13 @@ class _Writer:
 
     def script(self) -> Script:
         self._close()
-        close_sentences([part for part in self._parts if isinstance(part, Run)])
+        runs = [part for part in self._parts if isinstance(part, Run)]
+        if (said := sum(run.length for run in runs)) > LONGEST_DOCUMENT:
+            raise InvalidParameter(
+                f"the SSML, with what say-as makes of it, comes to {said} characters; allowed: up to"
+                f" {LONGEST_DOCUMENT}"
+            )
+        close_sentences(runs)
         notices = [*self._notices][:_MOST_NOTICES]
         return Script(tuple(self._parts), self._plain, tuple(notices))
 
@@ -232,10 +239,11 @@ class _Writer:
         pause, continues = self._gap or 0.0, False
         if before is not None and self._gap is None:
             flushed = before.flushes[-1:] == [before.length]
-            pause = SENTENCE_PAUSE if flushed else pause_after(before.text)
+            pause = SENTENCE_PAUSE if flushed else before.pause
             continues = pause < SENTENCE_PAUSE
         if pause:
-            self._parts.append(Silence(pause / self._prosody.rate, natural=True))
+            pace = min(max(SLOWEST, self._prosody.rate), FASTEST)
+            self._parts.append(Silence(pause / pace, natural=True))
         self._gap = None
         self._run = Run(self._prosody, alphabet, continues)
         return self._run
@@ -252,7 +260,7 @@ class _Writer:
 
     def _break(self, seconds: float) -> None:
         self._separate()
-        if self._run is not None and not seconds and not pause_after(self._run.text):
+        if self._run is not None and not seconds and not self._run.pause:
             return
         self._close()
         self._gap = 0.0

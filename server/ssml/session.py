@@ -16,6 +16,7 @@ import numpy as np
 from cosyserve.engine.base import Engine, Mark, PcmChunk, Session, SynthesisOptions, Voice
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 
+from .elements import LONGEST_BREAKS
 from .parse import LONGEST_DOCUMENT, parse
 from .parts import Part, Place, Run, Script, Silence
 from .run_sessions import RunSessions
@@ -59,7 +60,8 @@ class SsmlSession:
         self._parts: deque[Part] = deque()
         self._voicing: Voicing | None = None
         self._ready: deque[PcmChunk] = deque()
-        self._marks: tuple[Mark, ...] = ()
+        self._marks: list[Mark] = []
+        self._breaks = 0.0
         self._position = 0
         self._sentences = 0
         self._finished = False
@@ -153,6 +155,17 @@ class SsmlSession:
         except TTSError as error:
             self._fail(error)
             return
+        self._breaks += sum(
+            part.seconds for part in script.parts if isinstance(part, Silence) and not part.natural
+        )
+        if self._breaks > LONGEST_BREAKS:
+            self._fail(
+                InvalidParameter(
+                    f"the breaks of the SSML come to {self._breaks:.0f} s; allowed: up to"
+                    f" {LONGEST_BREAKS:.0f} s in all of a task"
+                )
+            )
+            return
         self._pieces.append(script.plain)
         self._parts.extend(script.parts)
         limits = self._engine_sessions.limits(script.parts)
@@ -207,7 +220,7 @@ class SsmlSession:
 
     def _carry(self, chunk: PcmChunk) -> PcmChunk:
         """The chunk, with the marks that lay before it and went with no other."""
-        marks, self._marks = self._marks, ()
+        marks, self._marks = self._marks, []
         return replace(chunk, marks=(*marks, *chunk.marks)) if marks else chunk
 
     async def _read(self, voicing: Voicing) -> None:
@@ -227,7 +240,7 @@ class SsmlSession:
         part = self._parts[0]
         match part:
             case Place(name):
-                self._add_marks((Mark(name, self._position / self._rate),))
+                self._marks.append(Mark(name, self._position / self._rate))
             case Silence():
                 left = self._engine_sessions.silence(part)
                 self._position += left
@@ -251,7 +264,7 @@ class SsmlSession:
             last = self._ready.pop()
             self._ready.append(replace(last, marks=(*last.marks, *marks)))
         else:
-            self._marks += marks
+            self._marks.extend(marks)
 
 
 def _read_document(text: str, reads: Reads, before: str) -> Script:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cosyserve.benchmarks import streaming_cost
 from cosyserve.benchmarks.streaming_cost import main
 from cosyserve.benchmarks.streaming_model import random_flow, random_hift, tiny_config
 from cosyserve.benchmarks.streaming_paths import (
@@ -15,6 +16,8 @@ from cosyserve.benchmarks.streaming_paths import (
     random_voice,
 )
 from cosyserve.benchmarks.streaming_table import outcome_of, side_by_side
+from cosyserve.engine.cosyvoice.flow import GraphCache
+from support.recorded_work import Recorder
 
 CPU = torch.device("cpu")
 
@@ -55,6 +58,37 @@ def test_both_paths_and_all_tables_are_measured(
     # The first 16 frames, less the vocoder's look-ahead of 8.
     assert found["first_chunks"][0]["sound"] == pytest.approx(0.16)
     assert found["levels"][0]["streams"] == 1
+
+
+def test_with_graphs_the_tables_come_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [GraphCache(Recorder(), 1 << 26, CPU)]
+    monkeypatch.setattr(streaming_cost, "graphs_for", lambda *_: made.pop())
+    code = main(
+        [
+            *("--tiny", "--seconds", "3", "--window", "0", "--threads", "1", "--device", "cpu"),
+            *("--prompt-tokens", "25", "--recompute-positions", "1", "--graphs", "both"),
+            *("--first-hops", "5", "--streams", "1,2", "--position", "1", "--repeats", "1"),
+            *("--out", str(tmp_path)),
+        ]
+    )
+    assert code == 0
+    found = json.loads((tmp_path / "streaming_cost.json").read_text())
+    graphed = found["with_graphs"]
+    assert (found["graphs"], graphed["graphs"]) == (False, True)
+    assert graphed["mel_differences"]["recomputed"] < 1e-4
+    assert len(found["levels"]) == len(graphed["levels"]) == 2
+    assert [first["hop"] for first in graphed["first_chunks"]] == [5]
+    assert "graphs served" in capsys.readouterr().out
+
+
+def test_without_a_device_for_graphs_the_figures_come_once(tmp_path: Path) -> None:
+    arguments = ["--tiny", "--seconds", "3", "--window", "0", "--recompute-positions", "1"]
+    assert main([*arguments, "--device", "cpu", "--graphs", "both", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "streaming_cost.json").read_text())
+    assert found["graphs"] is False
+    assert "with_graphs" not in found
 
 
 def test_the_paths_give_one_mel() -> None:

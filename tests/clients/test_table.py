@@ -13,6 +13,10 @@ def test_wide_characters_take_two_columns() -> None:
     assert format_table(("a", "b"), [("你好", "x")]) == "a     b\n你好  x"
 
 
+def test_what_cannot_be_printed_does_nothing_to_the_terminal() -> None:
+    assert format_table(("a",), [("\x1b[2Jx\n\u202ey",)]) == "a\n\ufffd[2Jx\ufffd\ufffdy"
+
+
 cells = st.text(st.sampled_from("ab你 1.%-"), max_size=6)
 
 

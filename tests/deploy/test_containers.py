@@ -68,6 +68,7 @@ def test_compose_gives_the_server_what_it_has() -> None:
     assert set(server["environment"]) <= VARIABLES
     assert set(compose("compose.gpu.yaml")["services"]["cosyserve"]["environment"]) <= VARIABLES
     assert server["environment"]["COSYSERVE_TOKEN_FILE"] == f"/run/secrets/{server['secrets'][0]}"
+    assert server["tmpfs"] == ["/tmp:exec"]  # Docker's own choice would be noexec
     drain = float(server["environment"]["COSYSERVE_DRAIN_GRACE"])
     assert seconds(server["stop_grace_period"]) > drain
     address = server["environment"]["COSYSERVE_METRICS_ADDRESS"]

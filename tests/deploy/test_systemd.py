@@ -35,6 +35,14 @@ def test_it_is_left_alone_until_it_has_drained() -> None:
     assert lines_of(UNIT, "KillMode") == ["mixed"]
 
 
+def test_caches_are_where_the_unit_may_write() -> None:
+    places = dict(line.split("=") for line in lines_of(UNIT, "Environment"))
+    (cache,) = lines_of(UNIT, "CacheDirectory")
+    (state,) = lines_of(UNIT, "StateDirectory")
+    assert places["XDG_CACHE_HOME"] == f"/var/cache/{cache}"
+    assert places["HOME"] == f"/var/lib/{state}"
+
+
 def test_tokens_are_a_credential() -> None:
     (credential,) = lines_of(UNIT, "LoadCredential")
     assert f"COSYSERVE_TOKEN_FILE=%d/{credential.partition(':')[0]}" in lines_of(

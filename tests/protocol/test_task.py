@@ -366,3 +366,15 @@ def test_a_frame_that_says_nothing_changes_nothing() -> None:
     protocol = TaskProtocol(Ending())
     assert protocol.receive("") is None
     assert protocol.running == frozenset()
+
+
+def test_a_malformed_run_task_that_would_take_its_own_place_says_what_is_wrong() -> None:
+    protocol = replacing()
+    receive(protocol, RUN)
+    bad = orjson.loads(encode_command(RUN))
+    del bad["payload"]["parameters"]["mode"]
+    with pytest.raises(InvalidParameter, match="mode") as error:
+        protocol.receive(orjson.dumps(bad))
+    assert not protocol.ends_task(error.value)
+    (frame,) = protocol.answer(error.value)
+    assert b"task-failed" in frame.text

@@ -129,6 +129,69 @@ async def test_a_run_task_takes_the_place_of_the_running_one(peer: Peer, second:
     assert peer.server.services.admission.tasks == 0
 
 
+async def test_the_place_of_the_task_that_is_replaced_is_free(served: Any) -> None:
+    async with served(max_tasks_per_token=1) as (server, engine), Peer.of(server, engine) as peer:
+        engine.gate.clear()
+        async with inference(peer) as socket:
+            await socket.send(run_task("t"), text("continue-task", "t", "never heard "))
+            assert (await socket.next())["header"]["event"] == "task-started"
+            await socket.send(run_task("u"), text("finish-task", "u", "one"))
+            assert (await socket.next())["header"]["event"] == "task-started"
+            engine.gate.set()
+            _, sound = await heard(socket, "u")
+    assert len(sound) == WORD_BYTES
+
+
+async def test_tasks_that_are_replaced_before_they_begin_are_counted_as_over(peer: Peer) -> None:
+    async with inference(peer) as socket:
+        await socket.send(run_task("t"), run_task("u"), run_task("u"), run_task("v"))
+        await socket.send(text("finish-task", "v", "one"))
+        await heard(socket, "v")
+    async with peer.http.get("/metrics") as answer:
+        page = await answer.text()
+    assert 'cosyserve_tasks_running{mode="fast_replication"} 0.0' in page
+    assert 'outcome="cancelled",transport="dashscope"} 3.0' in page
+    assert 'outcome="finished",transport="dashscope"} 1.0' in page
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_refused_run_task_with_the_running_id_names_the_field(
+    peer: Peer, cancelled: bool
+) -> None:
+    peer.engine.gate.clear()
+    async with inference(peer) as socket:
+        await socket.send(run_task("t"))
+        assert (await socket.next())["header"]["event"] == "task-started"
+        cancel = message("finish-task", "t", input={"directive": "cancel"})
+        await socket.send(*([cancel] if cancelled else []), run_task("t", rate=9))
+        failed = await socket.next()
+        assert failed["header"]["error_message"].startswith("payload.parameters.rate: 9 ")
+        with pytest.raises(ConnectionClosed):
+            await socket.raw.recv()
+
+
+async def test_what_follows_a_failure_is_not_begun(peer: Peer) -> None:
+    async with inference(peer) as socket:
+        await socket.send(run_task("t", rate=9), run_task("u"), text("finish-task", "u", "one"))
+        failed = await socket.next()
+        assert (failed["header"]["event"], failed["header"]["task_id"]) == ("task-failed", "t")
+        with pytest.raises(ConnectionClosed):
+            await socket.raw.recv()
+    assert not peer.engine.sessions
+
+
+async def test_a_failure_of_another_message_ends_what_is_spoken(peer: Peer) -> None:
+    async with inference(peer) as socket:
+        await socket.send(run_task("t"), text("continue-task", "t", "one "))
+        assert (await socket.next())["header"]["event"] == "task-started"
+        await socket.send(message("pause-task", "u"))
+        async for data in socket.raw:  # what comes last is the failure
+            last = data
+    assert json.loads(last)["header"]["event"] == "task-failed"
+    assert peer.engine.sessions[0].cancelled
+    assert peer.server.services.admission.tasks == 0
+
+
 async def test_a_failure_is_told_and_closes_the_connection(peer: Peer) -> None:
     async with inference(peer) as socket:
         peer.engine.error = EngineDied("the engine died")

@@ -36,6 +36,10 @@ def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
                 "first_hop_tokens": "9",
                 "voice_cache": "none",
                 "duplex_text": "false",
+                "vllm_max_model_len": "1024",
+                "vllm_kv_cache_bytes": "64MiB",
+                "vllm_args": '{"block_size": 16}',
+                "vllm_folder": str(tmp_path / "lm"),
             }
         )
     )
@@ -43,6 +47,8 @@ def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
     options = engine._options
     assert (options.memory, options.overflow) == (3 * 2**30, "recompute")
     assert (options.hops.first, options.voice_folder, options.duplex) == (9, None, False)
+    assert (options.vllm.max_model_len, options.vllm.kv_cache_bytes) == (1024, 2**26)
+    assert (options.vllm.extra, options.vllm_folder) == ({"block_size": 16}, tmp_path / "lm")
     assert not engine.ready
     assert engine.capabilities.name == "cosyvoice2"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prometheus_client.core import GaugeMetricFamily
 
 from cosyserve.protocol.messages import TaskMetrics
 from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
@@ -132,6 +133,16 @@ def test_render(metrics: Metrics) -> None:
     body, content_type = metrics.render("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
+
+
+def test_what_an_engines_library_counts_is_shown_as_it_is_at_each_scrape() -> None:
+    counts = iter([1.0, 2.0])
+    metrics = Metrics(
+        "fake",
+        extra=lambda: [GaugeMetricFamily("vllm:kv_cache_usage_perc", "Used.", value=next(counts))],
+    )
+    assert b"\nvllm:kv_cache_usage_perc 1.0\n" in metrics.render()[0]
+    assert b"\nvllm:kv_cache_usage_perc 2.0\n" in metrics.render()[0]
 
 
 def test_all_metrics_are_documented_and_all_documented_are_there() -> None:

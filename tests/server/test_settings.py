@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED
 from cosyserve.server.setting_docs import allowed_values, default_text
 from cosyserve.server.setting_groups import GROUPS
 from cosyserve.server.setting_sources import environment_name
@@ -293,7 +294,8 @@ def allowed_is_free(name: str) -> bool:
     """Whether any text will do for the setting alone."""
     return name in {
         "host", "tls_cert", "tls_key", "model", "references", "s3_region", "s3_access_key_id",
-        "s3_secret_access_key", "voice_cache",
+        "s3_secret_access_key", "voice_cache", "vllm_folder", "openai_default_voice",
+        "dashscope_default_voice", "elevenlabs_default_voice",
     }  # fmt: skip
 
 
@@ -302,3 +304,36 @@ def test_workers_follow_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> Non
     for cores, workers in ((1, 2), (5, 5), (64, 8)):
         monkeypatch.setattr(sys.modules["os"], "sched_getaffinity", lambda _, n=cores: range(n))
         assert load_settings().embedded_workers == workers
+
+
+def test_arguments_for_vllm_come_as_json_or_as_a_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert load_settings().vllm_args == {}
+    assert load_settings({"vllm_args": '{"block_size": 64}'}).vllm_args == {"block_size": 64}
+    file = tmp_path / "c.toml"
+    file.write_text('[vllm_args]\nblock_size = 32\nkv_cache_dtype = "fp8"\n')
+    settings = load_settings({"config": str(file)})
+    assert settings.vllm_args == {"block_size": 32, "kv_cache_dtype": "fp8"}
+    monkeypatch.setenv("COSYSERVE_VLLM_ARGS", '{"seed": 3}')
+    assert load_settings({"config": str(file)}).vllm_args == {"seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("{", "must be a JSON object"),
+        ("[1]", "allowed: a JSON object"),
+        ('{"model": "x"}', "model cannot be changed: it is made of the checkpoint"),
+        ('{"logits_processors": []}', "the model's own law"),
+        ('{"dtype": "half"}', "dtype has a setting of its own: lm_precision"),
+    ],
+)
+def test_arguments_for_vllm_that_are_refused(given: str, words: str) -> None:
+    (line,) = lines_of(vllm_args=given)
+    assert line.startswith("vllm_args: ")
+    assert words in line
+
+
+def test_arguments_of_vllm_with_a_setting_of_their_own_have_it() -> None:
+    assert set(NAMED.values()) <= Settings.model_fields.keys()

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from yarl import URL
 
 from support.peers import PATH, run_task, text
 
@@ -128,8 +129,11 @@ class Proxy:
     async def hides_metrics(self) -> None:
         """What is for operators is not for the world."""
         async with asyncio.timeout(LIMIT), self._http() as http:
-            async with http.get("/metrics") as answer:
-                assert answer.status == 404
+            for path in ("metrics", "%6detrics", "metrics?x=1", "x/../metrics", "x/%2e%2e/metrics"):
+                address = URL(f"https://{self.host}/{path}", encoded=True)
+                async with http.get(address) as answer:
+                    assert answer.status == 404, path
+                    assert b"cosyserve_" not in await answer.read()
             async with http.get("/readyz") as answer:
                 assert answer.status == 200
 

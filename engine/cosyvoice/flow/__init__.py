@@ -1,5 +1,6 @@
 """Flow matching: speech tokens (25/s) to mel (50 frames/s). See model.py for the entries."""
 
+from .graphs import GraphCache, GraphMode, graphs_for
 from .model import Flow, FlowError, FlowStats
 from .policy import EXACT, RECOMPUTE, ContextPolicy
 from .state import FlowPrompt, FlowState, total_nbytes
@@ -13,5 +14,8 @@ __all__ = [
     "FlowPrompt",
     "FlowState",
     "FlowStats",
+    "GraphCache",
+    "GraphMode",
+    "graphs_for",
     "total_nbytes",
 ]

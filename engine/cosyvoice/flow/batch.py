@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FRAMES_PER_TOKEN
+from .cache import Workspace
 from .encoder import Encoder, EncoderSteps, EncoderTails
 from .estimator import Estimator
+from .graphs import GraphCache
 from .solver import GUIDED_ROWS, Condition, Solver
 from .state import FlowState, FlowTails, Pages
 
@@ -47,13 +49,15 @@ def run_pass(
     states: Sequence[FlowState],
     tokens: int,
     pages: Sequence[Pages | None],
+    graphs: GraphCache | None = None,
 ) -> tuple[Tensor, list[FlowTails]]:
     """The next `tokens` tokens of each state -> mel [S, mel, 2 tokens] (float32) and each one's tails.
 
     Fills the pages; changes nothing else. noise [1, mel, at least the last frame of any state].
     """
     dtype = networks.dtype
-    opened = [state.memory.open(page) for state, page in zip(states, pages, strict=True)]
+    workspace = Workspace()
+    opened = [state.memory.open(page, workspace) for state, page in zip(states, pages, strict=True)]
     low, high, caches = zip(*opened, strict=True)
     tails = [state.memory.tails for state in states]
     before = EncoderTails(
@@ -69,6 +73,7 @@ def run_pass(
         _condition(states, networks.projection(h).transpose(1, 2)),
         tails=torch.cat([tail.estimator for tail in tails], dim=1).to(dtype),
         caches=caches,
+        graphs=graphs,
     )
     return mel, _split(FlowTails(encoder_tails, estimator_tails), len(states))
 

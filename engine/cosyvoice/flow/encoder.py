@@ -58,9 +58,10 @@ class RelativeAttention(nn.Module):
             mixed = self._attend(query, key, value, mask)
         else:
             parts = []
+            new = torch.stack((key, value))
             for row, step in enumerate(steps):
                 session = slice(row, row + 1)
-                keys, values = step.extend(self.index, key[session], value[session])
+                keys, values = step.extend(self.index, new[:, session])
                 parts.append(self._attend(query[session], keys, values, mask))
             mixed = torch.cat(parts) if len(parts) > 1 else parts[0]
         out: Tensor = self.linear_out(mixed.transpose(1, 2).flatten(2))

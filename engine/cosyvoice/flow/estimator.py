@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from ..config import EstimatorConfig
 from .cache import KeyValueStep
-from .convolution import CausalBlock, CausalConv, ConvTails, ResnetBlock, masked
-from .masks import chunk_mask, with_past
+from .convolution import CausalBlock, CausalConv, ConvTails, PointConv, ResnetBlock, masked
+from .masks import chunk_mask
+from .product import Product
 
 _TIME_SCALE = 1000.0
 
@@ -32,40 +33,33 @@ class SelfAttention(nn.Module):
         self.to_q = nn.Linear(config.channels, inner, bias=False)
         self.to_k = nn.Linear(config.channels, inner, bias=False)
         self.to_v = nn.Linear(config.channels, inner, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(inner, config.channels)])
+        out = nn.Linear(inner, config.channels)
+        self.to_out = nn.ModuleList([out])
+        self._inputs = Product(self.to_q, self.to_k, self.to_v)
+        self._out = Product(out)
 
     def forward(
         self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
     ) -> Tensor:
-        query, key, value = (
-            linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for linear in (self.to_q, self.to_k, self.to_v)
-        )
+        # [3, B, heads, n, head_dim], as views
+        inputs = self._inputs(x)
+        inputs = inputs.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if steps is None:
+            query, key, value = inputs
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         else:
-            mixed = self._attend_each(query, key, value, mask, steps)
-        out: Tensor = self.to_out[0](mixed.transpose(1, 2).flatten(2))
-        return out
+            mixed = self._attend_each(inputs, mask, steps)
+        return self._out(mixed.transpose(1, 2).flatten(2))
 
     def _attend_each(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        steps: Sequence[KeyValueStep],
+        self, inputs: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep]
     ) -> Tensor:
         # Sessions have contexts of different lengths, so this is the one part that is not batched.
-        rows = query.shape[0] // len(steps)
-        parts = []
-        for number, step in enumerate(steps):
-            session = slice(number * rows, (number + 1) * rows)
-            keys, values = step.extend(self.index, key[session], value[session])
-            seen = with_past(mask, keys.shape[2])
-            parts.append(
-                F.scaled_dot_product_attention(query[session], keys, values, attn_mask=seen)
-            )
+        rows = inputs.shape[1] // len(steps)
+        parts = [
+            step.attend(self.index, own[0], own[1:], mask)
+            for step, own in zip(steps, torch.split(inputs, rows, dim=1), strict=True)
+        ]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
@@ -73,9 +67,10 @@ class GeluProjection(nn.Module):
     def __init__(self, size: int, inner: int) -> None:
         super().__init__()
         self.proj = nn.Linear(size, inner)
+        self._product = Product(self.proj, activation="gelu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.proj(x))
+        return self._product(x)
 
 
 class FeedForward(nn.Module):
@@ -83,13 +78,12 @@ class FeedForward(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            GeluProjection(size, 4 * size), nn.Identity(), nn.Linear(4 * size, size)
-        )
+        out = nn.Linear(4 * size, size)
+        self.net = nn.Sequential(GeluProjection(size, 4 * size), nn.Identity(), out)
+        self._out = Product(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x)
-        return out
+        return self._out(self.net[0](x))
 
 
 class TransformerBlock(nn.Module):
@@ -127,14 +121,14 @@ class Stage(nn.ModuleList):
         masks: Masks,
         steps: Sequence[KeyValueStep] | None,
     ) -> Tensor:
-        """The resnet and the transformer blocks; x [B, C, n]."""
+        """The resnet and the transformer blocks; x [B, n, C]."""
         resnet, blocks = self[0], self[1]
         assert isinstance(resnet, ResnetBlock)
         assert isinstance(blocks, nn.ModuleList)
-        x = resnet.run(x, time, tails, masks.frames).transpose(1, 2).contiguous()
+        x = resnet.run(x, time, tails, masks.frames)
         for block in blocks:
             x = block(x, masks.attention, steps)
-        return x.transpose(1, 2).contiguous()
+        return x
 
     def convolve(self, x: Tensor, tails: ConvTails, masks: Masks) -> Tensor:
         conv = self[2]
@@ -143,7 +137,7 @@ class Stage(nn.ModuleList):
 
 
 class Masks:
-    """frames [B, 1, n]: 0 for padding, None where there is none. attention: as for sdpa."""
+    """frames [B, n, 1]: 0 for padding, None where there is none. attention: as for sdpa."""
 
     def __init__(self, frames: Tensor | None, attention: Tensor | None) -> None:
         self.frames = frames
@@ -180,7 +174,7 @@ class Estimator(nn.Module):
         )
         self.up_blocks = nn.ModuleList([Stage(indices, 2 * width, config, conv=True)])
         self.final_block = CausalBlock(width, width)
-        self.final_proj = nn.Conv1d(width, config.out_channels, 1)
+        self.final_proj = PointConv(width, config.out_channels)
 
     def forward(
         self,
@@ -201,14 +195,16 @@ class Estimator(nn.Module):
         attention = chunk_mask(frames, self.config.chunk_frames, x.device) if streaming else None
         padding = None
         if not bool(mask.all()):
-            padding = mask.to(x.dtype)
+            padding = mask.to(x.dtype).transpose(1, 2)
             seen = mask.bool()[:, :, None]
             attention = seen.expand(-1, 1, frames, frames) & (
                 True if attention is None else attention
             )
         inputs = torch.cat((x, mu, spks[:, :, None].expand(-1, -1, frames), cond), dim=1)
         masks = Masks(padding, attention)
-        return self.advance(inputs, self.time_mlp(t), ConvTails(None), masks, None)
+        inputs = inputs.transpose(1, 2)
+        velocity = self.advance(inputs, self.time_mlp(t), ConvTails(None), masks, None)
+        return velocity.transpose(1, 2)
 
     def advance(
         self,
@@ -218,7 +214,7 @@ class Estimator(nn.Module):
         masks: Masks,
         steps: Sequence[KeyValueStep] | None,
     ) -> Tensor:
-        """The next n frames of each session: inputs x [B, in_channels, n], time [B or 1, ...] -> [B, 80, n].
+        """The next n frames of each session: inputs x [B, n, in_channels], time [B or 1, ...] -> [B, n, 80].
 
         The rows of a session lie together. Without padding masks, the first frame begins a chunk.
         """
@@ -231,13 +227,21 @@ class Estimator(nn.Module):
         for middle in self.mid_blocks:
             assert isinstance(middle, Stage)
             x = middle.mix(x, time, tails, masks, steps)
-        x = up.mix(torch.cat((x, skip), dim=1), time, tails, masks, steps)
+        x = up.mix(torch.cat((x, skip), dim=2), time, tails, masks, steps)
         x = self.final_block.run(up.convolve(x, tails, masks), tails, masks.frames)
-        return masked(self.final_proj(masked(x, masks.frames)), masks.frames)
+        return masked(self.final_proj.run(masked(x, masks.frames)), masks.frames)
 
 
 def time_size(config: EstimatorConfig) -> int:
     return 4 * config.channels
+
+
+def tail_channels(config: EstimatorConfig) -> int:
+    """Channels of all causal convolutions' inputs together."""
+    resnets = config.num_mid_blocks + 2
+    # The first convolution of a resnet sees its input, all others the U-Net's width.
+    inputs = config.in_channels + resnets * config.channels
+    return inputs + (resnets + 3) * config.channels
 
 
 def blocks_of(config: EstimatorConfig) -> int:

@@ -21,6 +21,6 @@ def chunk_mask(length: int, chunk: int, device: torch.device) -> Tensor | None:
 
 def with_past(mask: Tensor | None, keys: int) -> Tensor | None:
     """The mask of the newest positions, widened to `keys` keys; all earlier ones are seen."""
-    if mask is None:
-        return None
+    if mask is None or mask.shape[-1] == keys:
+        return mask
     return F.pad(mask, (keys - mask.shape[-1], 0), value=True)

@@ -26,7 +26,8 @@ from .batch import Networks, run_pass
 from .cache import CacheShape
 from .convolution import TAIL
 from .encoder import Encoder
-from .estimator import Estimator, blocks_of
+from .estimator import Estimator, blocks_of, tail_channels
+from .graphs import GraphCache
 from .plan import Pass, plan_step
 from .policy import EXACT, ContextPolicy
 from .solver import GUIDED_ROWS, Condition, Solver, start_noise
@@ -73,6 +74,7 @@ class Flow(nn.Module):
         self.register_buffer("noise", start_noise(config.mel_size), persistent=False)
         self._solver = Solver(config.steps, config.cfg_rate)
         self._half: Networks | None = None
+        self.graphs: GraphCache | None = None
 
     # -- precision ------------------------------------------------------------------------------
 
@@ -83,8 +85,16 @@ class Flow(nn.Module):
         float32 and counted in `stats`. Call it after the weights are loaded and on their device.
         """
         self._half = None
+        self.use_graphs(None)
         if dtype != torch.float32:
             self._half = self.networks.to(dtype)
+
+    def use_graphs(self, graphs: GraphCache | None) -> None:
+        """Has step take its Euler steps from recorded graphs where it can; None: no longer.
+
+        Call it after use_precision, with a cache that nobody else uses.
+        """
+        self.graphs = graphs
 
     @property
     def networks(self) -> Networks:
@@ -270,16 +280,15 @@ class Flow(nn.Module):
         piece: Pass,
         pages: Sequence[Pages | None],
     ) -> tuple[Tensor, list[FlowTails]]:
-        return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages)
+        # A pass that is done again in float32 has another estimator than the graphs.
+        usual = networks.estimator is (self._half or self.networks).estimator
+        graphs = self.graphs if usual else None
+        return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages, graphs)
 
     def _no_tails(self) -> FlowTails:
         estimator = self.config.estimator
         like = self.noise.new_zeros(0, dtype=self.cache_dtype)
-        # The first convolutions of a resnet see its input, all others the U-Net's width.
-        resnets = estimator.num_mid_blocks + 2
-        inputs = estimator.in_channels + (estimator.num_mid_blocks + 2) * estimator.channels
-        channels = inputs + (resnets + 3) * estimator.channels
-        size = (self.config.steps, GUIDED_ROWS, channels, TAIL)
+        size = (self.config.steps, GUIDED_ROWS, TAIL, tail_channels(estimator))
         return FlowTails(self.encoder.no_tails(like, rows=1), like.new_zeros(size))
 
 

@@ -10,9 +10,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from .cache import KeyValueStep, OffsetStep
+from .cache import CachedStep, OffsetStep
 from .convolution import ConvTails
 from .estimator import Estimator, Masks, blocks_of
+from .graphs import GraphCache, StepGraph
 from .masks import chunk_mask
 
 NOISE_FRAMES: Final = 15000
@@ -51,13 +52,35 @@ class Condition:
     prompt: Tensor
 
     def inputs(self) -> Tensor:
-        """The estimator's inputs [S, 2, 4 mel, n]; the place of x is left empty, row 1 has no condition."""
+        """The estimator's inputs [S, 2, n, 4 mel]; the place of x is left empty, row 1 has no condition."""
         sessions, mel, frames = self.mu.shape
-        inputs = self.mu.new_zeros(sessions, GUIDED_ROWS, 4 * mel, frames)
-        inputs[:, 0, mel : 2 * mel] = self.mu
-        inputs[:, 0, 2 * mel : 3 * mel] = self.speaker[:, :, None]
-        inputs[:, 0, 3 * mel :] = self.prompt
+        inputs = self.mu.new_zeros(sessions, GUIDED_ROWS, frames, 4 * mel)
+        inputs[:, 0, :, mel : 2 * mel] = self.mu.transpose(1, 2)
+        inputs[:, 0, :, 2 * mel : 3 * mel] = self.speaker[:, None]
+        inputs[:, 0, :, 3 * mel :] = self.prompt.transpose(1, 2)
         return inputs
+
+
+@dataclass(slots=True)
+class _Velocities:
+    """The network in one pass, step by step; with a graph, that is replayed."""
+
+    estimator: Estimator
+    masks: Masks
+    tails: Tensor | None
+    caches: Sequence[CachedStep] | None
+    graph: StepGraph | None = None
+
+    def at(self, step: int, rows: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Euler step `step`: the velocity, and the tails after it."""
+        before = None if self.tails is None else self.tails[step]
+        if self.graph is not None and before is not None and self.caches is not None:
+            return self.graph.run(step, rows, time, before, self.caches)
+        first = step * blocks_of(self.estimator.config)
+        caches = None if self.caches is None else [OffsetStep(c, first) for c in self.caches]
+        convolutions = ConvTails(before)
+        velocity = self.estimator.advance(rows, time, convolutions, self.masks, caches)
+        return velocity, convolutions.after()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +98,29 @@ class Solver:
         *,
         streaming: bool = True,
         tails: Tensor | None = None,
-        caches: Sequence[KeyValueStep] | None = None,
+        caches: Sequence[CachedStep] | None = None,
+        graphs: GraphCache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Noise x [S, mel, n] (float32) -> mel [S, mel, n] (float32) and the tails after it.
 
-        tails [steps, 2 S, C, frames]: of the convolutions before these frames; None at the beginning.
-        caches: one per session; None where the frames are the whole input.
+        tails [steps, 2 S, frames, C]: of the convolutions before these frames; None at the beginning.
+        caches: one per session; None where the frames are the whole input. graphs: of this estimator.
         """
         chunk, frames = estimator.config.chunk_frames, x.shape[2]
         masks = Masks(None, chunk_mask(frames, chunk, x.device) if streaming else None)
-        inputs, blocks = condition.inputs(), blocks_of(estimator.config)
+        inputs = condition.inputs()
         times, lengths = euler_schedule(self.steps)
         embedded = estimator.time_mlp(times.to(x.device))
         after = []
+        x = x.transpose(1, 2)
+        velocities = _Velocities(estimator, masks, tails, caches)
+        if graphs is not None and caches is not None:
+            velocities.graph = graphs.open(estimator, frames, inputs, caches)
         for step, length in enumerate(lengths.tolist()):
-            inputs[:, :, : x.shape[1]] = x[:, None]
-            convolutions = ConvTails(None if tails is None else tails[step])
-            offset = None if caches is None else [OffsetStep(c, step * blocks) for c in caches]
-            rows = inputs.flatten(0, 1)
-            time = embedded[step : step + 1]
-            velocity = estimator.advance(rows, time, convolutions, masks, offset)
+            inputs[..., : x.shape[2]] = x[:, None]
+            velocity, left = velocities.at(step, inputs.flatten(0, 1), embedded[step : step + 1])
             velocity = velocity.reshape(-1, GUIDED_ROWS, *velocity.shape[1:]).float()
             given, free = velocity[:, 0], velocity[:, 1]
             x = x + length * ((1 + self.guidance) * given - self.guidance * free)
-            after.append(convolutions.after())
-        return x, torch.stack(after)
+            after.append(left)
+        return x.transpose(1, 2).contiguous(), torch.stack(after)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..config import FRAMES_PER_TOKEN
-from .cache import AttentionCache, CachedStep, CacheShape, bytes_of
+from .cache import AttentionCache, CachedStep, CacheShape, Workspace, bytes_of
 from .encoder import EncoderTails
 from .policy import ContextPolicy
 
@@ -30,7 +30,7 @@ class FlowShapes:
 
 @dataclass(frozen=True, slots=True)
 class FlowTails:
-    """Of every causal convolution. estimator [steps, 2, channels of all convolutions, frames]."""
+    """Of every causal convolution. estimator [steps, 2, frames, channels of all convolutions]."""
 
     encoder: EncoderTails
     estimator: Tensor
@@ -85,14 +85,14 @@ class FlowMemory:
             self.estimator.new_page(frames, like),
         )
 
-    def open(self, pages: Pages | None) -> tuple[CachedStep, CachedStep, CachedStep]:
+    def open(
+        self, pages: Pages | None, workspace: Workspace
+    ) -> tuple[CachedStep, CachedStep, CachedStep]:
         """Access to the caches for one pass; without pages it leaves nothing behind."""
-        if pages is None:
-            low, high, estimator = (CachedStep(cache, None) for cache in self.caches)
-        else:
-            low = CachedStep(self.low, pages.low)
-            high = CachedStep(self.high, pages.high)
-            estimator = CachedStep(self.estimator, pages.estimator)
+        new = (None, None, None) if pages is None else (pages.low, pages.high, pages.estimator)
+        low, high, estimator = (
+            CachedStep(cache, page, workspace) for cache, page in zip(self.caches, new, strict=True)
+        )
         return low, high, estimator
 
     def commit(self, pages: Pages, tails: FlowTails, tokens: int) -> None:

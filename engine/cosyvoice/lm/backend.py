@@ -82,6 +82,10 @@ class TokenStream(Protocol):
 
 
 class SpeechLM(Protocol):
+    @property
+    def ready(self) -> bool:
+        """Whether a text begun now would be spoken."""
+
     async def start(self) -> None: ...
 
     async def stop(self) -> None:

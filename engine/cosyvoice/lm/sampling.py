@@ -93,6 +93,52 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(mass, at, right=True).squeeze(-1)
 
 
+def sound(logits: Tensor) -> Tensor:
+    """Rows from which a token can be drawn: [rows, ids] -> [rows].
+
+    The others hold NaN or infinity, or bans only; what is drawn from them may be out of range.
+    """
+    return logits.amax(-1).isfinite()
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How to draw one token. history: the last decoded ids. uniform: in [0, 1)."""
+
+    banned: tuple[int, ...]
+    history: Sequence[int]
+    uniform: float
+    options: SamplingOptions
+
+
+def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """A token for each row: [rows, ids] -> [rows]."""
+    device = logits.device
+    at = [(row, number) for row, how in enumerate(draws) for number in how.banned]
+    if at:
+        rows, banned = torch.tensor(at, device=device).unbind(1)
+        logits = logits.index_put((rows, banned), logits.new_tensor(float("-inf")))
+    if all(how.options.greedy for how in draws):
+        return logits.argmax(-1)
+    options = [how.options for how in draws]
+    law = RasLaw.of(options, device)
+    history = _histories(draws, max(o.win for o in options), device)
+    uniform = torch.tensor([how.uniform for how in draws], dtype=torch.float64, device=device)
+    tokens = draw(ras_distribution(logits, history, law), uniform)
+    if any(o.greedy for o in options):
+        greedily = torch.tensor([o.greedy for o in options], device=device)
+        tokens = torch.where(greedily, logits.argmax(-1), tokens)
+    return tokens
+
+
+def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:
+    rows = []
+    for how in draws:
+        recent = list(how.history[-length:]) if length else []
+        rows.append([NO_TOKEN] * (length - len(recent)) + recent)
+    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(draws), length)
+
+
 class UniformSource:
     """A stream's own random numbers: equal seeds, equal numbers, whatever other streams draw."""
 
@@ -109,3 +155,7 @@ class UniformSource:
             numbers = torch.rand(self._BLOCK, generator=self._generator, dtype=torch.float64)
             self._block = numbers.tolist()[::-1]
         return self._block.pop()
+
+    def numbers(self, begin: int, end: int) -> list[float]:
+        """Of a source that has given none yet: those it would give from the one to the other."""
+        return [self.next() for _ in range(end)][begin:]

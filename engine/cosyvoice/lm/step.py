@@ -8,19 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .backend import SamplingOptions
 from .decoder import Decoder, Span
-from .sampling import NO_TOKEN, RasLaw, draw, ras_distribution
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """How to draw the token that follows a span. history: the last decoded ids. uniform: in [0, 1)."""
-
-    banned: tuple[int, ...]
-    history: Sequence[int]
-    uniform: float
-    options: SamplingOptions
+from .sampling import Draw, draw_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +78,7 @@ class Stepper:
         if drawn:
             draws = [how for i in drawn if (how := rows[i].draw) is not None]
             chosen = logits if len(drawn) == len(rows) else logits[drawn]
-            for i, token in zip(drawn, _draw(chosen, draws), strict=True):
+            for i, token in zip(drawn, draw_tokens(chosen, draws).tolist(), strict=True):
                 tokens[i] = token
         return StepResult(tokens, frozenset(failed), recomputed)
 
@@ -117,32 +106,3 @@ class Stepper:
                 failed.add(i)
                 self._cache.clear(slot)
         return len(bad) - len(failed)
-
-
-def _draw(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
-    device = logits.device
-    at = [(row, number) for row, how in enumerate(draws) for number in how.banned]
-    if at:
-        rows, banned = torch.tensor(at, device=device).unbind(1)
-        logits = logits.index_put((rows, banned), logits.new_tensor(float("-inf")))
-    if all(how.options.greedy for how in draws):
-        greedy: list[int] = logits.argmax(-1).tolist()
-        return greedy
-    options = [how.options for how in draws]
-    law = RasLaw.of(options, device)
-    history = _histories(draws, max(o.win for o in options), device)
-    uniform = torch.tensor([how.uniform for how in draws], dtype=torch.float64, device=device)
-    tokens = draw(ras_distribution(logits, history, law), uniform)
-    if any(o.greedy for o in options):
-        greedily = torch.tensor([o.greedy for o in options], device=device)
-        tokens = torch.where(greedily, logits.argmax(-1), tokens)
-    drawn: list[int] = tokens.tolist()
-    return drawn
-
-
-def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:
-    rows = []
-    for how in draws:
-        recent = list(how.history[-length:]) if length else []
-        rows.append([NO_TOKEN] * (length - len(recent)) + recent)
-    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(draws), length)

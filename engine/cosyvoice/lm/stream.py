@@ -1,12 +1,13 @@
-"""One stream of the torch LM: its composition, its context, and the tokens that wait for the reader.
+"""What the streams of all backends share: the composition's chunks in, the reader's tokens out.
 
-Lives on the event loop; knows no torch but its random numbers.
+Lives on the event loop; knows neither torch nor vLLM.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
 
 from ...errors import EngineError
 from ..config import TOKEN_RATE
@@ -14,38 +15,26 @@ from .backend import SamplingOptions
 from .bistream import Chunk, Composition
 from .errors import LmLoop
 from .loops import LoopDetector
-from .sampling import UniformSource
-from .step import Draw, Row
 
 
-class TorchTokenStream:
-    """backend.TokenStream. The backend calls `next_row` and, when the row is computed, `took`.
+class ComposedStream(ABC):
+    """backend.TokenStream around a composition; the backend calls `next_chunk` and, for each token, `drew`.
 
-    slot: where its keys and values lie; None while it needs none.
+    over: nothing more will be computed. looped: it was ended for repeating itself.
     """
 
-    def __init__(
-        self,
-        composition: Composition,
-        options: SamplingOptions,
-        on_change: Callable[[TorchTokenStream], None],
-    ) -> None:
+    def __init__(self, composition: Composition, options: SamplingOptions) -> None:
         self._composition = composition
         self._options = options
-        self._on_change = on_change
-        self._random = UniformSource(options.seed)
         self._loops = LoopDetector(round(options.loop_seconds * TOKEN_RATE))
         self._chunk: Chunk | None = None
-        self._context: list[int] = []
-        self._read = 0
         self._drawn: list[int] = []
         self._ready: list[int] = []
-        self._changed = asyncio.Event()
+        self._readable = asyncio.Event()
         self._error: EngineError | None = None
         self._finished = False
         self.over = False
         self.looped = False
-        self.slot: int | None = None
         self.seconds = 0.0
 
     # The interface
@@ -55,13 +44,13 @@ class TorchTokenStream:
             raise ValueError("the text is finished")
         if not self.over:
             self._composition.feed(text_ids)
-            self._on_change(self)
+            self._changed()
 
     async def finish(self) -> None:
         if not self._finished:
             self._finished = True
             self._composition.finish()
-            self._on_change(self)
+            self._changed()
 
     async def cancel(self) -> None:
         self._ready.clear()
@@ -78,85 +67,62 @@ class TorchTokenStream:
                 raise self._error
             if self.over:
                 raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
+            self._readable.clear()
+            await self._readable.wait()
         tokens, self._ready = self._ready, []
         return tokens
 
     # The backend's side
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """There is new text, its end, or the stream's end. Must not raise."""
 
     def end(self, error: EngineError | None = None) -> None:
         """No more tokens; the reader gets those that are ready first, then the error."""
         if not self.over:
             self.over = True
             self._error = error
-            self._changed.set()
-            self._on_change(self)
+            self._readable.set()
+            self._changed()
 
-    def can_advance(self) -> bool:
-        """Whether there is something to compute now. Ends the stream if nothing will ever be."""
-        if self.over:
-            return False
-        if self._chunk is None:
+    def next_chunk(self) -> Chunk | None:
+        """The chunk that is under way or begins now. Ends the stream if none will ever come."""
+        if self._chunk is None and not self.over:
             try:
                 self._chunk = self._composition.next_chunk()
             except EngineError as error:
                 self.end(error)
-                return False
-            if self._chunk is None:
-                if self._composition.done:
-                    self.end()
-                return False
-            self._context.extend(self._chunk.ids)
+                return None
             self._drawn = []
-        return True
+            if self._composition.done:
+                self.end()
+        return self._chunk
 
-    @property
-    def pending(self) -> int:
-        """Ids to be read before the next token is drawn."""
-        return len(self._context) - self._read
-
-    def next_row(self, most: int) -> Row:
-        """What to compute next, `most` ids at most. Only if `can_advance`, and with a slot."""
-        assert self._chunk is not None
-        assert self.slot is not None
-        end = self._read + min(most, self.pending)
-        draw = self._next_draw(self._chunk) if end == len(self._context) else None
-        return Row(self.slot, self._context, self._read, end, draw)
-
-    def took(self, row: Row, token: int | None) -> None:
-        """The row has been computed."""
-        self._read = row.end
-        if token is None or self.over:
-            return
+    def drew(self, token: int) -> bool:
+        """A token of the chunk that is under way has been drawn. Whether it ended the chunk."""
         chunk = self._chunk
         assert chunk is not None
         self._drawn.append(token)
         stopped = token in chunk.stop_ids
         if not stopped:
             self._put(token)
-        if stopped or len(self._drawn) == chunk.max_tokens:
+        ended = stopped or len(self._drawn) == chunk.max_tokens
+        if ended:
             self._composition.ended(self._drawn)
-            self._chunk, self._drawn = None, []
-        else:
-            self._context.append(token)
+            self._chunk = None
+        return ended
 
-    def _next_draw(self, chunk: Chunk) -> Draw:
-        banned = chunk.banned_ids
-        if len(self._drawn) < chunk.min_tokens:
-            banned += chunk.stop_ids
-        options = self._options
-        history: Sequence[int] = ()
-        uniform = 0.0
-        if not options.greedy:
-            uniform = self._random.next()
-            if options.win:
-                history = (self._composition.decoded[-options.win :] + self._drawn)[-options.win :]
-        return Draw(banned, history, uniform, options)
+    def _history(self) -> Sequence[int]:
+        """The last decoded ids, as far back as the sampling looks."""
+        window = self._options.win
+        if not window:
+            return ()
+        return (self._composition.decoded[-window:] + self._drawn)[-window:]
 
     def _put(self, token: int) -> None:
         self._ready.append(token)
-        self._changed.set()
+        self._readable.set()
         if self._loops.add(token):
             self.looped = True
             fails = self._options.on_loop == "fail"

@@ -20,7 +20,7 @@ from .bistream import Composition, composition
 from .decoder import Decoder
 from .errors import LmFailed, LmNotFinite
 from .step import Row, Stepper, StepResult
-from .stream import TorchTokenStream
+from .torch_stream import TorchTokenStream
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +83,10 @@ class TorchSpeechLM:
         self._task: asyncio.Task[None] | None = None
         self._counters = _Counters()
         self._cache_bytes = 0
+
+    @property
+    def ready(self) -> bool:
+        return self._running
 
     async def start(self) -> None:
         """Load the weights and serve. Raises whatever loading raises."""

@@ -10,12 +10,13 @@ import torch
 
 from cosyserve.engine.base import Samples
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow, load_hift
-from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, FlowPrompt
+from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, FlowPrompt, GraphCache
 from cosyserve.engine.cosyvoice.hops import HopJob, HopResult, HopRunner, Voicing
 from cosyserve.engine.cosyvoice.schedule import Hop, HopPolicy, TokenChunker
 from cosyserve.engine.cosyvoice.vocoder import StreamPolicy
 from cosyserve.engine.cosyvoice.voice import VoicePrompt
 from cosyserve.engine.errors import EngineDied, EngineError
+from support.recorded_work import Recorder
 from support.tiny_checkpoint import TINY, weights
 
 TOKENS = tuple(torch.randint(0, 216, (90,), generator=torch.Generator().manual_seed(1)).tolist())
@@ -128,6 +129,25 @@ def test_narrowing_bounds_what_is_held(runner: HopRunner, prompt: FlowPrompt) ->
         if number == 0:
             narrow.narrow(ContextPolicy(window=50))
     assert narrow.nbytes < wide.nbytes
+
+
+def test_what_is_warmed_up_is_not_recorded_later(
+    runner: HopRunner, prompt: FlowPrompt, request: pytest.FixtureRequest
+) -> None:
+    flow = runner.flow
+    request.addfinalizer(lambda: flow.use_graphs(None))
+    runner.warm_up(8)  # without graphs there is nothing to do
+    before = flow.stats.passes
+    flow.use_graphs(GraphCache(Recorder(), 1 << 27, torch.device("cpu")))
+    runner.warm_up(4, seconds=4)
+    assert flow.graphs is not None
+    # One, two and four utterances in one length of context.
+    assert (len(flow.graphs), flow.graphs.passes) == (3, 12)
+    assert flow.stats.passes == before + 12
+    voicings = [voicing(prompt) for _ in range(3)]
+    runner.run([job(each, Hop(TOKENS[:20], False, False)) for each in voicings])
+    assert len(flow.graphs) == 3
+    assert flow.graphs.passes == 13
 
 
 def test_a_cancelled_hop_leaves_nothing(runner: HopRunner, prompt: FlowPrompt) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cosyserve.protocol.characters import count_characters
 from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, ModelNotFound, TTSError
 from cosyserve.protocol.event_codec import Frame
@@ -214,6 +218,28 @@ def test_tags_are_not_counted() -> None:
     ended, finished = read(codec.encode(TaskFinished(T)))
     assert ended[1]["output"]["original_text"] == "你好"
     assert finished[1]["usage"] == {"characters": 4}
+
+
+@given(st.lists(st.text("<>/s é你 ", max_size=9), max_size=9))
+def test_characters_of_markup_are_counted_the_same_in_any_pieces(pieces: list[str]) -> None:
+    pieces = [" ", "<", "speak>", *pieces, "<"]  # the last piece tells what the < before it is
+    codec = started(enable_ssml=True)
+    for piece in pieces:
+        codec.decode(more(piece))
+    whole = "".join(pieces)[:-1]
+    rest = re.sub("<[^<>]*>", "", whole)
+    payload = orjson.loads(codec.encode(TaskFinished(T))[-1].text)["payload"]
+    assert payload["usage"]["characters"] == count_characters(rest)
+
+
+@pytest.mark.parametrize("piece", [" ", "a", "<"])
+def test_a_long_text_may_come_in_tiny_pieces(piece: str) -> None:
+    codec = started(enable_ssml=True)
+    codec.decode(more("" if piece == " " else "<speak>"))
+    for _ in range(50_000):
+        codec.decode(more(piece))
+    payload = orjson.loads(codec.encode(TaskFinished(T))[-1].text)["payload"]
+    assert payload["usage"]["characters"] == (49_999 if piece == "<" else 50_000)
 
 
 def test_a_less_than_sign_in_plain_text_is_text() -> None:

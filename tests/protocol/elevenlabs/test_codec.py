@@ -356,3 +356,31 @@ def test_to_close_the_socket_ends_everything() -> None:
     codec.decode(message("Hi ", "a"))
     assert codec.decode(message(None, close_socket=True)) == EndSession()
     assert codec.decode(message("late ", "b")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "flush"), [("." * 200_000 + "a", False), ("a. b" * 50_000 + "! \u201d", True)]
+)
+def test_a_long_text_is_read_at_once(text: str, flush: bool) -> None:
+    command = stream(auto_mode="true").decode(message(text))
+    assert isinstance(command, RunTask)
+    assert command.flush is flush
+
+
+@pytest.mark.parametrize(
+    ("text", "flush"),
+    [
+        ("One two.", True),
+        ("One two.)", True),
+        ("One two._", False),
+        ("One two", False),
+        ("One.", False),
+        ("\u4f60\u597d\u3002", True),
+        ("\u4f60\u597d\u3002\u201d", True),
+        ("...", False),
+    ],
+)
+def test_auto_mode_flushes_where_a_sentence_ends(text: str, flush: bool) -> None:
+    command = stream(auto_mode="true").decode(message(text))
+    assert isinstance(command, RunTask)
+    assert command.flush is flush

@@ -215,10 +215,29 @@ async def test_lists_can_be_open_but_references_are_not(served) -> None:
 
 
 async def test_other_routes_keep_their_own_body(peer: Peer) -> None:
-    for path in ("/v1", "/modelsx", "/api/v1/audio/nowhere", "/v1/audiobooks"):
+    for path in ("/v2", "/modelsx", "/api/v1/audio/nowhere", "/v1x"):
         async with peer.http.get(path) as answer:
             assert answer.status == 404
             assert (await answer.json())["code"] == "NotFound"
+
+
+async def test_what_else_the_hosted_service_has_is_missing_in_its_own_words(peer: Peer) -> None:
+    for path in ("/v1", "/v1/chat/completions", "/v1/audiobooks", "/v1/realtime"):
+        async with peer.http.post(path, json={}) as answer:
+            assert answer.status == 404
+            assert (await answer.json())["error"]["code"] == "unknown_url"
+
+
+async def test_a_body_that_cannot_be_unpacked_is_the_clients_fault(peer: Peer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(
+        f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {peer.token}\r\n"
+        "Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\nnot packed".encode()
+    )
+    head, _, told = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(told)["error"]["code"] == "invalid_value"
 
 
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
@@ -239,7 +258,7 @@ async def test_a_failure_before_the_first_chunk_has_a_status(
 
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
 async def test_a_failure_after_the_start_does_not_look_complete(
-    peer: Peer, stream_format: str
+    peer: Peer, stream_format: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = body(input="word " * 2000, stream_format=stream_format)
     got = bytearray()
@@ -253,7 +272,25 @@ async def test_a_failure_after_the_start_does_not_look_complete(
         last = json.loads(got.rstrip().rpartition(b"\n")[2].removeprefix(b"data: "))
         assert (last["type"], last["error"]["message"]) == ("error", "gone")
     await asyncio.wait_for(peer.server.services.admission.wait_idle(), 5)
+    assert not [line for line in caplog.records if line.name.startswith("aiohttp")]
     assert "EngineUnavailable" in await tasks_of(peer)
+
+
+async def test_a_failure_over_http_1_0_does_not_look_complete(peer: Peer) -> None:
+    """There the end of the connection is the end of the body: it must be a reset."""
+    asked = json.dumps(body(input="word " * 2000)).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(
+        f"POST {URL} HTTP/1.0\r\nAuthorization: Bearer {peer.token}\r\n"
+        f"Content-Length: {len(asked)}\r\n\r\n".encode()
+        + asked
+    )
+    assert b" 200 OK\r\n" in await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(1)
+    peer.engine.error = EngineDied("gone")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
 
 
 async def read_on(answer: aiohttp.ClientResponse, got: bytearray) -> None:
@@ -280,6 +317,27 @@ async def test_a_client_that_goes_away_cancels_its_synthesis(
     assert peer.engine.sessions[0].cancelled
     assert not peer.engine.open
     assert 'outcome="disconnected"' in await tasks_of(peer)
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/api/v1/audio/speech"])
+async def test_a_client_that_leaves_while_it_listens_is_no_error(
+    peer: Peer, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = body(input="word " * 39_000)
+    if path.startswith("/api"):
+        spoken = {"text": asked["input"], "mode": "fast_replication"}
+        asked = {
+            "model": "cosyvoice-v2",
+            "input": {**spoken, "reference_audio_id": "plain", "output_format": "pcm"},
+        }
+    async with peer.http.post(path, json=asked) as answer:
+        assert answer.status == 200
+        await answer.content.readany()
+    await asyncio.wait_for(peer.server.services.admission.wait_idle(), 5)
+    async with peer.http.get("/metrics") as page:
+        assert 'outcome="disconnected"' in await page.text()
+    assert not peer.engine.open
+    assert not [line for line in caplog.records if line.levelname == "ERROR"]
 
 
 async def test_a_client_that_does_not_read_is_cut_off(served) -> None:

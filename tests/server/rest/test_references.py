@@ -167,6 +167,19 @@ async def test_bodies_that_are_no_forms_are_refused(peer: Peer) -> None:
         assert answer.status == status, (data, found)
 
 
+async def test_an_upload_that_cannot_be_unpacked_is_refused(peer: Peer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(
+        f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {peer.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Encoding: gzip\r\n"
+        "Content-Length: 10\r\n\r\nnot packed".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"InvalidParameter"' in answer
+
+
 async def test_a_clip_that_is_no_voice_for_the_engine_is_refused(peer: Peer, clip: bytes) -> None:
     peer.engine.refuses = InvalidReference("no voice in it")
     async with peer.http.post(URL, data=form(file=clip, text="x")) as answer:
@@ -192,6 +205,31 @@ async def test_file_names_are_only_names(peer: Peer, clip: bytes, name: str) -> 
     assert "\\" not in found
     assert "\x00" not in found
     assert len(found) <= 255
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (b'filename="caf\xe9.wav"', "caf\ufffd.wav"),
+        (b'filename="\xed\xa0\x80.wav"', "\ufffd\ufffd\ufffd.wav"),
+        (b"filename*=utf-7''%2B%32%41%41%2D.wav", "\ufffd.wav"),
+        ('filename="\U0001f468.wav"'.encode(), "\U0001f468.wav"),
+    ],
+)
+async def test_file_names_in_any_bytes_can_be_told(
+    peer: Peer, clip: bytes, name: bytes, kept: str
+) -> None:
+    parts = (
+        b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\nx\r\n',
+        b'--b\r\nContent-Disposition: form-data; name="file"; ' + name + b"\r\n\r\n" + clip,
+        b"\r\n--b--\r\n",
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with peer.http.post(URL, data=b"".join(parts), headers=kind) as answer:
+        assert answer.status == 200, await answer.text()
+        assert (await answer.json())["filename"] == kept
+    status, [listed] = await get(peer)
+    assert (status, listed["filename"]) == (200, kept)
 
 
 @pytest.mark.parametrize(

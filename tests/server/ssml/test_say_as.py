@@ -47,6 +47,22 @@ def test_words(kind: str, text: str, shape: str, english: str | None, chinese: s
     assert said_as(kind, text, shape, "zh") == chinese
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        *(("fraction", "1/" + "9" * 5000), ("fraction", "9" * 5000 + "/2")),
+        *(
+            ("currency", "$" + "9" * 5000),
+            ("date", "9" * 5000 + "/1/2"),
+            ("date", "1/2/" + "9" * 5000),
+        ),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_more_digits_than_a_number_has_are_no_reading(kind: str, text: str, language: str) -> None:
+    assert said_as(kind, text, "", language) is None
+
+
 def test_other_languages_get_what_needs_no_words() -> None:
     assert said_as("cardinal", "12", "", "fr") == "12"
     assert said_as("digits", "12", "", "fr") == "1 2"

@@ -114,6 +114,25 @@ def test_a_sentence_over_several_runs_is_one() -> None:
     assert [run.open_end for run in runs] == [14, 14, 24, 0]
 
 
+def test_a_sentence_goes_on_past_what_has_no_sound() -> None:
+    found = script("<speak>one <prosody pitch='2'>?! <s>... two. </s>three.</prosody></speak>")
+    first, second = (part for part in found.parts if isinstance(part, Run))
+    assert second.flushes
+    assert found.plain[: first.open_end] == "one ?! ... two."
+
+
+def test_a_pause_between_runs_is_of_the_pace_that_is_heard() -> None:
+    slow = "<prosody rate='0.1'>" * 30 + "b" + "</prosody>" * 30
+    found = script(f"<speak>a. {slow}</speak>")
+    assert shown(found) == pytest.approx(["a. ", 2 * SENTENCE_PAUSE, "b"])
+
+
+def test_what_say_as_writes_out_is_limited() -> None:
+    named = f"<speak><say-as interpret-as='characters'>{'!' * 20_000}</say-as></speak>"
+    with pytest.raises(InvalidParameter, match="with what say-as makes of it, comes to"):
+        script(named)
+
+
 def test_prosody_is_nested() -> None:
     found = script(
         "<speak rate='1.5' volume='25'>a<prosody rate='50%' pitch='+100%'>b"

@@ -203,6 +203,27 @@ async def test_too_long_a_document_is_refused_before_it_is_whole() -> None:
     assert not session._buffer
 
 
+async def test_the_breaks_of_a_task_are_limited() -> None:
+    hour = "<speak>" + "<break time='10s'/>" * 360 + "</speak>"
+    async with open_ssml(await started(), Voice("v"), SynthesisOptions()) as session:
+        await session.feed(hour)
+        await session.flush()
+        await session.feed("<speak><break time='10ms'/></speak>")
+        await session.flush()
+        for _ in range(3600):
+            assert len((await anext(session)).samples) == RATE
+        with pytest.raises(InvalidParameter, match="up to 3600 s"):
+            await anext(session)
+
+
+async def test_nested_volumes_are_limited_and_said() -> None:
+    loud = "<prosody volume='+20dB'>" * 30 + "a" + "</prosody>" * 30
+    spoken = await speak(f"<speak>{loud}</speak>")
+    assert 0 < np.abs(spoken.samples).max() <= 1
+    [notice] = spoken.notices
+    assert "up to 10 times" in notice
+
+
 async def test_what_is_beyond_the_limits_is_limited_and_said() -> None:
     engine = await started(pitch=True)
     spoken = await speak_ssml(

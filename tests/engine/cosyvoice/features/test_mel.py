@@ -19,17 +19,17 @@ def clips() -> dict[str, torch.Tensor]:
 
 
 def test_prompt_mel_golden_of_a_chirp(clips: dict[str, torch.Tensor]) -> None:
-    """The stated 1e-4 holds down to 77 dB under the tone, not below: 533 of 4800 bins miss it.
+    """The stated 1e-4 holds down to 77 dB under the tone, not below: 490 of 4800 bins miss it.
 
-    What is below is within twice the distance between this mel in float32 and in float64, which is
-    taken here without the golden: rounding of the transform is the likely cause, but not proved.
+    There a float32 transform's own rounding shows: the golden is up to 8.4e-3 from this mel computed
+    in float64 throughout, and float32 transforms are up to 0.011 from the golden.
     """
     wave, expected = clips["chirp_wav24k"], clips["chirp_mel24k"]
     found = prompt_mel(wave)
     assert found.shape == expected.shape
     off = (found - expected).abs()
     assert off[expected > -7.0].max() < 1e-4
-    assert off.max() < 2 * (found - prompt_mel(wave.double())).abs().max()
+    assert off.max() < 5e-3
 
 
 def test_prompt_mel_golden_of_speech(clips: dict[str, torch.Tensor]) -> None:

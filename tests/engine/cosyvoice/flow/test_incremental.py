@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowError
+from cosyserve.engine.cosyvoice.flow import (
+    EXACT,
+    RECOMPUTE,
+    ContextPolicy,
+    Flow,
+    FlowError,
+    cache,
+)
 from support import goldens
 from support.tiny_flow import (
     Case,
@@ -57,6 +64,20 @@ def test_golden_schedules(
         chunk["mel_frames"] for chunk in chunks
     ]
     assert so_far == expected.shape[1]
+    assert difference(torch.cat(mels, dim=1), expected) < TOLERANCE
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_heads_gathered_a_few_at_a_time(
+    flow: Flow, case: Case, expected: Tensor, heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = flow.config.estimator
+    longest = 2 * (case.token.shape[1] + case.prompt_token.shape[1])
+    each = 2 * 2 * longest * config.attention_head_dim * 4
+    monkeypatch.setattr(cache, "_GATHERED", heads * each)
+    assert config.num_heads > heads
+    state = flow.start(flow.prepare_prompt(*case.voice))
+    mels = speak(flow, state, case.token[0], [20, 60, 70])
     assert difference(torch.cat(mels, dim=1), expected) < TOLERANCE
 
 

