@@ -90,7 +90,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
             log.info(
                 "request_ended",
                 method=request.method,
-                path=request.path[:200],
+                path=request.rel_url.raw_path[:200],
                 status=response.status,
                 seconds=round(time.monotonic() - began, 4),
             )

@@ -72,7 +72,10 @@ async def test_every_format_of_the_sdk_is_written(speaking: RunningServer, tmp_p
 async def test_text_streams_in_and_sound_comes_before_its_end(
     speaking: RunningServer, tmp_path: Path
 ) -> None:
-    pieces = [f"{word} " for word in ["Hello", "there.", "How", "are", "you", "today?", "All", "is", "fine."]]
+    pieces = [
+        f"{word} "
+        for word in ["Hello", "there.", "How", "are", "you", "today?", "All", "is", "fine."]
+    ]
     more = {"format": "PCM_24000HZ_MONO_16BIT", "additional": {"word_timestamp_enabled": True}}
     told = await sdk(speaking, "stream", tmp_path, pieces=pieces, pause=0.1, **more)
     assert told["early"] > 0

@@ -4,6 +4,8 @@ import asyncio
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
+from yarl import URL
 
 from support.peers import Peer
 
@@ -98,3 +100,11 @@ async def test_hostile_heads_are_refused_and_the_server_lives(peer: Peer, head: 
     assert answer.startswith(b"HTTP/1.1 4") or answer.startswith(b"HTTP/1.0 4")
     async with peer.http.get("/readyz") as ready:
         assert ready.status == 200
+
+
+async def test_what_is_logged_of_a_path_is_printable(peer: Peer) -> None:
+    with capture_logs() as logged:
+        async with peer.http.get(URL(f"{peer.server.url}/x%1b%5B2J", encoded=True)) as answer:
+            assert answer.status == 404
+    (ended,) = [entry for entry in logged if entry["event"] == "request_ended"]
+    assert ended["path"].isprintable()
