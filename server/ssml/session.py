@@ -15,6 +15,7 @@ import numpy as np
 
 from cosyserve.engine.base import Engine, Mark, PcmChunk, Session, SynthesisOptions, Voice
 from cosyserve.protocol.errors import InvalidParameter, TTSError
+from cosyserve.protocol.growing_text import GrowingText
 
 from .elements import LONGEST_BREAKS
 from .parse import LONGEST_DOCUMENT, parse
@@ -55,7 +56,7 @@ class SsmlSession:
         self._is_markup = False
         self._buffer: list[str] = []
         self._length = 0
-        self._pieces: list[str] = []
+        self._plain = GrowingText()
         self._notices: dict[str, None] = {}
         self._parts: deque[Part] = deque()
         self._voicing: Voicing | None = None
@@ -75,12 +76,7 @@ class SsmlSession:
 
     def text(self, begin: int, end: int) -> str:
         """A part of the plain text so far, as words and sentences count it."""
-        return self._plain()[begin:end]
-
-    def _plain(self) -> str:
-        if len(self._pieces) != 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0]
+        return self._plain.part(begin, end)
 
     # The text
 
@@ -89,7 +85,7 @@ class SsmlSession:
         if self._cancelled or self._error is not None or self._finished or not text:
             return
         if self._through is not None:
-            self._pieces.append(text)
+            self._plain.append(text)
             await self._through.feed(text)
             return
         self._length += len(text)
@@ -139,7 +135,7 @@ class SsmlSession:
         elif not _UNDECIDED.fullmatch(text) or (final and text.strip()):
             self._through = self._engine_sessions.take_first()
             self._buffer.clear()
-            self._pieces = [text]
+            self._plain.append(text)
             self._changed.set()
             await self._through.feed(text)
 
@@ -149,7 +145,7 @@ class SsmlSession:
         self._length = 0
         if not text.strip() or self._error is not None:
             return
-        read = partial(_read_document, text, self._engine_sessions.reads, self._plain())
+        read = partial(_read_document, text, self._engine_sessions.reads, self._plain.part(0))
         try:
             script = await asyncio.to_thread(read) if len(text) > _AT_ONCE else read()
         except TTSError as error:
@@ -166,7 +162,7 @@ class SsmlSession:
                 )
             )
             return
-        self._pieces.append(script.plain)
+        self._plain.append(script.plain)
         self._parts.extend(script.parts)
         limits = self._engine_sessions.limits(script.parts)
         self._notices |= dict.fromkeys((*script.notices, *limits))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -13,13 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.settings import load_settings
 from support.fake_engine import FakeEngine
+from support.tls import self_signed
 
 
 class Steps(asyncio.Event):
@@ -73,28 +69,7 @@ class Certificate:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """For 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    host = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([host]), False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    found = Certificate(folder / "cosyserve.crt", folder / "cosyserve.key")
-    pem = serialization.Encoding.PEM
-    found.chain.write_bytes(made.public_bytes(pem))
-    private = serialization.PrivateFormat.PKCS8
-    found.key.write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
-    return found
+    return Certificate(*self_signed(tmp_path_factory.mktemp("tls")))
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from cosyserve.server.settings import load_settings
-from support.audio import make_file, speechlike
-from support.proxied import Proxy
-from support.tools import DEPLOY, passes, running, tool
+from support.proxied import CHECKS, Check, Proxy
+from support.tools import DEPLOY, passes, running, tool, with_places
 
 from .conftest import Certificate, Stepped
 
@@ -37,18 +36,15 @@ http {{
 
 
 def prepare(folder: Path, certificate: Certificate, port: int, upstream: int) -> Path:
-    """The configuration with the test's addresses. Fails if a place to put one is gone."""
-    site = FILE.read_text()
-    for old, new in {
+    """The configuration with the test's addresses."""
+    places = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "server 127.0.0.1:8000 ": f"server 127.0.0.1:{upstream} ",
         "/etc/nginx/tls/cosyserve.crt": str(certificate.chain),
         "/etc/nginx/tls/cosyserve.key": str(certificate.key),
         "/var/log/nginx/cosyserve.log": str(folder / "access.log"),
-    }.items():
-        assert site.count(old) == 1, old
-        site = site.replace(old, new)
-    (folder / "cosyserve.conf").write_text(site)
+    }
+    (folder / "cosyserve.conf").write_text(with_places(FILE.read_text(), places))
     whole = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""
     whole.write_text(WHOLE.format(folder=folder, user=user))
@@ -71,22 +67,9 @@ def test_nginx_takes_the_file(tmp_path: Path, certificate: Certificate, free_por
     passes(tool("nginx"), "-t", "-p", tmp_path, "-c", whole)
 
 
-async def test_websockets_pass_frame_by_frame(proxy: Proxy) -> None:
-    await proxy.carries_websockets()
-
-
-async def test_events_pass_one_by_one(proxy: Proxy) -> None:
-    await proxy.carries_events()
-
-
-async def test_refusals_and_uploads_pass(proxy: Proxy) -> None:
-    await proxy.carries_refusals_and_uploads(
-        make_file(speechlike(48000, 29.0), 48000, "wav", "pcm_s16le")
-    )
-
-
-async def test_metrics_are_hidden(proxy: Proxy) -> None:
-    await proxy.hides_metrics()
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_what_must_work_through_it(proxy: Proxy, check: Check) -> None:
+    await check(proxy)
 
 
 async def test_the_log_has_no_query(proxy: Proxy, tmp_path: Path) -> None:

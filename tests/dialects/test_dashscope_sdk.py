@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from cosyserve import Client
-from cosyserve.server.app import RunningServer, serve
-from cosyserve.server.settings import load_settings
+from cosyserve.server.app import RunningServer
 from support.clients_env import drive
 
-from .conftest import TOKEN
+from .conftest import TOKEN, Speaking
 
 TEXT = "Hello there. How are you today?"
 
@@ -143,18 +142,10 @@ async def test_errors_reach_the_caller_and_the_callback(
     assert told["notes"] == ["error", "close"]
 
 
-async def test_a_client_that_falls_silent_is_told_so(tmp_path: Path) -> None:
-    settings = load_settings(
-        {
-            "port": 0,
-            "host": "127.0.0.1",
-            "tokens": (f"clients={TOKEN}",),
-            "references": str(tmp_path / "references"),
-            "embedded_workers": 1,
-            "dashscope_text_timeout": 1.5,
-        }
-    )
-    async with serve(settings) as server:
+async def test_a_client_that_falls_silent_is_told_so(
+    speaking_with: Speaking, tmp_path: Path
+) -> None:
+    async with speaking_with(dashscope_text_timeout=1.5) as server:
         told = await sdk(server, "silent_client", tmp_path)
     assert "request timeout after 1.5 seconds." in told["error"]
     assert told["notes"][-2:] == ["error", "close"]

@@ -9,35 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cosyserve.server.app import RunningServer, serve
-from cosyserve.server.settings import load_settings
+from cosyserve.server.app import RunningServer
 from support.audio import Floats, decode
 from support.clients_env import drive
 from support.same_speech import RATE, likeness, native_speech
 from support.tls import self_signed
 
-from .conftest import TOKEN
+from .conftest import TOKEN, Speaking
 
 TEXT = "Hello there, you. I have 42 dogs."
 
 
 @pytest.fixture
-async def told(tmp_path: Path) -> Any:
+async def told(speaking_with: Speaking, tmp_path: Path) -> Any:
     """What the driver reports; its sounds are in tmp_path."""
     certificate, key = self_signed(tmp_path)
-    settings = load_settings(
-        {
-            "port": 0,
-            "host": "127.0.0.1",
-            "tokens": (f"clients={TOKEN}",),
-            "references": str(tmp_path / "secure"),
-            "embedded_workers": 1,
-            "tls_cert": str(certificate),
-            "tls_key": str(key),
-        }
-    )
     options = json.dumps({"voice": "alba", "text": TEXT})
-    async with serve(settings) as server:
+    secured = {"tls_cert": str(certificate), "tls_key": str(key)}
+    async with speaking_with(references=str(tmp_path / "secure"), **secured) as server:
         return await drive(
             "elevenlabs_sdk.py", server.url, TOKEN, tmp_path, options, str(certificate)
         )

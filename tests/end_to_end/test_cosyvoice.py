@@ -5,15 +5,11 @@ Its speech is noise; what is tested is the way from text to sound and back to th
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
 import pytest
@@ -21,36 +17,27 @@ import pytest
 from cosyserve.__main__ import main
 from support.audio import make_file
 from support.cosyvoice import RATE, clip
-from support.peers import Peer, audio, message, run_task, text
+from support.cosyvoice_server import (
+    WORDS,
+    Serving,
+    cancel_then_the_next_task,
+    letters_give_the_speech_of_the_whole,
+    metric,
+    serving,
+    speak,
+    three_modes_speak,
+    upload,
+)
+from support.peers import Peer, audio, run_task, text
 from support.tiny_checkpoint import build
-
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-"""Servers of these tests share few cores with others; threads that wait for each other would spin."""
-WORDS = "hello world, and the two of them. "
-MODES = ("fast_replication", "cross_lingual_replication", "natural_language_replication")
 
 
 @contextmanager
-def serving(model: Path, state: Path) -> Iterator[Any]:
-    """`state` holds the clips and the prepared voices."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cosyserve", "serve", "--port", "0", "--host", "127.0.0.1",
-         "--token", "alice=alice-secret", "--model", str(model), "--device", "cpu",
-         "--references", str(state / "clips"), "--voice-cache", str(state / "voices")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ONE_THREAD,
-    )  # fmt: skip
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line.startswith("listening on "):
-        process.kill()
-        raise AssertionError(process.communicate()[1])
-    try:
-        yield SimpleNamespace(url=line.split()[-1], pid=process.pid)
-    finally:
-        process.terminate()
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
+def faultless(model: Path, state: Path) -> Iterator[Serving]:
+    """One that meets nothing unexpected."""
+    with serving(model=model, state=state) as server:
+        yield server
+    assert "Traceback" not in server.errors
 
 
 @pytest.fixture(scope="module")
@@ -64,49 +51,19 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(model: Path, state: Path) -> Iterator[Any]:
-    with serving(model, state) as server:
+def tiny(model: Path, state: Path) -> Iterator[Serving]:
+    with faultless(model, state) as server:
         yield server
 
 
 @pytest.fixture
-async def client(tiny: Any) -> AsyncIterator[Peer]:
+async def client(tiny: Serving) -> AsyncIterator[Peer]:
     async with Peer.of(tiny, None) as peer:  # type: ignore[arg-type]
         yield peer
 
 
-async def upload(peer: Peer) -> str:
-    """The same clip, whoever asks; its id."""
-    return await peer.upload(make_file(clip(), RATE, "wav", "pcm_s16le"), "hello world.")
-
-
-async def speak(peer: Peer, pieces: list[str], **parameters: object) -> bytes:
-    async with peer.socket() as socket:
-        await socket.send(run_task("t", sample_rate=RATE, **parameters))
-        for piece in pieces:
-            await socket.send(text("continue-task", "t", piece))
-        await socket.send(message("finish-task", "t"))
-        return audio(await socket.until("task-finished"))
-
-
-async def engine_stat(peer: Peer, name: str) -> float:
-    async with peer.http.get("/metrics") as answer:
-        page = await answer.text()
-    found = re.search(rf"^cosyserve_engine_{name} (\S+)$", page, re.MULTILINE)
-    assert found, name
-    return float(found[1])
-
-
 async def test_three_modes_speak(client: Peer) -> None:
-    clip_id = await upload(client)
-    sounds = []
-    for mode in MODES:
-        instruct = {"instruct": "with joy"} if mode == MODES[2] else {}
-        sounds.append(
-            await speak(client, [WORDS], reference_audio_id=clip_id, mode=mode, seed=1, **instruct)
-        )
-    assert all(len(sound) > RATE for sound in sounds)
-    assert len(set(sounds)) == 3
+    await three_modes_speak(client)
 
 
 async def test_speech_comes_before_the_text_ends(client: Peer) -> None:
@@ -123,26 +80,11 @@ async def test_speech_comes_before_the_text_ends(client: Peer) -> None:
 
 
 async def test_letters_give_the_speech_of_the_whole(client: Peer) -> None:
-    clip_id = await upload(client)
-    whole = await speak(client, [WORDS], reference_audio_id=clip_id, seed=3)
-    letters = await speak(client, list(WORDS), reference_audio_id=clip_id, seed=3)
-    assert len(whole) == len(letters)
+    await letters_give_the_speech_of_the_whole(client)
 
 
 async def test_barge_in_then_the_next_task(client: Peer) -> None:
-    clip_id = await upload(client)
-    async with client.socket() as socket:
-        await socket.send(run_task("a", reference_audio_id=clip_id))
-        await socket.send(text("continue-task", "a", WORDS * 20))
-        await socket.until("result-generated", "a")
-        await socket.send(message("cancel-task", "a"))
-        end = (await socket.until("task-finished", "a"))[-1]
-        assert end["payload"]["output"]["finish_reason"] == "cancelled"
-        assert await engine_stat(client, "sessions") == 0
-        assert await engine_stat(client, "memory_leased_bytes") == 0
-        await socket.send(run_task("b", reference_audio_id=clip_id))
-        await socket.send(text("finish-task", "b", "hello world."))
-        assert audio(await socket.until("task-finished", "b"), "b")
+    await cancel_then_the_next_task(client, "sessions", "memory_leased_bytes")
 
 
 async def test_speed_is_the_engines(client: Peer) -> None:
@@ -170,12 +112,12 @@ async def test_a_voice_is_ready_at_once_after_a_restart(
 ) -> None:
     clip_id = await upload(client)
     said = await speak(client, ["hello world."], reference_audio_id=clip_id, seed=5)
-    with serving(model, state) as again:
+    with faultless(model, state) as again:
         async with Peer.of(again, None) as peer:
-            assert await engine_stat(peer, "voice_disk_hits_total") == 0
+            assert await metric(peer, "cosyserve_engine_voice_disk_hits_total") == 0
             said_again = await speak(peer, ["hello world."], reference_audio_id=clip_id, seed=5)
-            assert await engine_stat(peer, "voice_disk_hits_total") == 1
-            assert await engine_stat(peer, "voice_misses_total") == 0
+            assert await metric(peer, "cosyserve_engine_voice_disk_hits_total") == 1
+            assert await metric(peer, "cosyserve_engine_voice_misses_total") == 0
     assert len(said_again) == len(said)
 
 
@@ -195,7 +137,7 @@ async def test_a_model_can_be_checked_and_converted_and_then_speaks(
     assert main(["model", "check", str(model)]) == 0
     assert main(["model", "convert", str(model), str(tmp_path / "converted")]) == 0
     assert "complete" in capsys.readouterr().out
-    with serving(tmp_path / "converted", state) as server:
+    with faultless(tmp_path / "converted", state) as server:
         async with Peer.of(server, None) as peer:
             clip_id = await upload(peer)
             assert await speak(peer, ["hello world."], reference_audio_id=clip_id)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import signal
 import ssl
 import subprocess
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
 from support.peers import Peer, audio, message, run_task, text
+from support.tls import self_signed
 
 
 async def test_drain_lets_running_tasks_finish_and_takes_no_new_ones(served) -> None:
@@ -68,43 +68,8 @@ async def test_the_same_port_cannot_be_had_twice(served, tmp_path: Path) -> None
                 pass
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and its key."""
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    pem = serialization.Encoding.PEM
-    cert_file.write_bytes(made.public_bytes(pem))
-    key_file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return cert_file, key_file
-
-
-async def test_tls_serves_both_protocols(served, certificate: tuple[Path, Path]) -> None:
-    cert_file, key_file = certificate
+async def test_tls_serves_both_protocols(served, tmp_path: Path) -> None:
+    cert_file, key_file = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=cert_file)
     headers = {"Authorization": "Bearer alice-secret"}
     async with served(tls_cert=str(cert_file), tls_key=str(key_file)) as (server, _engine):

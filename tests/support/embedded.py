@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from cosyserve.engine.base import PcmChunk, Samples, Sentence, SynthesisOptions, Voice, WordTime
+from cosyserve.engine.base import Samples, SynthesisOptions, Voice, WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.options import EmbeddedOptions
+from support.spoken import Spoken
 
 RATE = 22050
-
-
-@dataclass(frozen=True)
-class Speech:
-    chunks: tuple[PcmChunk, ...]
-
-    @property
-    def samples(self) -> Samples:
-        return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in self.chunks)])
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / RATE
-
-    @property
-    def words(self) -> list[WordTime]:
-        return [word for chunk in self.chunks for word in chunk.words]
-
-    @property
-    def sentences(self) -> list[Sentence]:
-        return [sentence for chunk in self.chunks for sentence in chunk.sentences]
 
 
 @asynccontextmanager
@@ -59,14 +38,14 @@ async def speak(
     text: str | Iterable[str],
     voice: str | Voice = "alba",
     options: SynthesisOptions | None = None,
-) -> Speech:
+) -> Spoken:
     """Speak a text, or the pieces of one, to the end."""
     chosen = voice_of(engine, voice) if isinstance(voice, str) else voice
     async with engine.open_session(chosen, options or SynthesisOptions()) as session:
         for piece in [text] if isinstance(text, str) else text:
             await session.feed(piece)
         await session.finish()
-        return Speech(tuple([chunk async for chunk in session]))
+        return Spoken(tuple([chunk async for chunk in session]), RATE)
 
 
 def silences(samples: Samples, shortest: float) -> list[tuple[float, float]]:

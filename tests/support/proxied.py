@@ -10,8 +10,9 @@ import asyncio
 import io
 import json
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import aiohttp
 import pytest
@@ -19,6 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from yarl import URL
 
+from support.audio import make_file, speechlike
 from support.peers import PATH, run_task, text
 
 HEADERS = {"Authorization": "Bearer alice-secret"}
@@ -111,8 +113,9 @@ class Proxy:
                 assert len(seen) >= len(WORDS.split())
                 assert seen[-1]["output"]["finish_reason"] == "stop"
 
-    async def carries_refusals_and_uploads(self, clip: bytes) -> None:
+    async def carries_refusals_and_uploads(self) -> None:
         """Statuses and bodies of the server come as they are; uploads near the limit pass."""
+        clip = make_file(speechlike(48000, 29.0), 48000, "wav", "pcm_s16le")
         async with asyncio.timeout(LIMIT), self._http() as http:
             async with http.get("/version", headers={"Authorization": "Bearer wrong"}) as answer:
                 assert answer.status == 401
@@ -140,3 +143,12 @@ class Proxy:
     def _http(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=self.trust)
         return aiohttp.ClientSession(f"https://{self.host}", headers=HEADERS, connector=connector)
+
+
+Check = Callable[[Proxy], Awaitable[None]]
+CHECKS: Final[tuple[Check, ...]] = (
+    Proxy.carries_websockets,
+    Proxy.carries_events,
+    Proxy.carries_refusals_and_uploads,
+    Proxy.hides_metrics,
+)

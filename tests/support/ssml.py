@@ -5,48 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
-from cosyserve.engine.base import (
-    Engine,
-    Mark,
-    PcmChunk,
-    Samples,
-    Sentence,
-    SynthesisOptions,
-    WordTime,
-)
+from cosyserve.engine.base import Engine, SynthesisOptions
 from cosyserve.server.ssml import open_ssml
+from support.spoken import Spoken
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """All of one task. plain: its text as words and sentences count it."""
+class SpokenSsml(Spoken):
+    """plain: its text as words and sentences count it."""
 
-    chunks: tuple[PcmChunk, ...]
-    rate: int
     plain: str
     notices: tuple[str, ...]
-
-    @property
-    def samples(self) -> Samples:
-        return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in self.chunks)])
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / self.rate
-
-    @property
-    def words(self) -> list[WordTime]:
-        return [word for chunk in self.chunks for word in chunk.words]
-
-    @property
-    def sentences(self) -> list[Sentence]:
-        return [sentence for chunk in self.chunks for sentence in chunk.sentences]
-
-    @property
-    def marks(self) -> list[Mark]:
-        return [mark for chunk in self.chunks for mark in chunk.marks]
 
     @property
     def sentence_texts(self) -> list[str]:
@@ -58,7 +27,7 @@ async def speak_ssml(
     documents: str | Iterable[str],
     options: SynthesisOptions | None = None,
     voice: str | None = None,
-) -> Spoken:
+) -> SpokenSsml:
     """Speak a document, or several with a flush after each, to the end."""
     found = engine.builtin_voice(voice or engine.capabilities.voices[0].id)
     assert found is not None
@@ -70,4 +39,4 @@ async def speak_ssml(
         await session.finish()
         chunks = tuple([chunk async for chunk in session])
         plain = session.text(0, 10**9)
-        return Spoken(chunks, engine.capabilities.sample_rate, plain, session.notices)
+        return SpokenSsml(chunks, engine.capabilities.sample_rate, plain, session.notices)

@@ -9,11 +9,15 @@ import torch
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.device import DeviceThread
-from cosyserve.engine.cosyvoice.lm.backend import TokenStream
+from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions, SpeechLM, TokenStream
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from support import goldens
+
+PROMPT = LmPrompt(tuple(range(7)), tuple(range(40, 62)))
+GREEDY = SamplingOptions(greedy=True, loop_seconds=0, max_ratio=5)
+SEEDED = SamplingOptions(seed=11, loop_seconds=0, max_ratio=5)
 
 
 def model(stop_bias: Sequence[float] | None = None) -> Qwen2Lm:
@@ -49,3 +53,38 @@ async def read(stream: TokenStream, count: int | None = None) -> list[int]:
         if count is not None and len(tokens) >= count:
             break
     return tokens
+
+
+def text(count: int, begin: int = 100) -> list[int]:
+    return list(range(begin, begin + count))
+
+
+async def spoken(stream: TokenStream, ids: Sequence[int]) -> list[int]:
+    """All that a stream says to a whole text. It is not cancelled."""
+    await stream.feed(ids)
+    await stream.finish()
+    return await read(stream)
+
+
+async def say(
+    lm: SpeechLM, ids: Sequence[int], how: SamplingOptions, prompt: LmPrompt = PROMPT
+) -> list[int]:
+    stream = lm.open(prompt, how)
+    try:
+        return await spoken(stream, ids)
+    finally:
+        await stream.cancel()
+
+
+async def come_and_go(stream: TokenStream, number: int) -> list[int]:
+    """One of many streams: of ten, one is cancelled at once, one while it speaks, eight speak on."""
+    await stream.feed([number % 300])
+    if number % 10 == 3:
+        await stream.cancel()
+    elif number % 10 == 5:
+        await stream.finish()
+        await read(stream, 1)
+        await stream.cancel()
+    else:
+        await stream.finish()
+    return await read(stream)

@@ -27,6 +27,14 @@ def tool(name: str, part: str | None = None) -> str:
     return found
 
 
+def with_places(text: str, places: dict[str, str]) -> str:
+    """A configuration with the test's places in the stead of its own. Fails if one of those is gone."""
+    for old, new in places.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
 def passes(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a program; what it printed. Fails if it does not exit with 0."""
     done = subprocess.run(

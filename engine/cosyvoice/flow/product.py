@@ -10,10 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import packed
+
 Activation = Literal["none", "gelu"]
 
 _TYPICAL_ROWS: Final = 128
-"""oneDNN chooses its layout for a number of rows: a chunk's frames, with and without condition, are 100."""
+"""A chunk's frames, with and without condition, are 100."""
 
 
 class Product:
@@ -69,7 +71,7 @@ class Product:
             weight = _matrix(self._layers)
             biases = [layer.bias for layer in self._layers if layer.bias is not None]
             self._bias = _joined(biases) if biases else None
-            self._packed = pack(weight)
+            self._packed = packed.pack(weight, _TYPICAL_ROWS)
         self._weight = weight if self._packed is None else None
         self._made_of = made_of
 
@@ -94,21 +96,3 @@ def _matrix(layers: Sequence[nn.Linear | nn.Conv1d]) -> Tensor:
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
-
-
-def pack(weight: Tensor) -> Tensor | None:
-    """A matrix in oneDNN's layout, None where there is none for it. The operators are the compiler's own."""
-    if weight.device.type != "cpu":
-        return None
-    try:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(
-            weight.detach().contiguous(), _TYPICAL_ROWS
-        )
-        trial = torch.zeros(2, weight.shape[1], dtype=weight.dtype)
-        torch.ops.mkldnn._linear_pointwise(trial, packed, None, "none", [], "")
-    except (
-        AttributeError,
-        RuntimeError,
-    ):  # a torch without oneDNN, or a processor without this type
-        return None
-    return packed

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .. import packed
+
+_TYPICAL_ROWS: Final = 64
+"""The layout for 64 rows serves 1 to 300 well."""
 
 
 class Matrix:
@@ -23,7 +29,7 @@ class Matrix:
         self.weight = _fused(layers)
         biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
         self.bias = torch.cat(biases) if biases else None
-        self._packed = _packed(self.weight) if pack else None
+        self._packed = packed.pack(self.weight, _TYPICAL_ROWS) if pack else None
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dtype != self.weight.dtype:
@@ -47,23 +53,3 @@ def _fused(layers: Sequence[nn.Linear]) -> Tensor:
         layer.weight = nn.Parameter(weight[begin:end], requires_grad=False)
         begin = end
     return weight
-
-
-_TYPICAL_ROWS = 64
-"""oneDNN chooses its layout for a number of rows; the one for 64 serves 1 to 300 well."""
-
-
-def _packed(weight: Tensor) -> Tensor | None:
-    """W in oneDNN's layout, None where there is none for it. The operators are the compiler's own."""
-    if weight.device.type != "cpu":
-        return None
-    try:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _TYPICAL_ROWS)
-        trial = torch.zeros(2, weight.shape[1], dtype=weight.dtype)
-        torch.ops.mkldnn._linear_pointwise(trial, packed, None, "none", [], "")
-    except (
-        AttributeError,
-        RuntimeError,
-    ):  # a torch without oneDNN, or a processor without this type
-        return None
-    return packed

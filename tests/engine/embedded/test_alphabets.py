@@ -10,7 +10,8 @@ from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.ipa import phoneme_names
 from cosyserve.engine.errors import UnsupportedRequest
 from cosyserve.engine.phonetic import PhoneticEngine
-from support.embedded import Speech, speak, voice_of
+from support.embedded import RATE, speak, voice_of
+from support.spoken import Spoken
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def test_what_is_no_alphabet_is_not_written(text: str) -> None:
     assert ALPHABETS["ipa"].written(text) is None
 
 
-async def say(engine: EmbeddedEngine, alphabet: str, text: str) -> Speech:
+async def say(engine: EmbeddedEngine, alphabet: str, text: str) -> Spoken:
     session = engine.open_phonetic(voice_of(engine, "alba"), SynthesisOptions(), alphabet)
     async with session:
         await session.feed(text)
         await session.finish()
-        return Speech(tuple([chunk async for chunk in session]))
+        return Spoken(tuple([chunk async for chunk in session]), RATE)
 
 
 @pytest.mark.asyncio(loop_scope="module")

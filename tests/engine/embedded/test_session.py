@@ -6,7 +6,8 @@ import pytest
 from cosyserve.engine.base import Samples, Sentence, SynthesisOptions, WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.errors import EngineNotReady
-from support.embedded import RATE, Speech, check_words, running, silences, speak, voice_of
+from support.embedded import RATE, check_words, running, silences, speak, voice_of
+from support.spoken import Spoken
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -182,7 +183,7 @@ async def test_a_flush_makes_a_sentence_pause(engine: EmbeddedEngine) -> None:
                 await session.feed(piece)
                 await session.flush()
             await session.finish()
-            speech = Speech(tuple([chunk async for chunk in session]))
+            speech = Spoken(tuple([chunk async for chunk in session]), RATE)
         [pause] = silences(speech.samples, 0.2)
         assert pause[1] == pytest.approx(0.3, abs=0.05)
         assert [sentence.number for sentence in speech.sentences] == [0, 1]

@@ -17,7 +17,7 @@ from cosyserve.server.ssml import SsmlSession, open_ssml
 from cosyserve.server.ssml.parse import LONGEST_DOCUMENT
 from support.audio import median_pitch
 from support.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
-from support.ssml import Spoken, speak_ssml
+from support.ssml import SpokenSsml, speak_ssml
 
 
 async def started(**abilities: bool) -> FakeEngine:
@@ -26,7 +26,7 @@ async def started(**abilities: bool) -> FakeEngine:
     return engine
 
 
-async def speak(text: str | list[str], **abilities: bool) -> Spoken:
+async def speak(text: str | list[str], **abilities: bool) -> SpokenSsml:
     return await speak_ssml(await started(**abilities), text)
 
 

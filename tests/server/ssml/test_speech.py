@@ -13,7 +13,7 @@ from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.pitch import median_f0
 from support.embedded import RATE, running, silences, speak
 from support.speech import rank_by_dtw, recognise
-from support.ssml import Spoken, speak_ssml
+from support.ssml import SpokenSsml, speak_ssml
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,7 +26,7 @@ async def engine() -> AsyncIterator[EmbeddedEngine]:
         yield engine
 
 
-async def said(engine: EmbeddedEngine, attributes: str) -> Spoken:
+async def said(engine: EmbeddedEngine, attributes: str) -> SpokenSsml:
     return await speak_ssml(engine, f"<speak><prosody {attributes}>{TEXT}</prosody></speak>")
 
 

@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cosyserve.engine.cosyvoice.flow import product
+from cosyserve.engine.cosyvoice import packed
 from cosyserve.engine.cosyvoice.flow.product import Product
 
 
 @pytest.fixture(params=["packed", "plain"])
 def _kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(product, "pack", lambda weight: None)
-    elif product.pack(torch.zeros(8, 8)) is None:
+        monkeypatch.setattr(packed, "pack", lambda weight, rows: None)
+    elif packed.pack(torch.zeros(8, 8), 8) is None:
         pytest.skip("this torch has no oneDNN")
 
 

@@ -15,15 +15,7 @@ from cosyserve.engine.cosyvoice.lm.errors import LmFailed, LmLoop, LmNotFinite, 
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from cosyserve.engine.errors import EngineDied, EngineNotReady
 from support import tiny_lm
-from support.tiny_lm import read, running
-
-PROMPT = LmPrompt(tuple(range(7)), tuple(range(40, 62)))
-GREEDY = SamplingOptions(greedy=True, loop_seconds=0, max_ratio=5)
-SEEDED = SamplingOptions(seed=11, loop_seconds=0, max_ratio=5)
-
-
-def text(count: int, begin: int = 100) -> list[int]:
-    return list(range(begin, begin + count))
+from support.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, running, spoken, text
 
 
 def options(base: SamplingOptions = SEEDED, **changed: Any) -> SamplingOptions:
@@ -34,10 +26,7 @@ def options(base: SamplingOptions = SEEDED, **changed: Any) -> SamplingOptions:
 async def say(
     lm: TorchSpeechLM, ids: Sequence[int], how: SamplingOptions, prompt: LmPrompt = PROMPT
 ) -> list[int]:
-    stream = lm.open(prompt, how)
-    await stream.feed(ids)
-    await stream.finish()
-    return await read(stream)
+    return await spoken(lm.open(prompt, how), ids)
 
 
 def tensor(numbers: Sequence[int]) -> torch.Tensor:
@@ -174,16 +163,7 @@ async def test_a_thousand_streams_leave_nothing_behind() -> None:
 
         async def one(number: int) -> int:
             stream = lm.open(LmPrompt((), (number % 7,)), brief)
-            await stream.feed([number % 300])
-            if number % 10 == 3:
-                await stream.cancel()
-            elif number % 10 == 5:
-                await stream.finish()
-                await read(stream, 1)
-                await stream.cancel()
-            else:
-                await stream.finish()
-            return len(await read(stream))
+            return len(await come_and_go(stream, number))
 
         lengths = await asyncio.gather(*(one(number) for number in range(1000)))
         assert lengths.count(3) == 800

@@ -15,7 +15,7 @@ from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from support import goldens, tiny_lm
 from support.scripted_bistream import ScriptedBistream
-from support.tiny_lm import read
+from support.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, say, text
 from support.vllm import MAX_MODEL_LEN
 
 pytestmark = [
@@ -27,15 +27,6 @@ pytestmark = [
 TENSORS = goldens.tensors("f_llm")
 META = goldens.meta("f_llm")
 BISTREAM = sorted(name for name, case in META.items() if isinstance(case, dict))
-
-PROMPT = LmPrompt(tuple(range(7)), tuple(range(40, 62)))
-GREEDY = SamplingOptions(greedy=True, loop_seconds=0, max_ratio=5)
-SEEDED = SamplingOptions(seed=11, loop_seconds=0, max_ratio=5)
-
-
-def text(count: int, begin: int = 100) -> list[int]:
-    return list(range(begin, begin + count))
-
 
 Case = tuple[list[int], SamplingOptions, LmPrompt]
 
@@ -53,18 +44,6 @@ CROWD: list[Case] = [
 async def torch_lm() -> AsyncIterator[TorchSpeechLM]:
     async with tiny_lm.running() as running:
         yield running
-
-
-async def say(
-    lm: SpeechLM, ids: Sequence[int], how: SamplingOptions, prompt: LmPrompt = PROMPT
-) -> list[int]:
-    stream = lm.open(prompt, how)
-    try:
-        await stream.feed(ids)
-        await stream.finish()
-        return await read(stream)
-    finally:
-        await stream.cancel()
 
 
 async def say_slowly(lm: SpeechLM, case: Case, pieces: Sequence[int]) -> list[int]:
@@ -260,16 +239,7 @@ async def test_many_streams_leave_nothing_behind(lm: VllmSpeechLM) -> None:
 
     async def one(number: int) -> int:
         stream = lm.open(LmPrompt((), (number % 7,)), brief)
-        await stream.feed([number % 300])
-        if number % 10 == 3:
-            await stream.cancel()
-        elif number % 10 == 5:
-            await stream.finish()
-            await read(stream, 1)
-            await stream.cancel()
-        else:
-            await stream.finish()
-        tokens = await read(stream)
+        tokens = await come_and_go(stream, number)
         await stream.cancel()
         return len(tokens)
 

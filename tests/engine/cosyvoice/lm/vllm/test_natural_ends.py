@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -13,13 +13,13 @@ import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.checkpoint.keys import TEXT_EMBEDDING
-from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions, SpeechLM
+from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.lm.errors import LmNotFinite
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from support import tiny_checkpoint, tiny_lm, vllm
-from support.tiny_lm import read
+from support.tiny_lm import read, say, text
 
 pytestmark = [
     pytest.mark.vllm,
@@ -70,22 +70,6 @@ async def torch_lm() -> AsyncIterator[TorchSpeechLM]:
         yield running
 
 
-def text(count: int, begin: int = 100) -> list[int]:
-    return list(range(begin, begin + count))
-
-
-async def say(
-    lm: SpeechLM, ids: Sequence[int], how: SamplingOptions, prompt: LmPrompt = NO_PROMPT
-) -> list[int]:
-    stream = lm.open(prompt, how)
-    try:
-        await stream.feed(ids)
-        await stream.finish()
-        return await read(stream)
-    finally:
-        await stream.cancel()
-
-
 async def test_early_fills_and_ends_come_as_in_torch(
     small: VllmSpeechLM, torch_lm: TorchSpeechLM
 ) -> None:
@@ -114,16 +98,16 @@ async def test_more_streams_than_places_that_all_wait_for_text(
     small: VllmSpeechLM, torch_lm: TorchSpeechLM
 ) -> None:
     """Those that wait give way; what they say stays the same."""
-    cases = [(text(11, 100 + 9 * i), replace(SEEDED, seed=i)) for i in range(3 * PLACES)]
+    cases = [(text(11, 100 + 9 * i), replace(SEEDED, seed=i), NO_PROMPT) for i in range(3 * PLACES)]
     wanted = [await say(torch_lm, *case) for case in cases]
     before = small.stats()
-    streams = [small.open(NO_PROMPT, how) for _, how in cases]
-    for stream, (ids, _) in zip(streams, cases, strict=True):
+    streams = [small.open(prompt, how) for _, how, prompt in cases]
+    for stream, (ids, *_) in zip(streams, cases, strict=True):
         await stream.feed(ids[:5])
     async with asyncio.timeout(60):
         while small.stats()["lm_chunks_total"] < before["lm_chunks_total"] + len(cases):  # noqa: ASYNC110
             await asyncio.sleep(PATIENCE)  # everybody has their turn, one after the other
-    for stream, (ids, _) in zip(streams, cases, strict=True):
+    for stream, (ids, *_) in zip(streams, cases, strict=True):
         await stream.feed(ids[5:])
         await stream.finish()
     assert await asyncio.gather(*(read(stream) for stream in streams)) == wanted
@@ -138,13 +122,13 @@ async def test_more_streams_than_places_that_all_wait_for_text(
 async def test_numbers_that_overflow_fail_their_stream_only(
     small: VllmSpeechLM, torch_lm: TorchSpeechLM, how: SamplingOptions
 ) -> None:
-    wanted = await say(torch_lm, text(9), how)
-    failing = asyncio.create_task(say(small, [*text(3), BROKEN, 8, 9], how))
-    beside = asyncio.create_task(say(small, text(9), how))
+    wanted = await say(torch_lm, text(9), how, NO_PROMPT)
+    failing = asyncio.create_task(say(small, [*text(3), BROKEN, 8, 9], how, NO_PROMPT))
+    beside = asyncio.create_task(say(small, text(9), how, NO_PROMPT))
     with pytest.raises(LmNotFinite):
         await failing
     assert await beside == wanted
     # Its place in the cache, which held NaNs, serves the next streams.
     await small.host.engine().reset_prefix_cache()
-    again = await asyncio.gather(*(say(small, text(9), how) for _ in range(PLACES)))
+    again = await asyncio.gather(*(say(small, text(9), how, NO_PROMPT) for _ in range(PLACES)))
     assert again == [wanted] * PLACES
