@@ -47,8 +47,8 @@ from cosyserve.benchmarks.streaming_table import (
     outcome_text,
     side_by_side,
 )
-from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt, graphs_for
+from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, ModelConfig
+from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
 
@@ -212,16 +212,18 @@ class _Measurement:
         }
 
     def _warm_up(self, prompt: FlowPrompt) -> None:
-        # A graph is recorded when its length of context comes for the first time.
-        chunks = self.options.seconds if self.models[0].graphs is not None else 1
+        # All of it: memory that this machine has never used before comes slowly the first time, and
+        # a graph is recorded when its length of context comes for the first time.
         for policy in self._policies():
             path = Incremental(self.models, self.voice, prompt, policy)
-            for number in range(1, chunks + 1):
+            for number in range(1, self.options.seconds + 1):
                 path.chunk(number)
 
     def _policies(self) -> list[ContextPolicy]:
+        # As the server does it: an utterance gets room for the length that it is admitted for.
+        exact = ContextPolicy(room=(self.options.seconds + 1) * HOP * FRAMES_PER_TOKEN)
         window = self.options.window
-        return [EXACT, ContextPolicy.seconds(window)] if window else [EXACT]
+        return [exact, ContextPolicy.seconds(window)] if window else [exact]
 
     def _chunks(self, prompt: FlowPrompt) -> tuple[list[Chunk], list[Chunk], dict[str, float]]:
         """Exact and windowed chunks, with prefixes recomputed in between unless that was done before."""

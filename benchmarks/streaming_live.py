@@ -168,6 +168,5 @@ def _independent(state: FlowState) -> FlowState:
     """A copy that reads memory of its own, as another utterance would."""
     copied = state.copy()
     for cache in copied.memory.caches:
-        own = cache.pages[cache.prompt_pages :]
-        cache.pages[cache.prompt_pages :] = [page.clone() for page in own]
+        cache.pages = [page.copy() for page in cache.pages]
     return copied

@@ -34,6 +34,8 @@ from .voice import VoicePrompt
 from .voice_cache import VoiceCache
 
 _TEXT_THREADS: Final = 2
+_VOCODER_BYTES: Final = 1 << 16
+"""Of an utterance: its last 60 mel frames or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def _hops(
 
     def load() -> HopRunner:
         flow = load_flow(checkpoint, device, dtype)
+        flow.warm_up()
         flow.use_graphs(graphs_for(device, options.cuda_graphs))
         runner = HopRunner(flow, load_hift(checkpoint, device))
         runner.warm_up(options.max_batch)
@@ -164,6 +167,7 @@ def _assemble(
         flow.config.encoder.chunk_tokens,
         options.expected_seconds,
         options.window_seconds,
+        fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
     )
     prompts = PromptCache(
         runtime.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes

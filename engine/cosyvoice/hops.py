@@ -50,7 +50,7 @@ class Voicing:
         """Go on with this policy. Not while a hop is being computed."""
         self.policy = policy
         if self.flow is not None:
-            memory = self.flow.memory.copy(window=policy.window)
+            memory = self.flow.memory.copy(policy)
             self.flow = replace(self.flow, policy=policy, memory=memory)
 
     def drop(self) -> None:

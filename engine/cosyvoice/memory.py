@@ -21,27 +21,34 @@ from typing import Literal
 
 from ..errors import EngineBusy
 from .config import FRAMES_PER_TOKEN, TOKEN_RATE
-from .flow import EXACT, RECOMPUTE, ContextPolicy
+from .flow import RECOMPUTE, ContextPolicy
 
 Overflow = Literal["window", "recompute", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCosts:
-    """Bytes: of one more token in the caches; tokens: that a session is expected to have at once, that a
-    window holds, and of one chunk, which every step needs."""
+    """Bytes: of one more token in the caches, and of what a session keeps besides; tokens: that a session is
+    expected to have at once, that a window holds, and of one chunk, which every step needs."""
 
     token_bytes: int
+    fixed_bytes: int
     expected_tokens: int
     window_tokens: int
     chunk_tokens: int
 
     @classmethod
     def of(
-        cls, token_bytes: int, chunk_tokens: int, expected_seconds: float, window_seconds: float
+        cls,
+        token_bytes: int,
+        chunk_tokens: int,
+        expected_seconds: float,
+        window_seconds: float,
+        fixed_bytes: int = 0,
     ) -> SessionCosts:
         return cls(
             token_bytes,
+            fixed_bytes,
             round(expected_seconds * TOKEN_RATE),
             round(window_seconds * TOKEN_RATE),
             chunk_tokens,
@@ -49,16 +56,24 @@ class SessionCosts:
 
     @property
     def exact(self) -> int:
-        return self.token_bytes * max(self.expected_tokens, self.chunk_tokens)
+        return self._bytes(max(self.expected_tokens, self.chunk_tokens))
 
     @property
     def window(self) -> int:
         # A page is dropped when all of it has left the window, so one more is held.
-        return self.token_bytes * (self.window_tokens + 2 * self.chunk_tokens)
+        return self._bytes(self.window_tokens + 2 * self.chunk_tokens)
 
     @property
     def recompute(self) -> int:
-        return self.token_bytes * self.chunk_tokens
+        return self._bytes(self.chunk_tokens)
+
+    def _bytes(self, tokens: int) -> int:
+        return self.fixed_bytes + self.token_bytes * tokens
+
+    @property
+    def exact_policy(self) -> ContextPolicy:
+        # What was reserved is taken at once.
+        return ContextPolicy(room=self.expected_tokens * FRAMES_PER_TOKEN)
 
     @property
     def window_policy(self) -> ContextPolicy:
@@ -130,7 +145,7 @@ class MemoryBook:
         """
         costs = self._costs
         if self._fits(prompt_bytes + costs.exact):
-            return self._lease(EXACT, costs.exact)
+            return self._lease(costs.exact_policy, costs.exact)
         windows = self._overflow == "window" and costs.window < costs.exact
         if windows and self._fits(prompt_bytes + costs.window):
             self.counts.windowed += 1
@@ -148,9 +163,9 @@ class MemoryBook:
     def must_narrow(self, lease: Lease, used: int) -> ContextPolicy | None:
         """Tell what a session holds now; returns the policy it must go on with, None for its own."""
         lease.used = used
-        if lease not in self._leases or used <= lease.reserved or lease.policy != EXACT:
+        if lease not in self._leases or used <= lease.reserved:
             return None
-        if self._overflow != "window" or self.free >= 0:
+        if not lease.policy.keeps_all or self._overflow != "window" or self.free >= 0:
             return None
         self.counts.narrowed += 1
         lease.policy = self._costs.window_policy

@@ -57,7 +57,10 @@ def run_pass(
     """
     dtype = networks.dtype
     workspace = Workspace()
-    opened = [state.memory.open(page, workspace) for state, page in zip(states, pages, strict=True)]
+    chunk = networks.encoder.config.chunk_tokens
+    opened = [
+        state.memory.open(page, workspace, chunk) for state, page in zip(states, pages, strict=True)
+    ]
     low, high, caches = zip(*opened, strict=True)
     tails = [state.memory.tails for state in states]
     before = EncoderTails(

@@ -1,9 +1,9 @@
 """Keys and values of attention layers kept between the steps of a session.
 
-A cache is a list of pages and a page is never changed once it is appended. So sessions share the pages
-of their voice's prompt, a copy of a cache costs a list, a step that is abandoned leaves nothing
-behind, and nothing is moved when a cache grows. The price is that each layer gathers its pages at each
-step; they go to one place that is used again and again, so that it stays in the processor's cache.
+They lie in slabs that are filled from the front. A place is written once, by whoever claimed it: so
+sessions share the slabs of their voice's prompt, a copy of a cache costs a list, a step that is abandoned
+leaves nothing behind, and nothing is moved when a cache grows. A session that takes room for many steps
+at once has its keys in one stretch of memory, and attention reads them where they are.
 """
 
 from __future__ import annotations
@@ -14,17 +14,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .masks import with_past
+from .attention import FRAMES, attend, kernel_for
 
-FRAMES: Final = -2
-"""The dimension that counts frames, in pages as in keys and values."""
-
-
-_GATHERED: Final = 5 << 19
-"""Bytes that are gathered at once on a CPU: as many heads as stay in its cache until they are read."""
+_LATER: Final = 4
+"""A slab after the first has one part in so many of the room: nobody has been promised that memory."""
 
 
 class KeyValueStep(Protocol):
@@ -43,12 +38,6 @@ class KeyValueStep(Protocol):
         mask: among the pass's own frames, None where each sees all.
         """
         ...
-
-
-def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """mask: of the newest keys; the earlier ones are seen."""
-    seen = with_past(mask, keys.shape[FRAMES])
-    return F.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
 
 
 class Workspace:
@@ -79,113 +68,189 @@ class CacheShape:
     def elements(self) -> int:
         return 2 * self.layers * self.batch * self.heads * self.head_dim
 
-
-@dataclass(slots=True)
-class AttentionCache:
-    """Pages [layers, 2, batch, heads, frames, head_dim]; 2: keys, values. Prompt pages come first.
-
-    window: how many frames after the prompt's a pass can see; None: all of them.
-    """
-
-    shape: CacheShape
-    pages: list[Tensor] = field(default_factory=list)
-    prompt_pages: int = 0
-    window: int | None = None
-
-    @property
-    def frames(self) -> int:
-        """Frames held; with a window, at most the prompt's, the window's and less than one page's."""
-        return sum(page.shape[FRAMES] for page in self.pages)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of this session's own pages, the prompt's not counted."""
-        return bytes_of(self.pages[self.prompt_pages :])
-
-    def copy(self, *, window: int | None = None) -> AttentionCache:
-        return AttentionCache(self.shape, list(self.pages), self.prompt_pages, window)
-
-    def seal(self) -> None:
-        """All pages so far become the prompt's."""
-        self.prompt_pages = len(self.pages)
-
-    def append(self, page: Tensor) -> None:
-        self.pages.append(page)
-        if self.window is not None:
-            self._drop_unseen(self.window)
-
-    def _drop_unseen(self, window: int) -> None:
-        sizes = [page.shape[FRAMES] for page in self.pages[self.prompt_pages :]]
-        unseen, held = 0, sum(sizes)
-        while unseen < len(sizes) and held - sizes[unseen] >= window:
-            held -= sizes[unseen]
-            unseen += 1
-        del self.pages[self.prompt_pages : self.prompt_pages + unseen]
-
-    def visible(self) -> list[Tensor]:
-        """The pages that a pass reads: exactly the window, cut inside a page where it begins there."""
-        own = self.pages[self.prompt_pages :]
-        if self.window is None or not own:
-            return self.pages
-        unseen = sum(page.shape[FRAMES] for page in own) - self.window
-        if unseen > 0:
-            own[0] = own[0].narrow(FRAMES, unseen, own[0].shape[FRAMES] - unseen)
-        return self.pages[: self.prompt_pages] + own
-
-    def new_page(self, frames: int, like: Tensor) -> Tensor:
-        shape = self.shape
-        size = (shape.layers, 2, shape.batch, shape.heads, frames, shape.head_dim)
+    def empty(self, frames: int, like: Tensor) -> Tensor:
+        """[layers, 2, batch, heads, frames, head_dim], uninitialised; 2: keys, values."""
+        size = (self.layers, 2, self.batch, self.heads, frames, self.head_dim)
         return torch.empty(size, dtype=like.dtype, device=like.device)
 
 
-class CachedStep:
-    """One pass of one session: reads the cache's pages, fills a new page if one is given.
+@dataclass(eq=False, slots=True)
+class Slab:
+    """Memory for some frames (see CacheShape.empty). claimed: how many of them are somebody's."""
 
-    frames: those that earlier passes left and this one sees.
+    memory: Tensor
+    claimed: int = 0
+
+    @property
+    def capacity(self) -> int:
+        return self.memory.shape[FRAMES]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Frames begin:end of a slab: those of one pass, or of several that follow each other."""
+
+    slab: Slab
+    begin: int
+    end: int
+
+    @property
+    def frames(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def memory(self) -> Tensor:
+        return self.slab.memory.narrow(FRAMES, self.begin, self.frames)
+
+    def parts(self, skipped: int, frames: int) -> list[Page]:
+        """What comes after the first `skipped` frames, in slabs of their own of so many frames each."""
+        begins = range(self.begin + skipped, self.end, frames)
+        return [Page(self.slab, at, min(at + frames, self.end)).copy() for at in begins]
+
+    def copy(self) -> Page:
+        """The same frames in a slab of their own."""
+        memory = self.memory.clone(memory_format=torch.contiguous_format)
+        return Page(Slab(memory, self.frames), 0, self.frames)
+
+
+@dataclass(slots=True)
+class AttentionCache:
+    """The prompt's frames, then the session's own, in the order of `pages`.
+
+    window: how many of its own frames a pass can see; None: all of them. room: frames that memory is taken
+    for at once, where a pass finds none left; at least the pass's.
     """
 
-    def __init__(self, cache: AttentionCache, page: Tensor | None, workspace: Workspace) -> None:
+    shape: CacheShape
+    prompt: tuple[Tensor, ...] = ()
+    pages: list[Page] = field(default_factory=list)
+    window: int | None = None
+    room: int = 0
+
+    @property
+    def memories(self) -> list[Tensor]:
+        """Of the session's own slabs, whole."""
+        return [page.slab.memory for page in self.pages]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of this session's own slabs, with what is free in them; the prompt's not counted."""
+        return bytes_of(self.memories)
+
+    def copy(self, *, window: int | None, room: int) -> AttentionCache:
+        copied = AttentionCache(self.shape, self.prompt, list(self.pages), window, room)
+        copied._drop_unseen()
+        return copied
+
+    def seal(self) -> None:
+        """All frames so far become the prompt's."""
+        for page in self.pages:
+            full = page.frames == page.slab.capacity
+            self.prompt += ((page if full else page.copy()).slab.memory,)
+        self.pages = []
+
+    def claim(self, frames: int, like: Tensor) -> Page:
+        """A place for the frames of a pass. Until it is appended the cache is as before."""
+        last = self.pages[-1] if self.pages else None
+        if last is None or last.slab.claimed != last.end or last.end + frames > last.slab.capacity:
+            room = self.room // _LATER if self.pages else self.room
+            last = Page(Slab(self.shape.empty(max(frames, room), like)), 0, 0)
+        last.slab.claimed += frames
+        return Page(last.slab, last.end, last.end + frames)
+
+    def append(self, page: Page) -> None:
+        last = self.pages[-1] if self.pages else None
+        if last is not None and last.slab is page.slab and last.end == page.begin:
+            self.pages[-1] = Page(page.slab, last.begin, page.end)
+        else:
+            self.pages.append(page)
+        self._drop_unseen()
+        if self._unseen and self.pages[0].slab.capacity > page.frames:
+            # A slab that was taken when there was no window: give back what is not seen of it.
+            self.pages[:1] = self.pages[0].parts(self._unseen, page.frames)
+
+    @property
+    def _unseen(self) -> int:
+        """How many of the oldest frames no pass can see any more."""
+        if self.window is None:
+            return 0
+        return max(0, sum(page.frames for page in self.pages) - self.window)
+
+    def _drop_unseen(self) -> None:
+        while self.pages and self._unseen >= self.pages[0].frames:
+            del self.pages[0]
+
+    def visible(self) -> list[Tensor]:
+        """What a pass reads: exactly the window, cut inside a page where it begins there."""
+        own = [page.memory for page in self.pages]
+        if unseen := self._unseen:
+            own[0] = own[0].narrow(FRAMES, unseen, own[0].shape[FRAMES] - unseen)
+        return [*self.prompt, *own]
+
+
+class CachedStep:
+    """One pass of one session: reads what earlier passes left, fills a new page if one is given.
+
+    frames: those that earlier passes left and this one sees. chunk: frames that see each other.
+    """
+
+    def __init__(
+        self, cache: AttentionCache, page: Page | None, workspace: Workspace, chunk: int
+    ) -> None:
         self.shape = cache.shape
-        self._pages = list(cache.visible())
-        self._new = page
+        self._past = cache.visible()
+        self._new = None if page is None else page.memory
         self._workspace = workspace
-        self.frames = sum(page.shape[FRAMES] for page in self._pages)
+        self._chunk = chunk
+        self.frames = sum(past.shape[FRAMES] for past in self._past)
+        self._joint: Tensor | None = None
+        if page is not None and page.begin:
+            # The pass's own frames come right behind the last ones: both are read as one.
+            seen = self._past[-1].shape[FRAMES]
+            both = page.begin - seen, seen + page.frames
+            self._joint = page.slab.memory.narrow(FRAMES, *both)
 
     def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = self._gathered(self._parts(layer, new))
+        keys, values = self._gathered(self._stored(layer, new), layer)
         return keys, values
 
     def attend(self, layer: int, query: Tensor, new: Tensor, mask: Tensor | None) -> Tensor:
-        parts = self._parts(layer, new)
-        each = sum(part[:, :, :1].numel() for part in parts) * new.element_size()
-        some = max(1, _GATHERED // each)
-        heads = query.shape[1]
-        if query.is_cuda or some >= heads:
-            keys, values = self._gathered(parts)
+        new = self._stored(layer, new)
+        kernel = kernel_for(query)
+        if kernel is None:
+            keys, values = self._gathered(new, layer)
             return attend(query, keys, values, mask)
-        made = []
-        for first in range(0, heads, some):
-            group = slice(first, first + some)
-            keys, values = self._gathered([part[:, :, group] for part in parts])
-            made.append(attend(query[:, group], keys, values, mask))
-        return torch.cat(made, dim=1)
+        made, frames = [], query.shape[FRAMES]
+        for begin in range(0, frames, self._chunk):
+            # What comes after the chunk is not seen, so it need not be masked.
+            end = min(begin + self._chunk, frames)
+            seen = self._parts(new.narrow(FRAMES, 0, end), layer)
+            made.append(kernel.attend(query[:, :, begin:end], seen))
+        return torch.cat(made, dim=FRAMES) if len(made) > 1 else made[0]
 
-    def _parts(self, layer: int, new: Tensor) -> list[Tensor]:
-        """Keys and values in pieces, the pass's own last, after they have been stored."""
-        if self._new is not None:
-            stored = self._new[layer]
-            _store(stored, new)
-            if stored.dtype == new.dtype:
-                new = stored
-        return [*(page[layer].to(new.dtype) for page in self._pages), new]
+    def _stored(self, layer: int, new: Tensor) -> Tensor:
+        """The pass's keys and values, where they were stored if that lost nothing."""
+        if self._new is None:
+            return new
+        stored = self._new[layer]
+        _store(stored, new)
+        return stored if stored.dtype == new.dtype else new
 
-    def _gathered(self, parts: Sequence[Tensor]) -> Tensor:
+    def _parts(self, new: Tensor, layer: int) -> list[Tensor]:
+        """All keys and values that are seen, in pieces, in the type of `new`, which are the last of them."""
+        past = [past[layer].to(new.dtype) for past in self._past]
+        if self._joint is None or self._joint.dtype != new.dtype:
+            return [*past, new]
+        seen = past.pop().shape[FRAMES]
+        return [*past, self._joint[layer].narrow(FRAMES, 0, seen + new.shape[FRAMES])]
+
+    def _gathered(self, new: Tensor, layer: int) -> Tensor:
+        parts = self._parts(new, layer)
         if len(parts) == 1:
             return parts[0]
-        size = list(parts[-1].shape)
+        size = list(new.shape)
         size[FRAMES] += self.frames
-        room = self._workspace.get(size, parts[-1])
-        return torch.cat(list(parts), dim=FRAMES, out=room)
+        return torch.cat(parts, dim=FRAMES, out=self._workspace.get(size, new))
 
     def load(self, first: int, room: Tensor) -> None:
         """Copies what was kept into room [layers, 2, batch, heads, at least frames, head_dim].
@@ -193,9 +258,9 @@ class CachedStep:
         first: the cache's layer that is room's first.
         """
         begin, layers = 0, slice(first, first + room.shape[0])
-        for page in self._pages:
-            end = begin + page.shape[FRAMES]
-            room[..., begin:end, :].copy_(page[layers])
+        for past in self._past:
+            end = begin + past.shape[FRAMES]
+            room[..., begin:end, :].copy_(past[layers])
             begin = end
 
     def keep(self, first: int, new: Tensor) -> None:
@@ -218,12 +283,12 @@ class OffsetStep:
         return self._step.attend(self._first + layer, query, new, mask)
 
 
-def _store(page: Tensor, value: Tensor) -> None:
-    if page.dtype == torch.float16 and value.dtype != torch.float16:
+def _store(place: Tensor, value: Tensor) -> None:
+    if place.dtype == torch.float16 and value.dtype != torch.float16:
         # A value beyond half's range would be infinite and spoil every later step.
         limit = torch.finfo(torch.float16).max
         value = value.clamp(-limit, limit)
-    page.copy_(value)
+    place.copy_(value)
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:

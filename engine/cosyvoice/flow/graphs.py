@@ -16,7 +16,8 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from .cache import CachedStep, CacheShape, attend
+from .attention import attend
+from .cache import CachedStep, CacheShape
 from .convolution import TAIL, ConvTails
 from .estimator import Estimator, Masks, blocks_of, tail_channels, time_size
 from .masks import chunk_mask

@@ -28,6 +28,7 @@ from .convolution import TAIL
 from .encoder import Encoder
 from .estimator import Estimator, blocks_of, tail_channels
 from .graphs import GraphCache
+from .native import attention_kernel
 from .plan import Pass, plan_step
 from .policy import EXACT, ContextPolicy
 from .solver import GUIDED_ROWS, Condition, Solver, start_noise
@@ -107,6 +108,16 @@ class Flow(nn.Module):
     def cache_dtype(self) -> torch.dtype:
         return (self._half or self.networks).dtype
 
+    def warm_up(self) -> None:
+        """Does now what the first step would wait for."""
+        if not self.noise.is_cuda:
+            attention_kernel()
+
+    @property
+    def tail_bytes(self) -> int:
+        """What an utterance keeps whatever its length."""
+        return self._no_tails().nbytes
+
     @property
     def shapes(self) -> FlowShapes:
         encoder, estimator = self.config.encoder, self.config.estimator
@@ -175,9 +186,11 @@ class Flow(nn.Module):
     def prepare_prompt(
         self, prompt_token: Tensor, prompt_feat: Tensor, embedding: Tensor
     ) -> FlowPrompt:
-        """prompt_token [1, P], prompt_feat [1, F, mel] (F about 2 P), embedding [1, 192]; P and F may be 0.
+        """prompt_token [1, P], prompt_feat [1, F, mel], embedding [1, 192]; F is 2 P where the voice was
+        prepared here, but may be anything; P and F may be 0.
 
-        Computes the chunks of the prompt that are whole: the rest is done by each utterance's first step.
+        Computes the chunks that are whole and all of whose frames are given. The rest is done by each
+        utterance's first step: what of it is beyond F, it has to give out.
 
         Raises:
             FlowError: a token is not in the vocabulary, or the prompt is too long.
@@ -188,15 +201,21 @@ class Flow(nn.Module):
         none = torch.zeros(0, dtype=torch.int64)
         memory = FlowMemory.empty(self.shapes, self._no_tails())
         prompt = FlowPrompt(memory, speaker, mel, none)
-        state = FlowState(prompt, EXACT, memory.copy(window=None), none, mel.shape[1])
-        self.step([state], [prompt_token.reshape(-1)], [False])
+        tokens, ahead = prompt_token.reshape(-1), self.config.look_ahead
+        given = min(tokens.numel() - ahead, mel.shape[1] // FRAMES_PER_TOKEN)
+        chunk = self.config.encoder.chunk_tokens
+        whole = max(0, given) // chunk * chunk
+        policy = ContextPolicy(room=whole * FRAMES_PER_TOKEN)
+        state = FlowState(prompt, policy, memory.copy(policy), none, mel.shape[1])
+        self.step([state], [tokens[: whole + ahead]], [False])
+        self._receive(state, tokens[whole + ahead :])
         for cache in state.memory.caches:
             cache.seal()
         return FlowPrompt(state.memory, speaker, mel, state.tokens)
 
     def start(self, prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> FlowState:
         """The beginning of an utterance; costs nothing."""
-        memory = prompt.memory.copy(window=policy.window)
+        memory = prompt.memory.copy(policy)
         return FlowState(prompt, policy, memory, prompt.rest, prompt.mel.shape[1])
 
     @torch.inference_mode()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..config import FRAMES_PER_TOKEN
-from .cache import AttentionCache, CachedStep, CacheShape, Workspace, bytes_of
+from .cache import AttentionCache, CachedStep, CacheShape, Page, Workspace, bytes_of
 from .encoder import EncoderTails
 from .policy import ContextPolicy
 
@@ -44,9 +44,9 @@ class FlowTails:
 class Pages:
     """The caches' new pages of one pass."""
 
-    low: Tensor
-    high: Tensor
-    estimator: Tensor
+    low: Page
+    high: Page
+    estimator: Page
 
 
 @dataclass(slots=True)
@@ -73,25 +73,32 @@ class FlowMemory:
     def nbytes(self) -> int:
         return sum(cache.nbytes for cache in self.caches) + self.tails.nbytes
 
-    def copy(self, *, window: int | None) -> FlowMemory:
-        estimator = self.estimator.copy(window=window)
-        return replace(self, low=self.low.copy(), high=self.high.copy(), estimator=estimator)
+    def copy(self, policy: ContextPolicy) -> FlowMemory:
+        """The same memories, to go on with by this policy."""
+        return replace(
+            self,
+            low=self.low.copy(window=None, room=policy.room // FRAMES_PER_TOKEN),
+            high=self.high.copy(window=None, room=policy.room),
+            estimator=self.estimator.copy(window=policy.window, room=policy.room),
+        )
 
     def new_pages(self, tokens: int, like: Tensor) -> Pages:
         frames = FRAMES_PER_TOKEN * tokens
         return Pages(
-            self.low.new_page(tokens, like),
-            self.high.new_page(frames, like),
-            self.estimator.new_page(frames, like),
+            self.low.claim(tokens, like),
+            self.high.claim(frames, like),
+            self.estimator.claim(frames, like),
         )
 
     def open(
-        self, pages: Pages | None, workspace: Workspace
+        self, pages: Pages | None, workspace: Workspace, chunk: int
     ) -> tuple[CachedStep, CachedStep, CachedStep]:
-        """Access to the caches for one pass; without pages it leaves nothing behind."""
+        """Access to the caches for one pass; without pages it leaves nothing behind. chunk: in tokens."""
         new = (None, None, None) if pages is None else (pages.low, pages.high, pages.estimator)
+        rates = (1, FRAMES_PER_TOKEN, FRAMES_PER_TOKEN)
         low, high, estimator = (
-            CachedStep(cache, page, workspace) for cache, page in zip(self.caches, new, strict=True)
+            CachedStep(cache, page, workspace, rate * chunk)
+            for cache, page, rate in zip(self.caches, new, rates, strict=True)
         )
         return low, high, estimator
 
@@ -117,9 +124,9 @@ class FlowPrompt:
 
     @property
     def nbytes(self) -> int:
-        pages = [page for cache in self.memory.caches for page in cache.pages]
+        keys = [part for cache in self.memory.caches for part in cache.prompt]
         tensors = bytes_of((self.speaker, self.mel, self.rest))
-        return bytes_of(pages) + self.memory.tails.nbytes + tensors
+        return bytes_of(keys) + self.memory.tails.nbytes + tensors
 
 
 @dataclass(slots=True)
@@ -150,12 +157,11 @@ class FlowState:
 
     def copy(self) -> FlowState:
         """An independent state at the same place; it shares what never changes."""
-        memory = self.memory.copy(window=self.memory.estimator.window)
-        return replace(self, memory=memory)
+        return replace(self, memory=self.memory.copy(self.policy))
 
     def release(self) -> None:
         """Gives the utterance's own memory back; the state is finished."""
-        self.memory = self.prompt.memory.copy(window=None)
+        self.memory = self.prompt.memory.copy(self.policy)
         self.tokens = self.tokens[:0].clone()
         self.finished = True
 
@@ -167,7 +173,8 @@ def total_nbytes(states: Iterable[FlowState]) -> int:
         prompt = state.prompt
         tensors += (prompt.speaker, prompt.mel, prompt.rest, state.tokens)
         for memory in (prompt.memory, state.memory):
-            tensors += [page for cache in memory.caches for page in cache.pages]
+            for cache in memory.caches:
+                tensors += (*cache.prompt, *cache.memories)
             tails = memory.tails
             tensors += (tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator)
     return bytes_of(tensors)

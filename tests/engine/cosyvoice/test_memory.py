@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE
+from cosyserve.engine.cosyvoice.flow import RECOMPUTE
 from cosyserve.engine.cosyvoice.memory import MemoryBook, Overflow, SessionCosts
 from cosyserve.engine.errors import EngineBusy
 
@@ -20,14 +20,23 @@ def book(budget: int, overflow: Overflow = "window") -> MemoryBook:
 def test_a_session_that_fits_is_exact_and_its_end_makes_room() -> None:
     made = book(3000, "refuse")
     lease = made.admit(0)
-    assert lease.policy == EXACT
+    assert lease.policy.keeps_all
     assert made.leased == 3000
     with pytest.raises(EngineBusy):
         made.admit(0)
     made.close(lease)
     made.close(lease)
-    assert made.admit(0).policy == EXACT
+    assert made.admit(0).policy.keeps_all
     assert made.counts.refused == 1
+
+
+def test_an_exact_session_takes_at_once_what_is_reserved_for_it() -> None:
+    assert book(3000).admit(0).policy.room == 2 * 300
+
+
+def test_what_a_session_keeps_besides_is_reserved_with_it() -> None:
+    costs = SessionCosts.of(10, 25, 12.0, 2.0, fixed_bytes=7)
+    assert (costs.exact, costs.window, costs.recompute) == (3007, 1007, 257)
 
 
 def test_the_prompt_counts() -> None:
@@ -59,7 +68,7 @@ def test_what_others_take_is_not_given_twice_but_may_be_freed() -> None:
         idle[0] -= min(nbytes, idle[0])
 
     made = MemoryBook(4000, COSTS, "refuse", lambda: idle[0], make_room)
-    assert made.admit(0).policy == EXACT
+    assert made.admit(0).policy.keeps_all
     assert idle == [1000]
 
 

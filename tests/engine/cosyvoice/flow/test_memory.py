@@ -59,7 +59,7 @@ def test_nbytes_is_what_the_storages_take(flow: Flow, prompt: FlowPrompt) -> Non
     storages = {}
     for memory in (prompt.memory, one.memory, other.memory):
         tails = memory.tails
-        tensors = [page for cache in memory.caches for page in cache.pages]
+        tensors = [part for cache in memory.caches for part in (*cache.prompt, *cache.memories)]
         tensors += [tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator]
         for tensor in (*tensors, prompt.mel, prompt.speaker, prompt.rest, one.tokens, other.tokens):
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
@@ -71,8 +71,8 @@ def test_nbytes_is_what_the_storages_take(flow: Flow, prompt: FlowPrompt) -> Non
 def test_a_window_is_bounded(flow: Flow, prompt: FlowPrompt, window: int) -> None:
     state = flow.start(prompt, ContextPolicy(window=window))
     sizes(flow, state, hop=100)
-    own = state.memory.estimator.pages[state.memory.estimator.prompt_pages :]
-    assert window <= sum(page.shape[-2] for page in own) < window + 50
+    own = state.memory.estimator.memories
+    assert window <= sum(memory.shape[-2] for memory in own) < window + 50
 
 
 def test_recompute_holds_tokens_only(flow: Flow, prompt: FlowPrompt) -> None:

@@ -37,7 +37,7 @@ def test_half_precision_halves_the_caches() -> None:
     half = flow.prepare_prompt(*CASE.voice)
     assert flow.cache_dtype == torch.bfloat16
     caches = zip(whole.memory.caches, half.memory.caches, strict=True)
-    assert all(w.pages[0].nbytes == 2 * h.pages[0].nbytes for w, h in caches)
+    assert all(w.prompt[0].nbytes == 2 * h.prompt[0].nbytes for w, h in caches)
 
 
 def test_the_parity_entries_and_the_weights_stay_in_float32() -> None:

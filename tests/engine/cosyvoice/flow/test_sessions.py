@@ -65,7 +65,7 @@ def test_sessions_share_a_prompt_and_do_not_disturb_each_other(
     flow: Flow, prompts: list[FlowPrompt]
 ) -> None:
     prompt, case = prompts[1], CASES[1]
-    kept = [page.clone() for cache in prompt.memory.caches for page in cache.pages]
+    kept = [part.clone() for cache in prompt.memory.caches for part in cache.prompt]
     one, other = flow.start(prompt), flow.start(prompt)
     mine: list[torch.Tensor] = []
     for at in range(0, 77, 20):
@@ -73,9 +73,9 @@ def test_sessions_share_a_prompt_and_do_not_disturb_each_other(
         mine += flow.step([one], [case.token[0, at:end]], [end == 77])
         flow.step([other], [case.token[0, at:end].flip(0)], [False])
     assert difference(torch.cat(mine, dim=1), case.whole(flow)) < TOLERANCE
-    pages = [page for cache in prompt.memory.caches for page in cache.pages]
+    parts = [part for cache in prompt.memory.caches for part in cache.prompt]
     assert kept
-    assert all(torch.equal(page, old) for page, old in zip(pages, kept, strict=True))
+    assert all(torch.equal(part, old) for part, old in zip(parts, kept, strict=True))
 
 
 def test_a_copy_goes_its_own_way(flow: Flow, prompts: list[FlowPrompt]) -> None:
