@@ -1,5 +1,7 @@
 """Stepwise mel equals the whole utterance's with the chunk mask, however the tokens come."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +14,6 @@ from cosyserve.engine.cosyvoice.flow import (
     ContextPolicy,
     Flow,
     FlowError,
-    cache,
 )
 from support import goldens
 from support.tiny_flow import (
@@ -67,20 +68,6 @@ def test_golden_schedules(
     assert difference(torch.cat(mels, dim=1), expected) < TOLERANCE
 
 
-@pytest.mark.parametrize("heads", [1, 3])
-def test_heads_gathered_a_few_at_a_time(
-    flow: Flow, case: Case, expected: Tensor, heads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = flow.config.estimator
-    longest = 2 * (case.token.shape[1] + case.prompt_token.shape[1])
-    each = 2 * 2 * longest * config.attention_head_dim * 4
-    monkeypatch.setattr(cache, "_GATHERED", heads * each)
-    assert config.num_heads > heads
-    state = flow.start(flow.prepare_prompt(*case.voice))
-    mels = speak(flow, state, case.token[0], [20, 60, 70])
-    assert difference(torch.cat(mels, dim=1), expected) < TOLERANCE
-
-
 def test_a_tail_across_the_grid(flow: Flow) -> None:
     case = golden_case("e2_tail")
     state = flow.start(flow.prepare_prompt(*case.voice))
@@ -114,6 +101,23 @@ def test_any_schedule(
     state = small.start(small.prepare_prompt(*case.voice), policy)
     mel = torch.cat(speak(small, state, case.token[0], hops), dim=1)
     assert difference(mel, case.whole(small)) < TOLERANCE
+
+
+@pytest.mark.parametrize("policy", [EXACT, RECOMPUTE])
+@pytest.mark.parametrize(
+    ("prompt", "frames"), [(50, 0), (63, 60), (30, 49), (30, 61), (25, 70), (0, 30), (28, 149)]
+)
+def test_a_prompt_whose_mel_is_not_as_long_as_its_tokens(
+    small: Flow, prompt: int, frames: int, policy: ContextPolicy
+) -> None:
+    whole = random_case(prompt, prompt=prompt, tokens=40)
+    mel = torch.randn(1, frames, 80, generator=torch.Generator().manual_seed(frames))
+    case = replace(whole, prompt_feat=mel)
+    expected = case.whole(small)
+    for hops in ([40], [13, 27], [1, 1, 38]):
+        state = small.start(small.prepare_prompt(*case.voice), policy)
+        found = torch.cat(speak(small, state, case.token[0], hops), dim=1)
+        assert difference(found, expected) < TOLERANCE
 
 
 @settings(max_examples=6, deadline=None)
