@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, joined
+from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import Speech, parse_speech, timed_speech
 from cosyserve.protocol.limits import TextLimits
 
@@ -18,7 +19,8 @@ from ..failures import as_tts_error
 from ..rest.envelope import CALLER, SERVICES, json_response
 from ..rest.stream import ChunkedAnswer
 from ..rest.task import SpeechTask, read_body
-from .voices import meant, voice, voices, voices_page
+from ..voices import HostedVoices
+from .voices import voice, voices, voices_page
 
 _TimedSound = tuple[bytes, Characters | None]
 _Answer = Callable[[web.Request, SpeechTask, Speech], Awaitable[web.StreamResponse]]
@@ -44,9 +46,10 @@ def _spoken(answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResp
         services, caller = request.app[SERVICES], request[CALLER]
         most = services.settings.max_task_characters
         body = await read_body(request)
-        wanted = await meant(services, caller, request.match_info["voice_id"])
-        asked = parse_speech(wanted, request.query, body, TextLimits(message=most, task=most))
-        task = SpeechTask(asked.parameters, asked.text, caller, services, "elevenlabs")
+        voice_id = request.match_info["voice_id"]
+        asked = parse_speech(voice_id, request.query, body, TextLimits(message=most, task=most))
+        hosted = HostedVoices(HOSTED_VOICES, services.settings.elevenlabs_default_voice)
+        task = SpeechTask(asked.parameters, asked.text, caller, services, "elevenlabs", hosted)
         return await task.run(lambda: answer(request, task, asked))
 
     return handler

@@ -19,6 +19,7 @@ from ..failures import as_tts_error
 from ..metrics import Outcome, TaskMeter, Transport
 from ..services import Services
 from ..synthesis import SpokenChunk, Synthesis
+from ..voices import HostedVoices
 from .stream import ClientGone
 
 BODY_TIMEOUT: Final = 30.0
@@ -47,11 +48,14 @@ class SpeechTask:
         caller: Caller,
         services: Services,
         transport: Transport = "rest",
+        hosted: HostedVoices | None = None,
     ) -> None:
+        """hosted: as in VoiceBook.resolve."""
         self.services = services
         self._parameters = parameters
         self._text = text
         self._caller = caller
+        self._hosted = hosted
         self._code = ""
         self.notices: tuple[str, ...] = ()
         self._account = TaskAccount(debug=False)
@@ -100,7 +104,7 @@ class SpeechTask:
         """The speech, accounted for as it is taken."""
         services, parameters = self.services, self._parameters
         voice = await services.voices.resolve(
-            services.owner(self._caller), parameters.reference_audio_id
+            services.owner(self._caller), parameters.reference_audio_id, self._hosted
         )
         synthesis = await Synthesis.open(services.engine, voice, parameters, services.encode_pool)
         async with synthesis:
