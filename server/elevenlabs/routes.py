@@ -15,7 +15,6 @@ from cosyserve.protocol.elevenlabs.rest import Speech, parse_speech, timed_speec
 from cosyserve.protocol.limits import TextLimits
 
 from ..encoders import sized
-from ..failures import as_tts_error
 from ..rest.envelope import CALLER, SERVICES, json_response
 from ..rest.stream import ChunkedAnswer
 from ..rest.task import SpeechTask, read_body
@@ -90,23 +89,15 @@ async def _streamed(
     content_type: str,
     written: Callable[[bytes, Characters | None], bytes],
 ) -> web.StreamResponse:
-    """What fails once it began leaves the body without its end, so that no client takes it for whole."""
     headers = {"Content-Type": content_type}
     answer = ChunkedAnswer(request, task.services.settings.send_timeout, headers)
-    async with aclosing(_timed(task, asked.text)) as chunks:
-        try:
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        async with aclosing(_timed(task, asked.text)) as chunks:
             async for data, characters in chunks:
-                if piece := written(data, characters):
-                    await answer.write(piece)
-        except ConnectionResetError:
-            raise
-        except Exception as error:
-            if not answer.started:
-                raise
-            task.failed(as_tts_error(error))
-            raise answer.cut() from None
-        await answer.end()
-    return answer.response
+                yield written(data, characters)
+
+    return await task.stream(answer, pieces())
 
 
 async def _timed(task: SpeechTask, text: str) -> AsyncGenerator[_TimedSound, None]:

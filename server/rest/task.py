@@ -20,7 +20,7 @@ from ..metrics import Outcome, TaskMeter, Transport
 from ..services import Services
 from ..synthesis import SpokenChunk, Synthesis
 from ..voices import HostedVoices
-from .stream import ClientGone
+from .stream import ChunkedAnswer, ClientGone
 
 BODY_TIMEOUT: Final = 30.0
 
@@ -86,7 +86,7 @@ class SpeechTask:
             raise
         except Exception as error:
             failure = as_tts_error(error)
-            self.failed(failure)
+            self._code = failure.code
             gone = False
             raise failure from None  # what nobody foresaw is logged by now
         finally:
@@ -96,9 +96,38 @@ class SpeechTask:
                 outcome, self._code, account.totals(time.monotonic()), account.characters
             )
 
-    def failed(self, error: TTSError) -> None:
-        """Note what the request failed with, where its answer can no longer say it."""
-        self._code = error.code
+    async def stream(
+        self,
+        answer: ChunkedAnswer,
+        pieces: AsyncGenerator[bytes, None],
+        told: Callable[[TTSError], bytes] | None = None,
+        *,
+        cut: bool = True,
+    ) -> web.StreamResponse:
+        """Send the pieces of a body as they are made; to be called within `run`.
+
+        What fails before the first of them is raised: it still has a status of its own. What fails later
+        is sent as `told` has it, and with `cut` the body has no end then, so that no client takes it
+        for whole. Raises ClientGone.
+        """
+        async with aclosing(pieces):
+            try:
+                async for piece in pieces:
+                    if piece:
+                        await answer.write(piece)
+            except ClientGone:
+                raise
+            except Exception as error:
+                if not answer.started:
+                    raise
+                failure = as_tts_error(error)
+                self._code = failure.code
+                if told is not None:
+                    await answer.write(told(failure))
+                if cut:
+                    raise answer.cut() from None
+            await answer.end()
+        return answer.response
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech, accounted for as it is taken."""
