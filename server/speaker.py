@@ -180,7 +180,7 @@ class Speaker:
             metrics=self._account.chunk(chunk, now),
             audio=synthesis.audio,
             binary=self._parameters.audio_transport == "binary",
-            words=chunk.words if self._parameters.word_timestamp_enabled else (),
+            words=chunk.words,
             sentences=chunk.sentences,
             marks=chunk.marks,
         )

@@ -44,7 +44,7 @@ async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioForm
     async with aclosing(task.chunks()) as chunks:
         async for chunk in chunks:
             audio += chunk.data
-            words += chunk.words if task.tells_words else ()
+            words += chunk.words
             marks += chunk.marks
     data = sized(bytes(audio), audio_format)
     told = told_output(words, marks, task.notices)
@@ -70,8 +70,7 @@ class _Events:
         """All of them, unless the speech fails."""
         async with aclosing(task.chunks()) as chunks:
             async for chunk in chunks:
-                words = chunk.words if task.tells_words else ()
-                yield self._event(chunk.data, more=told_output(words, chunk.marks))
+                yield self._event(chunk.data, more=told_output(chunk.words, chunk.marks))
         told = told_output(notices=task.notices)
         yield self._event(b"", finish_reason="stop", more=told)
 

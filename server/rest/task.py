@@ -62,11 +62,6 @@ class SpeechTask:
         self._meter: TaskMeter = services.metrics.task_arrived(transport, parameters, caller)
 
     @property
-    def tells_words(self) -> bool:
-        """Whether the client wants to know when words are spoken."""
-        return self._parameters.word_timestamp_enabled
-
-    @property
     def account(self) -> TaskAccount:
         """What the task has cost so far."""
         return self._account
