@@ -14,13 +14,13 @@ import random
 import threading
 from collections.abc import AsyncIterator, Mapping
 from time import perf_counter
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from cosyserve.engine.base import (
     BuiltinVoice,
+    CancelsOnExit,
     Capabilities,
     PcmChunk,
     Reference,
@@ -85,7 +85,7 @@ class TimedEngine:
         return TimedSession(self, self._clock)
 
 
-class TimedSession:
+class TimedSession(CancelsOnExit):
     """See `cosyserve.engine.base.Session`."""
 
     def __init__(self, engine: TimedEngine, clock: _Clock) -> None:
@@ -128,17 +128,6 @@ class TimedSession:
             if at is None:
                 return
             yield PcmChunk(self._engine.samples, Work(lm=at or perf_counter()))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.cancel()
 
 
 class _Clock:

@@ -6,6 +6,7 @@ engine may as well live on another machine.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -180,6 +181,24 @@ class Session(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+class CancelsOnExit(ABC):
+    """What makes a session the context manager that `Session` asks for."""
+
+    @abstractmethod
+    async def cancel(self) -> None: ...
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.cancel()
 
 
 class Engine(Protocol):

@@ -29,6 +29,7 @@ from cosyserve.protocol.task import Codec
 
 from .metrics import Transport
 from .settings import Settings
+from .voices import HostedVoices
 
 SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
 _DASHSCOPE_VOICES: Final = re.compile(r"loo?ng[a-z]+([_-][a-z0-9]+)*", re.IGNORECASE)
@@ -42,8 +43,7 @@ class Terms:
     first_timeout: until the first task begins; idle_timeout: between tasks.
     one_at_a_time: a run-task takes the place of the task that runs.
     failure_closes: the code that the connection closes with after a task-failed; None: it stays.
-    hosted_voices: names of voices that the hosted service has. One that nobody has here stands for
-    `hosted_default`, or for one of the engine's own voices.
+    hosted: the voices of the service that the dialect is of.
     """
 
     codec: Codec
@@ -53,8 +53,7 @@ class Terms:
     idle_timeout: float | None
     one_at_a_time: bool = False
     failure_closes: int | None = None
-    hosted_voices: re.Pattern[str] | None = None
-    hosted_default: str | None = None
+    hosted: HostedVoices | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +106,14 @@ def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
     return None
 
 
+def _limits(settings: Settings) -> TextLimits:
+    return TextLimits(settings.max_message_characters, settings.max_task_characters)
+
+
 def _own_terms(address: Address, settings: Settings) -> Terms:
     return Terms(
         codec=CosyVoiceCodec(),
-        limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
+        limits=_limits(settings),
         text_timeout=settings.idle_text_timeout,
         first_timeout=settings.idle_connection_timeout,
         idle_timeout=settings.idle_connection_timeout,
@@ -124,15 +127,14 @@ def _dashscope_terms(address: Address, settings: Settings) -> Terms:
     idle = settings.idle_connection_timeout
     return Terms(
         codec=DashScopeCodec(settings.dashscope_text_timeout, lambda: str(uuid.uuid4())),
-        limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
+        limits=_limits(settings),
         text_timeout=settings.dashscope_text_timeout,
         # Pools connect long before they speak.
         first_timeout=None if idle is None else max(idle, settings.dashscope_idle_timeout),
         idle_timeout=settings.dashscope_idle_timeout,
         one_at_a_time=True,
         failure_closes=CloseCode.NORMAL_CLOSURE,
-        hosted_voices=_DASHSCOPE_VOICES,
-        hosted_default=settings.dashscope_default_voice,
+        hosted=HostedVoices(_DASHSCOPE_VOICES, settings.dashscope_default_voice),
     )
 
 
@@ -147,12 +149,11 @@ def _elevenlabs_terms(
     idle = None if idle is None else max(idle, options.inactivity_timeout)
     return Terms(
         codec=codec(options),
-        limits=TextLimits(settings.max_message_characters, settings.max_task_characters),
+        limits=_limits(settings),
         text_timeout=options.inactivity_timeout,
         first_timeout=idle,
         idle_timeout=idle,
-        hosted_voices=HOSTED_VOICES,
-        hosted_default=settings.elevenlabs_default_voice,
+        hosted=HostedVoices(HOSTED_VOICES, settings.elevenlabs_default_voice),
     )
 
 

@@ -11,8 +11,7 @@ from dataclasses import asdict
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from cosyserve.engine.base import Voice
-from cosyserve.protocol.errors import ReferenceAudioNotFound, TaskTimeout, TTSError
+from cosyserve.protocol.errors import TaskTimeout, TTSError
 from cosyserve.protocol.messages import (
     ResultGenerated,
     RunTask,
@@ -151,7 +150,9 @@ class Speaker:
 
     async def _speak(self) -> None:
         services = self._services
-        voice = await self._voice(self._parameters.reference_audio_id)
+        voice = await services.voices.resolve(
+            services.owner(self._caller), self._parameters.reference_audio_id, self._terms.hosted
+        )
         synthesis = await Synthesis.open(
             services.engine, voice, self._parameters, services.encode_pool
         )
@@ -169,21 +170,6 @@ class Speaker:
                 async for chunk in chunks:
                     await self._say(chunk, synthesis)
 
-    async def _voice(self, wanted: str) -> Voice:
-        """Raises what VoiceBook.resolve raises."""
-        voices, owner = self._services.voices, self._services.owner(self._caller)
-        try:
-            return await voices.resolve(owner, wanted)
-        except ReferenceAudioNotFound:
-            hosted = self._terms.hosted_voices
-            if hosted is None or not hosted.fullmatch(wanted):
-                raise
-            if default := self._terms.hosted_default:
-                return await voices.resolve(owner, default)
-            if stand_in := voices.stand_in(wanted):
-                return stand_in
-            raise
-
     async def _say(self, chunk: SpokenChunk, synthesis: Synthesis) -> None:
         now = time.monotonic()
         event = ResultGenerated(
@@ -194,7 +180,7 @@ class Speaker:
             metrics=self._account.chunk(chunk, now),
             audio=synthesis.audio,
             binary=self._parameters.audio_transport == "binary",
-            words=chunk.words if self._parameters.word_timestamp_enabled else (),
+            words=chunk.words,
             sentences=chunk.sentences,
             marks=chunk.marks,
         )

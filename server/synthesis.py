@@ -66,10 +66,14 @@ def options_of(parameters: SpeechParameters) -> SynthesisOptions:
 
 
 class _Pending:
-    """What chunks told whose bytes the encoder still holds back. text: gives parts of the task's text."""
+    """What chunks told whose bytes the encoder still holds back.
 
-    def __init__(self, text: Callable[[int, int], str]) -> None:
+    text: gives parts of the task's text. tells_words: whether anybody wants to know of them.
+    """
+
+    def __init__(self, text: Callable[[int, int], str], tells_words: bool) -> None:
         self._text = text
+        self._tells_words = tells_words
         self._clear()
 
     def _clear(self) -> None:
@@ -102,10 +106,11 @@ class _Pending:
     def _note(self, chunk: PcmChunk) -> None:
         """What the chunk tells of the text, in the wire's terms."""
         text = self._text
-        self._words += tuple(
-            Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
-            for w in chunk.words
-        )
+        if self._tells_words:
+            self._words += tuple(
+                Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
+                for w in chunk.words
+            )
         self._sentences += tuple(
             Sentence(s.number, s.text_begin, s.text_end, text(s.text_begin, s.text_end))
             for s in chunk.sentences
@@ -116,15 +121,21 @@ class _Pending:
 class Synthesis:
     """An engine session with an encoder behind it. Use as a context manager; leaving it cancels.
 
-    Iterate it once for the chunks; each has data. A task with nothing to say yields 20 ms of silence,
-    so that every stream is a valid one of its format.
+    Iterate it once for the chunks; each has data, and words only where they were asked for. A task
+    with nothing to say yields 20 ms of silence, so that every stream is a valid one of its format.
     Iterating raises EngineError.
     """
 
     def __init__(
-        self, session: Session, rate: int, encoder: AudioEncoder, encode_pool: Executor | None
+        self,
+        session: Session,
+        rate: int,
+        encoder: AudioEncoder,
+        encode_pool: Executor | None,
+        tells_words: bool,
     ) -> None:
         self._session = session
+        self._tells_words = tells_words
         self._rate = rate
         self._encoder = encoder
         self._pool = encode_pool
@@ -157,7 +168,7 @@ class Synthesis:
             session = open_ssml(engine, voice, options)
         else:
             session = engine.open_session(voice, options)
-        return cls(session, rate, encoder, pool)
+        return cls(session, rate, encoder, pool, parameters.word_timestamp_enabled)
 
     @property
     def audio(self) -> EffectiveAudio:
@@ -202,7 +213,7 @@ class Synthesis:
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
-        pending = _Pending(self.text)
+        pending = _Pending(self.text, self._tells_words)
         silent = True
         async for whole in self._session:
             silent = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Coroutine
+from dataclasses import dataclass
 
 from cosyserve.engine.base import Engine, Reference, Voice
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
@@ -16,6 +18,18 @@ from .references.names import ALLOWED, as_name
 from .uploads import Clip, ClipLimits, decode_clip
 
 _Preparation = Coroutine[None, None, Voice]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedVoices:
+    """Names of voices that a hosted service has.
+
+    One that nobody has here stands for `default`, an id or a name; where that is None, for one of the
+    engine's own voices.
+    """
+
+    names: re.Pattern[str]
+    default: str | None
 
 
 class VoiceBook:
@@ -31,26 +45,33 @@ class VoiceBook:
         self._limits = limits
         self._preparing: dict[str, asyncio.Task[Voice]] = {}
 
-    async def resolve(self, owner: str | None, wanted: str) -> Voice:
+    async def resolve(
+        self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
+    ) -> Voice:
         """A built-in voice, or the voice of a reference of this owner (None: of anybody).
 
         wanted: an id or a name; for a built-in voice in any case. Of several references with the
-        same name it is the newest.
+        same name it is the newest. hosted: names that may stand for other voices.
         Raises ReferenceAudioNotFound, InvalidReference, EngineNotReady.
         """
+        try:
+            return await self._find(owner, wanted)
+        except ReferenceAudioNotFound:
+            if hosted is None or not hosted.names.fullmatch(wanted):
+                raise
+            if hosted.default is not None:
+                return await self._find(owner, hosted.default)
+            if stand_in := self._stand_in(wanted):
+                return stand_in
+            raise
+
+    async def _find(self, owner: str | None, wanted: str) -> Voice:
         if builtin := self._builtin(wanted):
             return builtin
         stored = await self._stored(owner, wanted)
         if known := self._engine.known_voice(stored.content_id):
             return known
         return await self._once(stored.content_id, self._load(owner, stored))
-
-    def stand_in(self, name: str) -> Voice | None:
-        """One of the engine's own voices, the same for the same name; None if it has none."""
-        own = self._engine.capabilities.voices
-        if not own:
-            return None
-        return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
 
     def check_name(self, text: str) -> str:
         """The name as it is kept for a reference. Raises InvalidParameter if it cannot be one."""
@@ -77,6 +98,13 @@ class VoiceBook:
             if folded in (known.id.casefold(), known.name.casefold()):
                 return self._engine.builtin_voice(known.id)
         return None
+
+    def _stand_in(self, name: str) -> Voice | None:
+        """One of the engine's own voices, the same for the same name; None if it has none."""
+        own = self._engine.capabilities.voices
+        if not own:
+            return None
+        return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
 
     async def _stored(self, owner: str | None, wanted: str) -> StoredReference:
         try:

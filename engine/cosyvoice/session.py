@@ -15,10 +15,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from ..base import PcmChunk, Sentence, Work
+from ..base import CancelsOnExit, PcmChunk, Sentence, Work
 from ..errors import EngineDied, EngineError
 from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
@@ -51,7 +50,7 @@ class Workshop:
     utterances_ahead: int
 
 
-class CosyVoiceSession:
+class CosyVoiceSession(CancelsOnExit):
     """engine.base.Session. Made by CosyVoiceEngine.open_session. Its sentences are the utterances."""
 
     def __init__(
@@ -149,17 +148,6 @@ class CosyVoiceSession:
         self._listener.read(len(chunk.samples) / SAMPLE_RATE, _now())
         self._advance()
         return chunk
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.cancel()
 
     # From tokens to sound
 

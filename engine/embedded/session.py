@@ -6,12 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
-from ..base import PcmChunk, Samples, Sentence, WordTime, Work
+from ..base import CancelsOnExit, PcmChunk, Samples, Sentence, WordTime, Work
 from ..errors import EngineError
 from ..segmenter import Segment, TextSegmenter, speakable
 from .espeak import SAMPLE_RATE
@@ -52,7 +50,7 @@ class _Sound:
         return self.lead + len(self.pcm) // 2
 
 
-class EmbeddedSession:
+class EmbeddedSession(CancelsOnExit):
     """engine.base.Session on a pool of workers.
 
     It has one job at work at a time and asks for the next only when less than `work_ahead` seconds
@@ -147,17 +145,6 @@ class EmbeddedSession:
         self._runs_dry = max(now, self._runs_dry or now) + sound.length / SAMPLE_RATE
         self._advance()
         return PcmChunk(_samples(sound), sound.work, sound.words, sound.sentences)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.cancel()
 
     # What the pool tells
 

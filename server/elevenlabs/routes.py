@@ -10,15 +10,16 @@ import orjson
 from aiohttp import web
 
 from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, joined
+from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import Speech, parse_speech, timed_speech
 from cosyserve.protocol.limits import TextLimits
 
 from ..encoders import sized
-from ..failures import as_tts_error
 from ..rest.envelope import CALLER, SERVICES, json_response
 from ..rest.stream import ChunkedAnswer
 from ..rest.task import SpeechTask, read_body
-from .voices import meant, voice, voices, voices_page
+from ..voices import HostedVoices
+from .voices import voice, voices, voices_page
 
 _TimedSound = tuple[bytes, Characters | None]
 _Answer = Callable[[web.Request, SpeechTask, Speech], Awaitable[web.StreamResponse]]
@@ -44,9 +45,10 @@ def _spoken(answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResp
         services, caller = request.app[SERVICES], request[CALLER]
         most = services.settings.max_task_characters
         body = await read_body(request)
-        wanted = await meant(services, caller, request.match_info["voice_id"])
-        asked = parse_speech(wanted, request.query, body, TextLimits(message=most, task=most))
-        task = SpeechTask(asked.parameters, asked.text, caller, services, "elevenlabs")
+        voice_id = request.match_info["voice_id"]
+        asked = parse_speech(voice_id, request.query, body, TextLimits(message=most, task=most))
+        hosted = HostedVoices(HOSTED_VOICES, services.settings.elevenlabs_default_voice)
+        task = SpeechTask(asked.parameters, asked.text, caller, services, "elevenlabs", hosted)
         return await task.run(lambda: answer(request, task, asked))
 
     return handler
@@ -87,23 +89,15 @@ async def _streamed(
     content_type: str,
     written: Callable[[bytes, Characters | None], bytes],
 ) -> web.StreamResponse:
-    """What fails once it began leaves the body without its end, so that no client takes it for whole."""
     headers = {"Content-Type": content_type}
     answer = ChunkedAnswer(request, task.services.settings.send_timeout, headers)
-    async with aclosing(_timed(task, asked.text)) as chunks:
-        try:
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        async with aclosing(_timed(task, asked.text)) as chunks:
             async for data, characters in chunks:
-                if piece := written(data, characters):
-                    await answer.write(piece)
-        except ConnectionResetError:
-            raise
-        except Exception as error:
-            if not answer.started:
-                raise
-            task.failed(as_tts_error(error))
-            raise answer.cut() from None
-        await answer.end()
-    return answer.response
+                yield written(data, characters)
+
+    return await task.stream(answer, pieces())
 
 
 async def _timed(task: SpeechTask, text: str) -> AsyncGenerator[_TimedSound, None]:

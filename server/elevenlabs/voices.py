@@ -1,37 +1,16 @@
-"""The voices of this dialect: `GET /v1/voices` and its kin, and what hosted ids stand for."""
+"""The voices of this dialect: `GET /v1/voices` and its kin."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import voice_list, voice_object, voice_page
-from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.rest import LIMIT_MAX
 
-from ..auth import Caller
 from ..references.base import StoredReference
 from ..rest.envelope import CALLER, SERVICES, json_response
 from ..services import Services
-
-
-async def meant(services: Services, caller: Caller, wanted: str) -> str:
-    """The voice that an id means: itself, or for a hosted service's id that nobody has, a stand-in.
-
-    Raises what VoiceBook.resolve raises for such an id, but for its not being there.
-    """
-    if not HOSTED_VOICES.fullmatch(wanted):
-        return wanted
-    try:
-        await services.voices.resolve(services.owner(caller), wanted)
-    except ReferenceAudioNotFound:
-        engine = services.engine
-        stand_in = services.voices.stand_in(wanted)
-        own = (each.id for each in engine.capabilities.voices)
-        same = (each for each in own if engine.builtin_voice(each) == stand_in)
-        return services.settings.elevenlabs_default_voice or next(same, wanted)
-    return wanted
 
 
 async def voices(request: web.Request) -> web.Response:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-import orjson
 from aiohttp import web
 
 from cosyserve.engine.base import Capabilities
-from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.openai import (
     CONTENT_TYPES,
     OpenAISpeech,
@@ -26,9 +25,8 @@ from cosyserve.protocol.openai import (
 from cosyserve.protocol.parameters import Mode
 from cosyserve.protocol.rest import LIMIT_MAX
 
-from ..failures import as_tts_error
 from ..rest.envelope import CALLER, FILES, SERVICES, authenticate, json_response
-from ..rest.stream import ChunkedAnswer, ClientGone
+from ..rest.stream import ChunkedAnswer, sse
 from ..rest.task import SpeechTask, read_body
 from ..services import Services
 from .voices import VoiceNames
@@ -114,32 +112,22 @@ def _headers(asked: OpenAISpeech, follows: bool) -> dict[str, str]:
 async def _answer(
     request: web.Request, task: SpeechTask, headers: dict[str, str], events: bool
 ) -> web.StreamResponse:
-    """The sound as it is made, bare or in server-sent events.
-
-    What fails once it began is told in an event, if there are any, and leaves the body without its
-    end, so that no client takes it for whole.
-    """
+    """The sound as it is made, bare or in server-sent events."""
     answer = ChunkedAnswer(request, task.services.settings.send_timeout, headers)
+    if events:
+        return await task.stream(answer, _events(task), lambda error: sse(error_event(error)))
+    return await task.stream(answer, _sound(task))
+
+
+async def _sound(task: SpeechTask) -> AsyncGenerator[bytes, None]:
     async with aclosing(task.chunks()) as chunks:
-        try:
-            async for chunk in chunks:
-                await answer.write(_event(audio_delta(chunk.data)) if events else chunk.data)
-        except ClientGone:
-            raise
-        except Exception as error:
-            if not answer.started:
-                raise
-            failure = as_tts_error(error)
-            task.failed(failure)
-            if events:
-                await answer.write(_event(error_event(failure)))
-            raise answer.cut() from None
-        if events:
-            account = task.account
-            await answer.write(_event(audio_done(account.characters, account.speech_seconds)))
-        await answer.end()
-    return answer.response
+        async for chunk in chunks:
+            yield chunk.data
 
 
-def _event(body: JsonObject) -> bytes:
-    return b"data: " + orjson.dumps(body) + b"\n\n"
+async def _events(task: SpeechTask) -> AsyncGenerator[bytes, None]:
+    async with aclosing(_sound(task)) as sound:
+        async for data in sound:
+            yield sse(audio_delta(data))
+    account = task.account
+    yield sse(audio_done(account.characters, account.speech_seconds))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Literal
 
-import orjson
 from aiohttp import web
 
 from cosyserve.protocol.errors import TTSError
@@ -18,9 +18,8 @@ from cosyserve.protocol.parameters import AudioFormat
 from cosyserve.protocol.rest import parse_speech_request, speech_event, speech_whole
 
 from ..encoders import sized
-from ..failures import as_tts_error
 from .envelope import CALLER, REQUEST_ID, SERVICES, json_response
-from .stream import ChunkedAnswer, ClientGone
+from .stream import ChunkedAnswer, sse
 from .task import SpeechTask, read_body
 
 SSE_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8"}
@@ -45,7 +44,7 @@ async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioForm
     async with aclosing(task.chunks()) as chunks:
         async for chunk in chunks:
             audio += chunk.data
-            words += chunk.words if task.tells_words else ()
+            words += chunk.words
             marks += chunk.marks
     data = sized(bytes(audio), audio_format)
     told = told_output(words, marks, task.notices)
@@ -53,46 +52,41 @@ async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioForm
 
 
 async def _stream(request: web.Request, task: SpeechTask) -> web.StreamResponse:
-    """The speech as server-sent events. What fails before the first chunk still has a status of its own."""
-    async with aclosing(task.chunks()) as chunks:
-        events = _EventStream(request, task.services.settings.send_timeout, uuid.uuid4().hex)
-        try:
-            async for chunk in chunks:
-                words = chunk.words if task.tells_words else ()
-                await events.send(chunk.data, more=told_output(words, chunk.marks))
-            told = told_output(notices=task.notices)
-            await events.send(b"", finish_reason="stop", more=told)
-        except ClientGone:
-            raise
-        except Exception as error:
-            if not events.answer.started:
-                raise
-            failure = as_tts_error(error)
-            task.failed(failure)
-            await events.send(b"", error=failure)
-        await events.answer.end()
-    return events.answer.response
+    """The speech as server-sent events; an event tells what failed, and ends them as well."""
+    answer = ChunkedAnswer(request, task.services.settings.send_timeout, SSE_HEADERS)
+    events = _Events(request[REQUEST_ID])
+    return await task.stream(answer, events.of(task), events.failed, cut=False)
 
 
-class _EventStream:
+class _Events:
     """The server-sent events of one request."""
 
-    def __init__(self, request: web.Request, limit: float, audio_id: str) -> None:
-        self._request_id = request[REQUEST_ID]
-        self._audio_id = audio_id
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._audio_id = uuid.uuid4().hex
         self._sent = 0
-        self.answer = ChunkedAnswer(request, limit, SSE_HEADERS)
 
-    async def send(
+    async def of(self, task: SpeechTask) -> AsyncGenerator[bytes, None]:
+        """All of them, unless the speech fails."""
+        async with aclosing(task.chunks()) as chunks:
+            async for chunk in chunks:
+                yield self._event(chunk.data, more=told_output(chunk.words, chunk.marks))
+        told = told_output(notices=task.notices)
+        yield self._event(b"", finish_reason="stop", more=told)
+
+    def failed(self, error: TTSError) -> bytes:
+        return self._event(b"", error=error)
+
+    def _event(
         self,
         data: bytes,
         finish_reason: Literal["stop"] | None = None,
         error: TTSError | None = None,
         more: JsonObject | None = None,
-    ) -> None:
-        """One event. Raises ClientGone if the client left or does not read."""
+    ) -> bytes:
         self._sent += len(data)
-        event = speech_event(
-            self._request_id, self._audio_id, data, finish_reason, self._sent, error, more
+        return sse(
+            speech_event(
+                self._request_id, self._audio_id, data, finish_reason, self._sent, error, more
+            )
         )
-        await self.answer.write(b"data: " + orjson.dumps(event) + b"\n\n")

@@ -7,11 +7,19 @@ import socket
 import struct
 from collections.abc import Awaitable, Mapping
 
+import orjson
 from aiohttp import HttpVersion11, web
+
+from cosyserve.protocol.fields import JsonObject
 
 from .envelope import REQUEST_ID, SERVER
 
 _AT_ONCE = struct.pack("ii", 1, 0)
+
+
+def sse(body: JsonObject) -> bytes:
+    """A server-sent event."""
+    return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 class ClientGone(ConnectionResetError):

@@ -19,7 +19,8 @@ from ..failures import as_tts_error
 from ..metrics import Outcome, TaskMeter, Transport
 from ..services import Services
 from ..synthesis import SpokenChunk, Synthesis
-from .stream import ClientGone
+from ..voices import HostedVoices
+from .stream import ChunkedAnswer, ClientGone
 
 BODY_TIMEOUT: Final = 30.0
 
@@ -47,20 +48,18 @@ class SpeechTask:
         caller: Caller,
         services: Services,
         transport: Transport = "rest",
+        hosted: HostedVoices | None = None,
     ) -> None:
+        """hosted: as in VoiceBook.resolve."""
         self.services = services
         self._parameters = parameters
         self._text = text
         self._caller = caller
+        self._hosted = hosted
         self._code = ""
         self.notices: tuple[str, ...] = ()
         self._account = TaskAccount(debug=False)
         self._meter: TaskMeter = services.metrics.task_arrived(transport, parameters, caller)
-
-    @property
-    def tells_words(self) -> bool:
-        """Whether the client wants to know when words are spoken."""
-        return self._parameters.word_timestamp_enabled
 
     @property
     def account(self) -> TaskAccount:
@@ -82,7 +81,7 @@ class SpeechTask:
             raise
         except Exception as error:
             failure = as_tts_error(error)
-            self.failed(failure)
+            self._code = failure.code
             gone = False
             raise failure from None  # what nobody foresaw is logged by now
         finally:
@@ -92,15 +91,44 @@ class SpeechTask:
                 outcome, self._code, account.totals(time.monotonic()), account.characters
             )
 
-    def failed(self, error: TTSError) -> None:
-        """Note what the request failed with, where its answer can no longer say it."""
-        self._code = error.code
+    async def stream(
+        self,
+        answer: ChunkedAnswer,
+        pieces: AsyncGenerator[bytes, None],
+        told: Callable[[TTSError], bytes] | None = None,
+        *,
+        cut: bool = True,
+    ) -> web.StreamResponse:
+        """Send the pieces of a body as they are made; to be called within `run`.
+
+        What fails before the first of them is raised: it still has a status of its own. What fails later
+        is sent as `told` has it, and with `cut` the body has no end then, so that no client takes it
+        for whole. Raises ClientGone.
+        """
+        async with aclosing(pieces):
+            try:
+                async for piece in pieces:
+                    if piece:
+                        await answer.write(piece)
+            except ClientGone:
+                raise
+            except Exception as error:
+                if not answer.started:
+                    raise
+                failure = as_tts_error(error)
+                self._code = failure.code
+                if told is not None:
+                    await answer.write(told(failure))
+                if cut:
+                    raise answer.cut() from None
+            await answer.end()
+        return answer.response
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech, accounted for as it is taken."""
         services, parameters = self.services, self._parameters
         voice = await services.voices.resolve(
-            services.owner(self._caller), parameters.reference_audio_id
+            services.owner(self._caller), parameters.reference_audio_id, self._hosted
         )
         synthesis = await Synthesis.open(services.engine, voice, parameters, services.encode_pool)
         async with synthesis:

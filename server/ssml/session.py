@@ -8,12 +8,19 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
-from cosyserve.engine.base import Engine, Mark, PcmChunk, Session, SynthesisOptions, Voice
+from cosyserve.engine.base import (
+    CancelsOnExit,
+    Engine,
+    Mark,
+    PcmChunk,
+    Session,
+    SynthesisOptions,
+    Voice,
+)
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.growing_text import GrowingText
 
@@ -34,7 +41,7 @@ _LONGEST_SILENCE: Final = 1.0
 """Seconds in one chunk."""
 
 
-class SsmlSession:
+class SsmlSession(CancelsOnExit):
     """engine.base.Session that takes SSML. Made by `open_ssml`.
 
     A text that does not begin with a tag is spoken as it is, and as it comes. SSML is collected until
@@ -202,17 +209,6 @@ class SsmlSession:
                 await self._changed.wait()
         await self._engine_sessions.cancel()
         raise StopAsyncIteration
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.cancel()
 
     def _carry(self, chunk: PcmChunk) -> PcmChunk:
         """The chunk, with the marks that lay before it and went with no other."""

@@ -111,6 +111,7 @@ async def test_a_flush_is_heard_while_the_task_goes_on(
 
 async def test_a_cancelled_task_ends_at_once(speaking: RunningServer, tmp_path: Path) -> None:
     told = await sdk(speaking, "cancel", tmp_path, text="A long sentence to be cut short. " * 40)
+    assert told["heard"]
     assert told["notes"][-2:] == ["complete", "close"]
     whole = len(await native(speaking, "A long sentence to be cut short. " * 40))
     assert sum(told["sizes"]) < whole / 4

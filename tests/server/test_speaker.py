@@ -38,7 +38,7 @@ class LateVoice:
     def __init__(self) -> None:
         self.voice: asyncio.Future[Voice] = asyncio.get_running_loop().create_future()
 
-    async def resolve(self, owner: str | None, wanted: str) -> Voice:
+    async def resolve(self, owner: str | None, wanted: str, hosted: object = None) -> Voice:
         return await self.voice
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from cosyserve.engine.errors import InvalidReference
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.references import StoredReference, open_store
 from cosyserve.server.uploads import ClipLimits
-from cosyserve.server.voices import VoiceBook
+from cosyserve.server.voices import HostedVoices, VoiceBook
 from support.audio import make_file, speechlike
 from support.fake_engine import FakeEngine
 
 ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+HOSTED = HostedVoices(re.compile("anybody|anna"), default=None)
 
 
 async def book(engine: FakeEngine, folder: Path) -> VoiceBook:
@@ -151,6 +153,27 @@ async def test_what_the_engine_let_go_is_prepared_again(tmp_path: Path) -> None:
 async def test_a_stand_in_is_one_of_the_engines_voices_and_always_the_same(tmp_path: Path) -> None:
     engine = FakeEngine()
     voices = await book(engine, tmp_path)
-    assert voices.stand_in("anybody") == voices.stand_in("anybody") == Voice("plain")
+    for _ in range(2):
+        assert await voices.resolve("bob", "anybody", HOSTED) == Voice("plain")
     engine.capabilities = replace(engine.capabilities, voices=())
-    assert voices.stand_in("anybody") is None
+    with pytest.raises(ReferenceAudioNotFound, match="'anybody'"):
+        await voices.resolve("bob", "anybody", HOSTED)
+
+
+async def test_a_hosted_name_stands_for_the_default_if_there_is_one(tmp_path: Path) -> None:
+    voices = await book(FakeEngine(), tmp_path)
+    hosted = replace(HOSTED, default="anna")
+    assert await voices.resolve("alice", "anybody", hosted) == Voice("digest")
+    with pytest.raises(
+        ReferenceAudioNotFound, match="'anna'"
+    ):  # it is alice's, and no other instead
+        await voices.resolve("bob", "anybody", hosted)
+
+
+async def test_only_a_name_that_nobody_has_and_the_service_has_stands_for_another(
+    tmp_path: Path,
+) -> None:
+    voices = await book(FakeEngine(), tmp_path)
+    assert await voices.resolve("alice", "anna", HOSTED) == Voice("digest")
+    with pytest.raises(ReferenceAudioNotFound, match="'anybody at all'"):
+        await voices.resolve("alice", "anybody at all", HOSTED)

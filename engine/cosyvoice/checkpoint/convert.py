@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Final
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .durable import flush
 from .errors import CheckpointError, printable
 from .keys import TIED_HEAD
 from .layout import MANIFEST, Files
@@ -39,7 +39,7 @@ def convert(source: Path, target: Path) -> Checkpoint:
             _write(checkpoint, checkpoint.files, partial)
             partial.chmod(0o755)
             partial.rename(target)
-            _flush(target.parent)
+            flush(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -61,7 +61,7 @@ def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
     manifest = {"format": FORMAT, "config": checkpoint.config.flatten()}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     for written in folder.rglob("*"):
-        _flush(written)
+        flush(written)
 
 
 def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -77,11 +77,3 @@ def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         separate[key] = whole.clone() if memory in seen else whole
         seen.add(memory)
     return separate
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

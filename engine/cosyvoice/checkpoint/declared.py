@@ -6,7 +6,7 @@ several places can be held against each other and an error names both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,6 +79,16 @@ _CHUNKS: Final = frozenset(
     {"flow.encoder.static_chunk_size", "flow.decoder.estimator.static_chunk_size"}
 )
 
+_LISTS: Final = (
+    ("llm.mix_ratio", ("lm.mix_text", "lm.mix_speech"), "not two numbers"),
+    (
+        "flow.decoder.estimator.channels",
+        ("flow.estimator.channels",),
+        "not a list of one width",
+    ),
+)
+"""Where it is, what its numbers are, and what to say where it has not so many."""
+
 _ONLY: Final[dict[str, Plain]] = {
     "sample_rate": SAMPLE_RATE,
     "token_frame_rate": TOKEN_RATE,
@@ -141,9 +151,9 @@ def claims_of_yaml(document: Document) -> list[Claim]:
                 claims.append(_claim(name, value, f"{document.name} {path}"))
         except CheckpointError as error:
             problems += error.problems
-    for read in (_mix, _width):
+    for path, names, otherwise in _LISTS:
         try:
-            claims += read(document)
+            claims += _listed(document, path, names, otherwise)
         except CheckpointError as error:
             problems += error.problems
     if problems:
@@ -204,26 +214,15 @@ def _unsupported(document: Document) -> Iterator[str]:
             yield f"{document.name}: {path}: {printable(value)}, where only {only} is supported"
 
 
-def _mix(document: Document) -> list[Claim]:
-    path = "llm.mix_ratio"
+def _listed(document: Document, path: str, names: Sequence[str], otherwise: str) -> list[Claim]:
+    """A list's numbers, one for each name; none where the document has no such list.
+
+    Raises CheckpointError, which says `otherwise`.
+    """
     value = document.read(path)
     if value is None:
         return []
     place = f"{document.name} {path}"
-    if not isinstance(value, list) or len(value) != 2:
-        raise CheckpointError(f"{place}: not two numbers")
-    return [
-        _claim("lm.mix_text", value[0], place),
-        _claim("lm.mix_speech", value[1], place),
-    ]
-
-
-def _width(document: Document) -> list[Claim]:
-    path = "flow.decoder.estimator.channels"
-    value = document.read(path)
-    if value is None:
-        return []
-    place = f"{document.name} {path}"
-    if not isinstance(value, list) or len(value) != 1:
-        raise CheckpointError(f"{place}: not a list of one width")
-    return [_claim("flow.estimator.channels", value[0], place)]
+    if not isinstance(value, list) or len(value) != len(names):
+        raise CheckpointError(f"{place}: {otherwise}")
+    return [_claim(name, each, place) for name, each in zip(names, value, strict=True)]

@@ -36,6 +36,12 @@ class Listener(ResultCallback):
         self.data: list[bytes] = []
         self.error: str | None = None
         self.closed = threading.Event()
+        self._more_heard = threading.Condition()
+
+    def wait_heard(self, chunks: int, seconds: float) -> bool:
+        """Wait until there are so many chunks of sound; whether they came in time."""
+        with self._more_heard:
+            return self._more_heard.wait_for(lambda: len(self.data) >= chunks, seconds)
 
     def _note(self, what: str) -> None:
         self.notes.append((what, time.monotonic() - self.began))
@@ -59,7 +65,9 @@ class Listener(ResultCallback):
         self._note("event")
 
     def on_data(self, data: bytes) -> None:
-        self.data.append(bytes(data))
+        with self._more_heard:
+            self.data.append(bytes(data))
+            self._more_heard.notify_all()
         self._note("data")
 
     def told(self) -> Result:
@@ -118,12 +126,10 @@ def flush(options: Result, out: Path) -> Result:
     listener = Listener()
     speech = synthesizer(options, listener)
     speech.streaming_call(options["pieces"][0])
-    time.sleep(0.5)
+    listener.wait_heard(1, seconds=0.5)
     before = len(listener.data)
     speech.streaming_flush()
-    deadline = time.monotonic() + 10
-    while len(listener.data) == before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    listener.wait_heard(before + 1, seconds=10)
     after = len(listener.data)
     speech.streaming_call(options["pieces"][1])
     speech.streaming_complete()
@@ -135,11 +141,10 @@ def cancel(options: Result, out: Path) -> Result:
     listener = Listener()
     speech = synthesizer(options, listener)
     speech.streaming_call(options["text"])
-    while not listener.data:
-        time.sleep(0.01)
+    heard = listener.wait_heard(1, seconds=60)
     began = time.monotonic()
     speech.streaming_cancel()
-    return {**listener.told(), "seconds": time.monotonic() - began}
+    return {**listener.told(), "heard": heard, "seconds": time.monotonic() - began}
 
 
 def failure(options: Result, out: Path) -> Result:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...checkpoint import Checkpoint, CheckpointError
+from ...checkpoint.durable import flush
 from ...checkpoint.fingerprint import fingerprint
 from ...checkpoint.keys import TEXT_EMBEDDING, TIED_HEAD
 from ...config import LmConfig
@@ -138,16 +138,8 @@ def _write(config: LmConfig, weights: Mapping[str, Tensor], padding: Padding, ta
         (partial / _CONFIG).write_text(text + "\n")
         for path in (partial / _WEIGHTS, partial / _CONFIG, partial):
             path.chmod(0o755 if path.is_dir() else 0o644)
-            _flush(path)
+            flush(path)
         partial.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
