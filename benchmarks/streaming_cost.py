@@ -2,6 +2,7 @@
 
 Flow and vocoder work per chunk of one second, for the incremental path of the engine (with all of its
 context, and with a window of it) and for recomputing the prefix for every chunk, alternately in one run.
+The engine's paths are run several times, and each chunk counts as in the middle one of its runs.
 Recomputing is always in float32. The model is the published size (or --tiny) with random weights.
 With --first-hops also the time to
 the first sound, with --streams how many streams one device speaks in real time; both are on by
@@ -47,7 +48,7 @@ from cosyserve.benchmarks.streaming_table import (
     outcome_text,
     side_by_side,
 )
-from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, ModelConfig
+from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
@@ -63,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments; returns the exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.seconds < 3:
-        parser.error("--seconds must be at least 3")
+    if options.seconds < 3 or options.rounds < 1:
+        parser.error("--seconds must be at least 3, --rounds at least 1")
     positions = options.recompute_positions
     if positions is not None and not set(positions) & set(range(1, options.seconds + 1)):
         parser.error("--recompute-positions must name a chunk")
@@ -121,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--position", type=int, default=10, help="seconds into it, for --streams")
     parser.add_argument("--repeats", type=int, default=5, help="of each first chunk")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of all chunks; each counts as in the middle one"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     return parser
 
@@ -196,7 +200,8 @@ class _Measurement:
         self._warm_up(prompt)
         chunks, windowed, mels = self._chunks(prompt)
         lines = side_by_side(chunks, windowed, self.again, kind)
-        outcome = outcome_of(lines)
+        per_second = TOKEN_RATE * flow.shapes.bytes_per_token(flow.cache_dtype)
+        outcome = outcome_of(lines, per_second)
         unit = "milliseconds" if flow.noise.is_cuda else "seconds"
         print(f"{unit} per chunk, {kind} time")
         print(chunk_table(lines, show))
@@ -226,25 +231,43 @@ class _Measurement:
         return [exact, ContextPolicy.seconds(window)] if window else [exact]
 
     def _chunks(self, prompt: FlowPrompt) -> tuple[list[Chunk], list[Chunk], dict[str, float]]:
-        """Exact and windowed chunks, with prefixes recomputed in between unless that was done before."""
-        paths = [Incremental(self.models, self.voice, prompt, each) for each in self._policies()]
-        made: list[list[Chunk]] = [[], []]
-        recomputed, wanted = Recomputed(self.models, self.voice), self.options.recompute_positions
+        """Exact and windowed chunks, each as slow as in the middle one of the rounds, with prefixes
+        recomputed in between in the first round unless that was done before."""
         mels = {"recomputed": 0.0, "window": 0.0}
-        again = dict(self.again)
+        recompute, rounds = not self.again, []
+        for number in range(1, self.options.rounds + 1):
+            print(f"round {number} ...", file=sys.stderr, flush=True)
+            rounds.append(self._round(prompt, mels, recompute=recompute and number == 1))
+        exact, windowed = (
+            [self._middle(same) for same in zip(*each, strict=True)]
+            for each in zip(*rounds, strict=True)
+        )
+        return exact, windowed, mels
+
+    def _round(
+        self, prompt: FlowPrompt, mels: dict[str, float], *, recompute: bool
+    ) -> tuple[list[Chunk], list[Chunk]]:
+        """One utterance by each path, chunk by chunk in turn; widens the differences in `mels`."""
+        paths = [Incremental(self.models, self.voice, prompt, each) for each in self._policies()]
+        exact: list[Chunk] = []
+        windowed: list[Chunk] = []
+        recomputed, wanted = Recomputed(self.models, self.voice), self.options.recompute_positions
         for number in range(1, self.options.seconds + 1):
-            print(f"{number} s ...", file=sys.stderr, flush=True)
-            for path, chunks in zip(paths, made, strict=False):
+            for path, chunks in zip(paths, (exact, windowed), strict=False):
                 chunks.append(path.chunk(number))
-            exact, others = made[0][-1], {"window": made[1][-1:]}
-            if not self.again and (wanted is None or number in wanted):
-                again[number] = recomputed.chunk(number)
-            others["recomputed"] = [again[number]] if number in again else []
+            if recompute and (wanted is None or number in wanted):
+                self.again[number] = recomputed.chunk(number)
+            others = {"window": windowed[-1:], "recomputed": []}
+            if number in self.again:
+                others["recomputed"] = [self.again[number]]
             for name, found in others.items():
                 for other in found:
-                    mels[name] = max(mels[name], _difference(exact, other))
-        self.again = again
-        return made[0], made[1], mels
+                    mels[name] = max(mels[name], _difference(exact[-1], other))
+        return exact, windowed
+
+    def _middle(self, chunks: Sequence[Chunk]) -> Chunk:
+        ordered = sorted(chunks, key=lambda each: each.flow.by(self.kind))
+        return ordered[len(ordered) // 2]
 
 
 def _difference(one: Chunk, other: Chunk) -> float:

@@ -27,7 +27,8 @@ class Line:
     """Seconds of work for the chunk that ends at `position` seconds.
 
     window: flow with a bounded context, None where there was no such path. fitted: recomputing was not
-    measured here (see `side_by_side`). context: bytes held for the utterance after the chunk.
+    measured here (see `side_by_side`). context: bytes held for the utterance after the chunk, with
+    room for what is to come.
     """
 
     position: int
@@ -54,7 +55,7 @@ class Outcome:
 
     flatness: last chunk / third chunk; window_flatness: the same with a bounded context. late_early:
     median of the last three chunks / of chunks 2 to 4, which one disturbance does not move.
-    per_second: bytes of context that a second of speech adds.
+    per_second: bytes of context that a second of speech fills.
     """
 
     total: float
@@ -100,7 +101,7 @@ def side_by_side(
     return lines
 
 
-def outcome_of(lines: Sequence[Line]) -> Outcome:
+def outcome_of(lines: Sequence[Line], per_second: float) -> Outcome:
     each = [line.total for line in lines]
     total, again = sum(each), sum(line.again for line in lines)
     late, third = lines[-1], lines[2]
@@ -114,7 +115,7 @@ def outcome_of(lines: Sequence[Line]) -> Outcome:
         flatness=each[-1] / each[2],
         window_flatness=bounded,
         late_early=median(each[-3:]) / median(each[1:4]),
-        per_second=(late.context - lines[0].context) / (len(lines) - 1),
+        per_second=per_second,
     )
 
 

@@ -79,6 +79,7 @@ ENGINE_HELP: Final[Mapping[str, str]] = {
     "memory_budget_bytes": "Device memory that sessions and voices may take.",
     "memory_leased_bytes": "What of it sessions have or are promised.",
     "session_cache_bytes": "What sessions hold.",
+    "spare_memory_bytes": "What ended sessions have left for the next ones, on a CPU.",
     "prompt_cache_bytes": "What voices' prompts hold.",
     "prompt_hits_total": "Sessions that found their voice's prompt on the device.",
     "prompt_misses_total": "Prompts computed.",

@@ -16,7 +16,7 @@ from ..errors import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm
 from .config import FlowConfig, SamplingConfig
 from .device import DeviceThread
-from .flow import Flow, graphs_for
+from .flow import Flow, MemoryPool, graphs_for
 from .hops import HopRunner
 from .lm import SpeechLM
 from .lm.decoder import Decoder
@@ -177,8 +177,10 @@ def _assemble(
         costs,
         options.overflow,
         # In vLLM its keys and values lie in memory that was taken before the free memory was measured.
-        elsewhere=lambda: prompts.nbytes + int(lm.stats().get("lm_cache_bytes", 0)),
-        make_room=prompts.make_room,
+        elsewhere=lambda: (
+            prompts.nbytes + flow.pool.idle + int(lm.stats().get("lm_cache_bytes", 0))
+        ),
+        make_room=lambda nbytes: _make_room(nbytes, flow.pool, prompts),
     )
     text_threads = ThreadPoolExecutor(_TEXT_THREADS, thread_name_prefix="text")
     return Running(
@@ -201,6 +203,13 @@ def _assemble(
         sampling=checkpoint.config.sampling,
         text_threads=text_threads,
     )
+
+
+def _make_room(nbytes: int, pool: MemoryPool, prompts: PromptCache) -> None:
+    missing = nbytes - pool.shrink(nbytes)
+    if missing > 0:
+        prompts.make_room(missing)
+        pool.shrink(missing)  # where the prompts' memory has gone
 
 
 def _workshop(

@@ -132,6 +132,7 @@ class CosyVoiceEngine:
             runtime=running.runtime,
             lm=running.lm.stats(),
             flow=running.flow.stats,
+            spare=running.flow.pool.idle,
             book=running.book,
             prompts=running.prompts,
             voices=running.voices,

@@ -165,7 +165,7 @@ class MemoryBook:
         lease.used = used
         if lease not in self._leases or used <= lease.reserved:
             return None
-        if not lease.policy.keeps_all or self._overflow != "window" or self.free >= 0:
+        if not lease.policy.keeps_all or self._overflow != "window" or self._fits(0):
             return None
         self.counts.narrowed += 1
         lease.policy = self._costs.window_policy

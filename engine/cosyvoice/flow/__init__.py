@@ -3,6 +3,7 @@
 from .graphs import GraphCache, GraphMode, graphs_for
 from .model import Flow, FlowError, FlowStats
 from .policy import EXACT, RECOMPUTE, ContextPolicy
+from .pool import MemoryPool
 from .state import FlowPrompt, FlowState, total_nbytes
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FlowStats",
     "GraphCache",
     "GraphMode",
+    "MemoryPool",
     "graphs_for",
     "total_nbytes",
 ]

@@ -9,7 +9,7 @@ at once has its keys in one stretch of memory, and attention reads them where th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -20,6 +20,10 @@ from .attention import FRAMES, attend, kernel_for
 
 _LATER: Final = 4
 """A slab after the first has one part in so many of the room: nobody has been promised that memory."""
+
+
+Empty = Callable[[Sequence[int]], Tensor]
+"""Gives memory of some size, uninitialised."""
 
 
 class KeyValueStep(Protocol):
@@ -68,15 +72,14 @@ class CacheShape:
     def elements(self) -> int:
         return 2 * self.layers * self.batch * self.heads * self.head_dim
 
-    def empty(self, frames: int, like: Tensor) -> Tensor:
-        """[layers, 2, batch, heads, frames, head_dim], uninitialised; 2: keys, values."""
-        size = (self.layers, 2, self.batch, self.heads, frames, self.head_dim)
-        return torch.empty(size, dtype=like.dtype, device=like.device)
+    def size(self, frames: int) -> tuple[int, ...]:
+        """[layers, 2, batch, heads, frames, head_dim]; 2: keys, values."""
+        return (self.layers, 2, self.batch, self.heads, frames, self.head_dim)
 
 
 @dataclass(eq=False, slots=True)
 class Slab:
-    """Memory for some frames (see CacheShape.empty). claimed: how many of them are somebody's."""
+    """Memory for some frames (see CacheShape.size). claimed: how many of them are somebody's."""
 
     memory: Tensor
     claimed: int = 0
@@ -149,12 +152,12 @@ class AttentionCache:
             self.prompt += ((page if full else page.copy()).slab.memory,)
         self.pages = []
 
-    def claim(self, frames: int, like: Tensor) -> Page:
+    def claim(self, frames: int, empty: Empty) -> Page:
         """A place for the frames of a pass. Until it is appended the cache is as before."""
         last = self.pages[-1] if self.pages else None
         if last is None or last.slab.claimed != last.end or last.end + frames > last.slab.capacity:
             room = self.room // _LATER if self.pages else self.room
-            last = Page(Slab(self.shape.empty(max(frames, room), like)), 0, 0)
+            last = Page(Slab(empty(self.shape.size(max(frames, room)))), 0, 0)
         last.slab.claimed += frames
         return Page(last.slab, last.end, last.end + frames)
 

@@ -31,6 +31,7 @@ from .graphs import GraphCache
 from .native import attention_kernel
 from .plan import Pass, plan_step
 from .policy import EXACT, ContextPolicy
+from .pool import MemoryPool
 from .solver import GUIDED_ROWS, Condition, Solver, start_noise
 from .state import FlowMemory, FlowPrompt, FlowShapes, FlowState, FlowTails, Pages
 
@@ -56,7 +57,7 @@ class Decoder(nn.Module):
 
 
 class Flow(nn.Module):
-    """Weights and law only: everything of a session is in its FlowState.
+    """Weights and law only: everything of a session is in its FlowState. pool: memory that ended ones left.
 
     Calls from several threads at once are not safe: one thread owns the device.
     """
@@ -67,6 +68,7 @@ class Flow(nn.Module):
         super().__init__()
         self.config = config
         self.stats = FlowStats()
+        self.pool = MemoryPool()
         self.input_embedding = nn.Embedding(config.vocab_size, config.input_size)
         self.spk_embed_affine_layer = nn.Linear(config.speaker_size, config.mel_size)
         self.encoder = Encoder(config.encoder, config.look_ahead)
@@ -274,10 +276,9 @@ class Flow(nn.Module):
         """One pass over the next piece.tokens tokens of each state -> mel [S, mel, n]."""
         self.stats.passes += 1
         networks = self._half or self.networks
-        like = networks.projection.weight
         pages: list[Pages | None] = [None] * len(states)
         if piece.keep:
-            pages = [state.memory.new_pages(piece.tokens, like) for state in states]
+            pages = [state.memory.new_pages(piece.tokens, self._empty) for state in states]
         mel, tails = self._run(networks, states, piece, pages)
         if not bool(mel.isfinite().all()):
             if self._half is None:
@@ -303,6 +304,11 @@ class Flow(nn.Module):
         usual = networks.estimator is (self._half or self.networks).estimator
         graphs = self.graphs if usual else None
         return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages, graphs)
+
+    def _empty(self, size: Sequence[int]) -> Tensor:
+        if self.noise.device.type == "cpu":
+            return self.pool.empty(size, self.cache_dtype)
+        return torch.empty(tuple(size), dtype=self.cache_dtype, device=self.noise.device)
 
     def _no_tails(self) -> FlowTails:
         estimator = self.config.estimator

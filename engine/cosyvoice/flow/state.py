@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..config import FRAMES_PER_TOKEN
-from .cache import AttentionCache, CachedStep, CacheShape, Page, Workspace, bytes_of
+from .cache import AttentionCache, CachedStep, CacheShape, Empty, Page, Workspace, bytes_of
 from .encoder import EncoderTails
 from .policy import ContextPolicy
 
@@ -82,12 +82,12 @@ class FlowMemory:
             estimator=self.estimator.copy(window=policy.window, room=policy.room),
         )
 
-    def new_pages(self, tokens: int, like: Tensor) -> Pages:
+    def new_pages(self, tokens: int, empty: Empty) -> Pages:
         frames = FRAMES_PER_TOKEN * tokens
         return Pages(
-            self.low.claim(tokens, like),
-            self.high.claim(frames, like),
-            self.estimator.claim(frames, like),
+            self.low.claim(tokens, empty),
+            self.high.claim(frames, empty),
+            self.estimator.claim(frames, empty),
         )
 
     def open(
