@@ -60,7 +60,8 @@ class CosyVoice(BaseModel):
         12.0,
         ge=1,
         le=300,
-        description="speech of an utterance (about a sentence or two) that a session is let in for",
+        description="speech of an utterance (about a sentence or two) that a session is let in for; "
+        "the memory for it is taken at once",
     )
     lm_streams: int = Field(
         64, ge=1, le=4096, description="utterances in the speech model at once; others wait"

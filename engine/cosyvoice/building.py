@@ -16,7 +16,7 @@ from ..errors import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm
 from .config import FlowConfig, SamplingConfig
 from .device import DeviceThread
-from .flow import Flow, MemoryPool, graphs_for
+from .flow import Flow, MemoryPool, attention_kernel, graphs_for
 from .hops import HopRunner
 from .lm import SpeechLM
 from .lm.decoder import Decoder
@@ -116,7 +116,8 @@ def _hops(
 
     def load() -> HopRunner:
         flow = load_flow(checkpoint, device, dtype)
-        flow.warm_up()
+        if device.type == "cpu":
+            attention_kernel()  # compiled now, and not while a listener waits
         flow.use_graphs(graphs_for(device, options.cuda_graphs))
         runner = HopRunner(flow, load_hift(checkpoint, device))
         runner.warm_up(options.max_batch)

@@ -34,7 +34,7 @@ class CosyVoiceOptions:
         `memory_share` of what is free once the weights are loaded.
     overflow: what a session gets that does not fit into that; see memory.py.
     window_seconds: the left context of a session that gets a window.
-    expected_seconds: of one utterance's speech, which a session is admitted for.
+    expected_seconds: of one utterance's speech, which a session is admitted for; its memory is taken at once.
     max_sessions: utterances that are in the LM at once; more wait their turn.
     voice_cache: bytes of prepared voices kept in memory; voice_folder: where they are kept for
         good, None for nowhere.

@@ -2,6 +2,7 @@
 
 from .graphs import GraphCache, GraphMode, graphs_for
 from .model import Flow, FlowError, FlowStats
+from .native import attention_kernel
 from .policy import EXACT, RECOMPUTE, ContextPolicy
 from .pool import MemoryPool
 from .state import FlowPrompt, FlowState, total_nbytes
@@ -18,6 +19,7 @@ __all__ = [
     "GraphCache",
     "GraphMode",
     "MemoryPool",
+    "attention_kernel",
     "graphs_for",
     "total_nbytes",
 ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,6 @@ from .convolution import TAIL
 from .encoder import Encoder
 from .estimator import Estimator, blocks_of, tail_channels
 from .graphs import GraphCache
-from .native import attention_kernel
 from .plan import Pass, plan_step
 from .policy import EXACT, ContextPolicy
 from .pool import MemoryPool
@@ -109,11 +109,6 @@ class Flow(nn.Module):
     @property
     def cache_dtype(self) -> torch.dtype:
         return (self._half or self.networks).dtype
-
-    def warm_up(self) -> None:
-        """Does now what the first step would wait for."""
-        if not self.noise.is_cuda:
-            attention_kernel()
 
     @property
     def tail_bytes(self) -> int:
@@ -278,7 +273,8 @@ class Flow(nn.Module):
         networks = self._half or self.networks
         pages: list[Pages | None] = [None] * len(states)
         if piece.keep:
-            pages = [state.memory.new_pages(piece.tokens, self._empty) for state in states]
+            empty = partial(self.pool.empty, dtype=self.cache_dtype, device=self.noise.device)
+            pages = [state.memory.new_pages(piece.tokens, empty) for state in states]
         mel, tails = self._run(networks, states, piece, pages)
         if not bool(mel.isfinite().all()):
             if self._half is None:
@@ -304,11 +300,6 @@ class Flow(nn.Module):
         usual = networks.estimator is (self._half or self.networks).estimator
         graphs = self.graphs if usual else None
         return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages, graphs)
-
-    def _empty(self, size: Sequence[int]) -> Tensor:
-        if self.noise.device.type == "cpu":
-            return self.pool.empty(size, self.cache_dtype)
-        return torch.empty(tuple(size), dtype=self.cache_dtype, device=self.noise.device)
 
     def _no_tails(self) -> FlowTails:
         estimator = self.config.estimator

@@ -41,11 +41,11 @@ class MemoryPool:
         with self._lock:
             return sum(map(len, tuple(self._idle)))
 
-    def empty(self, size: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Uninitialised, as torch.empty."""
+    def empty(self, size: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Uninitialised, as torch.empty, which serves off the CPU and for what is small."""
         count = math.prod(size)
-        if count * dtype.itemsize < _LEAST:
-            return torch.empty(tuple(size), dtype=dtype)
+        if device.type != "cpu" or count * dtype.itemsize < _LEAST:
+            return torch.empty(tuple(size), dtype=dtype, device=device)
         piece = self._take(count * dtype.itemsize)
         lent = (ctypes.c_char * len(piece)).from_buffer(piece)
         # The tensor's storage holds `lent` as long as there is a view of it. Appending needs no lock,
