@@ -1,8 +1,8 @@
 // Attention of a few queries to long keys and values that lie in several pieces of memory, in float32.
 //
-// One pass over the keys, a block at a time, with running maxima and sums (arXiv:1805.02867), so that
-// a block's scores never leave the processor's first cache. Both products, queries with keys and weights
-// with values, are one kernel: ROWS x 16W accumulators in registers. Compiled for the processor it runs on.
+// One pass over the keys, a span at a time, with running maxima and sums (arXiv:1805.02867), so that
+// scores do not leave the core's caches. Both products, of queries with keys and of weights with values,
+// are one kernel: ROWS x 16W accumulators in registers. Compiled for the processor it runs on.
 
 #include <algorithm>
 #include <cstdint>
@@ -12,12 +12,12 @@
 namespace {
 
 constexpr int LANES = 16;
-constexpr int BLOCK = 64;  // keys in the first cache at a time
+constexpr int BLOCK = 64;   // keys in the first cache at a time
 constexpr int SPAN = 1024;  // keys between two looks at the maxima
-constexpr int ROWS = 5;    // queries in registers at a time: 20 accumulators of 512 bits
+constexpr int ROWS = 5;     // queries at a time: with 64 keys, 20 of 32 registers are sums
 
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
-typedef float Loose __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef float Loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t Whole __attribute__((vector_size(4 * LANES)));
 
 constexpr float LEAST = -3.4e38f;
@@ -76,7 +76,7 @@ inline void multiply(const float* a, int64_t a_row, const float* b, int64_t b_ro
         for (int w = 0; w < W; w++) store(c + r * c_row + w * LANES, sum[r][w]);
 }
 
-// c[rows][16W] (+)= a[rows][depth] * b[depth][16W]; brings what follows `next` into a cache meanwhile.
+// c[rows][16W] (+)= a[rows][depth] * b[depth][16W]. Meanwhile what is at `next` comes into a cache.
 template <int W, bool ADD>
 void product(const float* a, int64_t a_row, int rows, const float* b, int64_t b_row, int depth,
              float* c, int64_t c_row, const float* next, int floats) {
@@ -91,7 +91,7 @@ void product(const float* a, int64_t a_row, int rows, const float* b, int64_t b_
         multiply<1, W, ADD>(a + r * a_row, a_row, b, b_row, depth, c + r * c_row, c_row);
 }
 
-// Lanes i of a where bit STEP of i is 0, lanes i - STEP of b where it is 1; or, `high`, the ones left out.
+// Lane i of a where bit STEP of i is 0, lane i - STEP of b where it is 1; `high`: the other lanes.
 template <int STEP>
 inline Lanes mixed(Lanes a, Lanes b, bool high) {
     Whole from;
@@ -145,22 +145,25 @@ struct Head {
 
     // At most SPAN keys.
     void see(const float* queries, const float* keys, const float* values, int count, float* out) {
+        constexpr int block = BLOCK * width;
         for (int at = 0; at < count; at += BLOCK) {
-            const int some = std::min(BLOCK, count - at);
-            turn(keys + at * width, some, width, turned.data());
+            const float* some = keys + at * width;
+            turn(some, std::min(BLOCK, count - at), width, turned.data());
             product<BLOCK / LANES, false>(queries, width, n, turned.data(), BLOCK, width,
-                                          scores.data() + at, SPAN, keys + (at + BLOCK) * width, BLOCK * width);
+                                          scores.data() + at, SPAN, some + block, block);
         }
-        weigh(count, out);
-        for (int at = 0; at < count; at += BLOCK)
-            product<W, true>(scores.data() + at, SPAN, n, values + at * width, width,
-                             std::min(BLOCK, count - at), out, width, values + (at + BLOCK) * width, BLOCK * width);
+        const int until = (count + BLOCK - 1) / BLOCK * BLOCK;
+        rescale(count, until, out);
+        weigh(until);
+        for (int at = 0; at < count; at += BLOCK) {
+            const float* some = values + at * width;
+            product<W, true>(scores.data() + at, SPAN, n, some, width, std::min(BLOCK, count - at),
+                             out, width, some + block, block);
+        }
     }
 
-    // Scores become weights; what was summed up before is rescaled to the new maxima. First all maxima,
-    // then all weights: what a row waits for, its neighbours need not.
-    void weigh(int count, float* out) {
-        const int until = (count + BLOCK - 1) / BLOCK * BLOCK;
+    // What was summed up before, for the maxima with the new scores.
+    void rescale(int count, int until, float* out) {
         for (int i = 0; i < n; i++) {
             float* row = scores.data() + int64_t(i) * SPAN;
             std::fill(row + count, row + until, LEAST);
@@ -179,6 +182,10 @@ struct Head {
                 store(sums, load(sums) * kept);
             }
         }
+    }
+
+    // Scores become weights.
+    void weigh(int until) {
         for (int i = 0; i < n; i++) {
             float* row = scores.data() + int64_t(i) * SPAN;
             Lanes sum[BLOCK / LANES] = {};
@@ -206,7 +213,7 @@ struct Part {
     const float* keys;
     const float* values;
     int64_t head;    // floats from one head's frames to the next one's
-    int64_t frames;  // width floats each
+    int64_t frames;  // of `width` floats each
 };
 
 template <int W>
