@@ -48,17 +48,6 @@ def symbols(space: IdSpace, context: Sequence[int]) -> list[str]:
     ]
 
 
-def scripted(fill: int, case: dict[str, Any]) -> parity.Sampler:
-    def sample(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
-        if len(decoded) in case["fill_at_len_out_tokens"]:
-            return fill
-        if len(decoded) >= case["eos_at_len_out_tokens"] and not eos_masked:
-            return fill - 2
-        return int(scores.argmax())
-
-    return sample
-
-
 def bistream(decoder: Decoder, name: str, quirks: Any = REFERENCE) -> parity.Decoding:
     case = META[name]
     return parity.inference_bistream(
@@ -66,7 +55,7 @@ def bistream(decoder: Decoder, name: str, quirks: Any = REFERENCE) -> parity.Dec
         [ids(piece) for piece in case["pieces"]],
         ids(case["prompt_text"]),
         ids(case["prompt_speech"]),
-        scripted(decoder.ids.fill, case),
+        parity.scripted(decoder.ids, case["fill_at_len_out_tokens"], case["eos_at_len_out_tokens"]),
         quirks,
     )
 
@@ -102,6 +91,53 @@ def test_bistream(decoder: Decoder, name: str) -> None:
     read = " ".join(META[name]["lm_inputs"]).split()
     assert symbols(decoder.ids, found.context) == read
     torch.testing.assert_close(found.step_logits, TENSORS[f"{name}_step_logits"], **LOGITS)
+
+
+def stopping(stop: int, at: int) -> parity.Sampler:
+    def sample(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+        return stop if len(decoded) == at else parity.greedy(scores, decoded, eos_masked)
+
+    return sample
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_any_stop_id_ends_a_unistream(decoder: Decoder, place: int) -> None:
+    inputs = TENSORS["text"], TENSORS["prompt_text"], TENSORS["prompt_speech_token"]
+    stop = decoder.ids.eos + place
+    found = parity.inference(decoder, *inputs, sampler=stopping(stop, 25))
+    assert found.tokens == TENSORS["uni_tokens"].tolist()[:25]
+    assert len(found.logits) == 26
+
+
+def test_a_bistream_ends_by_the_stop_id_that_is_due_only(decoder: Decoder) -> None:
+    ids = decoder.ids
+    pieces, none = [torch.tensor([[1, 2, 3, 4, 5, 6]])], torch.zeros(1, 0)
+
+    def spoken(stop: int, at: int) -> parity.Decoding:
+        sampler = stopping(stop, at)
+        if stop == ids.fill and at < 16:
+            sampler = parity.scripted(ids, {at}, 20)
+        return parity.inference_bistream(decoder, pieces, none, none, sampler)
+
+    # A group of up to 15 tokens, its fill token, and the final phase.
+    assert len(spoken(ids.fill, 7).tokens) == 19
+    assert len(spoken(ids.eos, 20).tokens) == 19
+    for stop, at in ((ids.eos, 7), (ids.unused, 7), (ids.unused, 20), (ids.fill, 20)):
+        with pytest.raises(ValueError, match=f"stop id {stop}"):
+            spoken(stop, at)
+
+
+def test_decoded_ids_include_fill_tokens(decoder: Decoder) -> None:
+    seen: list[list[int]] = []
+
+    def watch(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+        seen.append(list(decoded))
+        return parity.scripted(decoder.ids, {3}, 20)(scores, decoded, eos_masked)
+
+    none = torch.zeros(1, 0)
+    parity.inference_bistream(decoder, [torch.tensor([[1, 2, 3, 4, 5]])], none, none, watch)
+    assert seen[-1].count(decoder.ids.fill) == 1
+    assert [len(decoded) for decoded in seen] == list(range(21))
 
 
 def test_without_quirks_the_last_input_is_read_once(decoder: Decoder) -> None:
