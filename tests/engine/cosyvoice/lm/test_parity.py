@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import torch
@@ -11,10 +10,11 @@ from torch import Tensor
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.lm import parity
-from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
-from cosyserve.engine.cosyvoice.lm.ids import IdSpace
+from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Quirks
+from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
+from cosyserve.engine.cosyvoice.parity import lm as golden_lm
+from cosyserve.engine.cosyvoice.parity.lm import spelled
 from support import goldens
 
 TENSORS = goldens.tensors("f_llm")
@@ -24,10 +24,7 @@ LOGITS = {"atol": 2e-4, "rtol": 0.0}
 
 
 def build() -> Qwen2Lm:
-    with torch.device("meta"):
-        model = Qwen2Lm(ModelConfig.from_reference(goldens.config()).lm)
-    model.load_state_dict(goldens.weights("llm"), strict=True, assign=True)
-    return model
+    return goldens.models().llm
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["packed", "plain"])
@@ -35,29 +32,8 @@ def decoder(request: pytest.FixtureRequest) -> Decoder:
     return Decoder(build(), pack=request.param)
 
 
-def ids(numbers: Sequence[int]) -> Tensor:
-    return torch.tensor([list(numbers)], dtype=torch.int32)
-
-
-def symbols(space: IdSpace, context: Sequence[int]) -> list[str]:
-    """The ids as the golden vectors spell them."""
-    names = {space.sos: "SOS", space.task: "TASK"}
-    return [
-        names.get(i) or (f"T{i - space.text_begin}" if i >= space.text_begin else f"S{i}")
-        for i in context
-    ]
-
-
-def bistream(decoder: Decoder, name: str, quirks: Any = REFERENCE) -> parity.Decoding:
-    case = META[name]
-    return parity.inference_bistream(
-        decoder,
-        [ids(piece) for piece in case["pieces"]],
-        ids(case["prompt_text"]),
-        ids(case["prompt_speech"]),
-        parity.scripted(decoder.ids, case["fill_at_len_out_tokens"], case["eos_at_len_out_tokens"]),
-        quirks,
-    )
+def bistream(decoder: Decoder, name: str, quirks: Quirks = REFERENCE) -> parity.Decoding:
+    return golden_lm.bistream(decoder, META[name], quirks)
 
 
 def test_hidden_states_and_logits(decoder: Decoder) -> None:
@@ -70,15 +46,9 @@ def test_hidden_states_and_logits(decoder: Decoder) -> None:
 
 def test_unistream(decoder: Decoder) -> None:
     wanted = TENSORS["uni_tokens"].tolist()
-    found = parity.inference(
-        decoder,
-        TENSORS["text"],
-        TENSORS["prompt_text"],
-        TENSORS["prompt_speech_token"],
-        max_token_text_ratio=len(wanted) / TENSORS["text"].numel() + 1e-6,
-    )
+    found = golden_lm.unistream(decoder, TENSORS)
     first = META["uni_first_lm_input"].split()
-    assert symbols(decoder.ids, found.context)[: len(first)] == first
+    assert spelled(decoder.ids, found.context)[: len(first)] == first
     assert found.tokens == wanted
     torch.testing.assert_close(found.step_logits, TENSORS["uni_step_logits"], **LOGITS)
 
@@ -89,7 +59,7 @@ def test_bistream(decoder: Decoder, name: str) -> None:
     assert found.tokens == TENSORS[f"{name}_tokens"].tolist()
     assert found.pieces_pulled == META[name]["pieces_pulled_when_emitted"]
     read = " ".join(META[name]["lm_inputs"]).split()
-    assert symbols(decoder.ids, found.context) == read
+    assert spelled(decoder.ids, found.context) == read
     torch.testing.assert_close(found.step_logits, TENSORS[f"{name}_step_logits"], **LOGITS)
 
 
@@ -141,8 +111,8 @@ def test_decoded_ids_include_fill_tokens(decoder: Decoder) -> None:
 
 
 def test_without_quirks_the_last_input_is_read_once(decoder: Decoder) -> None:
-    quirky = symbols(decoder.ids, bistream(decoder, "bi_end_on_fill").context)
-    clean = symbols(decoder.ids, bistream(decoder, "bi_end_on_fill", CLEAN).context)
+    quirky = spelled(decoder.ids, bistream(decoder, "bi_end_on_fill").context)
+    clean = spelled(decoder.ids, bistream(decoder, "bi_end_on_fill", CLEAN).context)
     task = quirky.index("TASK")
     assert quirky[task - 2] == quirky[task - 1]
     assert clean[: task - 1] == quirky[: task - 1]
@@ -169,8 +139,6 @@ def test_fusing_leaves_the_parameters_as_they_were() -> None:
 def test_a_context_read_in_pieces_gives_the_same_states(
     decoder: Decoder, pieces: list[int]
 ) -> None:
-    from cosyserve.engine.cosyvoice.lm.decoder import Span
-
     generator = torch.Generator().manual_seed(5)
     context = torch.randint(decoder.ids.size, (40,), generator=generator).tolist()
     whole = decoder.forward([Span(0, 0, context)], decoder.new_cache())
