@@ -6,29 +6,32 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors import safe_open
 from torch import Tensor
 
+from cosyserve.engine.cosyvoice.parity.folder import GoldenFolder, Models
+
 FOLDER: Final = Path(__file__).resolve().parents[1] / "goldens" / "cosyvoice2-tiny"
+GOLDENS: Final = GoldenFolder(FOLDER)
+
+
+def models() -> Models:
+    """The tiny model's parts, loaded anew for each caller, who may change them."""
+    return Models(GOLDENS)
 
 
 def tensors(name: str) -> dict[str, Tensor]:
     """Every array of NAME.safetensors; a new copy on each call."""
-    with safe_open(FOLDER / f"{name}.safetensors", framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    return GOLDENS.arrays(name)
 
 
 def meta(name: str) -> dict[str, Any]:
     """The details of the cases in NAME.safetensors (chunk schedules, prefix lengths, ...)."""
-    with safe_open(FOLDER / f"{name}.safetensors", framework="pt") as file:
-        found: dict[str, Any] = json.loads(file.metadata()["meta"])
-    return found
+    return GOLDENS.meta(name)
 
 
 def config() -> dict[str, Any]:
     """The model's sizes under the reference's names, for ModelConfig.from_reference."""
-    found: dict[str, Any] = json.loads((FOLDER / "config.json").read_text())
-    return found
+    return GOLDENS.raw_config()
 
 
 def weights(part: str) -> dict[str, Tensor]:

@@ -7,20 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.config import HiftConfig, ModelConfig
+from cosyserve.engine.cosyvoice.config import HiftConfig
 from cosyserve.engine.cosyvoice.vocoder import Hift, StreamPolicy, VocoderState
 
 from . import goldens
 
 
 def hift_config() -> HiftConfig:
-    return ModelConfig.from_reference(goldens.config()).hift
+    return goldens.GOLDENS.config().hift
 
 
 def golden_hift() -> Hift:
-    hift = Hift(hift_config())
-    hift.load_state_dict(goldens.weights("hift"), strict=True)
-    return hift.eval()
+    return goldens.models().hift
 
 
 def random_mel(frames: int, seed: int) -> Tensor:

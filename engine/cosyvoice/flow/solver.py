@@ -28,10 +28,15 @@ def start_noise(mel_size: int) -> Tensor:
     return torch.randn(1, mel_size, NOISE_FRAMES, generator=generator, device="cpu")
 
 
+def time_span(steps: int) -> Tensor:
+    """[steps + 1], float32 on the CPU: the cosine schedule's times from 0 to 1."""
+    even = torch.linspace(0, 1, steps + 1, device="cpu")
+    return 1 - torch.cos(even * 0.5 * math.pi)
+
+
 def euler_schedule(steps: int) -> tuple[Tensor, Tensor]:
     """Times and step lengths [steps], float32 on the CPU, added up as the reference adds them."""
-    span = torch.linspace(0, 1, steps + 1, device="cpu")
-    span = 1 - torch.cos(span * 0.5 * math.pi)
+    span = time_span(steps)
     times, lengths = [], []
     t, dt = span[0], span[1] - span[0]
     for step in range(1, steps + 1):

@@ -10,12 +10,17 @@ every forward step of the reference, including those whose result it overrides b
     inference_bistream(decoder, pieces, prompt_text, prompt_speech_token, sampler)
 
 A sampler stands for the reference's sampling_ids: it gets log-probabilities [ids] (with the end of speech
-at -inf where it is masked), the ids decoded so far, and whether the end of speech is masked.
+at -inf where it is masked), the ids decoded so far (fill tokens included, forced ones too, as in the
+reference's out_tokens), and whether the end of speech is masked. `scripted` makes the golden vectors' one.
+
+It may return any stop id, whatever is masked. In `inference` each of them ends the speech. In
+`inference_bistream` the fill token ends a group and the end of speech the final phase; any other stop id is a
+ValueError, as in the reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -24,8 +29,10 @@ from torch import Tensor
 from .backend import LmPrompt
 from .bistream import REFERENCE, Bistream, Chunk, Composition, Limits, Quirks, Unistream
 from .decoder import Decoder, Span
+from .ids import IdSpace
 
 Sampler = Callable[[Tensor, Sequence[int], bool], int]
+"""(log-probabilities [ids], ids decoded so far, is the end of speech masked) -> id."""
 
 
 @dataclass(slots=True)
@@ -48,6 +55,23 @@ class Decoding:
 
 def greedy(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
     return int(log_probabilities.argmax())
+
+
+def scripted(ids: IdSpace, fill_at: Collection[int], eos_at: int) -> Sampler:
+    """The most probable id, but stop ids at set places, counted in ids decoded so far (fill tokens included).
+
+    fill_at: the places of a fill token. eos_at: from there on the end of speech, where it is not masked.
+    The golden vectors' `fill_at_len_out_tokens` and `eos_at_len_out_tokens`.
+    """
+
+    def sample(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+        if len(decoded) in fill_at:
+            return ids.fill
+        if len(decoded) >= eos_at and not eos_masked:
+            return ids.eos
+        return greedy(log_probabilities, decoded, eos_masked)
+
+    return sample
 
 
 @torch.inference_mode()
@@ -77,12 +101,14 @@ def inference(
     min_token_text_ratio: float = 2.0,
     max_token_text_ratio: float = 20.0,
 ) -> Decoding:
-    """All of the text first."""
+    """All of the text first. Any stop id that is sampled ends the speech."""
     limits = Limits(
         min_token_text_ratio, max_token_text_ratio, decoder.config.max_position_embeddings
     )
     plan = Unistream(decoder.config, _prompt(prompt_text, prompt_speech_token), limits)
-    return _decode(decoder, plan, iter([_numbers(text)]), sampler)
+    ids = decoder.ids
+    ends = (ids.eos, ids.unused, ids.fill)
+    return _decode(decoder, plan, iter([_numbers(text)]), sampler, ends)
 
 
 @torch.inference_mode()
@@ -94,7 +120,10 @@ def inference_bistream(
     sampler: Sampler = greedy,
     quirks: Quirks = REFERENCE,
 ) -> Decoding:
-    """Text and speech in turn. The pieces are taken one by one, each when the reference would take it."""
+    """Text and speech in turn. The pieces are taken one by one, each when the reference would take it.
+
+    Raises ValueError if the sampler returns a stop id that is not due.
+    """
     limits = Limits(0.0, float("inf"), decoder.config.max_position_embeddings)
     prompt = _prompt(prompt_text, prompt_speech_token)
     plan = Bistream(decoder.config, prompt, limits, quirks)
@@ -102,8 +131,13 @@ def inference_bistream(
 
 
 def _decode(
-    decoder: Decoder, plan: Composition, pieces: Iterator[list[int]], sampler: Sampler
+    decoder: Decoder,
+    plan: Composition,
+    pieces: Iterator[list[int]],
+    sampler: Sampler,
+    ends: Collection[int] = (),
 ) -> Decoding:
+    """ends: ids that are taken for the stop id that is due."""
     found = Decoding()
     cache = decoder.new_cache()
     pulled = 0
@@ -111,12 +145,7 @@ def _decode(
     while not plan.done:
         chunk = plan.next_chunk()
         if chunk is None:
-            piece = next(pieces, None)
-            if piece is None:
-                plan.finish()
-            else:
-                pulled += 1
-                plan.feed(piece)
+            pulled += _pull(pieces, plan)
             continue
         tokens: list[int] = []
         ids: Sequence[int] = chunk.ids
@@ -127,6 +156,8 @@ def _decode(
             found.logits.extend(decoder.logits(hidden[[0, -1]] if forced else hidden[-1:]))
             forced = False
             token = _sample(sampler, chunk, found.logits[-1], plan.decoded, tokens)
+            if token >= decoder.ids.eos:
+                token = _stop(token, chunk, ends)
             tokens.append(token)
             if token in chunk.stop_ids:
                 break
@@ -140,6 +171,16 @@ def _decode(
     return found
 
 
+def _pull(pieces: Iterator[list[int]], plan: Composition) -> int:
+    """Feeds the next piece; without one, the text is finished. How many pieces that were."""
+    piece = next(pieces, None)
+    if piece is None:
+        plan.finish()
+        return 0
+    plan.feed(piece)
+    return 1
+
+
 def _sample(
     sampler: Sampler, chunk: Chunk, logits: Tensor, decoded: Sequence[int], tokens: Sequence[int]
 ) -> int:
@@ -149,6 +190,15 @@ def _sample(
     if masked:
         scores[eos] = float("-inf")
     return sampler(scores, [*decoded, *tokens], masked)
+
+
+def _stop(token: int, chunk: Chunk, ends: Collection[int]) -> int:
+    """The stop id that the chunk ends with. Raises ValueError if this one does not end it."""
+    if token in chunk.stop_ids:
+        return token
+    if token in ends:
+        return chunk.stop_ids[0]
+    raise ValueError(f"stop id {token} was sampled, where only {chunk.stop_ids[0]} may be")
 
 
 def _prompt(text: Tensor, speech: Tensor) -> LmPrompt:

@@ -49,8 +49,8 @@ def ras_distribution(logits: Tensor, history: Tensor, law: RasLaw) -> Tensor:
 
     logits: [rows, ids], log-probabilities or anything that differs from them by a constant per row;
     -inf bans an id. At least one id per row must be finite.
-    history: [rows, n] the last n decoded ids, the newest last, NO_TOKEN where there is none; n may be
-    more than win.
+    history: [rows, n] the last n decoded ids (fill tokens included), the newest last; n may be more than
+    win. Where fewer were decoded, NO_TOKEN stands on the left: see `left_padded`.
     Returns probabilities [rows, ids] that sum to 1.
     """
     p = logits.double().softmax(-1)
@@ -70,6 +70,12 @@ def ras_distribution(logits: Tensor, history: Tensor, law: RasLaw) -> Tensor:
     again = torch.where(repeated, q / rest, 0.0)
     result = torch.where(repeated, 0.0, q) + p * (again.sum(-1, keepdim=True) - again)
     return result.clamp_(min=0.0)
+
+
+def left_padded(decoded: Sequence[int], length: int) -> list[int]:
+    """A row of `ras_distribution`'s history: the last `length` ids, after NO_TOKEN if there are fewer."""
+    recent = list(decoded[-length:]) if length else []
+    return [NO_TOKEN] * (length - len(recent)) + recent
 
 
 def _repeated(history: Tensor, p: Tensor, law: RasLaw) -> Tensor:
@@ -132,10 +138,7 @@ def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
 
 
 def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:
-    rows = []
-    for how in draws:
-        recent = list(how.history[-length:]) if length else []
-        rows.append([NO_TOKEN] * (length - len(recent)) + recent)
+    rows = [left_padded(how.history, length) for how in draws]
     return torch.tensor(rows, dtype=torch.int64, device=device).view(len(draws), length)
 
 

@@ -3,12 +3,16 @@
 What it does differently from streaming.py: eight mel frames and their source are put in front of each chunk
 (the phase of the new source does not continue them), the overlap is faded with the halves of a Hamming
 window, which add up to 1.08, and the last chunk is made with full attention.
+
+    token2wav(hift, mel_of(flow, case), tokens, prompt_tokens, loop_named("hop25"))
+    play(hift, mel_of(flow, case), calls)       # any schedule
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import torch
@@ -16,6 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import FRAMES_PER_TOKEN, MEL_HOP
+from ..flow import Flow
+from ..flow.parity import Case
 from .hift import Hift
 
 MelFunction = Callable[[int, bool, bool], Tensor]
@@ -46,37 +52,85 @@ LOOPS: Final = {
     "hop25": Loop(),
     "doubling": Loop(growth=2),
     "hop25_finalstream": Loop(final_streaming=True),
-    "offline_speed1.3": Loop(stream=False, speed=1.3),
     "final_nonstream": Loop(),
     "final_stream": Loop(final_streaming=True),
 }
-"""The cases of the golden vectors by name."""
+"""The cases of the golden vectors by name; `loop_named` also knows those with a speed."""
 
 
-@torch.inference_mode()
+def loop_named(name: str) -> Loop:
+    """`hop25`, `doubling`, ... of LOOPS; `offline_speed1.3` with any speed.
+
+    Raises ValueError for any other name.
+    """
+    known, _, speed = name.partition("_speed")
+    if known not in LOOPS or (speed and LOOPS[known].stream):
+        raise ValueError(f"{name}: no such loop; there are {', '.join(LOOPS)}, offline_speed1.3")
+    return replace(LOOPS[known], speed=float(speed)) if speed else LOOPS[known]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the reference's loop.
+
+    tokens: those known by then. offset: those whose mel was used before; of this call's mel what follows
+    them is. streaming, finalize: as MelFunction takes them.
+    """
+
+    tokens: int
+    offset: int
+    streaming: bool
+    finalize: bool
+
+
+def calls_of(loop: Loop, tokens: int, prompt_tokens: int, look_ahead: int = 3) -> list[Call]:
+    """The calls for `tokens` speech tokens after a prompt of `prompt_tokens`; the last one is final."""
+    ends = list(chunk_ends(tokens, prompt_tokens, loop, look_ahead)) if loop.stream else []
+    offsets = [0, *ends]
+    calls = [
+        Call(end + look_ahead, offset, True, False)
+        for end, offset in zip(ends, offsets, strict=False)
+    ]
+    return [*calls, Call(tokens, offsets[-1], loop.final_streaming, True)]
+
+
 def token2wav(
     hift: Hift, mel: MelFunction, tokens: int, prompt_tokens: int, loop: Loop, look_ahead: int = 3
 ) -> list[Tensor]:
     """The chunks [1, n] of an utterance of `tokens` speech tokens, without noise.
 
-    look_ahead: the flow's, in tokens.
+    mel: of `mel_of`, or any other. look_ahead: the flow's, in tokens.
     """
-    if not loop.stream:
-        whole = mel(tokens, loop.final_streaming, True)
-        if loop.speed != 1.0:
-            frames = int(whole.shape[2] / loop.speed)
-            whole = F.interpolate(whole, size=frames, mode="linear")
-        return [hift.inference(whole)[0]]
+    return play(hift, mel, calls_of(loop, tokens, prompt_tokens, look_ahead), loop.speed)
+
+
+@torch.inference_mode()
+def play(hift: Hift, mel: MelFunction, calls: Sequence[Call], speed: float = 1.0) -> list[Tensor]:
+    """The chunks [1, n] of these calls, without noise. speed: of a single call only, as in the reference.
+
+    Raises ValueError for another speed than 1 with more calls.
+    """
+    if speed != 1.0 and len(calls) > 1:
+        raise ValueError("only an utterance in one call has a speed")
     chain = ReferenceChain(hift)
     chunks = []
-    offset = 0
-    for end in chunk_ends(tokens, prompt_tokens, loop, look_ahead):
-        new = mel(end + look_ahead, True, False)[:, :, offset * FRAMES_PER_TOKEN :]
-        chunks.append(chain.feed(new, final=False))
-        offset = end
-    rest = mel(tokens, loop.final_streaming, True)[:, :, offset * FRAMES_PER_TOKEN :]
-    chunks.append(chain.feed(rest, final=True))
+    for call in calls:
+        whole = mel(call.tokens, call.streaming, call.finalize)
+        new = whole[:, :, call.offset * FRAMES_PER_TOKEN :]
+        if speed != 1.0:
+            new = F.interpolate(new, size=int(new.shape[2] / speed), mode="linear")
+        chunks.append(chain.feed(new, final=call.finalize))
     return chunks
+
+
+def mel_of(flow: Flow, case: Case) -> MelFunction:
+    """The mel of this flow speaking this case, as token2wav takes it; each prefix is computed once."""
+
+    @cache
+    def mel(tokens: int, streaming: bool, finalize: bool) -> Tensor:
+        return case.prefix(flow, tokens, streaming=streaming, finalize=finalize)
+
+    return mel
 
 
 def chunk_ends(tokens: int, prompt_tokens: int, loop: Loop, look_ahead: int) -> Iterator[int]:

@@ -15,16 +15,9 @@ from cosyserve.engine.cosyvoice.flow import (
     Flow,
     FlowError,
 )
+from cosyserve.engine.cosyvoice.flow.parity import Case, speak
 from support import goldens
-from support.tiny_flow import (
-    Case,
-    difference,
-    golden_case,
-    random_case,
-    small_flow,
-    speak,
-    tiny_flow,
-)
+from support.tiny_flow import difference, golden_case, random_case, small_flow, tiny_flow
 
 TOLERANCE = 1e-4
 LOOP = goldens.meta("e_token2wav_loop")

@@ -16,8 +16,9 @@ from torch import Tensor
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention, native
 from cosyserve.engine.cosyvoice.flow.native import AttentionKernel, attention_kernel
+from cosyserve.engine.cosyvoice.flow.parity import speak
 from support.tiny_checkpoint import TINY, weights
-from support.tiny_flow import difference, random_case, speak
+from support.tiny_flow import difference, random_case
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.flow import Flow, FlowError
-from support.tiny_flow import difference, golden_case, speak, tiny_flow
+from cosyserve.engine.cosyvoice.flow.parity import speak
+from support.tiny_flow import difference, golden_case, tiny_flow
 
 CASE = golden_case("b_flow_inference")
 

@@ -1,12 +1,13 @@
 import torch
 
-from cosyserve.engine.cosyvoice.flow.solver import Condition, euler_schedule
+from cosyserve.engine.cosyvoice.flow.solver import Condition, euler_schedule, time_span
 from support import goldens
 from support.tiny_flow import difference
 
 
 def test_euler_schedule() -> None:
     arrays = goldens.tensors("c_estimator")
+    assert difference(time_span(10), arrays["t_span"]) < 1e-7
     times, lengths = euler_schedule(10)
     assert difference(times, arrays["euler_t"]) < 1e-6
     assert difference(lengths, arrays["euler_dt"]) < 1e-6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 import torch
@@ -11,10 +10,11 @@ from torch import Tensor
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.lm import parity
-from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
-from cosyserve.engine.cosyvoice.lm.ids import IdSpace
+from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Quirks
+from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
+from cosyserve.engine.cosyvoice.parity import lm as golden_lm
+from cosyserve.engine.cosyvoice.parity.lm import spelled
 from support import goldens
 
 TENSORS = goldens.tensors("f_llm")
@@ -24,10 +24,7 @@ LOGITS = {"atol": 2e-4, "rtol": 0.0}
 
 
 def build() -> Qwen2Lm:
-    with torch.device("meta"):
-        model = Qwen2Lm(ModelConfig.from_reference(goldens.config()).lm)
-    model.load_state_dict(goldens.weights("llm"), strict=True, assign=True)
-    return model
+    return goldens.models().llm
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["packed", "plain"])
@@ -35,40 +32,8 @@ def decoder(request: pytest.FixtureRequest) -> Decoder:
     return Decoder(build(), pack=request.param)
 
 
-def ids(numbers: Sequence[int]) -> Tensor:
-    return torch.tensor([list(numbers)], dtype=torch.int32)
-
-
-def symbols(space: IdSpace, context: Sequence[int]) -> list[str]:
-    """The ids as the golden vectors spell them."""
-    names = {space.sos: "SOS", space.task: "TASK"}
-    return [
-        names.get(i) or (f"T{i - space.text_begin}" if i >= space.text_begin else f"S{i}")
-        for i in context
-    ]
-
-
-def scripted(fill: int, case: dict[str, Any]) -> parity.Sampler:
-    def sample(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
-        if len(decoded) in case["fill_at_len_out_tokens"]:
-            return fill
-        if len(decoded) >= case["eos_at_len_out_tokens"] and not eos_masked:
-            return fill - 2
-        return int(scores.argmax())
-
-    return sample
-
-
-def bistream(decoder: Decoder, name: str, quirks: Any = REFERENCE) -> parity.Decoding:
-    case = META[name]
-    return parity.inference_bistream(
-        decoder,
-        [ids(piece) for piece in case["pieces"]],
-        ids(case["prompt_text"]),
-        ids(case["prompt_speech"]),
-        scripted(decoder.ids.fill, case),
-        quirks,
-    )
+def bistream(decoder: Decoder, name: str, quirks: Quirks = REFERENCE) -> parity.Decoding:
+    return golden_lm.bistream(decoder, META[name], quirks)
 
 
 def test_hidden_states_and_logits(decoder: Decoder) -> None:
@@ -81,15 +46,9 @@ def test_hidden_states_and_logits(decoder: Decoder) -> None:
 
 def test_unistream(decoder: Decoder) -> None:
     wanted = TENSORS["uni_tokens"].tolist()
-    found = parity.inference(
-        decoder,
-        TENSORS["text"],
-        TENSORS["prompt_text"],
-        TENSORS["prompt_speech_token"],
-        max_token_text_ratio=len(wanted) / TENSORS["text"].numel() + 1e-6,
-    )
+    found = golden_lm.unistream(decoder, TENSORS)
     first = META["uni_first_lm_input"].split()
-    assert symbols(decoder.ids, found.context)[: len(first)] == first
+    assert spelled(decoder.ids, found.context)[: len(first)] == first
     assert found.tokens == wanted
     torch.testing.assert_close(found.step_logits, TENSORS["uni_step_logits"], **LOGITS)
 
@@ -100,13 +59,60 @@ def test_bistream(decoder: Decoder, name: str) -> None:
     assert found.tokens == TENSORS[f"{name}_tokens"].tolist()
     assert found.pieces_pulled == META[name]["pieces_pulled_when_emitted"]
     read = " ".join(META[name]["lm_inputs"]).split()
-    assert symbols(decoder.ids, found.context) == read
+    assert spelled(decoder.ids, found.context) == read
     torch.testing.assert_close(found.step_logits, TENSORS[f"{name}_step_logits"], **LOGITS)
 
 
+def stopping(stop: int, at: int) -> parity.Sampler:
+    def sample(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+        return stop if len(decoded) == at else parity.greedy(scores, decoded, eos_masked)
+
+    return sample
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_any_stop_id_ends_a_unistream(decoder: Decoder, place: int) -> None:
+    inputs = TENSORS["text"], TENSORS["prompt_text"], TENSORS["prompt_speech_token"]
+    stop = decoder.ids.eos + place
+    found = parity.inference(decoder, *inputs, sampler=stopping(stop, 25))
+    assert found.tokens == TENSORS["uni_tokens"].tolist()[:25]
+    assert len(found.logits) == 26
+
+
+def test_a_bistream_ends_by_the_stop_id_that_is_due_only(decoder: Decoder) -> None:
+    ids = decoder.ids
+    pieces, none = [torch.tensor([[1, 2, 3, 4, 5, 6]])], torch.zeros(1, 0)
+
+    def spoken(stop: int, at: int) -> parity.Decoding:
+        sampler = stopping(stop, at)
+        if stop == ids.fill and at < 16:
+            sampler = parity.scripted(ids, {at}, 20)
+        return parity.inference_bistream(decoder, pieces, none, none, sampler)
+
+    # A group of up to 15 tokens, its fill token, and the final phase.
+    assert len(spoken(ids.fill, 7).tokens) == 19
+    assert len(spoken(ids.eos, 20).tokens) == 19
+    for stop, at in ((ids.eos, 7), (ids.unused, 7), (ids.unused, 20), (ids.fill, 20)):
+        with pytest.raises(ValueError, match=f"stop id {stop}"):
+            spoken(stop, at)
+
+
+def test_decoded_ids_include_fill_tokens(decoder: Decoder) -> None:
+    seen: list[list[int]] = []
+
+    def watch(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+        seen.append(list(decoded))
+        return parity.scripted(decoder.ids, {3}, 20)(scores, decoded, eos_masked)
+
+    none = torch.zeros(1, 0)
+    parity.inference_bistream(decoder, [torch.tensor([[1, 2, 3, 4, 5]])], none, none, watch)
+    assert seen[-1].count(decoder.ids.fill) == 1
+    assert [len(decoded) for decoded in seen] == list(range(21))
+
+
 def test_without_quirks_the_last_input_is_read_once(decoder: Decoder) -> None:
-    quirky = symbols(decoder.ids, bistream(decoder, "bi_end_on_fill").context)
-    clean = symbols(decoder.ids, bistream(decoder, "bi_end_on_fill", CLEAN).context)
+    quirky = spelled(decoder.ids, bistream(decoder, "bi_end_on_fill").context)
+    clean = spelled(decoder.ids, bistream(decoder, "bi_end_on_fill", CLEAN).context)
     task = quirky.index("TASK")
     assert quirky[task - 2] == quirky[task - 1]
     assert clean[: task - 1] == quirky[: task - 1]
@@ -133,8 +139,6 @@ def test_fusing_leaves_the_parameters_as_they_were() -> None:
 def test_a_context_read_in_pieces_gives_the_same_states(
     decoder: Decoder, pieces: list[int]
 ) -> None:
-    from cosyserve.engine.cosyvoice.lm.decoder import Span
-
     generator = torch.Generator().manual_seed(5)
     context = torch.randint(decoder.ids.size, (40,), generator=generator).tolist()
     whole = decoder.forward([Span(0, 0, context)], decoder.new_cache())

@@ -13,13 +13,15 @@ from cosyserve.engine.cosyvoice.lm.sampling import (
     RasLaw,
     UniformSource,
     draw,
+    left_padded,
     ras_distribution,
 )
+from cosyserve.engine.cosyvoice.parity.lm import law_of
 from support import goldens
 
 META = goldens.meta("f_ras_sampling")
 CASES = [case["case"] for case in META["cases"]]
-LAW = RasLaw(META["top_p"], META["top_k"], META["win_size"], META["tau_r"])
+LAW = law_of(META)
 
 
 def golden(name: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,8 +30,13 @@ def golden(name: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def padded(history: Tensor, length: int) -> Tensor:
-    recent = history[-length:].long()
-    return torch.cat([torch.full((length - len(recent),), NO_TOKEN), recent])
+    return torch.tensor(left_padded(history.tolist(), length))
+
+
+def test_a_short_history_is_padded_on_the_left() -> None:
+    assert left_padded([1, 2], 4) == [NO_TOKEN, NO_TOKEN, 1, 2]
+    assert left_padded([1, 2, 3], 2) == [2, 3]
+    assert left_padded([1, 2, 3], 0) == []
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,8 +8,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cosyserve.engine.cosyvoice.vocoder import Hift
-from cosyserve.engine.cosyvoice.vocoder.parity import LOOPS, Loop, chunk_ends, token2wav
+from cosyserve.engine.cosyvoice.vocoder.parity import (
+    LOOPS,
+    Call,
+    Loop,
+    calls_of,
+    chunk_ends,
+    loop_named,
+    mel_of,
+    play,
+    token2wav,
+)
 from support import goldens
+from support.tiny_flow import difference, golden_case, tiny_flow
 
 MELS = goldens.tensors("b_flow_inference")
 TAIL = goldens.tensors("e2_tail")
@@ -58,7 +69,7 @@ def test_a_tail_across_the_grid(hift: Hift, name: str) -> None:
 
 def test_offline_speed(hift: Hift) -> None:
     """A faster offline sound is that of the shortened mel."""
-    chunks = token2wav(hift, mel, 150, 32, LOOPS["offline_speed1.3"])
+    chunks = token2wav(hift, mel, 150, 32, loop_named("offline_speed1.3"))
     shorter = F.interpolate(MELS["mel_offline"], size=230, mode="linear")
     assert [chunk.shape for chunk in chunks] == [(1, 230 * 480)]
     assert torch.equal(chunks[0], hift.inference(shorter)[0])
@@ -69,3 +80,38 @@ def test_chunk_ends() -> None:
     assert list(chunk_ends(28, 25, Loop(), 3)) == [25]
     doubling = list(chunk_ends(600, 0, LOOPS["doubling"], 3))
     assert [after - before for before, after in pairwise(doubling)] == [50, 100, 100, 100, 100, 100]
+
+
+def test_loops_by_name() -> None:
+    assert loop_named("hop25") is LOOPS["hop25"]
+    assert loop_named("offline_speed0.75") == Loop(stream=False, speed=0.75)
+    for name, named in (
+        ("hop25_speed1.3", r"hop25_speed1\.3: no such loop"),
+        ("offline_speedfast", "fast"),
+        ("tripling", "tripling: no such loop; there are offline, hop25"),
+    ):
+        with pytest.raises(ValueError, match=named):
+            loop_named(name)
+
+
+def test_calls_cover_the_utterance() -> None:
+    calls = calls_of(LOOPS["doubling"], 150, 32)
+    chunks = goldens.meta("e_token2wav_loop")["doubling"]["chunks"]
+    assert calls == [
+        Call(chunk["n_tokens"], chunk["token_offset"], chunk["streaming"], chunk["finalize"])
+        for chunk in chunks
+    ]
+    assert calls_of(LOOPS["offline"], 150, 32) == [Call(150, 0, False, True)]
+    assert calls_of(LOOPS["hop25_finalstream"], 10, 32) == [Call(10, 0, True, True)]
+
+
+def test_chunks_have_no_speed_of_their_own(hift: Hift) -> None:
+    with pytest.raises(ValueError, match="one call"):
+        play(hift, mel, calls_of(LOOPS["hop25"], 150, 32), speed=1.3)
+
+
+def test_the_mel_of_a_flow() -> None:
+    found = mel_of(tiny_flow(), golden_case("b_flow_inference"))
+    for arguments in ((150, True, True), (150, False, True), (46, True, False)):
+        assert difference(found(*arguments), mel(*arguments)) < 1e-4
+    assert found(46, True, False) is found(46, True, False)
