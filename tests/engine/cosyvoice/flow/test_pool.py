@@ -7,8 +7,9 @@ import torch
 
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow
 from cosyserve.engine.cosyvoice.flow import pool as pool_module
+from cosyserve.engine.cosyvoice.flow.parity import speak
 from cosyserve.engine.cosyvoice.flow.pool import MemoryPool
-from support.tiny_flow import difference, random_case, small_flow, speak
+from support.tiny_flow import difference, random_case, small_flow
 
 MIB = 1 << 20
 CPU = torch.device("cpu")
