@@ -17,16 +17,16 @@ from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention, native
 from cosyserve.engine.cosyvoice.flow.native import AttentionKernel, attention_kernel
 from cosyserve.engine.cosyvoice.flow.parity import speak
+from support.clients_env import missing
 from support.tiny_checkpoint import TINY, weights
 from support.tiny_flow import difference, random_case
 
 
 @pytest.fixture(scope="module")
 def kernel() -> AttentionKernel:
-    found = attention_kernel()
-    if found is None:
-        pytest.skip("no compiler, or a processor for which there is none")
-    return found
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("the kernel is for processors with AVX-512")
+    return attention_kernel() or missing("g++", "attention.cpp was not compiled: is there a g++?")
 
 
 @pytest.fixture
