@@ -32,14 +32,16 @@ class MemoryPool:
     """
 
     def __init__(self) -> None:
-        self._idle: deque[mmap.mmap] = deque()
+        self._returned: deque[mmap.mmap] = deque()
+        self._idle: list[mmap.mmap] = []
         self._lock = threading.Lock()
 
     @property
     def idle(self) -> int:
         """Bytes that are kept and that nobody uses."""
         with self._lock:
-            return sum(map(len, tuple(self._idle)))
+            self._gather()
+            return sum(map(len, self._idle))
 
     def empty(self, size: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
         """Uninitialised, as torch.empty, which serves off the CPU and for what is small."""
@@ -48,24 +50,28 @@ class MemoryPool:
             return torch.empty(tuple(size), dtype=dtype, device=device)
         piece = self._take(count * dtype.itemsize)
         lent = (ctypes.c_char * len(piece)).from_buffer(piece)
-        # The tensor's storage holds `lent` as long as there is a view of it. Appending needs no lock,
-        # so it may happen in any thread at any time.
-        weakref.finalize(lent, self._idle.append, piece).atexit = False
+        # The tensor's storage holds `lent` as long as there is a view of it. The last view may end in any
+        # thread at any time, also in one that holds the lock: so nothing but an append, which needs none.
+        weakref.finalize(lent, self._returned.append, piece).atexit = False
         return torch.frombuffer(lent, dtype=dtype, count=count).view(tuple(size))
 
     def shrink(self, nbytes: int) -> int:
         """Gives so many idle bytes back to the system, or all; returns how many it were."""
         freed = 0
         with self._lock:
+            self._gather()
             while self._idle and freed < nbytes:
-                freed += len(self._idle.popleft())
+                freed += len(self._idle.pop(0))
         return freed
 
     def _take(self, nbytes: int) -> mmap.mmap:
         with self._lock:
-            fit = [piece for piece in tuple(self._idle) if nbytes <= len(piece) <= _SPARE * nbytes]
+            self._gather()
+            fit = [at for at, p in enumerate(self._idle) if nbytes <= len(p) <= _SPARE * nbytes]
             if fit:
-                best = min(fit, key=len)
-                self._idle.remove(best)
-                return best
+                return self._idle.pop(min(fit, key=lambda at: len(self._idle[at])))
         return mmap.mmap(-1, nbytes)
+
+    def _gather(self) -> None:
+        while self._returned:
+            self._idle.append(self._returned.popleft())
