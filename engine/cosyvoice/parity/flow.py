@@ -119,7 +119,7 @@ def check_whole_tail(file: GoldenFile, models: Models) -> None:
 
 def in_steps(flow: Flow, case: Case, known: Sequence[int]) -> Tensor:
     """The mel [1, mel, T] by Flow.step. known: how many tokens there are at each step but the last."""
-    return torch.cat(_steps(flow, case, known), dim=1)[None]
+    return _joined(_steps(flow, case, known))
 
 
 def check_steps(
@@ -131,22 +131,26 @@ def check_steps(
 ) -> None:
     """Flow.step with the schedule of a chunk loop: its mel, and the frames it has given out by each chunk."""
     known = [call.tokens for call in calls[:-1]]
+    made = cache(lambda: _steps(flow, Case.of(file), known))
     with file.check(name, MEL, "mel in steps") as check:
-        check.tensors(in_steps(flow, Case.of(file), known), golden())
+        check.tensors(_joined(made()), golden())
     described = file.meta.get(name)
     if not isinstance(described, dict):
         return
     with file.check(name, EXACT, "frames by step") as check:
-        case = Case.of(file)
-        config, prompt = flow.config, case.prompt_token.shape[1]
+        config, prompt = flow.config, Case.of(file).prompt_token.shape[1]
         chunk = config.encoder.chunk_tokens
         # Off the grid the reference gives out frames that it computes anew later.
         kept = [(prompt + call.tokens - config.look_ahead) % chunk == 0 for call in calls[:-1]]
-        found = accumulate(mel.shape[1] for mel in _steps(flow, case, known))
+        found = accumulate(mel.shape[1] for mel in made())
         frames = [chunk["mel_frames"] for chunk in described["chunks"]]
         pairs = zip(found, frames, [*kept, True], strict=True)
         chosen = [(ours, theirs) for ours, theirs, keep in pairs if keep]
         check.lists([ours for ours, _ in chosen], [theirs for _, theirs in chosen])
+
+
+def _joined(mels: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(mels), dim=1)[None]
 
 
 def _steps(flow: Flow, case: Case, known: Sequence[int]) -> list[Tensor]:

@@ -28,9 +28,10 @@ _ROUNDING = 1e-6
 def check_llm(file: GoldenFile, models: Models) -> None:
     """f_llm: lm.parity's entries. Each object in meta is a bistream with the scripted sampler."""
     decoder = models.decoder
+    made = cache(lambda: parity.forward(decoder, *_texts(file)))
     for part, (key, tolerance) in enumerate((("hidden", _HIDDEN), ("logits", _LOGITS))):
         with file.check(key, tolerance) as check:
-            check.tensors(parity.forward(decoder, *_texts(file))[part])
+            check.tensors(made()[part])
     _check_unistream(file, decoder)
     for name, case in file.meta.items():
         if isinstance(case, dict):

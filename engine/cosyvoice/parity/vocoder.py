@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -42,18 +42,23 @@ def check_hift(file: GoldenFile, models: Models) -> None:
             check.tensors(analyse(file["decode_s"][:, 0], hift.config.n_fft, hift.config.hop))
         with file.check("decode_wav", _DECODED) as check:
             check.tensors(hift.decode(file["mel"], file["decode_s"]))
+
+    @cache
+    def spoken(cached: bool) -> tuple[Tensor, Tensor]:
+        return hift.inference(file["mel"], file["cache_source"] if cached else None)
+
     for name, cached in (("inference", False), ("inference_cached", True)):
-        for kind, part in (("wav", 0), ("source", 1)):
+        for part, kind in enumerate(("wav", "source")):
             with file.check(f"{name}_{kind}", _phase_tolerance(file)) as check:
-                cache = file["cache_source"] if cached else None
-                check.tensors(hift.inference(file["mel"], cache)[part])
+                check.tensors(spoken(cached)[part])
 
 
 def _check_f0(file: GoldenFile, hift: Hift) -> None:
+    predicted = cache(lambda: hift.f0_predictor(file["mel"]))
     with file.check("f0", _F0) as check:
-        check.tensors(hift.f0_predictor(file["mel"]))
+        check.tensors(predicted())
     with file.check("uv", EXACT) as check:
-        voiced = hift.f0_predictor(file["mel"]) > hift.config.voiced_threshold
+        voiced = predicted() > hift.config.voiced_threshold
         check.tensors(voiced[..., None].float())
 
 

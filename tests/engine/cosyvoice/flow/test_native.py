@@ -149,9 +149,12 @@ class TestWhereItCannotBeHad:
         assert attention_kernel() is None
 
     def test_a_compiler_that_fails(
-        self, kernel: AttentionKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+        self,
+        kernel: AttentionKernel,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
         caplog: pytest.LogCaptureFixture,
-    ) -> None:  # fmt: skip
+    ) -> None:
         broken = tmp_path / "broken.cpp"
         broken.write_text("this is no C++")
         monkeypatch.setattr(native, "_SOURCE", broken)
@@ -169,9 +172,12 @@ class TestWhereItCannotBeHad:
         assert attention_kernel() is None
 
     def test_one_that_is_wrong(
-        self, kernel: AttentionKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+        self,
+        kernel: AttentionKernel,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
         caplog: pytest.LogCaptureFixture,
-    ) -> None:  # fmt: skip
+    ) -> None:
         wrong = tmp_path / "wrong.cpp"
         source = native._SOURCE.read_text()
         assert "sums) * kept" in source
