@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from ..origins import Origins
 from ..scripts import language_runs
 from ..segmenter import Segment, speakable
 
@@ -44,7 +45,7 @@ class Pause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """text: what to speak, with as many code points as the task's text from `begin` on has.
+    """text: what to speak. origins: from there to the segmented text from `begin` on.
 
     pause: the silence after it.
     """
@@ -53,6 +54,13 @@ class Utterance:
     begin: int
     language: str
     pause: Pause
+    origins: Origins
+
+    def place(self, begin: int, end: int) -> tuple[int, int]:
+        """Where text[begin:end], cut to what there is, lies in the segmented text."""
+        length = len(self.text)
+        first, last = self.origins.source(min(begin, length), min(end, length))
+        return self.begin + first, self.begin + last
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
             segment.begin + begin,
             language,
             _pause(segment, text[begin:end]) if index == last else _pause_inside(text[begin:end]),
+            Origins.same(end - begin),
         )
         for index, (begin, end, language) in enumerate(pieces)
     ]

@@ -200,7 +200,7 @@ class EmbeddedSession(CancelsOnExit):
             self._segment = segment
             if self._sentence_ended:
                 blanks = len(found[0].text) - len(found[0].text.lstrip())
-                self._sentence_begin = found[0].begin + blanks
+                self._sentence_begin, _ = found[0].place(blanks, blanks)
             self._utterances.extend(found)
         elif segment.sentence_end and self._spoken:
             self._lead = self._silence(Pause.SENTENCE)
@@ -244,11 +244,12 @@ class EmbeddedSession(CancelsOnExit):
         self._changed.set()
 
     def _word_time(self, word: SpokenWord, utterance: Utterance) -> WordTime:
+        text_begin, text_end = utterance.place(word.text_begin, word.text_end)
         return WordTime(
             begin=(self._job_begin + word.begin) / SAMPLE_RATE,
             end=(self._job_begin + word.end) / SAMPLE_RATE,
-            text_begin=utterance.begin + min(word.text_begin, len(utterance.text)),
-            text_end=utterance.begin + min(word.text_end, len(utterance.text)),
+            text_begin=text_begin,
+            text_end=text_end,
         )
 
     def _silence(self, pause: Pause) -> int:
