@@ -23,11 +23,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .abbreviations import LONGEST, Abbreviation, abbreviation, starts_sentence
-from .characters import is_blank, is_extender, is_newline
+from .ahead import Ahead
+from .characters import is_blank, is_extender
 from .scripts import is_cjk
-
-LOOKAHEAD = 32
-"""Blanks looked past for the next visible character; more count as the end of the text."""
 
 
 class Verdict(Enum):
@@ -66,51 +64,6 @@ _DASHES = frozenset({Mark.DASH, Mark.HYPHEN})
 _CLOSERS = frozenset(")]}’”»›」』】〕〉》〗〙〛）］｝｣＂＇'")
 _EMPHASIS = frozenset("*_`~")
 """Markdown: they close after Latin marks, but may open after Chinese ones, where no blank tells."""
-_CHINESE_NUMERALS = frozenset("一二三四五六七八九十")
-_LIST_MARKERS = frozenset("-*+•‣▪◦·–—#>")
-
-
-class MoreText(Exception):
-    """The decision needs text that has not come yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """The text after a place; `final` if no more will come."""
-
-    text: str
-    at: int
-    final: bool
-
-    def char(self, offset: int = 0) -> str:
-        """The character there, "" past the end. Raises MoreText."""
-        index = self.at + offset
-        if index < len(self.text):
-            return self.text[index]
-        if self.final:
-            return ""
-        raise MoreText
-
-    def blanks(self) -> int:
-        """How many blanks come first, LOOKAHEAD at most. Raises MoreText."""
-        count = 0
-        while count < LOOKAHEAD and (char := self.char(count)) and is_blank(char):
-            count += 1
-        return count
-
-    def visible(self) -> str:
-        """The first character that is not blank, "" if too far or none. Raises MoreText."""
-        blanks = self.blanks()
-        return self.char(blanks) if blanks < LOOKAHEAD else ""
-
-    def word(self) -> str:
-        """The next word, with a full stop if one follows; cut short if long. Raises MoreText."""
-        blanks = self.blanks()
-        length = 0
-        while length < LONGEST and self.char(blanks + length).isalpha():
-            length += 1
-        stop = self.char(blanks + length) == "."
-        return self.text[self.at + blanks : self.at + blanks + length + stop]
 
 
 @dataclass(slots=True)
@@ -253,35 +206,4 @@ def _judge_abbreviation(run: Run, ahead: Ahead) -> Verdict | None:
         return Verdict.NOTHING
     if kind is Abbreviation.CAPITAL or not following or is_cjk(following):
         return None
-    return None if starts_sentence(ahead.word()) else Verdict.NOTHING
-
-
-def judge_newline(ahead: Ahead) -> Verdict:
-    """What a line end ends. `ahead` begins right after it. Raises MoreText."""
-    blanks = 0
-    while blanks < LOOKAHEAD and (char := ahead.char(blanks)) and is_blank(char):
-        if is_newline(char):
-            return Verdict.SENTENCE
-        blanks += 1
-    if _begins_item(Ahead(ahead.text, ahead.at + blanks, ahead.final)):
-        return Verdict.SENTENCE
-    following = ahead.char(blanks)
-    return Verdict.NOTHING if not following or following.islower() else Verdict.CLAUSE
-
-
-def _begins_item(line: Ahead) -> bool:
-    """Whether a line starts with a bullet, `#`, `>`, or a number or small letter with a point."""
-    first = line.char()
-    if first in _LIST_MARKERS:
-        length = 1
-        while first == "#" and length < 6 and line.char(length) == "#":
-            length += 1
-        return is_blank(line.char(length) or " ")
-    count = 0
-    while count < 4 and (line.char(count).isdigit() or line.char(count) in _CHINESE_NUMERALS):
-        count += 1
-    if count == 0 and first.islower() and first.isascii():
-        count = 1
-    if not 1 <= count <= 3 or line.char(count) not in {".", ")", "、"}:
-        return False
-    return line.char(count) == "、" or is_blank(line.char(count + 1) or " ")
+    return None if starts_sentence(ahead.word(LONGEST)) else Verdict.NOTHING

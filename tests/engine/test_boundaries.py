@@ -2,16 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.boundaries import (
-    LOOKAHEAD,
-    Ahead,
-    Mark,
-    MoreText,
-    Run,
-    Verdict,
-    judge_newline,
-    judge_run,
-)
+from cosyserve.engine.ahead import LOOKAHEAD, Ahead, MoreText
+from cosyserve.engine.boundaries import Mark, Run, Verdict, judge_run
 
 
 @pytest.mark.parametrize(
@@ -48,23 +40,3 @@ def test_undecided_run_asks_for_more(word: str, after: str) -> None:
 def test_many_blanks_count_as_the_end() -> None:
     run = Run(Mark.STOP, word="etc")
     assert judge_run(run, Ahead(" " * LOOKAHEAD, 0, final=False)) is Verdict.SENTENCE
-
-
-@pytest.mark.parametrize(
-    ("after", "verdict"),
-    [
-        ("\n", Verdict.SENTENCE),
-        (" \r\n", Verdict.SENTENCE),
-        ("- a", Verdict.SENTENCE),
-        ("-a", Verdict.CLAUSE),
-        ("## a", Verdict.SENTENCE),
-        ("12. a", Verdict.SENTENCE),
-        ("12.5", Verdict.CLAUSE),
-        ("1234. a", Verdict.CLAUSE),
-        ("十二、", Verdict.SENTENCE),
-        ("Abc", Verdict.CLAUSE),
-        ("abc", Verdict.NOTHING),
-    ],
-)
-def test_newline(after: str, verdict: Verdict) -> None:
-    assert judge_newline(Ahead(after, 0, final=False)) is verdict

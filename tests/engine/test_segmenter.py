@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cosyserve.engine.boundaries import LOOKAHEAD, Ahead
+from cosyserve.engine.ahead import LOOKAHEAD, Ahead
 from cosyserve.engine.characters import is_extender, weight
 from cosyserve.engine.segmenter import Segment, SegmentPolicy, TextSegmenter, speakable
 
@@ -108,7 +108,7 @@ SENTENCE_CASES = [
     "**Note.**| Then _this!_| Done",
     "Title\n|\nBody of\nthe text.| End",
     "One\r\n|\r\nTwo\r\nthree",
-    "First line\nSecond line.| End",
+    "First line\n|Second line.| End",
     "Great!|🎉 Next.| Ok 👍🏽.| 😀 Yes!| Go",
     "Wow!\u200d| Yes.| Cafe\u0301.| Go",
     "你好。|我是小明！|真的吗？|是的；|好…|走",
