@@ -22,9 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .abbreviations import LONGEST, Abbreviation, abbreviation, starts_sentence
+from .abbreviations import LONGEST, Abbreviation, abbreviation, ends_before, is_initial
 from .ahead import Ahead
 from .characters import is_blank, is_extender
+from .markers import numbers_item
 from .scripts import is_cjk
 
 
@@ -62,6 +63,9 @@ _MARKS: dict[str, Mark] = {
 _TERMINATORS = frozenset({Mark.STOP, Mark.BANG, Mark.ELLIPSIS, Mark.WIDE})
 _DASHES = frozenset({Mark.DASH, Mark.HYPHEN})
 _CLOSERS = frozenset(")]}’”»›」』】〕〉》〗〙〛）］｝｣＂＇'")
+_UNIT = 3
+"""Letters of a unit, at most."""
+_QUOTES = frozenset("\"“‘'(")
 _EMPHASIS = frozenset("*_`~")
 """Markdown: they close after Latin marks, but may open after Chinese ones, where no blank tells."""
 
@@ -71,6 +75,7 @@ class Run:
     """A row of marks and closers.
 
     word: what stands right before the first mark, if no longer than an abbreviation.
+    previous: the word or number before that.
     before: the character before the first mark, "" at the start of a segment.
     last_letter: the last letter or digit before, "" if the segment has none yet.
     item: whether `word` is the first on its line or in its sentence.
@@ -78,6 +83,7 @@ class Run:
 
     mark: Mark
     word: str = ""
+    previous: str = ""
     before: str = ""
     last_letter: str = ""
     item: bool = False
@@ -190,20 +196,22 @@ def _judge_abbreviation(run: Run, ahead: Ahead) -> Verdict | None:
     """The verdict on a single full stop after an abbreviation or list marker, None after others."""
     if not ahead.char():
         return Verdict.SENTENCE
-    if run.item and (len(run.word) == 1 or (run.word.isdigit() and len(run.word) <= 3)):
+    if run.item and numbers_item(run.word):
         return Verdict.NOTHING
     kind = abbreviation(run.word)
-    if kind is None:
+    if kind is None and run.previous.isdigit() and run.word.isalpha() and len(run.word) <= _UNIT:
+        return Verdict.NOTHING if ahead.visible().islower() else None  # 10 in. wide
+    if kind is None or not is_initial(run.word, run.previous):
         return None
     if kind is Abbreviation.NEVER:
         return Verdict.NOTHING
     following = ahead.visible()
-    if following.isdigit():
+    if following.isdigit() or (following.islower() and kind is not Abbreviation.NUMBER):
         return Verdict.NOTHING
-    if kind is Abbreviation.NUMBER:
+    if kind is Abbreviation.NUMBER or not following:
         return None
-    if following.islower():
-        return Verdict.NOTHING
-    if kind is Abbreviation.CAPITAL or not following or is_cjk(following):
-        return None
-    return None if starts_sentence(ahead.word(LONGEST)) else Verdict.NOTHING
+    if is_cjk(following):
+        return Verdict.NOTHING if any(map(is_cjk, run.previous)) else None
+    quoted = following in _QUOTES
+    word = ahead.after(ahead.blanks() + quoted).word(LONGEST)
+    return None if ends_before(kind, word) else Verdict.NOTHING

@@ -10,7 +10,7 @@ from typing import Final
 from .ahead import Ahead, MoreText
 from .boundaries import Verdict
 from .characters import is_blank, is_newline
-from .line_words import goes_on, may_go_on, takes_number
+from .line_words import goes_on, takes_number
 from .lines import KEPT, Line, LineJudge
 from .markers import Marker, find_marker, follows
 from .scripts import is_cjk
@@ -164,4 +164,4 @@ def _parts_items(line: str, marker: str) -> bool:
     word = _LAST_WORD.search(line)
     if word is None:
         return True
-    return not any(asks(word.group(1)) for asks in (goes_on, may_go_on, takes_number))
+    return not (goes_on(word.group(1)) or takes_number(word.group(1)))

@@ -35,7 +35,7 @@ _TRANSITIVE: Final = _words(
     joined found bought made took used showed gave thanked invited left reached brought watched
     heard lived born year president professor doctor writer author actor king queen city"""
 )
-"""A name is likely to go with them."""
+"""A name is likely to go with them; a line of verse ends in them as well."""
 
 _BEGINNERS: Final = _words(
     """i the this that these those it he she they we you there here a an my our his her its your
@@ -105,6 +105,11 @@ def may_go_on(word: str) -> bool:
     """Whether a line that ends in `word` goes on if what follows begins no sentence."""
     lower = word.lower().rstrip(".")
     return lower in _PARTICLES or lower in _ADVERBS or lower in _TRANSITIVE
+
+
+def takes_name(word: str) -> bool:
+    """Whether a line that ends in `word` goes on if a name follows, else not likely."""
+    return word.lower() in _TRANSITIVE
 
 
 def takes_number(word: str) -> bool:

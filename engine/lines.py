@@ -38,6 +38,7 @@ from .line_words import (
     han_goes_on,
     is_name,
     may_go_on,
+    takes_name,
     takes_number,
 )
 from .markers import find_marker
@@ -218,11 +219,13 @@ class LineJudge:
 
     def _before_small(self, line: Line, start: Ahead) -> Verdict:
         if line.body[-1] in ":：":
-            return Verdict.CLAUSE
+            return Verdict.SENTENCE if line.width < _PROSE else Verdict.CLAUSE
         words = line.words
         if not line.last or len(words) > _SHORT_ITEM or goes_on(line.last) or may_go_on(line.last):
             return Verdict.NOTHING
-        if self._paragraph.listed or (len(words) == 1 and self._paragraph.ends > 0):
+        paragraph = self._paragraph
+        ragged = paragraph.ends > 0 and not paragraph.wraps and not line.body[0].isupper()
+        if paragraph.listed or ragged:
             return Verdict.SENTENCE
         if len(words) > 1:
             return Verdict.NOTHING
@@ -252,8 +255,11 @@ class LineJudge:
             return False
         word = start.word(_WORD)
         begins = not number and begins_line(word.rstrip("."))
+        if begins and may_go_on(last) and not takes_name(last):
+            begins = not start.after(len(word)).visible().isupper()  # in | New York
         if may_go_on(last) and len(line.words) >= _SHORT_ITEM and not begins:
-            return not paragraph.ends or number or is_name(word)
+            sure = paragraph.ends or takes_name(last)
+            return not sure or number or is_name(word)
         if line.width > _WIDEST:
             return False
         if paragraph.known:

@@ -75,6 +75,11 @@ def find_marker(line: Ahead, successor: str = "") -> Marker | None:
     return marker
 
 
+def numbers_item(word: str) -> bool:
+    """Whether a word with a full stop, first on its line, is a marker: 1. a. ii."""
+    return len(word) == 1 or (word.isdigit() and len(word) <= 3) or word.lower() in _ROMAN[1:]
+
+
 def follows(line: Ahead, marker: str) -> bool:
     """Whether the item after begins right here, with the text `marker`. Raises MoreText."""
     if not starts_with(line, marker):
@@ -127,7 +132,11 @@ def _body(line: Ahead) -> tuple[str, int, str] | None:
         while count < 5 and line.char(count).lower() in {"i", "v", "x"}:
             count += 1
     body = _text(line, count)
-    if body.lower() in _ROMAN and (body.islower() or body.isupper()) and (count > 1 or first in "iI"):
+    if (
+        body.lower() in _ROMAN
+        and (body.islower() or body.isupper())
+        and (count > 1 or first in "iI")
+    ):
         number = _ROMAN.index(body.lower())
         following = "".join(_ROMAN[number + 1 : number + 2])
         return body, number, following.upper() if body.isupper() else following

@@ -15,6 +15,7 @@ from .scripts import is_cjk
 
 _LATIN: Final = re.compile(r"[A-Za-z0-9]+")
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]+")
+_LAST_WORD: Final = re.compile(r"([^\W_]+)\s*$")
 _BRACKETS: Final = frozenset("([{<“‘«‹「『【〔〈《〖（［｛｢")
 _OPENERS: Final = _BRACKETS | {'"', "'"}
 _NOT_FIRST: Final = frozenset("々〆ー〜～ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ")
@@ -181,6 +182,7 @@ class OpenSegment:
         return Run(
             mark,
             word=text[word : self.at] if self.at - word <= LONGEST else "",
+            previous=_word_before(text, word),
             before=text[self.at - 1] if self.at > 0 else "",
             last_letter=self.last_letter,
             item=self.fresh or self.item == word,
@@ -199,3 +201,9 @@ class OpenSegment:
         beside = (here or there) and not char.isdigit() and not before.isdigit()
         if beside or (here and there):
             self.border = self.at
+
+
+def _word_before(text: str, place: int) -> str:
+    """The word or number before `place`, if no more than blanks come between."""
+    found = _LAST_WORD.search(text[max(0, place - 2 * LONGEST) : place])
+    return found.group(1) if found else ""
