@@ -10,10 +10,11 @@ from typing import Final
 from .ahead import Ahead, MoreText
 from .boundaries import Verdict
 from .characters import is_blank, is_newline
+from .line_ends import LineJudge
 from .line_words import goes_on, takes_number
-from .lines import KEPT, Line, LineJudge
 from .markers import Marker, find_marker, follows
 from .scripts import is_cjk
+from .text_line import KEPT, Line
 
 _NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 _FIRSTS: Final = "1(（①一第S"

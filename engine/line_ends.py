@@ -23,8 +23,7 @@ under `_LONG` before a capitalised word that is not a known name is taken for a 
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from .ahead import LOOKAHEAD, Ahead
@@ -43,9 +42,8 @@ from .line_words import (
 )
 from .markers import find_marker
 from .scripts import is_cjk
+from .text_line import CONTINUING, WORD, Line
 
-KEPT: Final = 160
-"""Characters of a line that are kept; a longer one was not wrapped."""
 _PROSE: Final = 30
 _LONG: Final = 46
 _WIDEST: Final = 125
@@ -54,18 +52,11 @@ _HAN_EVEN: Final = 24
 _HAN_LONG: Final = 40
 _SLACK: Final = 3
 """Columns by which lines wrapped by hand leave their width."""
-_WORD: Final = 24
-"""Characters of the next line's first word that are looked at."""
 _LABEL: Final = 8
 _SHORT_ITEM: Final = 3
 """Words of an item in small letters, at most."""
 
-_CONTINUING: Final = frozenset(",;:.!?)]}%，。、；：？！）】」』》〉’”％…·‰")
 _OPENERS: Final = frozenset("\"'“‘«‹([{（「『《〈【¿¡*_")
-_QUOTE: Final = re.compile(r"\s*(?:>\s?)+")
-_WORDS: Final = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*\.?")
-_INNER_END: Final = re.compile(r"[^\W\d_]{3}[.!?][\"'”’)]*\s+\S+\s+\S")
-_HAN_MARK: Final = re.compile("[，。；：！？、]")
 
 
 @dataclass(slots=True)
@@ -92,60 +83,6 @@ class Paragraph:
     def full(self, width: int, more: int) -> bool:
         """Whether a line of this width had no room for `more` columns."""
         return self.known and width <= self.bound + _SLACK and width + more + _SLACK > self.widest
-
-
-@dataclass(slots=True)
-class Line:
-    """A line that has ended. text: all of it, or KEPT characters from its start and end.
-
-    successor: what the next item of its list will begin with, if it has one. width: in columns.
-    """
-
-    text: str
-    successor: str = ""
-    width: int = field(init=False)
-    body: str = field(init=False)
-    quoted: bool = field(init=False)
-    words: list[str] = field(init=False)
-    wide: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.width = sum(map(weight, self.text.rstrip()))
-        quote = _QUOTE.match(self.text)
-        self.quoted = quote is not None
-        self.body = self.text[quote.end() if quote else 0 :].strip()
-        self.words = _WORDS.findall(self.body)
-        letters = [char for char in self.body if char.isalpha()]
-        self.wide = 2 * sum(map(is_cjk, letters)) > len(letters)
-
-    @property
-    def last(self) -> str:
-        """The last word, "" if something else ends the line."""
-        return self.words[-1] if self.words and self.body.endswith(self.words[-1]) else ""
-
-    @property
-    def titled(self) -> bool:
-        """Whether it is written like a title, a name or an address."""
-        major = [word for word in self.words if not (goes_on(word) or may_go_on(word))]
-        capitals = sum(not word[0].islower() for word in major)
-        return len(major) > 1 and 4 * capitals > 3 * len(major)
-
-    @property
-    def heading(self) -> bool:
-        return self.body.startswith("#") or (self.body.startswith("|") and self.body.endswith("|"))
-
-    @property
-    def couplet(self) -> bool:
-        """Whether one mark parts it in halves: two lines of verse written as one."""
-        marks = [found.start() for found in _HAN_MARK.finditer(self.body)]
-        return len(marks) == 1 and 2 * marks[0] + 1 == len(self.body)
-
-    @property
-    def begins(self) -> int:
-        """Columns of its first word and the blank before it; in Chinese, of what cannot be parted."""
-        if not self.body or is_cjk(self.body[0]):
-            return 2 * (1 + sum(char in _CONTINUING for char in self.body[1:2]))
-        return 1 + sum(map(weight, self.body.split(maxsplit=1)[0][:_WORD]))
 
 
 class LineJudge:
@@ -191,7 +128,7 @@ class LineJudge:
             return Verdict.NOTHING
         if line.heading or first == ">" or self._begins_item(line, start):
             return Verdict.SENTENCE
-        if first in _CONTINUING:
+        if first in CONTINUING:
             return Verdict.NOTHING
         start = _past_openers(start)
         if start.char().islower() and not start.char(1).isupper():
@@ -230,7 +167,7 @@ class LineJudge:
         if len(words) > 1:
             return Verdict.NOTHING
         length = 0
-        while length < _WORD and start.char(length).isalpha():
+        while length < WORD and start.char(length).isalpha():
             length += 1
         after = start.char(length)
         return Verdict.SENTENCE if after and after in "\r\n" else Verdict.NOTHING
@@ -253,7 +190,7 @@ class LineJudge:
         known = paragraph.known or self._before.known
         if line.width < _PROSE and not known and not may_go_on(last):
             return False
-        word = start.word(_WORD)
+        word = start.word(WORD)
         begins = not number and begins_line(word.rstrip("."))
         if begins and may_go_on(last) and not takes_name(last):
             begins = not start.after(len(word)).visible().isupper()  # in | New York
@@ -273,7 +210,7 @@ class LineJudge:
             return False
         if number:
             return not line.body[0].isdigit()
-        if line.width >= _LONG or _INNER_END.search(line.body) is not None:
+        if line.width >= _LONG or line.running:
             return True
         return is_name(word) and not shouted
 
@@ -293,7 +230,7 @@ class LineJudge:
             return True
         if line.couplet:
             return False
-        if _HAN_MARK.search(line.body, 0, len(line.body) - 1) is None:
+        if not line.marked:
             return line.width >= _HAN_LONG
         return line.width >= _HAN_PROSE or abs(line.width - paragraph.last) <= 2
 
@@ -335,7 +272,7 @@ def _columns(start: Ahead) -> int:
         return 2
     count = 1
     columns = 1 + weight(first or " ")
-    while count < _WORD and (char := start.char(count)) and not is_blank(char) and not is_cjk(char):
+    while count < WORD and (char := start.char(count)) and not is_blank(char) and not is_cjk(char):
         columns += weight(char)
         count += 1
     return columns

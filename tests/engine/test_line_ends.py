@@ -127,14 +127,14 @@ TOGETHER = {
     "upper case": 'THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR\nIMPLIED, AND '
     "SO ON.",
     "item": "- The first item of this list is so long that it was\n  wrapped\n|- The second is not",
-    "sentence inside the line": "It was late. |We had no map and nobody could tell us where the\nRue Mouffetard "
-    "was.",
-    "readme": "Cosyserve is a server for speech. |It takes text as a language model writes\nit, word by word, "
-    "and speaks it while more comes. |It was made for the\nCosyVoice models, and runs on\nLinux.",
+    "sentence inside the line": "It was late. |We had no map and nobody could tell us where the\nRue "
+    "Mouffetard was.",
+    "readme": "Cosyserve is a server for speech. |It takes text as a language model writes\nit, word by "
+    "word, and speaks it while more comes. |It was made for the\nCosyVoice models, and runs on\nLinux.",
     "German": "Er ging mit seiner Schwester durch den\nWald.",
     "Chinese": "今天天气很好，我们一起去公园散步，看到\n了很多漂亮的花，还有许多小朋友在草地上\n放风筝。",
-    "Chinese, known width": "我们公司成立于一九九八年，总部设在北京市\n海淀区，目前在全国各地共有三十多家分公司\n"
-    "和办事处，员工总数超过五千人，业务范围包\n括软件开发。",
+    "Chinese, known width": "我们公司成立于一九九八年，总部设在北京市\n海淀区，目前在"
+    "全国各地共有三十多家分公司\n和办事处，员工总数超过五千人，业务范围包\n括软件开发。",
     "Chinese without marks": "中华人民共和国的首都北京是一座拥有三千多\n年建城史的城市。",
     "Chinese that ends in a function word": "人工智能正在改变我们的生活和\n工作。",
     "Chinese with a mark first": "他买了苹果\n，香蕉和橘子。",
