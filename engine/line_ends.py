@@ -158,7 +158,7 @@ class LineJudge:
         if line.body[-1] in ":：":
             return Verdict.SENTENCE if line.width < _PROSE else Verdict.CLAUSE
         words = line.words
-        if not line.last or len(words) > _SHORT_ITEM or goes_on(line.last) or may_go_on(line.last):
+        if not line.last or len(words) > _SHORT_ITEM or _asks(line.last):
             return Verdict.NOTHING
         paragraph = self._paragraph
         ragged = paragraph.ends > 0 and not paragraph.wraps and not line.body[0].isupper()
@@ -188,15 +188,17 @@ class LineJudge:
         if number and takes_number(last):
             return True
         known = paragraph.known or self._before.known
-        if line.width < _PROSE and not known and not may_go_on(last):
+        asks = may_go_on(last) or takes_name(last)
+        if line.width < _PROSE and not known and not asks:
             return False
         word = start.word(WORD)
         begins = not number and begins_line(word.rstrip("."))
-        if begins and may_go_on(last) and not takes_name(last):
+        if begins and may_go_on(last):
             begins = not start.after(len(word)).visible().isupper()  # in | New York
-        if may_go_on(last) and len(line.words) >= _SHORT_ITEM and not begins:
-            sure = paragraph.ends or takes_name(last)
-            return not sure or number or is_name(word)
+        if asks and len(line.words) >= _SHORT_ITEM and not begins:
+            sure = takes_name(last) or paragraph.ends > 0
+            if not sure or number or is_name(word):
+                return True
         if line.width > _WIDEST:
             return False
         if paragraph.known:
@@ -246,6 +248,11 @@ def _next_line(line: Line, ahead: Ahead) -> Ahead | None:
     while count < LOOKAHEAD and (start.char(count) == ">" or start.char(count) == " "):
         count += 1
     return _past_blanks(start.after(count))
+
+
+def _asks(word: str) -> bool:
+    """Whether something belongs after `word`."""
+    return goes_on(word) or may_go_on(word) or takes_name(word)
 
 
 def _past_blanks(ahead: Ahead) -> Ahead | None:

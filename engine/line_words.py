@@ -10,32 +10,27 @@ def _words(text: str) -> frozenset[str]:
 
 
 _OPEN: Final = _words(
-    """a an the my your his its our their this these every no and or but nor of from with than as if
-    because although unless whether since while when where which who whose whom that into onto upon
-    toward towards between among against during without within via per until till versus including
-    despite except like is are was were am be been being has have had do does did will would can
-    could shall should may might must cannot not very too so such both either neither only also just
-    more most less least about at by for to under near across through called named mr mrs ms dr prof
-    st mt der den dem des ein eine einen und oder zum zur mit für von le les une du et aux dans pour
-    sur avec el los las del con para y"""
+    """a an the my your its our their every and or nor than as if because although unless since while
+    whose that into onto upon toward towards between among against during within via per until
+    versus including despite except mr mrs ms dr prof st mt der den dem des ein eine einen und oder
+    zum zur mit für von le les une du et aux dans pour sur avec el los las del con para y"""
 )
-"""A line that ends in one of these goes on, unless it is a line of verse."""
-_PARTICLES: Final = _words(
-    """this these that no so do does did is are was were be too will would can could should must
-    not more most less least at by for to about under near across through like with of from am
-    has have had may might shall very only also just both either neither such but when where who
-    his her without till whom which whether"""
+"""A line that ends in one of these goes on, whatever follows."""
+_PREPOSITIONS: Final = _words(
+    """to for about under near across through like with without of from at by in but when where who
+    whom which whether till called named"""
 )
-"""Those of them, and others, that a line of verse or speech ends in as well: they count only where the
-next word is no beginning of a sentence."""
-_ADVERBS: Final = _words("in on up out off over down along around before after behind below above")
-_TRANSITIVE: Final = _words(
-    """see meet visit call ask tell find help join buy get make take use show give thank invite
-    leave reach bring watch hear know love want need said says told asked called met saw visited
-    joined found bought made took used showed gave thanked invited left reached brought watched
-    heard lived born year president professor doctor writer author actor king queen city"""
+"""A line of verse or speech ends in them as well: they go on but before a beginning of a sentence."""
+_LAST: Final = _words(
+    """this these no so do does did is are was were am be been being have has had too will would can
+    could shall should may might must cannot not more most less least very such both either neither
+    only also just his her on up out off over down along around before after behind below above see
+    meet visit call ask tell find help join buy get make take use show give thank invite leave reach
+    bring watch hear know love want need said says told asked met saw visited joined found
+    bought made took used showed gave thanked invited left reached brought watched heard lived born
+    year president professor doctor writer author actor king queen city"""
 )
-"""A name is likely to go with them; a line of verse ends in them as well."""
+"""These often end a line, so they go on before a name or a number only."""
 
 _BEGINNERS: Final = _words(
     """i the this that these those it he she they we you there here a an my our his her its your
@@ -97,19 +92,17 @@ _HAN_WORDS: Final = ("的确", "的士", "了解", "着急", "着手", "着重",
 
 def goes_on(word: str) -> bool:
     """Whether a line that ends in `word` goes on whatever follows."""
-    lower = word.lower().rstrip(".")
-    return lower in _OPEN and lower not in _PARTICLES
+    return word.lower().rstrip(".") in _OPEN
 
 
 def may_go_on(word: str) -> bool:
     """Whether a line that ends in `word` goes on if what follows begins no sentence."""
-    lower = word.lower().rstrip(".")
-    return lower in _PARTICLES or lower in _ADVERBS or lower in _TRANSITIVE
+    return word.lower() in _PREPOSITIONS
 
 
 def takes_name(word: str) -> bool:
-    """Whether a line that ends in `word` goes on if a name follows, else not likely."""
-    return word.lower() in _TRANSITIVE
+    """Whether a line that ends in `word` goes on if a name or a number follows, else not likely."""
+    return word.lower() in _LAST
 
 
 def takes_number(word: str) -> bool:

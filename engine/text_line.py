@@ -8,7 +8,7 @@ from typing import Final
 
 from .abbreviations import abbreviation
 from .characters import weight
-from .line_words import goes_on, may_go_on
+from .line_words import goes_on, may_go_on, takes_name
 from .scripts import is_cjk
 
 KEPT: Final = 160
@@ -55,7 +55,11 @@ class Line:
     @property
     def titled(self) -> bool:
         """Whether it is written like a title, a name or an address."""
-        major = [word for word in self.words if not (goes_on(word) or may_go_on(word))]
+        major = [
+            word
+            for word in self.words
+            if not (goes_on(word) or may_go_on(word) or takes_name(word))
+        ]
         capitals = sum(not word[0].islower() for word in major)
         return len(major) > 1 and 4 * capitals > 3 * len(major)
 

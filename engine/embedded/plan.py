@@ -11,6 +11,7 @@ from typing import Final
 from ..origins import Origins
 from ..scripts import language_runs
 from ..segmenter import Segment, speakable
+from .points import unpaused
 
 LONGEST: Final = 200
 """Weight of the longest utterance. It speaks for 30 seconds at most at speed 1, mostly for 15."""
@@ -82,7 +83,7 @@ def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
     """The pieces of a segment, in order; none if it has nothing to say."""
     if not speakable(segment.text):
         return []
-    text = _UNSPEAKABLE.sub(" ", segment.text)
+    text = unpaused(_UNSPEAKABLE.sub(" ", segment.text))
     pieces = [
         (begin, end, language)
         for begin, end, language in _runs(text, reading)

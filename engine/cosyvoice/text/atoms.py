@@ -25,11 +25,13 @@ class Kind(Enum):
     WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
     SIGN: one Han or kana character, or one mark of punctuation that is not ASCII.
     MARKUP: one of the special tokens that users may write.
+    BORDER: nothing to say; what comes before is read apart from `text`, which comes after.
     """
 
     WORD = "word"
     SIGN = "sign"
     MARKUP = "markup"
+    BORDER = "border"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .atoms import AtomScanner
+from .items import ItemMarkers
 from .normalizer import Normalizer
 from .sentences import SentencePart, SentenceStream
 from .tokenizer import END_OF_PROMPT, TextTokenizer
@@ -43,6 +44,7 @@ class TextFrontend:
     ) -> None:
         self._sentences = SentenceStream()
         self._atoms = AtomScanner()
+        self._items = ItemMarkers()
         self._forms = WrittenForms(normalizer)
         self._utterances = UtteranceBuilder(tokenizer, policy or UtterancePolicy())
         self._final = False
@@ -69,6 +71,7 @@ class TextFrontend:
         deltas: list[TextDelta] = []
         for part in parts:
             atoms = self._atoms.feed(part.text, begin=part.begin, ends=part.ends)
+            atoms = self._items.feed(atoms, ends=part.ends)
             pieces = self._forms.feed(atoms, ends=part.ends)
             deltas += self._utterances.feed(pieces, ends=part.ends)
         return deltas

@@ -74,6 +74,8 @@ class WrittenForms:
             piece = Piece(atom.text, atom.begin, atom.end, atom.spaced, markup=True)
             return [*self._close(), piece]
         self._note_language(atom.text)
+        if atom.kind is Kind.BORDER:
+            return self._close()
         if self._span:
             return self._go_on(atom)
         if _is_written(atom):
