@@ -13,8 +13,11 @@ word as well. Decisions:
   list marker ("1. First"), not a sentence.
 - `, ; :` end a clause before a blank or next to Chinese; `，、：` do but between digits; so do long
   dashes, and short ones with blanks on both sides but after a digit.
-- A blank line ends a sentence, as does a line end before a list item or a heading. Another line end
-  ends a clause, unless the next line goes on with a small letter.
+- A line end ends a sentence (a title, an item, a line of verse, of an address, of a dialogue) unless
+  the line is prose that was wrapped at a width: what tells is in line_ends.py. It is decided once
+  the next line's first word is known at the latest, often by its first letter.
+- An item of a list is a sentence, on a line of its own or after another item in one line, and its marker
+  belongs to it: see markers.py and layout.py.
 """
 
 from __future__ import annotations

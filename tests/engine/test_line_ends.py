@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import textwrap
+from itertools import pairwise
 
-from cosyserve.engine.cosyvoice.text.sentences import SentenceStream
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosyserve.engine.cosyvoice.text.sentences import SentencePart, SentenceStream
 from cosyserve.engine.segmenter import SegmentPolicy, TextSegmenter
 
 POLICY = SegmentPolicy(max_characters=2000, split_clauses=False, first_clause_min_characters=None)
@@ -171,6 +176,34 @@ INLINE = {
 CASES = [*APART.items(), *TOGETHER.items(), *INLINE.items()]
 
 
+APART_LINES = [
+    "Milk",
+    "Red wine",
+    "Olive oil",
+    "The end",
+    "Anna Weber",
+    "12 High Street",
+    "苹果",
+    "春晓",
+]
+PROSE = [
+    "The little museum by the harbour was opened in the spring by a group of friends who had collected "
+    "old maps for years. It shows charts of the coast of Norway, letters by Captain James Cook and his "
+    "officers, and a globe that was made in Venice around 1570. In the afternoon the rooms are quiet, and "
+    "most of the visitors who come from Germany or from Japan sit down in the garden with a cup of tea.",
+    "When we came back from Paris on Monday there was a letter from Dr. Lee in the hall, in which he asked "
+    "whether we could meet Mr. Brown at the University of Michigan in May. My sister, who had worked for "
+    "NASA in the nineties, knew him well and wrote to him at once, but he had moved to New York.",
+]
+CHINESE_PROSE = [
+    "今年夏天，我和爸爸妈妈一起去了云南旅行，我们参观了石林、大理古城和丽江古城，还品尝了当地的美食，"
+    "比如过桥米线和鲜花饼。晚上，我们住在洱海边的一家小旅馆，推开窗户就能看见湖水和远处的苍山，"
+    "月光洒在水面上，安静得像一幅画。",
+    "人工智能是计算机科学的一个分支，它企图了解智能的实质，并生产出一种新的能以人类智能相似的方式做出反应"
+    "的智能机器，该领域的研究包括机器人、语言识别、图像识别、自然语言处理和专家系统等。",
+]
+
+
 def sentences(text: str, size: int) -> list[str]:
     segmenter = TextSegmenter(POLICY)
     found = [
@@ -204,3 +237,122 @@ def test_line_ends(case: str) -> None:
     for size in (1, 7, 1000):
         assert sentences(text, size) == expected
         assert handed_on(text, size) == expected
+
+
+PIECES = (
+    *(
+        "Roses are red",
+        "the",
+        "and",
+        "to see",
+        "in",
+        "Mr.",
+        "Paris",
+        "The",
+        "New York",
+        "1998",
+        "May",
+    ),
+    *(
+        "We walked along the old river and then",
+        "床前明月光",
+        "今天天气很好，我们一起去公园散步",
+        "和",
+    ),
+    *(
+        "1.",
+        "2.",
+        "3)",
+        "(1)",
+        "(2)",
+        "①",
+        "②",
+        "一、",
+        "二、",
+        "第一步：",
+        "a)",
+        "b)",
+        "ii.",
+        "-",
+        "•",
+        "#",
+    ),
+    *(
+        "Step 1:",
+        "Step 2:",
+        "Dear Ann,",
+        "Bob:",
+        "苹果",
+        ":",
+        ",",
+        ".",
+        "。",
+        "，",
+        "inter-",
+        '"',
+        ">",
+        "|",
+    ),
+    *(
+        "\n",
+        "\n",
+        "\n",
+        "\r\n",
+        "\n\n",
+        "\u2028",
+        " ",
+        " ",
+        " ",
+        "  ",
+        "   " * 12,
+        "x" * 40,
+        "字" * 25,
+    ),
+)
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+
+
+@given(TEXTS, st.lists(st.integers(0, 400), max_size=8))
+def test_lines_and_items_do_not_depend_on_the_pieces(text: str, cuts: list[int]) -> None:
+    segmenter, stream = TextSegmenter(), SentenceStream()
+    whole = segmenter.feed(text) + segmenter.finish()
+    ends = ends_of([*stream.feed(text), *stream.flush()])
+    for borders in (
+        range(len(text) + 1),
+        sorted({0, len(text), *(c for c in cuts if c < len(text))}),
+    ):
+        segmenter, stream = TextSegmenter(), SentenceStream()
+        found, parts = [], []
+        for begin, end in pairwise(borders):
+            found += segmenter.feed(text[begin:end])
+            parts += stream.feed(text[begin:end])
+        assert found + segmenter.finish() == whole
+        parts += stream.flush()
+        assert "".join(part.text for part in parts) == text
+        assert ends_of(parts) == ends
+
+
+def ends_of(parts: list[SentencePart]) -> set[int]:
+    """Where sentences end."""
+    return {part.begin + len(part.text) for part in parts if part.ends}
+
+
+@given(st.lists(st.sampled_from(APART_LINES), min_size=2, max_size=6))
+def test_lines_that_stand_apart_do_so_in_any_order(lines: list[str]) -> None:
+    assert sentences("\n".join(lines), 1000) == lines
+
+
+@pytest.mark.parametrize("width", range(34, 90, 4))
+@pytest.mark.parametrize("text", PROSE)
+def test_prose_wrapped_at_any_width_is_what_it_was(text: str, width: int) -> None:
+    wrapped = textwrap.fill(text, width)
+    assert [" ".join(part.split()) for part in sentences(wrapped, 7)] == sentences(text, 1000)
+
+
+@pytest.mark.parametrize("columns", range(18, 41))
+@pytest.mark.parametrize("text", CHINESE_PROSE)
+def test_chinese_wrapped_at_any_width_is_what_it_was(text: str, columns: int) -> None:
+    lines = [text[at : at + columns] for at in range(0, len(text), columns)]
+    assert [part.replace("\n", "") for part in sentences("\n".join(lines), 7)] == sentences(
+        text, 1000
+    )

@@ -183,6 +183,11 @@ PROMPTNESS_CASES = [
     "3.14 is pi. ^Yes",
     "Hi\n- ^a",
     "Hi\n12. ^a",
+    "Roses are red\nBl^ue too",
+    "Milk\r\nEg^gs",
+    "床前明月光\n疑^是",
+    "What are you looking at\nNothing y^ou",
+    "1. One 2. T^wo",
 ]
 
 
@@ -394,6 +399,27 @@ HOSTILE = [
     "a,",
     "1. ",
     "###### ",
+    "a\n\n",
+    "the\n",
+    "Red\n",
+    "Red,\r\n",
+    "We walked along the old river and then\n",
+    "We walked along the old river with\nAnn ",
+    "> a\n",
+    "> ",
+    ">",
+    "床前明月光\n",
+    "今天天气很好，我们一起去公园散步，看到\n",
+    "Red\n" + " " * 40,
+    "1. a 2. ",
+    "(1) a\n",
+    "①",
+    "一、",
+    "第",
+    "(",
+    "Step 1: ",
+    "Step ",
+    "xiv",
 ]
 
 
