@@ -446,6 +446,21 @@ def test_work_and_memory_stay_linear(unit: str, monkeypatch: pytest.MonkeyPatch)
     assert looks <= 3 * (LOOKAHEAD + 16) * len(text)
 
 
+@pytest.mark.parametrize(
+    "unit", ["\n", "Red\n", "the\n", "1. a\n", "床前明月光\n", "the red fox by the\n"]
+)
+def test_eighty_thousand_lines_are_read_about_once(unit: str) -> None:
+    text = unit * 80_000
+    segmenter = TextSegmenter()
+    most = 0
+    for at in range(0, len(text), 500):
+        segmenter.feed(text[at : at + 500])
+        most = max(most, segmenter.pending)
+    segmenter.finish()
+    assert segmenter.examined <= 1.5 * len(text)
+    assert most <= 200 + LOOKAHEAD
+
+
 def test_long_text_fed_by_the_character_is_read_about_once() -> None:
     text = ("The quick fox, they say, met Mr. Dog at 10:30. 我们今天去公园，好不好？ " * 4000)[
         :200_000
