@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from ..boundaries import MoreText
-from .rewriting import BLANK, NEWLINES, NL, Shape
+from .rewriting import BLANK, NEWLINES, NL, Construct
 
 LONGEST_RULE: Final = 512
 """Characters after which a line of nothing but marks is taken for a rule."""
@@ -32,12 +32,12 @@ _LONGEST_FENCE: Final = 256
 _HASHES: Final = re.compile(r"#{1,64}+")
 _QUOTES: Final = re.compile(r">{1,64}+")
 _BULLETS: Final = frozenset("-*+•‣◦⁃·∙")
-_ROW: Final = Shape(
+_ROW: Final = Construct(
     re.compile(rf"\|[^|{NL}]{{1,98}}+\|[^|{NL}]{{0,98}}+\|"),
     re.compile(rf"\|(?:[^|{NL}]{{1,98}}+(?:\|[^|{NL}]{{0,98}}+)?)?"),
     _LONGEST_ROW,
 )
-_NOTE: Final = Shape(
+_NOTE: Final = Construct(
     re.compile(r"\[\^[^\[\]\s^]{1,40}+\]:"), re.compile(r"\[(?:\^[^\[\]\s^]{0,40}+\]?)?"), 64
 )
 _LONGEST_DEFINITION: Final = 1200
@@ -55,10 +55,11 @@ _DEFINITION_START: Final = re.compile(
 )
 
 
-class Kind(Enum):
+class BlockKind(Enum):
     """What a line begins with.
 
-    NOTHING: what is not read at all, such as a rule. ITEM: a list mark. ROW: the first bar of a table's row. NOTE: the mark of a footnote's text.
+    NOTHING: what is not read at all, such as a rule. ITEM: a list mark. ROW: the first bar of a
+    table's row. NOTE: the mark of a footnote's text.
     """
 
     NOTHING = "nothing"
@@ -74,7 +75,7 @@ class Kind(Enum):
 class Block:
     """The first `length` characters of a line. fence: the row of marks that opens code."""
 
-    kind: Kind
+    kind: BlockKind
     length: int
     fence: str = ""
 
@@ -88,7 +89,7 @@ def find_block(text: str, at: int, final: bool, *, row_before: bool) -> Block | 
     if char in "`~":
         return _fence(text, at, final)
     if char in _RULES and (length := _rule_length(text, at, final)):
-        return Block(Kind.NOTHING, length)
+        return Block(BlockKind.NOTHING, length)
     match char:
         case "#":
             return _heading(text, at, final)
@@ -96,11 +97,11 @@ def find_block(text: str, at: int, final: bool, *, row_before: bool) -> Block | 
             return _quote(text, at, final)
         case "|":
             if row_before or _char(text, at + 1, final).isspace() or _ROW.match(text, at, final):
-                return Block(Kind.ROW, 1)
+                return Block(BlockKind.ROW, 1)
         case "[":
             return _definition(text, at, final)
         case _ if char in _BULLETS and _char(text, at + 1, final).isspace():
-            return Block(Kind.ITEM, 1)
+            return Block(BlockKind.ITEM, 1)
     return None
 
 
@@ -138,7 +139,7 @@ def _fence(text: str, at: int, final: bool) -> Block | None:
     limit = at + _LONGEST_FENCE
     found = _FENCE.match(text, at, limit)
     if found is not None and (final or found.end() < len(text)):
-        return Block(Kind.FENCE, found.end() - at, found[1] or found[2])
+        return Block(BlockKind.FENCE, found.end() - at, found[1] or found[2])
     if not final and len(text) < limit and _FENCE_START.fullmatch(text, at):
         raise MoreText
     return None
@@ -165,7 +166,7 @@ def _heading(text: str, at: int, final: bool) -> Block | None:
     assert found is not None
     count = len(found[0])
     after = _char(text, found.end(), final) or "\n"
-    return Block(Kind.HEADING, count) if count > 1 or after.isspace() else None
+    return Block(BlockKind.HEADING, count) if count > 1 or after.isspace() else None
 
 
 def _quote(text: str, at: int, final: bool) -> Block | None:
@@ -173,18 +174,18 @@ def _quote(text: str, at: int, final: bool) -> Block | None:
     found = _QUOTES.match(text, at)
     assert found is not None
     after = _char(text, found.end(), final)
-    return None if after.isdigit() or after == "=" else Block(Kind.QUOTE, len(found[0]))
+    return None if after.isdigit() or after == "=" else Block(BlockKind.QUOTE, len(found[0]))
 
 
 def _definition(text: str, at: int, final: bool) -> Block | None:
     """`[^1]: note`, of which the note is read, and `[name]: https://…`, which is not."""
     note = _NOTE.match(text, at, final)
     if note is not None:
-        return Block(Kind.NOTE, note.end() - at)
+        return Block(BlockKind.NOTE, note.end() - at)
     limit = at + _LONGEST_DEFINITION
     found = _DEFINITION.match(text, at, limit)
     if found is not None and (final or found.end() < len(text)):
-        return Block(Kind.NOTHING, found.end() - at)
+        return Block(BlockKind.NOTHING, found.end() - at)
     if not final and len(text) < limit and _DEFINITION_START.fullmatch(text, at):
         raise MoreText
     return None

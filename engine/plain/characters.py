@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 from ..scripts import is_cjk
-from .forms import RAISED, Form, Shape, form_of, roman_number
+from .forms import RAISED, Form, Treatment, form_of, roman_number
 from .rewriting import Rewriter
 
 _LONGEST_ROMAN: Final = 16
@@ -71,24 +71,24 @@ class Characters(Rewriter):
         return rest
 
     def _take(self, char: str, form: Form) -> None:
-        match form.shape:
-            case Shape.UNSEEN:
+        match form.treatment:
+            case Treatment.UNSEEN:
                 self.drop(1)
-            case Shape.JOINER:
+            case Treatment.JOINER:
                 own = self.last != "" and ord(self.last) in _OWN_JOINERS and not self._parts_words
                 (self.copy if own else self.drop)(1)
-            case Shape.PICTURE:
+            case Treatment.PICTURE:
                 self._picture(1)
-            case Shape.NUMBER:
+            case Treatment.NUMBER:
                 self._number(1, form.text)
-            case Shape.FRACTION:
+            case Treatment.FRACTION:
                 self._parts_digits = self._parts_digits or self.last.isdecimal()
                 self._give_form(1, form.text)
-            case Shape.ROMAN:
+            case Treatment.ROMAN:
                 self._roman()
-            case Shape.EXPONENT:
+            case Treatment.EXPONENT:
                 self._give_form(1, char if self._has_exponent() else form.text)
-            case Shape.HALF_KANA:
+            case Treatment.HALF_KANA:
                 pair = char + self.char(1) if self.char(1) in _VOICING else char
                 self._give_form(len(pair), unicodedata.normalize("NFKC", pair))
             case _:
@@ -142,7 +142,10 @@ class Characters(Rewriter):
         spaced = after.isspace()
         visible = self.char(length + 1) if spaced else after
         if self.newlines and _begins_words(visible):
-            text += "、" if is_cjk(visible) else "." if spaced else ". "
+            if is_cjk(visible):
+                text, length = text + "、", length + spaced
+            else:
+                text += "." if spaced else ". "
         elif self.last.isdecimal():
             self._parts_digits = True
         self._give_form(length, text)
@@ -170,4 +173,4 @@ def _begins_words(char: str) -> bool:
     """Whether an item's mark may stand before it."""
     if not char or char.isspace() or char in _ITEM_MARKS:
         return False
-    return form_of(char).shape is not Shape.NUMBER
+    return form_of(char).treatment is not Treatment.NUMBER

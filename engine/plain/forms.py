@@ -41,9 +41,10 @@ _PICTURE_BLOCKS: Final = (
 _PICTURES: Final = (range(0x1F000, 0x1F130), range(0x1F18A, 0x1FB00), range(0x25FD, 0x25FF))
 """Blocks of nothing else, whether or not a character is assigned yet."""
 _FOLDED: Final = frozenset(
-    "<font> <circle> <square> <wide> <narrow> <super> <sub> <fraction> <initial> <medial> <final>"
-    " <isolated> <compat>".split()
+    {"<font>", "<circle>", "<square>", "<wide>", "<narrow>", "<super>", "<sub>", "<fraction>"}
+    | {"<initial>", "<medial>", "<final>", "<isolated>", "<compat>"}
 )
+"""Kinds of decomposition, as the Unicode data name them."""
 _JAMO: Final = range(0x3131, 0x318F)
 """Hangul letters: their plain forms are parts of syllables, which nobody writes alone."""
 _SCRIPTS_WITH_OWN: Final = range(0x250, 0x1D00)
@@ -53,7 +54,7 @@ _NAMED: Final = re.compile(
 )
 
 
-class Shape(Enum):
+class Treatment(Enum):
     """How a character is treated.
 
     KEPT: as it is. PLAIN: its form is given out. UNSEEN: dropped. JOINER: dropped where the script
@@ -77,7 +78,7 @@ class Shape(Enum):
 class Form(NamedTuple):
     """`text` is what the character is read as; "" for what is not read."""
 
-    shape: Shape
+    treatment: Treatment
     text: str
 
 
@@ -85,26 +86,28 @@ class Form(NamedTuple):
 def form_of(char: str) -> Form:
     code, category = ord(char), unicodedata.category(char)
     if char in RAISED:
-        return Form(Shape.EXPONENT, unicodedata.normalize("NFKC", char).replace("−", "-"))
+        return Form(Treatment.EXPONENT, unicodedata.normalize("NFKC", char).replace("−", "-"))
     if char in _KEPT:
-        return Form(Shape.KEPT, char)
+        return Form(Treatment.KEPT, char)
     if char in "\u200b\u200c\u200d":
-        return Form(Shape.JOINER, "")
+        return Form(Treatment.JOINER, "")
     if category == "Zs":
-        return Form(Shape.PLAIN, " ")
+        return Form(Treatment.PLAIN, " ")
     if _is_unseen(char, code, category):
-        return Form(Shape.UNSEEN, "")
+        return Form(Treatment.UNSEEN, "")
     if 0x2160 <= code < 0x2180:
-        return Form(Shape.ROMAN, unicodedata.normalize("NFKC", char))
+        return Form(Treatment.ROMAN, unicodedata.normalize("NFKC", char))
     if code in _HALF_KANA:
-        return Form(Shape.HALF_KANA, unicodedata.normalize("NFKC", char))
+        return Form(Treatment.HALF_KANA, unicodedata.normalize("NFKC", char))
     if any(code in block for block in _PICTURES):
-        return Form(Shape.PICTURE, "")
+        return Form(Treatment.PICTURE, "")
     found = _plain(char, code, category)
     if found is not None:
         return found
     picture = category == "So" and any(code in block for block in _PICTURE_BLOCKS)
-    return Form(Shape.PICTURE, "") if picture or category == "Co" else Form(Shape.KEPT, char)
+    return (
+        Form(Treatment.PICTURE, "") if picture or category == "Co" else Form(Treatment.KEPT, char)
+    )
 
 
 def _is_unseen(char: str, code: int, category: str) -> bool:
@@ -119,12 +122,12 @@ def _is_unseen(char: str, code: int, category: str) -> bool:
 def _plain(char: str, code: int, category: str) -> Form | None:
     """The form of a character that stands for others, None if it is one of its own."""
     if char in _TABLE:
-        return Form(Shape.PLAIN, _TABLE[char])
+        return Form(Treatment.PLAIN, _TABLE[char])
     if named := _NAMED.fullmatch(unicodedata.name(char, "")):
         small = "SMALL" in named[0]
-        return Form(Shape.PLAIN, named[1].lower() if small else named[1])
+        return Form(Treatment.PLAIN, named[1].lower() if small else named[1])
     if category == "No" and (0x2776 <= code < 0x2794 or 0x24EB <= code < 0x2500):
-        return Form(Shape.NUMBER, str(int(unicodedata.numeric(char))))
+        return Form(Treatment.NUMBER, str(int(unicodedata.numeric(char))))
     tag = _tag(char)
     if tag not in _FOLDED or category in ("Sk", "Sm") or category[0] == "P":
         return None
@@ -132,11 +135,11 @@ def _plain(char: str, code: int, category: str) -> Form | None:
     if text == char:
         return None
     if tag == "<fraction>":
-        return Form(Shape.FRACTION, text.replace("\u2044", "/"))
+        return Form(Treatment.FRACTION, text.replace("\u2044", "/"))
     if tag == "<circle>" and (text.isdecimal() or code in range(0x3280, 0x328A)):
-        return Form(Shape.NUMBER, text)
+        return Form(Treatment.NUMBER, text)
     # The squares of micrometres and the like are spelt with the Greek letter.
-    return Form(Shape.PLAIN, text.replace("μ", "µ") if tag == "<square>" else text)
+    return Form(Treatment.PLAIN, text.replace("μ", "µ") if tag == "<square>" else text)
 
 
 def _tag(char: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .rewriting import NL, Shape
+from .rewriting import NL, Construct
 
-_WORDS: Final = Shape(
+_WORDS: Final = Construct(
     re.compile(rf"\$([^\s$\d][^${NL}]{{0,78}}+)\$"),
     re.compile(rf"\$(?:[^\s$\d][^${NL}]{{0,78}}+)?"),
     81,
 )
-_NUMBERS: Final = Shape(
+_NUMBERS: Final = Construct(
     re.compile(r"\$(\d[^\s$]{0,40}+)\$"), re.compile(r"\$(?:\d[^\s$]{0,40}+)?"), 43
 )
 _FORMULA: Final = re.compile(r"[\\^_={}+<>]|^[A-Za-z](?:\([A-Za-z]\))?$")

@@ -11,7 +11,7 @@ from .cues import cue_length
 from .emphasis import Emphasis
 from .formula import formula_length
 from .links import find_link, loose_end
-from .rewriting import BLANK, NEWLINES, NL, Rewriter
+from .rewriting import BLANK, NEWLINES, NL, Construct, Rewriter
 from .tags import BLOCKS, CELLS, find_entity, find_tag
 
 _LONGEST_ROW: Final = 64
@@ -22,8 +22,9 @@ _PLAIN_IN_ROW: Final = re.compile(r"[^\\`*_~\[\]!<&$|#\s]+")
 _BLANKS: Final = re.compile(rf"{BLANK}+")
 _TO_BACKTICK: Final = re.compile(rf"[^`{NL}]+")
 _ROWS: Final = {mark: re.compile(re.escape(mark) + "+") for mark in "*_~`#$"}
-_BOX: Final = re.compile(rf"\[[ xX✓✔]\](?:{BLANK}|(?=[{NL}]))")
-_BOX_START: Final = re.compile(r"\[(?:[ xX✓✔]\]?)?")
+_BOX: Final = Construct(
+    re.compile(rf"\[[ xX✓✔]\](?:{BLANK}|(?=[{NL}]))"), re.compile(r"\[(?:[ xX✓✔]\]?)?"), 8
+)
 _ORDINAL: Final = re.compile(r"\s*\d{1,9}[.)]\s+")
 _ESCAPED: Final = frozenset("!\"#$%&'*+,-./:;<=>?@\\^_`{|}~")
 _FORMULA_MARKS: Final = frozenset("()[]")
@@ -135,17 +136,11 @@ class InlineMarkup(Rewriter):
         if cue:
             self.copy(cue)
             return
-        if self.line.may_have_box and (box := self._box_length()):
-            self.drop(box)
+        box = _BOX.match(self.text, self.at, self.final) if self.line.may_have_box else None
+        if box is not None:
+            self.drop(len(box[0]))
             return
         self._link(0)
-
-    def _box_length(self) -> int:
-        box = _BOX.match(self.text, self.at)
-        if box is None and not self.final and _BOX_START.fullmatch(self.text, self.at, self.at + 3):
-            if len(self.text) <= self.at + 3:
-                self.char(len(self.text) - self.at)
-        return 0 if box is None else len(box[0])
 
     def _link(self, skipped: int) -> None:
         """Take the link at the bracket after `skipped` characters, if there is one, else a character."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..boundaries import MoreText
-from .rewriting import BLANK, NL, Shape
+from .rewriting import BLANK, NL, Construct
 
 LOOK_AHEAD: Final = 160
 LONGEST_ADDRESS: Final = 1000
 
 _INSIDE: Final = rf"(?:[^\[\]\\{NL}]++|\\[^{NL}]|\[[^\[\]{NL}]*+\](?:\([^()\[\]\s]*+\))?+)*+"
 """The text of a link; brackets in it are paired, one level of them."""
-_TEXT: Final = Shape(
+_TEXT: Final = Construct(
     re.compile(rf"\[{_INSIDE}\]"),
     re.compile(rf"\[{_INSIDE}(?:\\|\[[^\[\]{NL}]*+)?"),
     LOOK_AHEAD,
@@ -27,7 +27,7 @@ _ADDRESS: Final = r"(?:[^\s()<>]++|\([^\s()<>]*+\))*+"
 _TITLE: Final = rf"(?:\"[^\"{NL}]*+\"|'[^'{NL}]*+'|\([^(){NL}]*+\))"
 _TITLE_START: Final = rf"(?:\"[^\"{NL}]*+|'[^'{NL}]*+|\([^(){NL}]*+)"
 _REST_START: Final = rf"{BLANK}++(?:{_TITLE}{BLANK}*+|{_TITLE_START})?"
-_TARGET: Final = Shape(
+_TARGET: Final = Construct(
     re.compile(rf"\({BLANK}*+(<[^<>{NL}]*+>|{_ADDRESS})(?:{BLANK}++{_TITLE})?+{BLANK}*+\)"),
     re.compile(
         rf"\({BLANK}*+(?:<[^<>{NL}]*+(?:>(?:{_REST_START})?)?"
@@ -35,13 +35,13 @@ _TARGET: Final = Shape(
     ),
     LONGEST_ADDRESS,
 )
-_LABEL: Final = Shape(
+_LABEL: Final = Construct(
     re.compile(rf"\[[^\[\]{NL}]{{0,60}}+\]"), re.compile(rf"\[[^\[\]{NL}]{{0,60}}+"), 64
 )
-_FOOTNOTE: Final = Shape(
+_FOOTNOTE: Final = Construct(
     re.compile(r"\[\^[^\[\]\s^]{1,40}+\]"), re.compile(r"\[(?:\^[^\[\]\s^]{0,40}+)?"), 64
 )
-_LOOSE_END: Final = Shape(
+_LOOSE_END: Final = Construct(
     re.compile(rf"\]\((?:https?://|mailto:|www\.){_ADDRESS}\)"),
     re.compile(rf"\](?:\({_ADDRESS}(?:\([^\s()<>]*+)?)?"),
     LONGEST_ADDRESS,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from .blocks import Kind, closes_fence, find_block
+from .blocks import BlockKind, closes_fence, find_block
 from .inline import InlineMarkup
 from .rewriting import BLANK, NEWLINES, NL
 
@@ -92,12 +92,12 @@ class Markup(InlineMarkup):
             return False
         self._marked = True
         match block.kind:
-            case Kind.NOTHING | Kind.NOTE:
+            case BlockKind.NOTHING | BlockKind.NOTE:
                 self.drop(block.length)
-            case Kind.FENCE:
+            case BlockKind.FENCE:
                 self._fence, self._begun = block.fence, True
                 self.drop(block.length)
-            case Kind.QUOTE:
+            case BlockKind.QUOTE:
                 self._quote = True
                 if self._quote_before:
                     self.drop(block.length)
@@ -105,8 +105,8 @@ class Markup(InlineMarkup):
                     self.end_sentence(block.length)
             case _:
                 self.emphasis.clear()
-                self.line.item = block.kind is Kind.ITEM
-                self.line.heading = block.kind is Kind.HEADING
-                self.line.row = self._begun = block.kind is Kind.ROW
+                self.line.item = block.kind is BlockKind.ITEM
+                self.line.heading = block.kind is BlockKind.HEADING
+                self.line.row = self._begun = block.kind is BlockKind.ROW
                 self.end_sentence(block.length)
         return True

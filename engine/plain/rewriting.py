@@ -21,7 +21,7 @@ _UNSEEN: Final = INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Construct:
     """Something with an end of its own, such as a tag.
 
     whole: matches all of it; what follows must not change that. start: matches every beginning of
@@ -35,9 +35,9 @@ class Shape:
     def match(self, text: str, at: int, final: bool) -> Match[str] | None:
         """The one at `at`, None if none is there. Raises MoreText, if not `final`."""
         found = self.whole.match(text, at, at + self.limit)
-        if found is None and not final and len(text) < at + self.limit:
-            if self.start.fullmatch(text, at):
-                raise MoreText
+        undecided = found is None and not final and len(text) < at + self.limit
+        if undecided and self.start.fullmatch(text, at):
+            raise MoreText
         return found
 
 

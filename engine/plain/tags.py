@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..boundaries import MoreText
-from .rewriting import NEWLINES, Shape
+from .rewriting import NEWLINES, Construct
 
 _LONGEST_TAG: Final = 1000
 _LONGEST_COMMENT: Final = 1000
@@ -41,7 +41,7 @@ _ATTRIBUTES: Final = (
 _ATTRIBUTE_START: Final = (
     rf"\s++(?:{_KEY}(?:\s*+(?:=\s*+(?:\"[^\"<]*+|'[^'<]*+|[^\s\"'<>=`]*+)?)?)?)?"
 )
-_TAG: Final = Shape(
+_TAG: Final = Construct(
     re.compile(rf"<(/?)({_NAMES})({_ATTRIBUTES})\s*+/?>", re.IGNORECASE),
     re.compile(
         rf"<(?:/?[a-z0-9]{{0,10}}+|/?(?:{_NAMES}){_ATTRIBUTES}(?:\s*+/?|{_ATTRIBUTE_START}))",
@@ -50,18 +50,18 @@ _TAG: Final = Shape(
     _LONGEST_TAG,
 )
 _ALT: Final = re.compile(r"\salt\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
-_RAISED: Final = Shape(
+_RAISED: Final = Construct(
     re.compile(r"<sup>([0-9]{1,3}+|n)</sup>"),
     re.compile(r"<(?:s(?:u(?:p(?:>(?:(?:[0-9]{1,3}+|n)(?:<(?:/(?:s(?:up?)?)?)?)?)?)?)?)?)?"),
     16,
 )
 _SUPERSCRIPTS: Final = str.maketrans("0123456789n", "⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ")
-_DECLARATION: Final = Shape(
+_DECLARATION: Final = Construct(
     re.compile(r"<[!?][A-Za-z][^<>]{0,200}+>"),
     re.compile(r"<(?:[!?](?:[A-Za-z][^<>]{0,200}+)?)?"),
     208,
 )
-_AUTOLINK: Final = Shape(
+_AUTOLINK: Final = Construct(
     re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}+:[^\s<>]{0,1000}+|[\w.+-]{1,64}+@[\w.-]{1,250}+)>"),
     re.compile(
         r"<(?:[A-Za-z][A-Za-z0-9+.-]{0,31}+(?::[^\s<>]{0,1000}+)?|[\w.+-]{1,64}+(?:@[\w.-]{0,250}+)?)?"
@@ -69,7 +69,7 @@ _AUTOLINK: Final = Shape(
     1100,
 )
 _COMMENT: Final = "<!--"
-_ENTITY: Final = Shape(
+_ENTITY: Final = Construct(
     re.compile(r"&(?:#(?:[0-9]{1,7}+|[xX][0-9A-Fa-f]{1,6}+)|[A-Za-z][A-Za-z0-9]{0,30}+);"),
     re.compile(r"&(?:#(?:[0-9]{0,7}+|[xX][0-9A-Fa-f]{0,6}+)|[A-Za-z][A-Za-z0-9]{0,30}+)?"),
     40,
