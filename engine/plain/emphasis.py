@@ -5,8 +5,8 @@ which ones are open, not by looking for the closing one, so that nothing waits: 
 closed goes all the same. And Han and kana count as punctuation does, for they stand without blanks:
 `这是**重点**吗`.
 
-A row with blanks on both sides is none (`3 * 4`), nor is one between two digits (2*3*4) or, unless
-a longer one is open, between two letters of a script that has blanks (a_b, a*b). A single `*` or `_`
+A row with blanks on both sides is none (`3 * 4`), nor is one between two digits (2*3*4) or between
+two letters of a script that has blanks (a_b, a*b), but for `**` around a part of a word. A single `*` or `_`
 opens after a blank, an opening bracket or quote, or Chinese; so `/usr/_x`, `f(x)*(y)` and `*.py` stay.
 """
 
@@ -37,10 +37,13 @@ class Emphasis:
         """A paragraph ends."""
         self._open.clear()
 
-    def is_mark(self, mark: str, length: int, before: str, after: str) -> bool:
+    def is_mark(
+        self, mark: str, length: int, before: str, after: str, *, closed: bool = False
+    ) -> bool:
         """Whether a row of `length` marks is one, and not text. Notes what it opens or closes.
 
-        before, after: the characters beside it, "" at the ends of lines and texts.
+        before, after: the characters beside it, "" at the ends of lines and texts. closed: whether
+        as many marks follow in the same word.
         """
         if mark == "~":
             return length > 1
@@ -51,6 +54,9 @@ class Emphasis:
             line_end = not before or not after or before == "\n" or after == "\n"
             return length >= _DECORATION or (mark == "*" and length > 1 and line_end)
         if self._between(mark, length, before, after):
+            if closed and not (before.isdigit() and after.isdigit()):
+                self._open[mark] += length
+                return True
             return False
         if not blank_before and self._open[mark] and not (mark == "_" and _in_word(after)):
             self._open[mark] = max(0, self._open[mark] - length)

@@ -17,7 +17,11 @@ _HALF_KANA: Final = range(0xFF66, 0xFF9E)
 RAISED: Final = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
 """Exponents; they stay behind what they are of, for who reads quantities."""
 _TABLE: Final = dict(
-    zip("％＃＆＠／＊＿＼＋＝＜＞－‐‑\u2060", "%#&@/*_\\+=<>---\u2060", strict=True)
+    zip(
+        "％＃＆＠／＊＿＼＋＝＜＞－‐‑﹪﹟﹠﹫﹡﹢﹦﹤﹥﹣﹩",
+        "%#&@/*_\\+=<>---%#&@*+=<>-$",
+        strict=True,
+    )
 ) | {
     "‼": "!!",
     "⁇": "??",
@@ -47,8 +51,10 @@ _FOLDED: Final = frozenset(
 """Kinds of decomposition, as the Unicode data name them."""
 _JAMO: Final = range(0x3131, 0x318F)
 """Hangul letters: their plain forms are parts of syllables, which nobody writes alone."""
-_SCRIPTS_WITH_OWN: Final = range(0x250, 0x1D00)
+_SCRIPTS_WITH_OWN: Final = range(0x400, 0x1D00)
 """Scripts in which a character that has parts is spelt as it is."""
+_SQUARES: Final = str.maketrans("μ∕", "µ/")
+"""The squares of micrometres and the like are spelt with the Greek letter."""
 _NAMED: Final = re.compile(
     r"(?:LATIN LETTER SMALL CAPITAL|(?:CROSSED )?NEGATIVE (?:CIRCLED|SQUARED) LATIN CAPITAL LETTER) ([A-Z])"
 )
@@ -128,22 +134,17 @@ def _plain(char: str, code: int, category: str) -> Form | None:
         return Form(Treatment.PLAIN, named[1].lower() if small else named[1])
     if category == "No" and (0x2776 <= code < 0x2794 or 0x24EB <= code < 0x2500):
         return Form(Treatment.NUMBER, str(int(unicodedata.numeric(char))))
-    tag = _tag(char)
-    if tag not in _FOLDED or category in ("Sk", "Sm") or category[0] == "P":
+    tag = unicodedata.decomposition(char).partition(" ")[0]
+    if category == "Sk" or category[0] == "P" or (category == "Sm" and tag != "<font>"):
         return None
-    text = "".join(map(_expanded, char))
-    if text == char:
+    text = _expanded(char)
+    if text == char or text[0] == " ":
         return None
     if tag == "<fraction>":
         return Form(Treatment.FRACTION, text.replace("\u2044", "/"))
     if tag == "<circle>" and (text.isdecimal() or code in range(0x3280, 0x328A)):
         return Form(Treatment.NUMBER, text)
-    # The squares of micrometres and the like are spelt with the Greek letter.
-    return Form(Treatment.PLAIN, text.replace("μ", "µ") if tag == "<square>" else text)
-
-
-def _tag(char: str) -> str:
-    return unicodedata.decomposition(char).partition(" ")[0]
+    return Form(Treatment.PLAIN, text.translate(_SQUARES) if tag == "<square>" else text)
 
 
 def _expanded(char: str) -> str:

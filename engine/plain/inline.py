@@ -25,6 +25,10 @@ _ROWS: Final = {mark: re.compile(re.escape(mark) + "+") for mark in "*_~`#$"}
 _BOX: Final = Construct(
     re.compile(rf"\[[ xX✓✔]\](?:{BLANK}|(?=[{NL}]))"), re.compile(r"\[(?:[ xX✓✔]\]?)?"), 8
 )
+_PART: Final = Construct(
+    re.compile(r"\*\*[^\s*]{1,32}+\*\*"), re.compile(r"\*\*(?:[^\s*]{1,32}+\*?)?"), 38
+)
+"""What is set in bold within a word."""
 _ORDINAL: Final = re.compile(r"\s*\d{1,9}[.)]\s+")
 _ESCAPED: Final = frozenset("!\"#$%&'*+,-./:;<=>?@\\^_`{|}~")
 _FORMULA_MARKS: Final = frozenset("()[]")
@@ -126,7 +130,9 @@ class InlineMarkup(Rewriter):
         mark, length = self.text[self.at], self._row_length()
         after = self.char(length) if length < _LONGEST_ROW else ""
         before = "" if self.newlines else (self._gap or self.last)[-1:]
-        if self.emphasis.is_mark(mark, length, before, after):
+        part = mark == "*" and length == 2 and before.isalnum() and after.isalnum()
+        closed = part and _PART.match(self.text, self.at, self.final) is not None
+        if self.emphasis.is_mark(mark, length, before, after, closed=closed):
             self.drop(length)
         else:
             self.copy(length)

@@ -8,9 +8,9 @@ from typing import Final
 
 from .blocks import BlockKind, closes_fence, find_block
 from .inline import InlineMarkup
-from .rewriting import BLANK, NEWLINES, NL
+from .rewriting import BLANK, INVISIBLE, NEWLINES, NL
 
-_BLANKS: Final = re.compile(rf"{BLANK}+")
+_INDENT: Final = re.compile(rf"(?:{BLANK}|[{INVISIBLE}])+")
 _TO_LINE_END: Final = re.compile(rf"[^{NL}]+")
 
 
@@ -51,7 +51,7 @@ class Markup(InlineMarkup):
             self._newline()
         elif self._fence:
             self.copy_all(_TO_LINE_END)
-        elif not self._begun and char.isspace():
+        elif not self._begun and (char.isspace() or char in INVISIBLE):
             self._indent()
         elif self._begun or not self._block():
             self._begun = True
@@ -72,7 +72,7 @@ class Markup(InlineMarkup):
         self.end_line()
 
     def _indent(self) -> None:
-        length = self.length_of(_BLANKS)
+        length = self.length_of(_INDENT)
         if self._marked:
             self.drop(length)
         else:
