@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -44,11 +44,15 @@ class Pause(Enum):
     SENTENCE = 2
 
 
+Places = Callable[[int, int], tuple[int, int]]
+"""A stretch of one text to the stretch of another that it stands for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """text: what to speak. origins: from there to the segmented text from `begin` on.
 
-    pause: the silence after it.
+    pause: the silence after it. source: from places in the segmented text to those in the task's text.
     """
 
     text: str
@@ -56,12 +60,13 @@ class Utterance:
     language: str
     pause: Pause
     origins: Origins
+    source: Places
 
     def place(self, begin: int, end: int) -> tuple[int, int]:
-        """Where text[begin:end], cut to what there is, lies in the segmented text."""
+        """Where text[begin:end], cut to what there is, lies in the task's text."""
         length = len(self.text)
         first, last = self.origins.source(min(begin, length), min(end, length))
-        return self.begin + first, self.begin + last
+        return self.source(self.begin + first, self.begin + last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,8 @@ class Reading:
         object.__setattr__(self, "latin", language_runs("a", self.default)[0].language)
 
 
-def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
-    """The pieces of a segment, in order; none if it has nothing to say."""
+def utterances(segment: Segment, reading: Reading, source: Places) -> list[Utterance]:
+    """The pieces of a segment, in order; none if it has nothing to say. source: see Utterance."""
     if not speakable(segment.text):
         return []
     text = unpaused(_UNSPEAKABLE.sub(" ", segment.text))
@@ -97,6 +102,7 @@ def utterances(segment: Segment, reading: Reading) -> list[Utterance]:
             language,
             _pause(segment, text[begin:end]) if index == last else _pause_inside(text[begin:end]),
             Origins.same(end - begin),
+            source,
         )
         for index, (begin, end, language) in enumerate(pieces)
     ]

@@ -32,9 +32,6 @@ _BLANK_BESIDE_WIDE: Final = re.compile(
 )
 _CLAUSE_ENDS: Final = (",", ";", ":", "!", "?")
 _UNREAD: Final = frozenset({"So", "Cs", "Co", "Cn", "Cf", "Cc"})
-_MARKDOWN: Final = str.maketrans(
-    {"*": None, "`": None, "|": None, "_": " ", "\ufe0f": None, "\u20e3": None}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +156,7 @@ def _closes(atom: Atom) -> bool:
 
 
 def _plain(atom: Atom) -> Piece:
-    return Piece(cleaned(atom.text), atom.begin, atom.end, atom.spaced)
-
-
-def cleaned(text: str) -> str:
-    """`text` without what no voice can read: emoji and other pictures, Markdown's signs."""
-    if text.isascii() and text.isalnum():
-        return text
-    return readable(text).strip("*_~`#|^").translate(_MARKDOWN)
+    return Piece(readable(atom.text), atom.begin, atom.end, atom.spaced)
 
 
 def readable(text: str) -> str:

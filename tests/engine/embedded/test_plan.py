@@ -9,7 +9,7 @@ ENGLISH = Reading("en-us")
 
 
 def plan(text: str, reading: Reading = ENGLISH, sentence_end: bool = True) -> list[Utterance]:
-    return utterances(Segment(text, 10, 10 + len(text), sentence_end), reading)
+    return utterances(Segment(text, 10, 10 + len(text), sentence_end), reading, lambda a, b: (a, b))
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=600))
