@@ -23,11 +23,14 @@ _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 
 
 class WordMark(NamedTuple):
-    """A word begins at this sample of the speech; `position` and `length` are code points."""
+    """What begins at this sample of the speech lies at `position`, in code points.
+
+    espeak tells one mark for several words that its dictionary has as one ("no one", 银行), several for
+    the digits of a number and the syllables of a sign, and at times one that goes back.
+    """
 
     sample: int
     position: int
-    length: int
 
 
 class Prosody(NamedTuple):
@@ -137,7 +140,7 @@ class Espeak:
         index = 0
         while (event := events[index]).type != _END_OF_LIST:
             if event.type == _WORD:
-                words.append(WordMark(event.sample, event.text_position - 1, event.length))
+                words.append(WordMark(event.sample, event.text_position - 1))
             index += 1
         pcm = ctypes.string_at(samples, 2 * count) if samples and count > 0 else b""
         try:

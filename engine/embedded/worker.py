@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from time import perf_counter
 
+from .clock import WordClock
 from .cutter import Chunk, ChunkCutter, chunk_sizes
 from .espeak import SAMPLE_RATE, Espeak, EspeakError, Prosody, WordMark
 from .frames import (
@@ -86,14 +87,12 @@ class Speaker:
         if not self._espeak.set_voice(job.voice):
             self._wire.send(pack_failed(job.number))
             return
-        cutter = ChunkCutter(job.text, chunk_sizes(job.first), job.skip)
+        clock = WordClock(job.text, job.words)
+        cutter = ChunkCutter(clock, chunk_sizes(job.first), job.skip)
         stopped = False
-        whole = [WordMark(0, 0, len(job.text))]
 
         def take(pcm: bytes, marks: list[WordMark]) -> bool:
-            nonlocal stopped, whole
-            if job.phonemes:  # its words are told by places in the names
-                marks, whole = whole, []
+            nonlocal stopped
             chunks = cutter.feed(pcm, marks)
             if chunks:
                 self._send(job.number, chunks)
