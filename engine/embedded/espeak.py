@@ -97,6 +97,12 @@ class Espeak:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
+        self._library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_char_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._sink: Sink | None = None
         self._error: BaseException | None = None
         self._callback = _Callback(self._on_sound)  # must live as long as the library may call it
@@ -109,6 +115,14 @@ class Espeak:
         before.
         """
         return bool(self._library.espeak_SetVoiceByName(name.encode()) == 0)
+
+    def phoneme_names(self, text: str) -> str:
+        """The names of the phonemes that the voice taken last has for `text`."""
+        at = ctypes.c_char_p(text.encode())
+        names = b""
+        while at.value is not None:  # one clause after another
+            names += self._library.espeak_TextToPhonemes(ctypes.byref(at), _UTF8, 0) or b""
+        return names.decode()
 
     def speak(
         self, text: str, prosody: Prosody, seed: int, sink: Sink, *, phonemes: bool = False
