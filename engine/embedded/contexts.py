@@ -15,12 +15,16 @@ _WHICH: Final = _NUMBERS + "这那哪每各某此同多"
 CONTEXTS: Final = tuple(
     (re.compile(pattern), reading)
     for pattern, reading in (
+        ("得(?=第|冠军|[金银铜]牌|满分|[一二两三四五六七八九十百零]+分)", "de2"),
         # must: after who or what has to, before what is to be done
         (
             "(?<=[我你他她它您们咱谁家人事总还就也都才又必可非])得(?![到了不以出分奖罪意益失知名很太真非更最那好])",
             "dei3",
         ),
-        ("得(?=[先用靠找问赶]|马上|立刻|立即|尽快|抓紧|想办法|想个办法)", "dei3"),
+        (
+            "(?<![觉值获取懂晓记舍认懒免省难使显所])得(?=[先用靠找问赶]|马上|立刻|立即|尽快|抓紧|想办法|想个办法)",
+            "dei3",
+        ),
         # to give back
         ("还(?=[你我他她它](?:的)?[钱书债]|[钱书债账款贷清]|掉)", "huan2"),
         ("还(?=了(?![解不得结如然]))", "huan2"),
@@ -37,8 +41,8 @@ CONTEXTS: Final = tuple(
             "jiao1",
         ),
         # to be, to become; for
+        ("(?<=工作)为|为(?=人民)", "wei4"),
         ("(?<=[评分选称成作变名设视定化列改译誉升降合转任尊认封])为(?![何什此])", "wei2"),
-        ("为(?=人民)", "wei4"),
         # to carry on the back
         ("背(?=着(?![手光面地])|起(?!来)|上(?=书包|行李|包))", "bei1"),
         # to regard as
