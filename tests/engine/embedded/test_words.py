@@ -62,7 +62,6 @@ TEXTS: dict[str, str] = {
     "#hashtag @you": "#hashtag|@you",
     "snake_case name": "snake_case|name",
     "**bold** text, `code` and _more_": "bold|text|code|and|more",
-    "<b>bold</b> word": "bold|word",
     "no one at all of the time": "no|one|at|all|of|the|time",
     "in the house as well as in the garden": "in|the|house|as|well|as|in|the|garden",
     "1st, 2nd; 3rd: yes!": "1st|2nd|3rd|yes",
