@@ -15,8 +15,8 @@ from cosyserve.protocol.parameters import Mode, SpeechParameters
 from cosyserve.protocol.states import TaskState
 from cosyserve.protocol.task import TaskProtocol
 from cosyserve.server.auth import Caller
-from cosyserve.server.dialects import OWN, Address
 from cosyserve.server.speaker import Speaker
+from cosyserve.server.task_life import TaskLife
 from support.peers import Peer
 
 TASK = RunTask("t", "cosyvoice-v2", SpeechParameters(mode=Mode.FAST, reference_audio_id="plain"))
@@ -46,10 +46,8 @@ def speaker_of(
     peer: Peer, protocol: TaskProtocol, outbox: SentFrames, voices: LateVoice
 ) -> Speaker:
     services = replace(peer.server.services, voices=cast(Any, voices))
-    caller = Caller("alice")
-    meter = services.metrics.task_arrived("websocket", TASK.parameters, caller)
-    terms = OWN.open(Address({}, {}), services.settings)
-    return Speaker(TASK, caller, services, protocol, cast(Any, outbox), meter, terms)
+    life = TaskLife(TASK.parameters, Caller("alice"), services, "websocket", task_id="t")
+    return Speaker(TASK, life, protocol, cast(Any, outbox), text_timeout=60)
 
 
 async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_moment(
