@@ -45,14 +45,25 @@ class ContractBroken(Exception):
 def goes_on(error: BaseException) -> bool:
     """Whether an exception is no failure of the work it came out of, and has to be raised on.
 
-    It is none if it ends whoever waits for that work: the current asyncio task is being cancelled, or the
-    process ends. A CancelledError that comes without that is a failure like any other, for it came from
-    inside: something that was waited for had been cancelled.
+    It is none if it ends whoever waits for that work: the current asyncio task is being cancelled, its
+    coroutine closed without a task that runs it, or the process ends. A CancelledError that comes without
+    that is a failure like any other, for it came from inside: what was waited for had been cancelled.
     """
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    return isinstance(error, KeyboardInterrupt | GeneratorExit)
+    match error:
+        case asyncio.CancelledError():
+            task = _current_task()
+            return task is not None and task.cancelling() > 0
+        case GeneratorExit():
+            return _current_task() is None
+        case _:
+            return isinstance(error, KeyboardInterrupt)
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
 
 
 def as_tts_error(error: BaseException) -> TTSError:

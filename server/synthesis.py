@@ -180,7 +180,7 @@ class Synthesis:
         return self._encoder.effective
 
     async def __aenter__(self) -> Self:
-        with calling("entering the session"):
+        with calling("enter"):
             await self._session.__aenter__()
         return self
 
