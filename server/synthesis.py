@@ -180,8 +180,13 @@ class Synthesis:
         return self._encoder.effective
 
     async def __aenter__(self) -> Self:
-        with calling("enter"):
-            await self._session.__aenter__()
+        try:
+            with calling("enter"):
+                await self._session.__aenter__()
+        except BaseException:
+            with calling("cancel"):
+                await self._session.cancel()
+            raise
         return self
 
     async def __aexit__(

@@ -13,6 +13,7 @@ from cosyserve.protocol.parameters import SpeechParameters
 
 from .account import TaskAccount
 from .auth import Caller
+from .failures import report
 from .logs import log_ids
 from .metrics import Outcome, Transport
 from .services import Services
@@ -92,12 +93,11 @@ class TaskLife:
         """Enter the task into the metrics and the log. To be called once. Never raises."""
         outcome, code = self._outcome or ("disconnected", "")
         with log_ids(task_id=self.task_id, caller=self.caller.name):
-            totals = None
+            totals = self._last_totals()
             try:
-                totals = self.totals()
                 self._meter.ended(outcome, code, totals, self.account.characters)
             except Exception as error:
-                log.error("task_not_accounted", exc_info=error)
+                report(error)
             log.info(
                 "task_ended",
                 transport=self._transport,
@@ -105,6 +105,13 @@ class TaskLife:
                 code=code,
                 **({} if totals is None else _rounded(totals)),
             )
+
+    def _last_totals(self) -> TaskMetrics | None:
+        try:
+            return self.totals()
+        except Exception as error:
+            report(error)
+            return None
 
 
 def _rounded(totals: TaskMetrics) -> dict[str, float]:

@@ -110,7 +110,5 @@ async def subject(
 
 
 @pytest.mark.parametrize("promise", CONTRACT)
-async def test_it_is_kept(
-    subject: Subject, promise: Callable[[Subject], Awaitable[None]]
-) -> None:
+async def test_it_is_kept(subject: Subject, promise: Callable[[Subject], Awaitable[None]]) -> None:
     await promise(subject)

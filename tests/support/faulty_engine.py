@@ -98,11 +98,11 @@ class FaultyEngine(FakeEngine):
         return super().open_session(voice, options)
 
 
-def raises(error: BaseException) -> Callable[[], NoReturn]:
-    """An act that raises this."""
+def raises(kind: type[BaseException], *arguments: object) -> Callable[[], NoReturn]:
+    """An act that raises such an exception."""
 
     def act() -> NoReturn:
-        raise error
+        raise kind(*arguments)
 
     return act
 
@@ -127,9 +127,9 @@ async def cancel_who_calls() -> None:
     await asyncio.sleep(0)
 
 
-def _raising(step: Step, error: BaseException) -> Fault:
-    name = type(error).__name__
-    return Fault(f"{step} raises {name}", step, raises(error), f"{step} raised {name}")
+def _raising(step: Step, kind: type[BaseException], *arguments: object) -> Fault:
+    act = raises(kind, *(arguments or (SECRET,)))
+    return Fault(f"{step} raises {kind.__name__}", step, act, f"{step} raised {kind.__name__}")
 
 
 CHUNK: Final = PcmChunk(tone())
@@ -144,7 +144,10 @@ FAULTS: Final = (
     Fault("bytes for a chunk", "iteration", gives(b"\0\0"), "yielded a bytes"),
     Fault("a list of samples", "iteration", gives(PcmChunk([0.0])), "are a list"),  # type: ignore[arg-type]
     Fault(
-        "whole numbers", "iteration", gives(PcmChunk(np.zeros(9, np.int16))), "int16 of 1"  # type: ignore[arg-type]
+        "whole numbers",
+        "iteration",
+        gives(PcmChunk(np.zeros(9, np.int16))),
+        "int16 of 1",  # type: ignore[arg-type]
     ),
     Fault("stereo", "iteration", gives(PcmChunk(np.zeros((9, 2), np.float32))), "of 2 dimensions"),
     Fault(
@@ -153,24 +156,24 @@ FAULTS: Final = (
         gives(replace(CHUNK, samples=np.full(9, np.nan, np.float32))),
         "not all finite",
     ),
-    _raising("iteration", RuntimeError(SECRET)),
-    _raising("iteration", BaseExceptionGroup(SECRET, [GeneratorExit(SECRET)])),
-    _raising("iteration", SystemExit(SECRET)),
-    _raising("iteration", ConnectionClosedError(None, None)),
-    _raising("iteration", ConnectionResetError(SECRET)),
-    _raising("iteration", TimeoutError(SECRET)),
+    _raising("iteration", RuntimeError),
+    _raising("iteration", BaseExceptionGroup, SECRET, [GeneratorExit(SECRET)]),
+    _raising("iteration", SystemExit),
+    _raising("iteration", ConnectionClosedError, None, None),
+    _raising("iteration", ConnectionResetError),
+    _raising("iteration", TimeoutError),
     Fault(
         "iteration waits for what is cancelled",
         "iteration",
         wait_for_what_is_cancelled,
         "iteration raised CancelledError",
     ),
-    _raising("open_session", ValueError(SECRET)),
-    _raising("open_session", asyncio.CancelledError(SECRET)),
-    _raising("enter", ValueError(SECRET)),
-    _raising("feed", ValueError(SECRET)),
-    _raising("feed", GeneratorExit(SECRET)),
+    _raising("open_session", ValueError),
+    _raising("open_session", asyncio.CancelledError),
+    _raising("enter", ValueError),
+    _raising("feed", ValueError),
+    _raising("feed", GeneratorExit),
     Fault("feed waits for what is cancelled", "feed", wait_for_what_is_cancelled, "feed raised"),
-    _raising("finish", BaseExceptionGroup(SECRET, [KeyboardInterrupt(SECRET)])),
-    _raising("cancel", OSError(SECRET)),
+    _raising("finish", BaseExceptionGroup, SECRET, [KeyboardInterrupt(SECRET)]),
+    _raising("cancel", OSError),
 )
