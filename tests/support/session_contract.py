@@ -12,7 +12,7 @@ import pytest
 from cosyserve.engine.base import PcmChunk, Session
 
 QUIET = 0.2
-"""Seconds after which a session is taken for one that waits for text. One that is only slow passes as well."""
+"""Seconds after which a session is taken for one that waits for text; one that is only slow passes, too."""
 
 
 @dataclass(frozen=True)

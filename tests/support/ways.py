@@ -131,7 +131,7 @@ class _Contexts:
 
     async def finish(self) -> None:
         if self._named:
-            await self._say(text=" ", flush=True)
+            await self._say(flush=True)
             await self._say(close_context=True)
         else:
             await self._say(text="")
