@@ -192,7 +192,9 @@ def pool(options: Result, out: Path) -> Result:
             socket = id(speech.ws)
             speech.call(options["text"])
             listener.closed.wait(PATIENCE)
-            speech._stopped.wait(PATIENCE)  # set by a thread of the SDK, and by nothing for a next task
+            speech._stopped.wait(
+                PATIENCE
+            )  # set by a thread of the SDK, and by nothing for a next task
             (out / f"pool{number}.bin").write_bytes(b"".join(listener.data))
             sizes.append([sum(map(len, listener.data)), socket, listener.told()["notes"][-2:]])
             objects.return_synthesizer(speech)
