@@ -163,6 +163,17 @@ async def test_an_unforeseen_failure_is_logged_once_and_told_bare(peer: Peer) ->
 
 
 @pytest.mark.parametrize("stream", [True, False])
+async def test_a_task_has_its_line_in_the_log(peer: Peer, stream: bool) -> None:
+    with capture_logs() as lines:
+        async with peer.http.post(URL, json=body(stream)) as answer:
+            await answer.read()
+        await peer.server.services.admission.wait_idle()
+    (ended,) = [line for line in lines if line["event"] == "task_ended"]
+    assert (ended["transport"], ended["outcome"], ended["code"]) == ("rest", "finished", "")
+    assert ended["speech_len"] == pytest.approx(3 * WORD_SECONDS)
+
+
+@pytest.mark.parametrize("stream", [True, False])
 async def test_words_marks_and_notices_are_told(served: Served, stream: bool) -> None:
     text = '<speak>one <mark name="here"/><phoneme ph="x">two</phoneme></speak>'
     asked = body(stream, text=text, enable_ssml=True, word_timestamp_enabled=True)
