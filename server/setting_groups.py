@@ -106,7 +106,7 @@ class Listening(BaseModel):
     page: bool = Field(True, description="serve the browser page at /")
     send_buffer_bytes: Size = Field(
         ByteSize(256 * KIB),
-        description="a connection's send buffer in the kernel; small, so that a stall shows",
+        description="a connection's send buffer in the kernel, for what is on its way and not acknowledged",
     )
 
 
@@ -206,7 +206,10 @@ class Timeouts(BaseModel):
         None, description="a connection without a task is closed after this"
     )
     send_timeout: Seconds = Field(
-        10.0, description="a reader that takes nothing for this is cut off"
+        10.0,
+        description="a client that takes no byte for this is cut off; a slow one is given the seconds "
+        "that 128 KiB play besides, for its kernel tells of room in such steps. Above it a player may "
+        "not pause: for pauses of 30 s set 40",
     )
     head_timeout: Seconds = Field(10.0, description="a request's head must have come after this")
     ping_interval: Annotated[Seconds | None, OrNone] = Field(
