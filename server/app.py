@@ -76,7 +76,7 @@ class RunningServer:
     async def close(self, deadline: float = 0.0) -> None:
         """Close every connection with 1012 (service restart) and stop listening.
 
-        Clients have until the deadline to play what they took and answer, and at least CLOSE_TIMEOUT;
+        Clients have until the deadline to read what they took and answer, and at least CLOSE_TIMEOUT;
         loop time.
         """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")

@@ -207,9 +207,8 @@ class Timeouts(BaseModel):
     )
     send_timeout: Seconds = Field(
         10.0,
-        description="a client that takes no byte for this is cut off; a slow one is given the seconds "
-        "that 128 KiB play besides, for its kernel tells of room in such steps. Above it a player may "
-        "not pause: for pauses of 30 s set 40",
+        description="a client that takes no byte for this is cut off (besides, it gets time to play twice "
+        "what its kernel holds, at most 128 KiB); to let players pause for 30 s set 30 or more",
     )
     head_timeout: Seconds = Field(10.0, description="a request's head must have come after this")
     ping_interval: Annotated[Seconds | None, OrNone] = Field(

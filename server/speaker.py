@@ -185,7 +185,7 @@ class Speaker:
             marks=chunk.marks,
         )
         self._meter.chunk(chunk.seconds, len(chunk.data), now, self._account.first_package_seconds)
-        await self._outbox.send(self._protocol.send(event), chunk.seconds)
+        await self._outbox.send(self._protocol.send(event))
 
     async def _end(self, error: TTSError | None) -> tuple[Outcome, str]:
         """Send the last event; the outcome and error code for the metrics."""

@@ -16,9 +16,12 @@ log = structlog.get_logger(__name__)
 UNTOLD_PACE: Final = 8_000.0
 """Bytes a second, where nothing tells how long a body plays: MP3 of 64 kbit/s."""
 
-WINDOW_STEP: Final = 128 * 1024
+LARGEST_STEP: Final = 128 * 1024
 """Bytes. A kernel that has run out of room tells of new room only once much of it is free: steps of up
-to 110 KB were measured between Linux and Linux. A reader at playback pace needs this long for one."""
+to 110 KB were measured between Linux and Linux. Until then nobody can see its client read."""
+
+SLOWEST_READER: Final = 0.5
+"""Of the stream's own pace. A slower one may need a longer stall limit."""
 
 QUEUED_SECONDS: Final = 1.0
 SMALLEST_QUEUE, USUAL_QUEUE, LARGEST_QUEUE = 4 * 1024, 16 * 1024, 128 * 1024
@@ -33,7 +36,7 @@ class Delivery:
     """What one connection has still to take. `end` is to be called once the connection is lost.
 
     stall_limit: seconds in which the peer may take no byte while something is waited for, besides the
-    time that one step of its window lasts at the stream's own pace; then the connection is aborted.
+    time that a slow reader needs for one step of its window; then the connection is aborted.
     Memory is bounded by who writes: nobody here keeps a byte.
     """
 
@@ -46,13 +49,14 @@ class Delivery:
         self._cut_for = ""
         self._pace = 0.0  # bytes a second; 0 is not known
         self._queue = USUAL_QUEUE
-        self._plays_until = 0.0
-        self._window = 0  # the largest seen
+        self._read_until = 0.0
+        self._step = 0  # bytes, the largest that was seen; at most what the peer's kernel can hold
         self._waiting = 0  # how many wait for the peer now
-        self._taken: int | None = None
-        self._moved = 0.0
+        self._taken = 0  # as of the last look
+        self._moved = 0.0  # when it was last seen to grow, or when waiting began; loop time
         self._next_look: asyncio.TimerHandle | None = None
         transport.set_write_buffer_limits(TRANSPORT_BUFFER)
+        self.look()  # now the peer offers all its room
 
     @property
     def cut_for(self) -> str:
@@ -67,13 +71,13 @@ class Delivery:
     @property
     def stall_limit(self) -> float:
         """Seconds without a byte taken that make a stall at this stream's pace."""
-        step = min(self._window, WINDOW_STEP) if self._window else WINDOW_STEP
-        return self._stall_limit + step / (self._pace or UNTOLD_PACE)
+        slowest = SLOWEST_READER * (self._pace or UNTOLD_PACE)
+        return self._stall_limit + min(self._step, LARGEST_STEP) / slowest
 
     @property
-    def plays_until(self) -> float:
-        """When a player that never pauses would be through with all sound that was written; loop time."""
-        return max(self._plays_until, self._loop.time())
+    def read_until(self) -> float:
+        """When the slowest reader would be through with all sound that was written; loop time."""
+        return self._read_until
 
     def look(self) -> Reading | None:
         """How things stand; None if the connection is lost."""
@@ -83,7 +87,10 @@ class Delivery:
             reading = self._gauge.read()
         except OSError:
             return None
-        self._window = max(self._window, reading.window)
+        self._step = max(self._step, reading.window, reading.taken - self._taken)
+        if reading.taken != self._taken or not reading.unsent:
+            self._moved = self._loop.time()
+        self._taken = reading.taken
         return reading
 
     # What those who write tell.
@@ -92,7 +99,7 @@ class Delivery:
         """`size` bytes were written that play for `seconds`; chooses the kernel's queue by their pace."""
         if seconds <= 0:
             return
-        self._plays_until = self.plays_until + seconds
+        self._read_until = max(self._read_until, self._loop.time()) + seconds / SLOWEST_READER
         pace = size / seconds
         self._pace += (pace - self._pace) * (0.25 if self._pace else 1.0)
         queue = 1 << round(self._pace * QUEUED_SECONDS).bit_length()
@@ -101,10 +108,10 @@ class Delivery:
             self._queue = queue
             keep_unsent_below(self._transport.get_extra_info("socket"), queue)
 
-    def played(self, until: float) -> None:
-        """The peer proved that it has read all that was written when `plays_until` was `until`."""
+    def answered(self, read_until: float) -> None:
+        """The peer answered what was sent when `read_until` was this: all before it is read."""
         now = self._loop.time()
-        self._plays_until = now + max(0.0, self._plays_until - max(until, now))
+        self._read_until = now + max(0.0, self._read_until - max(read_until, now))
 
     def end(self) -> None:
         """The connection is lost."""
@@ -119,7 +126,7 @@ class Delivery:
     def awaited(self) -> Iterator[None]:
         """Within it, a peer that takes nothing for the stall limit is cut off."""
         if not self._waiting:
-            self._taken, self._moved = None, self._loop.time()
+            self._moved = self._loop.time()
         self._waiting += 1
         if self._next_look is None and not self._lost:
             self._look_soon()
@@ -164,12 +171,10 @@ class Delivery:
 
     def _look_for_stall(self) -> None:
         self._next_look = None
-        if not self._waiting or (reading := self.look()) is None:
+        if not self._waiting or self.look() is None:
             return
-        now = self._loop.time()
-        if reading.taken != self._taken or not reading.unsent:
-            self._taken, self._moved = reading.taken, now
-        elif now - self._moved >= self.stall_limit:
-            self.cut(f"the client took nothing for {now - self._moved:.1f} s")
-            return
-        self._look_soon()
+        still = self._loop.time() - self._moved
+        if still >= self.stall_limit:
+            self.cut(f"the client took nothing for {still:.1f} s")
+        else:
+            self._look_soon()

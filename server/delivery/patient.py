@@ -15,7 +15,7 @@ from .registry import Deliveries
 log = structlog.get_logger(__name__)
 
 CLOSE_TIMEOUT: Final = 2.0
-"""Seconds in which a peer that has taken and played all answers a close frame."""
+"""Seconds in which a peer that has taken and read all answers a close frame."""
 
 _LOOKS: Final = 4  # while a pong is waited for, in a ping timeout
 
@@ -24,7 +24,7 @@ class PatientConnection(ServerConnection):
     """Measures progress where the base class measures time.
 
     A pong and the answer to a close frame wait at the peer behind all sound that it has not read yet.
-    So a peer is given up only if it takes no byte, or if it does not answer though it must have played
+    So a peer is given up only if it takes no byte, or if it does not answer though it must have read
     all that it took. The base class's close_timeout holds for the handshake alone.
     """
 
@@ -45,7 +45,7 @@ class PatientConnection(ServerConnection):
     ) -> None:
         """Send a close frame behind all that was written, and wait until the connection is closed.
 
-        That takes as long as the peer goes on taking and playing what it has still to get.
+        That takes as long as the peer goes on taking and reading what it has still to get.
         """
         self._end_in_time()
         await super().close(code, reason)
@@ -55,7 +55,7 @@ class PatientConnection(ServerConnection):
         assert self.ping_interval is not None
         while True:
             await asyncio.sleep(self.ping_interval)
-            read_by = self.delivery.plays_until
+            read_until = self.delivery.read_until
             with self.delivery.awaited():
                 pong = await self.ping()
             if self.ping_timeout is None:
@@ -65,22 +65,23 @@ class PatientConnection(ServerConnection):
                 self.send_data()
                 self.delivery.cut("the client took nothing and did not answer a ping")
                 return
-            self.delivery.played(read_by)
+            self.delivery.answered(read_until)
 
     async def _comes(self, pong: Any, limit: float) -> bool:
         """Wait for a pong; False once neither it nor any progress has come for the limit."""
         delivery, taken = self.delivery, None
         alive = self.loop.time()
+        reads = delivery.read_until > alive
         while not (await asyncio.wait({pong}, timeout=limit / _LOOKS))[0]:
             now = self.loop.time()
             if (reading := delivery.look()) is None:
                 return True  # what ends the connection says so itself
             if reading.taken != taken:
                 taken, alive = reading.taken, now
-            # What it took it may still be playing; and it may stop playing for the stall limit.
-            playing = reading.unsent or delivery.plays_until > now
-            due = max(limit, delivery.stall_limit) if playing else limit
-            if now - max(alive, delivery.plays_until) >= due:
+            # It answers once it has read what it took, and may take a break of the stall limit in that.
+            reads = reads or delivery.read_until > now
+            due = max(limit, delivery.stall_limit) if reads or reading.unsent else limit
+            if now - max(alive, delivery.read_until) >= due:
                 return False
         return True
 
@@ -112,6 +113,7 @@ class PatientConnection(ServerConnection):
     async def _end(self) -> None:
         """Abort the connection if it is not closed in time."""
         await self.delivery.taken()
-        unplayed = self.delivery.plays_until - self.loop.time()
-        await asyncio.sleep(unplayed + CLOSE_TIMEOUT)
+        if self.protocol.close_rcvd is None:  # else it wants to read no more
+            await asyncio.sleep(self.delivery.read_until - self.loop.time())
+        await asyncio.sleep(CLOSE_TIMEOUT)
         self.delivery.cut("the client did not close the connection")

@@ -87,20 +87,10 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     began = time.monotonic()
     if (transport := request.transport) is None:
         raise asyncio.CancelledError
-    with (
-        log_ids(request_id=request_id),
-        services.metrics.connection(transport_of(request.path)),
-        services.deliveries.answer(transport) as delivery,
-    ):
+    with log_ids(request_id=request_id), services.deliveries.answer(transport) as delivery:
         request[DELIVERY] = delivery
-        response = await _answer(request, handler)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-            response.headers["Server"] = SERVER
-            response.force_close()  # see server/port.py
-        try:
-            await send(request, response)
-        finally:
+        with services.metrics.connection(transport_of(request.path)):
+            response = await _answer(request, handler)
             if not _is_open(request):
                 log.info(
                     "request_ended",
@@ -108,8 +98,12 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
                     path=request.rel_url.raw_path[:200],
                     status=response.status,
                     seconds=round(time.monotonic() - began, 4),
-                    **({"cut": delivery.cut_for} if delivery.cut_for else {}),
                 )
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+            response.headers["Server"] = SERVER
+            response.force_close()  # see server/port.py
+        await send(request, response)
     return response
 
 

@@ -53,7 +53,7 @@ def _sound_of(message: dict[str, Any]) -> bytes:
 class SlowReader:
     """One connection. pace: bytes of the wire a second; room: of the client's kernel, None is its own.
 
-    `read` counts the bytes that were read; `pause` makes it take nothing until `resume`.
+    `pause` makes it take nothing until `resume`.
     """
 
     def __init__(
@@ -102,12 +102,14 @@ class SlowReader:
         )
         return await self._run(lambda: b"".join(self._exchange(head.encode() + data)))
 
-    async def listen(self, path: str, *frames: str, then_close: bool = False) -> Heard:
+    async def listen(
+        self, path: str, *frames: str, then_close: bool = False, then_pause: bool = False
+    ) -> Heard:
         """Send these frames over a WebSocket; what comes until it is closed.
 
-        then_close: close it once a task-finished has come.
+        then_close: close it once a task-finished has come. then_pause: once the frames are sent.
         """
-        return await self._run(lambda: self._listen(path, frames, then_close))
+        return await self._run(lambda: self._listen(path, frames, then_close, then_pause))
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -142,7 +144,9 @@ class SlowReader:
             self.read += len(piece)
             yield piece
 
-    def _listen(self, path: str, frames: tuple[str, ...], then_close: bool) -> Heard:
+    def _listen(
+        self, path: str, frames: tuple[str, ...], then_close: bool, then_pause: bool
+    ) -> Heard:
         self._secure()
         heard, protocol = Heard(), ClientProtocol(parse_uri(f"ws://x{path}"), max_size=None)
         request = protocol.connect()
@@ -158,6 +162,8 @@ class SlowReader:
                     assert protocol.state is State.OPEN, event
                     for frame in frames:
                         protocol.send_text(frame.encode())
+                    if then_pause:
+                        self.pause()
                     continue
                 assert isinstance(event, Frame)
                 match event.opcode:
