@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, assert_never
 
 import orjson
@@ -30,10 +30,14 @@ EVENTS: Final = ("task-started", "result-generated", "task-finished", "task-fail
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A text frame and, unless None, the binary frame to send right after it, even if empty."""
+    """A text frame and, unless None, the binary frame to send right after it, even if empty.
+
+    seconds: how long the sound in both plays, for who sends them; it is not on the wire.
+    """
 
     text: bytes
     attachment: bytes | None = None
+    seconds: float = field(default=0.0, compare=False)
 
 
 def encode_event(event: Event) -> Frame:

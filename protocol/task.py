@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from .codec import CosyVoiceCodec, Frame
 from .command_codec import TASK_ID
 from .errors import InvalidState, TextTooLong, TTSError
 from .limits import TextLimits
-from .messages import CancelTask, Command, EndSession, Event, RunTask, TaskCommand, TaskFailed
+from .messages import (
+    CancelTask,
+    Command,
+    EndSession,
+    Event,
+    ResultGenerated,
+    RunTask,
+    TaskCommand,
+    TaskFailed,
+)
 from .states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState, step_of
 
 __all__ = ["Codec", "TaskProtocol", "TextLimits"]
@@ -102,6 +111,9 @@ class TaskProtocol:
             raise LocalProtocolError(f"cannot send {step}: task {event.task_id!r} is {state}")
         frames = self._codec.encode(event)
         self._move(event.task_id, after)
+        if frames and isinstance(event, ResultGenerated):
+            first = replace(frames[0], seconds=event.metrics.speech_len)
+            frames = (first, *frames[1:])
         return frames
 
     def fail(self, task_id: str, error: TTSError) -> tuple[Frame, ...]:

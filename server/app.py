@@ -24,6 +24,10 @@ from cosyserve.version import VERSION
 
 from .admission import Admission
 from .auth import Authenticator
+from .delivery import Deliveries
+from .delivery.delivery import USUAL_QUEUE
+from .delivery.kernel import keep_unsent_below
+from .delivery.patient import CLOSE_TIMEOUT, PatientConnection
 from .engines import build_engine
 from .handshake import Handshake, select_subprotocol
 from .logs import configure_logging
@@ -40,7 +44,6 @@ from .websocket import SpeechConnection
 log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
-CLOSE_TIMEOUT = 2.0
 ENCODE_THREADS = 2
 
 
@@ -57,21 +60,34 @@ class RunningServer:
     async def drain(self) -> None:
         """Take no new tasks, let running ones finish within the grace time, then close with 1012.
 
-        Meanwhile the port stays open, so that /readyz can say no.
+        A task is finished when its client has taken its last byte. Meanwhile the port stays open, so
+        that /readyz can say no.
         """
         admission, grace = self.services.admission, self.services.settings.drain_grace
         admission.drain()
         log.info("draining", tasks=admission.tasks, grace=grace)
+        deadline = asyncio.get_running_loop().time() + grace
         with suppress(TimeoutError):
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout_at(deadline):
                 await admission.wait_idle()
-        await self.close()
+                await self.services.deliveries.all_taken()
+        await self.close(deadline)
 
-    async def close(self) -> None:
-        """Close every connection with 1012 (service restart) and stop listening."""
+    async def close(self, deadline: float = 0.0) -> None:
+        """Close every connection with 1012 (service restart) and stop listening.
+
+        Clients have until the deadline to read what they took and answer, and at least CLOSE_TIMEOUT;
+        loop time.
+        """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
         await self.http.cleanup()  # the port is closed only once the last request is over
-        await self.websockets.wait_closed()
+        deadline = max(deadline, asyncio.get_running_loop().time() + CLOSE_TIMEOUT)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self.websockets.wait_closed()
+        except TimeoutError:
+            self.services.deliveries.cut("the server shut down")
+            await self.websockets.wait_closed()
 
 
 @asynccontextmanager
@@ -89,6 +105,7 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
         handshake = Handshake(services)
 
         async def handle(connection: ServerConnection) -> None:
+            assert isinstance(connection, PatientConnection)
             assert connection.request is not None
             route = handshake.route(connection.request)
             caller = handshake.caller(connection.request, route)
@@ -105,8 +122,12 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
             serve_websockets(
                 handle,
                 sock=listening,
-                ssl=_tls(settings),
-                create_connection=switch_to(_http_protocols(http), settings.head_timeout),
+                create_connection=switch_to(
+                    _http_protocols(http),
+                    services.deliveries,
+                    settings.head_timeout,
+                    _tls(settings),
+                ),
                 process_request=handshake.check,
                 select_subprotocol=select_subprotocol,
                 compression=None,  # deflate costs ten times what the rest of a message does
@@ -153,6 +174,7 @@ async def _build_services(
         authenticator=Authenticator(settings.tokens),
         admission=admission,
         metrics=metrics,
+        deliveries=Deliveries(settings.send_timeout),
         encode_pool=pool,
     )
 
@@ -198,8 +220,9 @@ def _http_protocols(runner: web.AppRunner) -> web.Server:
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    # Accepted sockets inherit it. A small buffer lets a reader that stalls be noticed soon.
+    # Accepted sockets inherit both.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+    keep_unsent_below(listening, USUAL_QUEUE)
     return listening
 
 

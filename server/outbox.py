@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from websockets.asyncio.connection import broadcast
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from cosyserve.protocol.codec import Frame
 
+from .delivery.patient import PatientConnection
+
 
 class Outbox:
-    """Writes frames with back-pressure and a time limit.
+    """Writes frames with back-pressure. A reader that stalls is cut off: see Delivery."""
 
-    Pings do not find a reader that stalls, for they wait behind the blocked write; so each write has a
-    limit of its own, after which the connection is aborted.
-    """
-
-    def __init__(self, socket: ServerConnection, limit: float) -> None:
+    def __init__(self, socket: PatientConnection) -> None:
         self._socket = socket
-        self._limit = limit
 
     async def send(self, frames: Sequence[Frame]) -> None:
-        """Write these frames, each with its attachment right behind it, then wait until the peer keeps up.
+        """Write these frames, each with its attachment right behind it, then wait until the kernel has them.
 
-        Raises ConnectionClosed, also where the limit ran out. If it is cancelled all are written, or
-        none: they go to the transport before the first wait.
+        Raises ConnectionClosed as soon as nothing can be sent any more, also where the reader stalled. If
+        it is cancelled all are written, or none: they go to the transport before the first wait.
         """
         parts: list[tuple[bytes, bool]] = []
         for frame in frames:
@@ -36,13 +32,15 @@ class Outbox:
                 parts.append((frame.attachment, False))
         if not parts:
             return
-        try:
-            async with asyncio.timeout(self._limit):
-                for data, text in parts[:-1]:
-                    broadcast((self._socket,), data, text=text)
-                data, text = parts[-1]
-                await self._socket.send(data, text=text)
-        except TimeoutError:
-            self._socket.transport.abort()
-            await self._socket.wait_closed()
-            raise ConnectionClosed(None, None) from None
+        socket = self._socket
+        if socket.state is not State.OPEN:  # the library would wait for the end of the handshake
+            raise ConnectionClosed(None, None)
+        seconds = sum(frame.seconds for frame in frames)
+        socket.delivery.sound(sum(len(data) for data, _ in parts), seconds)
+        with socket.delivery.awaited():
+            for data, text in parts[:-1]:
+                broadcast((socket,), data, text=text)
+            data, text = parts[-1]
+            await socket.send(data, text=text)
+        if socket.delivery.lost:  # the library takes an abort during the wait for a success
+            raise ConnectionClosed(None, None)

@@ -9,6 +9,7 @@ from cosyserve.engine.base import Engine
 
 from .admission import Admission
 from .auth import Authenticator, Caller
+from .delivery import Deliveries
 from .metrics import Metrics
 from .references.base import ReferenceStore
 from .settings import Settings
@@ -24,6 +25,7 @@ class Services:
     authenticator: Authenticator
     admission: Admission
     metrics: Metrics
+    deliveries: Deliveries
     encode_pool: Executor
 
     def owner(self, caller: Caller) -> str | None:

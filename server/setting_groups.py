@@ -106,7 +106,7 @@ class Listening(BaseModel):
     page: bool = Field(True, description="serve the browser page at /")
     send_buffer_bytes: Size = Field(
         ByteSize(256 * KIB),
-        description="a connection's send buffer in the kernel; small, so that a stall shows",
+        description="a connection's send buffer in the kernel, for what is on its way and not acknowledged",
     )
 
 
@@ -211,7 +211,9 @@ class Timeouts(BaseModel):
         None, description="a connection without a task is closed after this"
     )
     send_timeout: Seconds = Field(
-        10.0, description="a reader that takes nothing for this is cut off"
+        10.0,
+        description="a client that takes no byte for this is cut off (besides, it gets time to play twice "
+        "what its kernel holds, at most 128 KiB); to let players pause for 30 s set 30 or more",
     )
     head_timeout: Seconds = Field(10.0, description="a request's head must have come after this")
     ping_interval: Annotated[Seconds | None, OrNone] = Field(

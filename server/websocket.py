@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
@@ -25,6 +24,7 @@ from cosyserve.protocol.task import TaskProtocol
 
 from .admission import ConnectionTicket
 from .auth import Caller
+from .delivery.patient import PatientConnection
 from .dialects import Route, Terms
 from .failures import as_tts_error
 from .metrics import Outcome
@@ -41,7 +41,7 @@ class SpeechConnection:
 
     def __init__(
         self,
-        socket: ServerConnection,
+        socket: PatientConnection,
         caller: Caller,
         place: ConnectionTicket,
         services: Services,
@@ -55,7 +55,7 @@ class SpeechConnection:
         self._caller = caller
         self._place = place
         self._services = services
-        self._outbox = Outbox(socket, settings.send_timeout)
+        self._outbox = Outbox(socket)
         self._protocol = TaskProtocol(
             self._terms.codec, self._terms.limits, one_at_a_time=self._terms.one_at_a_time
         )

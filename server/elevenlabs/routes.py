@@ -90,7 +90,7 @@ async def _streamed(
     written: Callable[[bytes, Characters | None], bytes],
 ) -> web.StreamResponse:
     headers = {"Content-Type": content_type}
-    answer = ChunkedAnswer(request, task.services.settings.send_timeout, headers)
+    answer = ChunkedAnswer(request, headers)
 
     async def pieces() -> AsyncGenerator[bytes, None]:
         async with aclosing(_timed(task, asked.text)) as chunks:

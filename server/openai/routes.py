@@ -113,7 +113,7 @@ async def _answer(
     request: web.Request, task: SpeechTask, headers: dict[str, str], events: bool
 ) -> web.StreamResponse:
     """The sound as it is made, bare or in server-sent events."""
-    answer = ChunkedAnswer(request, task.services.settings.send_timeout, headers)
+    answer = ChunkedAnswer(request, headers)
     if events:
         return await task.stream(answer, _events(task), lambda error: sse(error_event(error)))
     return await task.stream(answer, _sound(task))

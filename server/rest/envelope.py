@@ -33,6 +33,7 @@ from ..failures import as_tts_error, error_headers
 from ..logs import log_ids
 from ..metrics import Transport
 from ..services import Services
+from .sending import DELIVERY, CutOff, cut_off, send
 
 log = structlog.get_logger(__name__)
 
@@ -82,22 +83,27 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     """Outermost: gives the request its id, knows the caller, answers every failure."""
     request_id = str(uuid.uuid4())
     request[REQUEST_ID] = request_id
+    services = request.app[SERVICES]
     began = time.monotonic()
-    connection = request.app[SERVICES].metrics.connection(transport_of(request.path))
-    with log_ids(request_id=request_id), connection:
-        response = await _answer(request, handler)
-        if not _is_open(request):
-            log.info(
-                "request_ended",
-                method=request.method,
-                path=request.rel_url.raw_path[:200],
-                status=response.status,
-                seconds=round(time.monotonic() - began, 4),
-            )
-    if not response.prepared:
-        response.headers["X-Request-Id"] = request_id
-        response.headers["Server"] = SERVER
-        response.force_close()  # see server/port.py
+    if (transport := request.transport) is None:
+        raise asyncio.CancelledError
+    with log_ids(request_id=request_id), services.deliveries.answer(transport) as delivery:
+        request[DELIVERY] = delivery
+        with services.metrics.connection(transport_of(request.path)):
+            response = await _answer(request, handler)
+            if not _is_open(request):
+                log.info(
+                    "request_ended",
+                    method=request.method,
+                    path=request.rel_url.raw_path[:200],
+                    status=response.status,
+                    seconds=round(time.monotonic() - began, 4),
+                )
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+            response.headers["Server"] = SERVER
+            response.force_close()  # see server/port.py
+        await send(request, response)
     return response
 
 
@@ -113,6 +119,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(refused, web.HTTPMethodNotAllowed):
             response.headers["Allow"] = refused.headers["Allow"]
         return response
+    except CutOff:
+        await cut_off(request)
+        raise asyncio.CancelledError from None
     except Exception as error:
         if isinstance(error, ConnectionResetError) and _is_gone(request):
             # Nobody is there to answer. So ends a request where aiohttp sees it first; anything else

@@ -53,7 +53,7 @@ async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioForm
 
 async def _stream(request: web.Request, task: SpeechTask) -> web.StreamResponse:
     """The speech as server-sent events; an event tells what failed, and ends them as well."""
-    answer = ChunkedAnswer(request, task.services.settings.send_timeout, SSE_HEADERS)
+    answer = ChunkedAnswer(request, SSE_HEADERS)
     events = _Events(request[REQUEST_ID])
     return await task.stream(answer, events.of(task), events.failed, cut=False)
 

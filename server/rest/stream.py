@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Mapping
 
 import orjson
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from cosyserve.protocol.fields import JsonObject
 
 from .envelope import REQUEST_ID, SERVER
+from .sending import DELIVERY, ClientGone, CutOff
 
-_AT_ONCE = struct.pack("ii", 1, 0)
+__all__ = ["ChunkedAnswer", "ClientGone", "sse"]
 
 
 def sse(body: JsonObject) -> bytes:
@@ -22,19 +20,16 @@ def sse(body: JsonObject) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
-class ClientGone(ConnectionResetError):
-    """There is nobody to answer any more: the client left or does not read, or was cut off."""
-
-
 class ChunkedAnswer:
     """The body of one request in chunks. What fails before the first `write` can have another status.
 
-    limit: seconds that the client may take nothing; then the connection is aborted.
+    A client that takes nothing is cut off: see Delivery.
     """
 
-    def __init__(self, request: web.Request, limit: float, headers: Mapping[str, str]) -> None:
+    def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
         self._request = request
-        self._limit = limit
+        self._delivery = request[DELIVERY]
+        self._spoken = 0.0
         self.response = web.StreamResponse(
             headers={
                 "Cache-Control": "no-cache",
@@ -50,43 +45,32 @@ class ChunkedAnswer:
     def started(self) -> bool:
         return self.response.prepared
 
-    async def write(self, data: bytes) -> None:
-        """Send some of the body. Raises ClientGone if the client left or does not read."""
-        await self._within_limit(self._write(data))
+    async def write(self, data: bytes, spoken: float = 0.0) -> None:
+        """Send some of the body; returns when the kernel has most of it.
+
+        spoken: seconds of sound in all of the body so far. Raises ClientGone if the client left.
+        """
+        self._delivery.sound(len(data), spoken - self._spoken)
+        self._spoken = spoken
+        await self._awaited(self._write(data))
 
     async def end(self) -> None:
         """Send the end of the body. Raises as `write` does."""
-        await self._within_limit(self.response.write_eof())
+        await self._awaited(self.response.write_eof())
 
     def cut(self) -> ClientGone:
-        """Close the connection without the body's end, so that no client takes it for whole.
-
-        What is sent already still arrives, but over HTTP/1.0: there the close itself is the body's
-        end, and only a reset says that it is cut. Gives what the handler raises.
-        """
-        if (transport := self._request.transport) is None:
-            pass
-        elif self._request.version >= HttpVersion11:
-            transport.close()
-            asyncio.get_running_loop().call_later(self._limit, transport.abort)
-        else:
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-            transport.abort()
-        return ClientGone("cut off: the speech failed after it began")
+        """What the handler raises to have the body end without its end."""
+        return CutOff("cut off: the speech failed after it began")
 
     async def _write(self, data: bytes) -> None:
         if not self.response.prepared:
             await self.response.prepare(self._request)
         await self.response.write(data)
+        await self._request.writer.drain()  # aiohttp waits only once for each 64 KiB
 
-    async def _within_limit(self, write: Awaitable[None]) -> None:
+    async def _awaited(self, write: Awaitable[None]) -> None:
         try:
-            async with asyncio.timeout(self._limit):
+            with self._delivery.awaited():
                 await write
-        except TimeoutError:
-            if self._request.transport is not None:
-                self._request.transport.abort()
-            raise ClientGone("cut off: the client does not read") from None
         except ConnectionResetError as error:
             raise ClientGone("the client left") from error

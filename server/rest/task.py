@@ -106,7 +106,7 @@ class SpeechTask:
             try:
                 async for piece in pieces:
                     if piece:
-                        await answer.write(piece)
+                        await answer.write(piece, self.account.speech_seconds)
             except ClientGone:
                 raise
             except BaseException as error:

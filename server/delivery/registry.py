@@ -1,0 +1,58 @@
+"""All deliveries of a server: what a shutdown waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .delivery import Delivery
+
+
+class Deliveries:
+    """What is being delivered, apart from the tasks that the engine has places for.
+
+    stall_limit: see Delivery.
+    """
+
+    def __init__(self, stall_limit: float) -> None:
+        self._stall_limit = stall_limit
+        self._connections: set[Delivery] = set()
+        self._answers = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
+
+    def connect(self, transport: asyncio.Transport) -> Delivery:
+        """The delivery of a connection that lives on between its tasks, until `disconnect`."""
+        delivery = Delivery(transport, self._stall_limit)
+        self._connections.add(delivery)
+        return delivery
+
+    def disconnect(self, delivery: Delivery) -> None:
+        """The connection is lost."""
+        delivery.end()
+        self._connections.discard(delivery)
+
+    @contextmanager
+    def answer(self, transport: asyncio.Transport) -> Iterator[Delivery]:
+        """The delivery of one request's answer, which is over when the context is left."""
+        delivery = Delivery(transport, self._stall_limit)
+        self._answers += 1
+        self._all_answered.clear()
+        try:
+            yield delivery
+        finally:
+            delivery.end()
+            self._answers -= 1
+            if not self._answers:
+                self._all_answered.set()
+
+    async def all_taken(self) -> None:
+        """Wait until no answer is on its way and every connection's peer has taken all. Cancel-safe."""
+        await self._all_answered.wait()
+        await asyncio.gather(*(each.taken() for each in self._connections))
+
+    def cut(self, reason: str) -> None:
+        """Abort every connection."""
+        for delivery in list(self._connections):
+            delivery.cut(reason)
