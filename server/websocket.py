@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
@@ -31,6 +32,8 @@ from .metrics import Outcome
 from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
+
+log = structlog.get_logger(__name__)
 
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 
@@ -72,6 +75,8 @@ class SpeechConnection:
         except ConnectionClosed:
             pass
         except BadFrame as error:
+            self._stop_speakers("failed", error.code)
+            log.warning("bad_frame", caller=self._caller.name, reason=error.message)
             await self._socket.close(error.close_code, error.message)
         finally:
             self._stop_speakers("disconnected")
@@ -123,7 +128,8 @@ class SpeechConnection:
                 await self._start(command)
             case EndSession():
                 for each in list(self._speakers.values()):
-                    await _tell(each, FinishTask(each.task_id))
+                    rest = command.rest.get(each.task_id, "")
+                    await _tell(each, FinishTask(each.task_id, rest))
                 self._ends_with_tasks = True
                 self._close_if_done()
             case _:
