@@ -35,15 +35,11 @@ def decode(data: bytes | str, text: tuple[str, ...] = ()) -> Any:
 
     Raises BadFrame.
     """
-    if isinstance(data, str):
-        data = data.removeprefix(_MARK)
-    else:
-        data = data.removeprefix(_MARK.encode())
     try:
-        return orjson.loads(data)
+        return orjson.loads(_without_mark(data))
     except orjson.JSONDecodeError as error:
         # orjson takes no half that stands alone; if there is one, that may be all that is wrong.
-        source = _source(data)
+        source = _source(_without_mark(data))
         mended = source and _HALVES.sub(_with(lambda half: "fffd"), source)
         if not mended or mended == source:
             # Only the parser's own words go out: its position helps, the document may be huge.
@@ -57,6 +53,14 @@ def decode(data: bytes | str, text: tuple[str, ...] = ()) -> Any:
         hidden = _HALVES.sub(_with(lambda half: f"{int(half, 16) + _HIDDEN:04x}"), source)
         _put(value, text, _with_ends(found, _at(orjson.loads(hidden), text)))
     return value
+
+
+def _without_mark(data: bytes | str) -> bytes | str:
+    match data:
+        case str():
+            return data.removeprefix(_MARK)
+        case bytes():
+            return data.removeprefix(_MARK.encode())
 
 
 def _source(data: bytes | str) -> str:

@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
 
+from .targets import with_one_spelling
+
 MAX_HEAD_BYTES = 16 * 1024
 _UPGRADE = re.compile(rb"^upgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE | re.MULTILINE)
 
@@ -67,7 +69,7 @@ class PortSwitch(ServerConnection):
             protocol = self._make_http()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
-            protocol.data_received(head)
+            protocol.data_received(with_one_spelling(head))
 
     def eof_received(self) -> None:
         if self._head is None:
