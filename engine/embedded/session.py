@@ -70,6 +70,7 @@ class EmbeddedSession(CancelsOnExit):
         self._work_ahead = round(work_ahead * SAMPLE_RATE)
         self._on_close = on_close
         self._segmenter = TextSegmenter()
+        self._surroundings = manner.reading.surroundings()
         self._segments: deque[Segment] = deque()
         self._utterances: deque[Utterance] = deque()
         self._job: Job | None = None
@@ -195,7 +196,7 @@ class EmbeddedSession(CancelsOnExit):
 
     def _take_segment(self, segment: Segment) -> None:
         """Have its utterances spoken next; those before it are."""
-        found = utterances(segment, self._manner.reading)
+        found = utterances(segment, self._manner.reading, self._surroundings)
         if found:
             self._segment = segment
             if self._sentence_ended:

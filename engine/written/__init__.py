@@ -9,7 +9,17 @@ currencies have their only home here.
 
 from __future__ import annotations
 
+from .fold import THIN, THIN_BLANKS
 from .reading import Expression, Spoken, expressions, opens, spoken
 from .surroundings import Surroundings
 
-__all__ = ["Expression", "Spoken", "Surroundings", "expressions", "opens", "spoken"]
+__all__ = [
+    "THIN",
+    "THIN_BLANKS",
+    "Expression",
+    "Spoken",
+    "Surroundings",
+    "expressions",
+    "opens",
+    "spoken",
+]

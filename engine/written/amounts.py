@@ -9,14 +9,14 @@ from typing import Final
 from .money import CURRENCIES, PREFIX, SUFFIX, Currency, money
 from .numbers import MOST_DIGITS, count, decimal, digits, times_ten
 from .place import Found, Place
-from .units import Unit, measured, per_at, unit_at
+from .units import INCH, Unit, measured, per_at, unit_at
 
 _GROUPS: Final = (
     r"\d{1,3}(?:,\d{3})+(?!\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[\u202f'_]\d{3})+(?!\d)"
     r"|[1-9]\d{0,2}(?: \d{3}){2,}(?![ ]?\d)|[1-9]\d{0,2} 000(?![ ]?\d)"
 )
 NUMBER: Final = re.compile(rf"({_GROUPS}|\d+)?(?:\.(\d+)(?!\.?\d))?")
-_EUROPEAN: Final = re.compile(r"(\d{1,3}(?:\.\d{3})+|\d+),(\d\d)(?![\d,])")
+_EUROPEAN: Final = re.compile(r"(\d{1,3}(?:\.\d{3})+|\d+),(\d\d)(?!\d|,\d)")
 _COMPARISON: Final = re.compile(r"(<=|>=|!=|[<>≤≥≈≠~]|±)[ \u202f]?")
 _COMPARED: Final = {
     ">": ("greater than", "大于"),
@@ -56,6 +56,10 @@ _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
 _TO: Final = re.compile(
     r"([ \u202f]?)([-–—~]|～)([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)"
 )
+_UNTIL: Final = re.compile(r"[-–—~](?=\d)")
+_COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
+_SPACED_INCHES: Final = re.compile(r"[ ]in(?![A-Za-z])")
+_FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot),? $")
 _SUM: Final = re.compile(r"[ ]?=")
 _SCORE_BEFORE: Final = re.compile("(?:比分|以|[战大险惜]?胜|负|战平|击败|赢|输|总分)[为是]?[ ]?$")
 _HOURLY: Final = re.compile("时速[为是约达]?[ ]?$")
@@ -86,6 +90,16 @@ class _Amount:
     def value(self) -> float:
         size = float(f"0{self.whole[:MOST_DIGITS]}.{self.part[:MOST_DIGITS] or 0}")
         return -size if self.sign == "-" else size
+
+
+def until(place: Place) -> Found | None:
+    """The dash of 3月-5月 and 5元~6元."""
+    found = place.match(_UNTIL)
+    return (
+        Found(found.end(), "到")
+        if found and place.zh and _COUNT_BEFORE.search(place.before)
+        else None
+    )
 
 
 def amount(place: Place) -> Found | None:
@@ -160,6 +174,8 @@ def _with_unit(place: Place, read: _Amount) -> _Amount:
         return replace(read, percent=found[1], end=found.end())
     if found := _SUFFIX.match(text, read.end):
         return replace(read, currency=CURRENCIES[found[1]], end=found.end())
+    if (inches := _SPACED_INCHES.match(text, read.end)) and _FEET_BEFORE.search(place.before):
+        return replace(read, unit=INCH, end=inches.end())
     if unit := unit_at(text, read.end):
         return replace(read, unit=unit[0], end=unit[1], hyphen=unit[2])
     return read
@@ -193,6 +209,8 @@ def _range(place: Place, first: _Amount) -> Found | None:
 
 
 def _range_words(place: Place, first: _Amount, last: _Amount) -> str:
+    if last.percent and first.bare:
+        first = replace(first, percent=last.percent)
     same = (first.unit, first.currency) in (
         (None, None),
         (last.unit, last.currency),
@@ -212,6 +230,8 @@ def _range_words(place: Place, first: _Amount, last: _Amount) -> str:
     scale = first.scale if first.scale != last.scale else ""
     shown = replace(first, currency=None, unit=None, percent="", scale=scale)
     begun = _words(shown, place)
+    if place.zh and first.bare and last.bare and measured(place.text, last.end):
+        begun = count(first.whole, first.part, "zh")
     if last.unit and place.zh:
         return last.unit.said_in_chinese(f"{begun}{to}{_words(replace(last, unit=None), place)}")
     if last.currency and not place.zh and last.part:

@@ -27,7 +27,7 @@ _HYPHENED: Final = re.compile(r"\d+(?:-\d+){2,}(?![\d%])")
 _ADDRESS: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{2,5})|/(\d{1,2}))?(?![\d/]|\.\d)")
 _VERSION: Final = re.compile(r"\d+(?:\.\d+){2,}(?!\d|,\d\d(?!\d))")
 _POINTED_GROUPS: Final = re.compile(r"[1-9]\d{0,2}(?:\.000){2,}(?!\d)")
-_LONG: Final = re.compile(r"\d{10,}(?![\d,]|\.\d)")
+_LONG: Final = re.compile(r"\d{10,}(?!\d|[.,]\d)")
 _MOBILE: Final = re.compile(r"1[3-9]\d{9}")
 _COUNTED: Final = re.compile("[ ]?(?:[元人个万亿%块米吨次]|[A-Za-z]{1,3}(?![A-Za-z]))")
 _ROUND: Final = re.compile(r"[1-9]\d*000")
@@ -37,7 +37,7 @@ _SCIENTIFIC: Final = re.compile(r"(\d+)(?:\.(\d+))?[eE]([-+]?)(\d{1,3})(?![A-Za-
 _ORDINAL: Final = re.compile(
     r"(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th|ST|ND|RD|TH)(?![A-Za-z0-9])"
 )
-_NUMBERED: Final = re.compile(r"#(\d{1,9})(?![\w])")
+_NUMBERED: Final = re.compile(r"#(\d{1,9})(?![A-Za-z0-9_])")
 _SOFTWARE: Final = re.compile(
     r"(?i)(?<![a-z])(?:version|ver\.?|v|release|python|java|node|php|ruby|ubuntu|android|ios|macos|windows|chrome|firefox"
     r"|linux|kernel|swift|go|rust|django|pytorch|cuda|版本号?)[ ]?$"

@@ -25,7 +25,7 @@ _YM: Final = re.compile(r"((?:19|20)\d\d)([-/])(0[1-9]|1[0-2])(?![\d/.%:]|-\d)")
 """In English "2010-12" is rather a span of years."""
 _CLOCK_AFTER: Final = re.compile(r"T(?=\d{1,2}:\d\d)")
 _ZONE: Final = re.compile(r"Z(?![A-Za-z0-9])|([+-])(\d\d):?(\d\d)(?!\d)")
-_DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d:%/]|[.,]\d)")
+_DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d:%/日号]|[.,]\d)")
 _DAY_RANGE: Final = re.compile(r"[ ]?[-–~][ ]?(\d{1,2})(?:st|nd|rd|th)?(?![\d:%/]|[.,]\d)")
 _DAY_OF: Final = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?(?= (?:of )?(?:{MONTH})(?![A-Za-z]))")
 _DAY_MONTH: Final = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
@@ -123,9 +123,7 @@ def _with_clock(place: Place, end: int, said: str) -> Found | None:
 
 
 def month_day(place: Place) -> Found | None:
-    """The 3 of "May 3" and of "3 May", in English."""
-    if place.zh:
-        return None
+    """The 3 of "May 3" and of "3 May": in English, whatever is around."""
     if _MONTH_BEFORE.search(place.before):
         found = place.match(_DAY)
         if found is None or not 1 <= int(found[1]) <= 31:
@@ -145,7 +143,8 @@ def month_day(place: Place) -> Found | None:
 
 def years(place: Place) -> Found | None:
     """1984, 1914-1918, 1990s, '90s, '08; 2024 before 年."""
-    return _han_years(place) if place.zh else _english_years(place)
+    english = not place.zh or _MONTH_BEFORE.search(place.before) or _DAY_BEFORE.search(place.before)
+    return _english_years(place) if english else _han_years(place)
 
 
 def _han_years(place: Place) -> Found | None:
@@ -160,7 +159,8 @@ def _han_years(place: Place) -> Found | None:
             return Found(found.end(), year(digits, "zh"))
     if found := place.match(_YEAR_RANGE):
         first, last = int(found[1]), int(found[2])
-        if len(found[2]) == 4 and 1000 < first < last < 2200 and (first % 100 or last % 100):
+        short = len(found[2]) == 2 and 1900 < first < 2100 and last > first % 100
+        if short or (1000 < first < last < 2200 and (first % 100 or last % 100)):
             return Found(found.end(), f"{year(found[1], 'zh')}到{year(found[2], 'zh')}")
     if found := place.match(_SEASON):
         return Found(found.end(), year(found[1], "zh"))
@@ -204,7 +204,7 @@ def _english_years(place: Place) -> Found | None:
 
 def _is_year(place: Place, found: re.Match[str]) -> bool:
     number = int(found[1])
-    if not 1100 <= number < 2100:
+    if not 1000 < number < 2100:
         return False
     before = place.before
     if (

@@ -12,6 +12,10 @@ from .units import unit_at
 
 _TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9])")
 _BY: Final = re.compile(r"[ \u202f]?([xX×*])[ \u202f]?(?=\.?\d)")
+_SAID_SO: Final = {
+    ("24", "7"): ("twenty-four seven", "二十四七"),
+    ("9", "11"): ("nine eleven", "九一一"),
+}
 _RATIO: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?::\d{1,9}(?:\.\d{1,9})?){1,3}(?![\d:])")
 _POWER: Final = re.compile(r"\^([-+]?\d{1,3})(?![\d.])")
 _FEET: Final = re.compile(r"(\d)'[ ]?(\d{1,2})(?:\"|''|(?![\d'A-Za-z]))")
@@ -36,13 +40,8 @@ def fraction(place: Place) -> Found | None:
         whole, (above, below) = found[1], map(str, _VULGAR_PARTS[found[2]])
     elif found := place.match(_FRACTION):
         whole, above, below = found.group(1, 2, 3)
-        if not whole and (above, below) in (("24", "7"), ("9", "11")):
-            return Found(
-                found.end(),
-                cardinal(above, place.language)
-                + place.pick(" ", "")
-                + cardinal(below, place.language),
-            )
+        if not whole and (above, below) in _SAID_SO:
+            return Found(found.end(), place.pick(*_SAID_SO[above, below]))
         if int(below) == 0 or int(above) >= int(below) or above[0] == "0" or below[0] == "0":
             return None if whole else _over(place, found)
     else:
@@ -60,9 +59,13 @@ def _over(place: Place, found: re.Match[str]) -> Found:
     """50/50, 120/80: no fraction that is less than one."""
     above, below = found[2], found[3]
     joint = place.pick(" " if above == below else " over ", "比")
-    return Found(
-        found.end(), cardinal(above, place.language) + joint + cardinal(below, place.language)
-    )
+    said = cardinal(above, place.language) + joint + cardinal(below, place.language)
+    unit = unit_at(place.text, found.end())
+    if unit is None:
+        return Found(found.end(), said)
+    if place.zh:
+        return Found(unit[1], unit[0].said_in_chinese(said))
+    return Found(unit[1], f"{said} {unit[0].english(one=False)}")
 
 
 def fraction_words(whole: str | None, above: str, below: str, language: str) -> str:

@@ -7,10 +7,12 @@ from typing import Final
 THIN: Final = "\u202f"
 """Stands for every thin or no-break blank: one that may stand within a number."""
 
+THIN_BLANKS: Final = "\u00a0\u2006\u2007\u2008\u2009\u200a\u202f"
+
 _FOLDED: Final = {
     **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
     **{0x2080 + digit: ord("0") + digit for digit in range(10)},
-    **dict.fromkeys(map(ord, "\u00a0\u2006\u2007\u2008\u2009\u200a"), ord(THIN)),
+    **dict.fromkeys(map(ord, THIN_BLANKS), ord(THIN)),
     **dict.fromkeys(map(ord, "\u3000\t\n\r"), ord(" ")),
     **dict.fromkeys(map(ord, "−﹣‐‑"), ord("-")),
     **dict.fromkeys(map(ord, "〜∼"), ord("~")),

@@ -7,41 +7,44 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from ..origins import Origins
+from ..scripts import is_cjk
 from . import amounts, clock, codes, dates, figures, shorthand, symbols
 from .fold import fold
-from .money import PREFIX, SIGNS
+from .money import CURRENCIES, PREFIX, SIGNS
 from .place import Found, Place
 from .surroundings import Surroundings
 
 Rule = Callable[[Place], Found | None]
 
 _LINK: Final = (
-    r"(?:(?i:https?|ftp|file)://|www\.)[!-~]+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6}"
+    r"(?:(?i:https?|ftp|file)://|www\.)[!-~]+"
+    r"|[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}"
     r"|(?:[A-Za-z0-9-]{1,63}\.){1,6}(?:com|org|net|edu|gov|cn|io|ai|dev|co|uk|de|jp|fr|eu|us|html?|py|js|json|txt|pdf"
-    r"|csv|exe|zip|png|jpe?g|mp[34])(?![A-Za-z0-9])(?:[/:?#][!-~]*)?|(?<![A-Za-z0-9.])(?:~|\.{1,2})?(?:/[\w.-]+){2,}"
+    r"|csv|exe|zip|png|jpe?g|mp[34])(?![A-Za-z0-9])(?:[/:?#][!-~]*)?|(?<![A-Za-z0-9.])(?:~|\.{1,2})?(?:/[A-Za-z0-9_.-]+){2,}"
 )
 _WORD_START: Final = r"(?<![A-Za-z0-9_À-ɏ])"
 _ANCHOR: Final = re.compile(
-    rf"(?P<link>(?<![\w.@/-])(?:{_LINK}))"
+    rf"(?P<link>(?<![A-Za-z0-9_.@/-])(?:{_LINK}))"
     rf"|{_WORD_START}(?P<word>{shorthand.WORD})"
     rf"|{_WORD_START}(?P<named>(?:[A-GJMQ][#♯♭]|[CGg]\+\+))"
     rf"|{_WORD_START}(?P<code>{PREFIX}[ \u202f]?-?\.?\d)"
-    rf"|{_WORD_START}(?P<name>[A-Za-z]{{1,16}}-?\d)"
+    rf"|{_WORD_START}(?P<name>(?![a-z]{{2,16}}-)[A-Za-z]{{1,16}}-?\d)"
     rf"|(?P<number>[-–+](?=[{SIGNS}]?\.?\d)"
     rf"|(?:<=|>=|!=|[<>≤≥≈≠~±])[ \u202f]?[-+]?(?:{PREFIX})?[ ]?\.?\d|[{SIGNS}]|'\d"
-    r"|(?<![\w.])\.\d|\((?=0?\d{2,3}\)[ ]?\d)|\d|#\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])"
+    r"|(?<![A-Za-z0-9_.])\.\d|\((?=0?\d{2,3}\)[ ]?\d)|\d|#\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])"
     r"|(?P<numero>№)"
-    rf"|(?P<sign>[{symbols.ALWAYS}=+*<>§/⁰¹²³⁴-⁹⁺⁻①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
+    rf"|(?P<sign>[{symbols.ALWAYS}=+*<>§/⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
 )
+_SIGNS_OF_NUMBERS: Final = frozenset("~<>=≈≠≤≥±+-–№") | {"<=", ">=", "!=", "=="}
 _NUMBER_RULES: Final[tuple[Rule, ...]] = (
     dates.date,
     codes.telephone,
     clock.time,
+    dates.month_day,
     figures.feet,
     figures.fraction,
     codes.digit_rows,
     codes.ordinals,
-    dates.month_day,
     dates.years,
     figures.product,
     figures.ratio,
@@ -73,10 +76,16 @@ class Spoken(NamedTuple):
     origins: Origins
 
 
-def opens(word: str) -> bool:
-    """Whether an expression may begin with `word`, or be in it, that needs what follows to be read."""
+def opens(word: str, before: str = "") -> bool:
+    """Whether an expression may begin with `word`, or be in it, that needs what follows to be read.
+
+    before: the text before it.
+    """
     folded = fold(word)
-    return shorthand.OPENERS.fullmatch(folded) is not None or _ANCHOR.search(folded) is not None
+    if folded in CURRENCIES or folded in _SIGNS_OF_NUMBERS or shorthand.opens(folded, before):
+        return True
+    anchor = _ANCHOR.search(folded)
+    return anchor is not None and anchor.lastgroup not in ("word", "link")
 
 
 def spoken(text: str, surroundings: Surroundings) -> Spoken:
@@ -129,7 +138,7 @@ def _read(place: Place, kind: str) -> Found | None:
             return found
     if kind != "number":
         return None
-    found = amounts.amount(place)
+    found = amounts.until(place) or amounts.amount(place)
     if found and _LETTER_AFTER.match(place.text, found.end) and place.text[place.at].isdigit():
         return codes.name(place) or found
     return found or symbols.sign(place)
@@ -148,8 +157,10 @@ def _apart(text: str, begin: int, found: Found) -> str:
     """The words, with blanks where they would run into letters beside them."""
     words = found.words
     before, after = text[begin - 1 : begin], text[found.end : found.end + 1]
-    if words[:1].isascii() and words[:1].isalnum() and before.isascii() and before.isalnum():
+    if _runs_together(before, words[:1]):
         words = " " + words
-    if words[-1:].isascii() and words[-1:].isalnum() and after.isascii() and after.isalnum():
-        words += " "
-    return words
+    return words + " " if _runs_together(words[-1:], after) else words
+
+
+def _runs_together(left: str, right: str) -> bool:
+    return left.isalnum() and right.isalnum() and not is_cjk(left) and not is_cjk(right)

@@ -78,8 +78,6 @@ _NUMBERED: Final = {
     "p": ("page", "page"),
     "pp": ("pages", "pages"),
     "ext": ("extension", "extension"),
-    "app": ("appendix", "appendix"),
-    "ref": ("reference", "reference"),
     "min": ("minimum", "minimum"),
     "max": ("maximum", "maximum"),
     "ca": ("circa", "circa"),
@@ -88,6 +86,8 @@ _NUMBERED: Final = {
     "tel": ("telephone", "电话"),
 }
 """Before a number, with a full stop."""
+_COUNTING: Final = ("no", "nr", "nos", "p", "pp", "min", "max", "ca", "tel", "ext")
+"""Before digits only, not before letters or Roman numerals."""
 _ANYWHERE: Final = {
     "approx": "approximately",
     "vs": "versus",
@@ -121,7 +121,9 @@ _DAYS: Final = {
     **dict.fromkeys(("Sat",), "Saturday"),
     **dict.fromkeys(("Sun",), "Sunday"),
 }
-_SHORT_MONTHS: Final = "|".join(name for name in MONTH_NAMES if len(name) < 5 and name != "May")
+_SHORT_MONTHS: Final = "|".join(
+    sorted((name for name in MONTH_NAMES if len(name) < 5 and name != "May"), key=len, reverse=True)
+)
 _DOTTED: Final = (
     "|".join(
         sorted({*_TITLES, *_STREETS, *_AFTER_NAMES, *_ANYWHERE, *_DAYS}, key=len, reverse=True)
@@ -130,20 +132,23 @@ _DOTTED: Final = (
     .replace("i.e", r"i\.e")
 )
 _BEFORE_NUMBERS: Final = "|".join(sorted(_NUMBERED, key=len, reverse=True))
+_LABEL: Final = "(?:[IVXL]{1,6}|[A-Z])(?![A-Za-z0-9.'])"
 WORD: Final = (
     rf"(?:(?:{_SHORT_MONTHS})(?:\.|(?=[ ]\d))|(?:{_DOTTED}|[Nn]o|[Vv]s)\."
-    rf"|(?i:{_BEFORE_NUMBERS})\.(?=[ \u202f]?\d)|(?:{'|'.join(_UNDOTTED)})(?=[ ][A-Z])|[Vv]s(?=[ ]\w)"
+    rf"|(?i:{_BEFORE_NUMBERS})\.(?=[ \u202f]?(?:\d|{_LABEL}))"
+    rf"|(?:{'|'.join(_UNDOTTED)})(?=[ ][A-Z])|[Vv]s(?=[ ]\w)"
     r"|[Nn]o(?=[ ]\d)|[IVXL]{1,7}(?![A-Za-z0-9.'-]))"
 )
 """What a rule here may read; at the beginning of a word."""
-OPENERS: Final = re.compile(
-    rf"(?:(?:{_SHORT_MONTHS}|{MONTH}|{_DOTTED}|(?i:{_BEFORE_NUMBERS})|vs)\.?|{'|'.join(_UNDOTTED)}|[IVXL]{{2,7}}|[VX])"
+_OPENERS: Final = re.compile(
+    rf"(?:(?:{MONTH}|[Vv]s|No)\.?|(?:{_DOTTED}|(?i:{_BEFORE_NUMBERS}))\.|{'|'.join(_UNDOTTED)}"
+    r"|[IVXL]{2,7}|[VX])[,;:)]?"
 )
 
 _MONTH_WORD: Final = re.compile(rf"({_SHORT_MONTHS})(\.?)")
 _DOTTED_WORD: Final = re.compile(rf"({_DOTTED}|Vs)\.")
-_NUMBERED_WORD: Final = re.compile(rf"(?i)({_BEFORE_NUMBERS})\.?([ \u202f]?)(?=\d)")
-_NAME_AFTER: Final = re.compile(r"[ ]?[A-Z]")
+_NUMBERED_WORD: Final = re.compile(rf"((?i:{_BEFORE_NUMBERS}))\.?([ \u202f]?)(?=\d|{_LABEL})")
+_NAME_AFTER: Final = re.compile(rf"[ ]?[A-Z]|[ ](?:and|or|&)[ ](?:{'|'.join(_TITLES)})(?![a-z])")
 _NAME_BEFORE: Final = re.compile(
     r"(?:[A-Z][a-z]+|\d(?:st|nd|rd|th)|[a-z]th|[a-z]rd|first|second),? $"
 )
@@ -155,8 +160,8 @@ _ROMAN: Final = re.compile(
 )
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _DIVISION: Final = re.compile(
-    r"(?:World War|Chapter|Part|Volume|Vol\.|Book|Act|Scene|Section|Article|Type|Phase|Stage|Level"
-    r"|Class|Appendix|Figure|Table|Super Bowl|Title|Schedule|Grade|Mark|Episode|Season|Apollo|Factor"
+    r"(?:World War|Chapter|Part|Volume|Vol\.|Ch\.|Fig\.|Sec\.|Art\.|Pt\.|Book|Act|Scene|Section|Article"
+    r"|Type|Phase|Stage|Level|Class|Appendix|Figure|Table|Super Bowl|Title|Schedule|Grade|Mark|Episode|Season|Apollo|Factor"
     r"|Tier|Category|Lesson|Unit|Final Fantasy|Rocky|Civil War|Vatican"
     r"|CHAPTER|PART|chapter|part|section|phase|stage|type)[ ]$"
 )
@@ -169,6 +174,13 @@ _REIGN: Final = re.compile(
 )
 
 
+def opens(word: str, before: str) -> bool:
+    """Whether a rule here may need `word`, after the text `before`, and what follows it."""
+    if word == "I":
+        return _DIVISION.search(before + " ") is not None or _REIGN.search(before + " ") is not None
+    return _OPENERS.fullmatch(word) is not None
+
+
 def word(place: Place) -> Found | None:
     """Feb., Fig. 7, vs., Dr. Smith, Main St., Henry VIII."""
     if roman := place.match(_ROMAN):
@@ -176,7 +188,8 @@ def word(place: Place) -> Found | None:
     if found := place.match(_NUMBERED_WORD):
         english, chinese = _NUMBERED[found[1].lower()]
         plain_no = found[1].lower() == "no" and found[0][2:3] != "."
-        if plain_no and found[1] == "no":
+        labelled = not place.text[found.end()].isdigit()
+        if (labelled and found[1].lower() in _COUNTING) or (plain_no and found[1] == "no"):
             return None
         if place.zh and not chinese.isascii():
             return Found(found.end(), chinese)

@@ -10,7 +10,9 @@ from .money import SUFFIX
 from .place import HAN, REACH
 from .units import SPACED_UNIT
 
-_LATIN_WORDS: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]+")
+_LATIN_WORDS: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]{2,}")
+_ANY_LETTER: Final = re.compile(r"[^\W\d_]")
+_WORD_SCRIPTS: Final = frozenset({Script.HAN, Script.KANA, Script.BOPOMOFO, Script.HANGUL})
 _KANA: Final = re.compile("[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 _TOKEN: Final = re.compile(r"[!-~¢-¿×÷²³°℃℉…–—‰′″€₩₹₽₺₫฿≤≥≈≠①-⑳½⅓⅔¼¾Ⅰ-ⅿ]{0,40}")
 """What a number is written with, and what hangs on it without a blank."""
@@ -64,7 +66,8 @@ class Surroundings:
             return
         self._han += len(_ONE_HAN.findall(text))
         self._japanese = self._japanese or _KANA.search(text) is not None
-        self._last = next(filter(None, map(_letter, reversed(text))), self._last)
+        places = reversed(range(len(text)))
+        self._last = next(filter(None, (_letter(text, place) for place in places)), self._last)
 
     def language(self, text: str, begin: int) -> str | None:
         """The language of the expression that begins at text[begin]; what is before it is noted."""
@@ -94,11 +97,10 @@ def _ahead(text: str, at: int) -> tuple[int, int, Script | None]:
     """Han and words after `at`, as far as they count, and the script of the first letter."""
     han = words = 0
     first = previous = None
-    for char in text[at : at + _AHEAD]:
-        script = _letter(char)
-        if script is None:
-            previous = None
-            continue
+    if _ANY_LETTER.search(text, at, at + _AHEAD) is None:
+        return 0, 0, None
+    for place in range(at, min(at + _AHEAD, len(text))):
+        script = _letter(text, place)
         first = first or script
         han += script is Script.HAN
         words += script is Script.LATIN and previous is not Script.LATIN
@@ -108,7 +110,16 @@ def _ahead(text: str, at: int) -> tuple[int, int, Script | None]:
     return han, words, first
 
 
-def _letter(char: str) -> Script | None:
+def _letter(text: str, place: int) -> Script | None:
+    """The script of a letter of a word there; a lone letter of an alphabet is a sign of any language."""
+    script = _script(text[place])
+    if script is None or script in _WORD_SCRIPTS:
+        return script
+    beside = (text[place - 1 : place], text[place + 1 : place + 2])
+    return script if any(char and _script(char) is script for char in beside) else None
+
+
+def _script(char: str) -> Script | None:
     if char.isascii():
         return Script.LATIN if char.isalpha() else None
     return script_of(char) if char.isalpha() else None

@@ -34,21 +34,25 @@ _WORDS: Final = {
     "==": ("equals", "等于"),
     "!=": ("not equal to", "不等于"),
     "℃": ("degrees Celsius", "摄氏度"),
+    "°C": ("degrees Celsius", "摄氏度"),
+    "°F": ("degrees Fahrenheit", "华氏度"),
     "℉": ("degrees Fahrenheit", "华氏度"),
 }
 ALWAYS: Final = "≥≤≈≠±×÷∞√‰℃℉"
 """Signs that are read wherever they stand."""
-_ALWAYS: Final = re.compile(rf"[{ALWAYS}]|§(?=[ ]?\d)")
+_ALWAYS: Final = re.compile(rf"[{ALWAYS}]|°[CF](?![A-Za-z])|§(?=[ ]?\d)")
 _OPERAND: Final = r"[A-Za-z0-9)\]²³%" + HAN + "]"
 _SPACED: Final = re.compile(rf"(==|!=|<=|>=|[=+<>])(?=[ ]-?{_OPERAND})")
 _TIGHT: Final = re.compile(r"(==|!=|<=|>=|[=+*<>])(?=[-(]?[A-Za-z0-9.])")
 _TIGHT_EQUALS: Final = re.compile(r"=(?=-?[\d.])")
+_VARIABLE_EQUALS: Final = re.compile(r"=(?=-?[A-Za-z0-9])")
+_VARIABLE: Final = re.compile(r"(?:(?<![A-Za-z0-9_])[A-Za-z]|[²³)])$")
 _MINUS: Final = re.compile(r"[-–](?=[ ]?\d)")
-_TRAILING_PLUS: Final = re.compile(r"\+(?![\w+\-=])")
+_TRAILING_PLUS: Final = re.compile(r"\+(?![A-Za-z0-9+\-=])")
 _SUPERSCRIPTS: Final = re.compile("([⁺⁻]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})")
-_PLUS_PLUS: Final = re.compile(r"([CGg])\+\+(?![\w+])")
-_SHARP: Final = re.compile(r"([A-GJMQ])([#♯])(?![\w#])")
-_FLAT: Final = re.compile(r"([A-G])♭(?!\w)")
+_PLUS_PLUS: Final = re.compile(r"([CGg])\+\+(?![A-Za-z0-9+])")
+_SHARP: Final = re.compile(r"([A-GJMQ])([#♯])(?![A-Za-z0-9#])")
+_FLAT: Final = re.compile(r"([A-G])♭(?![A-Za-z0-9])")
 _DOT_NAME: Final = re.compile(r"\.(?=NET(?![A-Za-z]))")
 _EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤吨平])")
 _CIRCLED: Final = re.compile("[①-⑳⑴-⒇⒈-⒛㉑-㉟㊱-㊿]")
@@ -75,7 +79,8 @@ def sign(place: Place) -> Found | None:
     if last.isdigit() and (found := place.match(_MINUS)):
         return _said(place, found, found[0])
     if not spaced and operand:
-        pattern = _TIGHT if last.isdigit() else _TIGHT_EQUALS
+        variable = _VARIABLE_EQUALS if _VARIABLE.search(before) else _TIGHT_EQUALS
+        pattern = _TIGHT if last.isdigit() else variable
         if found := place.match(pattern):
             return _said(place, found, found[0])
         if (last.isdigit() or last in "ABCD%") and (found := place.match(_TRAILING_PLUS)):

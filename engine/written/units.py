@@ -124,6 +124,7 @@ _OTHERS: Final = {
     "tsp": _plain("teaspoon", "茶匙"),
     "tbsp": _plain("tablespoon", "汤匙"),
     "hp": Unit("horsepower", "horsepower", "马力"),
+    "¢": Unit("cent", "cents", "美分"),
     "K": Unit("kelvin", "kelvins", "开尔文"),
     "℃": Unit("degree Celsius", "degrees Celsius", "摄氏度", liang=False),
     "°C": Unit("degree Celsius", "degrees Celsius", "摄氏度", liang=False),
@@ -149,6 +150,7 @@ def _prefixed(sign: str) -> Unit:
 _BASES: Final = MappingProxyType(
     {**_METRIC, **{sign: _prefixed(sign) for sign in _PREFIXED}, **_DATA, **_OTHERS}
 )
+INCH: Final = _BASES["in"]
 _LENGTHS: Final = ("m", "cm", "mm", "km", "dm", "nm", "μm", "ft", "in", "mi", "yd")
 _ALONE_NO_UNIT: Final = ("A", "F", "N", "J", "K")
 """After a number they are more often part of a name ("4K", "Gate 5A")."""
