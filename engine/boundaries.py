@@ -13,8 +13,11 @@ word as well. Decisions:
   list marker ("1. First"), not a sentence.
 - `, ; :` end a clause before a blank or next to Chinese; `，、：` do but between digits; so do long
   dashes, and short ones with blanks on both sides but after a digit.
-- A blank line ends a sentence, as does a line end before a list item or a heading. Another line end
-  ends a clause, unless the next line goes on with a small letter.
+- A line end ends a sentence (a title, an item, a line of verse, of an address, of a dialogue) unless
+  the line is prose that was wrapped at a width: what tells is in line_ends.py. It is decided once
+  the next line's first word is known at the latest, often by its first letter.
+- An item of a list is a sentence, on a line of its own or after another item in one line, and its marker
+  belongs to it: see markers.py and layout.py.
 """
 
 from __future__ import annotations
@@ -22,12 +25,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .abbreviations import LONGEST, Abbreviation, abbreviation, starts_sentence
-from .characters import is_blank, is_extender, is_newline
+from .abbreviations import LONGEST, Abbreviation, abbreviation, ends_before, is_initial
+from .ahead import Ahead
+from .characters import is_blank, is_extender
+from .markers import numbers_item
 from .scripts import is_cjk
-
-LOOKAHEAD = 32
-"""Blanks looked past for the next visible character; more count as the end of the text."""
 
 
 class Verdict(Enum):
@@ -64,53 +66,11 @@ _MARKS: dict[str, Mark] = {
 _TERMINATORS = frozenset({Mark.STOP, Mark.BANG, Mark.ELLIPSIS, Mark.WIDE})
 _DASHES = frozenset({Mark.DASH, Mark.HYPHEN})
 _CLOSERS = frozenset(")]}’”»›」』】〕〉》〗〙〛）］｝｣＂＇'")
+_UNIT = 3
+"""Letters of a unit, at most."""
+_QUOTES = frozenset("\"“‘'(")
 _EMPHASIS = frozenset("*_`~")
 """Markdown: they close after Latin marks, but may open after Chinese ones, where no blank tells."""
-_CHINESE_NUMERALS = frozenset("一二三四五六七八九十")
-_LIST_MARKERS = frozenset("-*+•‣▪◦·–—#>")
-
-
-class MoreText(Exception):
-    """The decision needs text that has not come yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """The text after a place; `final` if no more will come."""
-
-    text: str
-    at: int
-    final: bool
-
-    def char(self, offset: int = 0) -> str:
-        """The character there, "" past the end. Raises MoreText."""
-        index = self.at + offset
-        if index < len(self.text):
-            return self.text[index]
-        if self.final:
-            return ""
-        raise MoreText
-
-    def blanks(self) -> int:
-        """How many blanks come first, LOOKAHEAD at most. Raises MoreText."""
-        count = 0
-        while count < LOOKAHEAD and (char := self.char(count)) and is_blank(char):
-            count += 1
-        return count
-
-    def visible(self) -> str:
-        """The first character that is not blank, "" if too far or none. Raises MoreText."""
-        blanks = self.blanks()
-        return self.char(blanks) if blanks < LOOKAHEAD else ""
-
-    def word(self) -> str:
-        """The next word, with a full stop if one follows; cut short if long. Raises MoreText."""
-        blanks = self.blanks()
-        length = 0
-        while length < LONGEST and self.char(blanks + length).isalpha():
-            length += 1
-        stop = self.char(blanks + length) == "."
-        return self.text[self.at + blanks : self.at + blanks + length + stop]
 
 
 @dataclass(slots=True)
@@ -118,6 +78,7 @@ class Run:
     """A row of marks and closers.
 
     word: what stands right before the first mark, if no longer than an abbreviation.
+    previous: the word or number before that.
     before: the character before the first mark, "" at the start of a segment.
     last_letter: the last letter or digit before, "" if the segment has none yet.
     item: whether `word` is the first on its line or in its sentence.
@@ -125,6 +86,7 @@ class Run:
 
     mark: Mark
     word: str = ""
+    previous: str = ""
     before: str = ""
     last_letter: str = ""
     item: bool = False
@@ -237,51 +199,22 @@ def _judge_abbreviation(run: Run, ahead: Ahead) -> Verdict | None:
     """The verdict on a single full stop after an abbreviation or list marker, None after others."""
     if not ahead.char():
         return Verdict.SENTENCE
-    if run.item and (len(run.word) == 1 or (run.word.isdigit() and len(run.word) <= 3)):
+    if run.item and numbers_item(run.word):
         return Verdict.NOTHING
     kind = abbreviation(run.word)
-    if kind is None:
+    if kind is None and run.previous.isdigit() and run.word.isalpha() and len(run.word) <= _UNIT:
+        return Verdict.NOTHING if ahead.visible().islower() else None  # 10 in. wide
+    if kind is None or not is_initial(run.word, run.previous):
         return None
     if kind is Abbreviation.NEVER:
         return Verdict.NOTHING
     following = ahead.visible()
-    if following.isdigit():
+    if following.isdigit() or (following.islower() and kind is not Abbreviation.NUMBER):
         return Verdict.NOTHING
-    if kind is Abbreviation.NUMBER:
+    if kind is Abbreviation.NUMBER or not following:
         return None
-    if following.islower():
-        return Verdict.NOTHING
-    if kind is Abbreviation.CAPITAL or not following or is_cjk(following):
-        return None
-    return None if starts_sentence(ahead.word()) else Verdict.NOTHING
-
-
-def judge_newline(ahead: Ahead) -> Verdict:
-    """What a line end ends. `ahead` begins right after it. Raises MoreText."""
-    blanks = 0
-    while blanks < LOOKAHEAD and (char := ahead.char(blanks)) and is_blank(char):
-        if is_newline(char):
-            return Verdict.SENTENCE
-        blanks += 1
-    if _begins_item(Ahead(ahead.text, ahead.at + blanks, ahead.final)):
-        return Verdict.SENTENCE
-    following = ahead.char(blanks)
-    return Verdict.NOTHING if not following or following.islower() else Verdict.CLAUSE
-
-
-def _begins_item(line: Ahead) -> bool:
-    """Whether a line starts with a bullet, `#`, `>`, or a number or small letter with a point."""
-    first = line.char()
-    if first in _LIST_MARKERS:
-        length = 1
-        while first == "#" and length < 6 and line.char(length) == "#":
-            length += 1
-        return is_blank(line.char(length) or " ")
-    count = 0
-    while count < 4 and (line.char(count).isdigit() or line.char(count) in _CHINESE_NUMERALS):
-        count += 1
-    if count == 0 and first.islower() and first.isascii():
-        count = 1
-    if not 1 <= count <= 3 or line.char(count) not in {".", ")", "、"}:
-        return False
-    return line.char(count) == "、" or is_blank(line.char(count + 1) or " ")
+    if is_cjk(following):
+        return Verdict.NOTHING if any(map(is_cjk, run.previous)) else None
+    quoted = following in _QUOTES
+    word = ahead.after(ahead.blanks() + quoted).word(LONGEST)
+    return None if ends_before(kind, word) else Verdict.NOTHING

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from .abbreviations import LONGEST
-from .boundaries import Ahead, Mark, Run, Verdict, judge_newline, judge_run, mark_of
+from .ahead import Ahead
+from .boundaries import Mark, Run, Verdict, judge_run, mark_of
 from .characters import cluster_start, is_blank, is_extender, is_newline, is_spoken, weight
+from .layout import Layout
 from .scripts import is_cjk
 
 _LATIN: Final = re.compile(r"[A-Za-z0-9]+")
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]+")
+_LAST_WORD: Final = re.compile(r"([^\W_]+)\s*$")
 _BRACKETS: Final = frozenset("([{<“‘«‹「『【〔〈《〖（［｛｢")
 _OPENERS: Final = _BRACKETS | {'"', "'"}
 _NOT_FIRST: Final = frozenset("々〆ー〜～ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ")
@@ -34,7 +37,7 @@ class OpenSegment:
     last_letter: the last letter or digit.
     clause, clause_weight: the last clause end passed over, and the weight then.
     border: the last place between words.
-    run: the row of marks being read. line_ended: whether a line end was just read.
+    run: the row of marks being read.
     """
 
     fresh: bool = True
@@ -50,33 +53,35 @@ class OpenSegment:
     clause_weight: int = 0
     border: int = -1
     run: Run | None = None
-    line_ended: bool = False
 
-    def judge(self, text: str, final: bool) -> tuple[Verdict, int]:
+    def judge(self, text: str, layout: Layout, final: bool) -> tuple[Verdict, int]:
         """What ends with the characters just read, and where a cut would be.
 
-        final: no text comes after `text`. Raises MoreText, with nothing changed.
+        layout: of `text`. final: no text comes after `text`. Raises MoreText; then it can be asked again.
         """
-        ahead = Ahead(text, self.at, final)
         if self.run is not None:
+            ahead = Ahead(text, self.at, final)
             after = ahead.char()
             if after and self.run.takes(after, self.quote_open):
                 return Verdict.NOTHING, self.at
             verdict = judge_run(self.run, ahead)
             self.run = None
-            return verdict, self.at
-        if self.line_ended:
-            verdict = judge_newline(ahead)
-            self.line_ended = False
-            return verdict, self.visible_end
-        return Verdict.NOTHING, self.at
+            if verdict is not Verdict.NOTHING:
+                return verdict, self.at
+        broken = layout.before(self.at)
+        if broken is None or not self.spoken:
+            return Verdict.NOTHING, self.at
+        if broken is Verdict.NOTHING:
+            self.fresh = False
+        return broken, self.visible_end
 
     def pass_over(self, end: int) -> None:
         """Remember a clause or sentence end that the segment goes beyond."""
         self.clause, self.clause_weight = end, self.weight
 
-    def read(self, text: str, limit: int) -> int:
-        """Read the next character, or a row of plain ones; return how many.
+    def read(self, text: str, layout: Layout, limit: int) -> int:
+        """Read the next character, or a row of plain ones up to where `layout` tells something; return how
+        many.
 
         It is 0, and nothing is changed, if the next character would make the segment longer than
         `limit`.
@@ -89,10 +94,10 @@ class OpenSegment:
         begin = self.at
         if self.run is not None:
             self._read_in_run(self.run, char)
-        elif row := _LATIN.match(text, begin, begin + room):
+        elif row := _LATIN.match(text, begin, min(begin + room, layout.stop(begin))):
             self._note_border(text)
             self._read_word(text, row.end())
-        elif row := _HAN.match(text, begin, begin + room // 2):
+        elif row := _HAN.match(text, begin, min(begin + room // 2, layout.stop(begin))):
             self._note_border(text)
             self._read_cjk(text, row.end())
         else:
@@ -171,13 +176,13 @@ class OpenSegment:
         self.at += 1
         if is_newline(char):
             self.fresh, self.item, self.quote_open = True, -1, False
-            self.line_ended = self.spoken > 0
 
     def _open_run(self, text: str, mark: Mark) -> Run:
         word = self.word if self.word >= 0 else self.at
         return Run(
             mark,
             word=text[word : self.at] if self.at - word <= LONGEST else "",
+            previous=_word_before(text, word),
             before=text[self.at - 1] if self.at > 0 else "",
             last_letter=self.last_letter,
             item=self.fresh or self.item == word,
@@ -196,3 +201,9 @@ class OpenSegment:
         beside = (here or there) and not char.isdigit() and not before.isdigit()
         if beside or (here and there):
             self.border = self.at
+
+
+def _word_before(text: str, place: int) -> str:
+    """The word or number before `place`, if no more than blanks come between."""
+    found = _LAST_WORD.search(text[max(0, place - 2 * LONGEST) : place])
+    return found.group(1) if found else ""

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .boundaries import MoreText, Verdict
+from .ahead import MoreText
+from .boundaries import Verdict
 from .characters import speakable
+from .layout import Layout
 from .open_segment import OpenSegment
 
 __all__ = ["Segment", "SegmentPolicy", "TextSegmenter", "speakable"]
@@ -84,6 +86,7 @@ class TextSegmenter:
         self._final = False
         self._quote_open = False
         self._open = OpenSegment()
+        self._layout = Layout()
         self._examined = 0
 
     @property
@@ -121,6 +124,7 @@ class TextSegmenter:
         elif segments:
             segments[-1] = replace(segments[-1], sentence_end=True)
         self._open = OpenSegment(quote_open=self._quote_open)
+        self._layout = Layout()
         return segments
 
     def finish(self) -> list[Segment]:
@@ -130,6 +134,7 @@ class TextSegmenter:
 
     def _decided(self, *, final: bool = False) -> list[Segment]:
         """final: nothing that may follow the text so far belongs to it."""
+        self._layout.read(self._buffer, final)
         segments = []
         while (segment := self._next(final)) is not None:
             segments.append(segment)
@@ -141,7 +146,7 @@ class TextSegmenter:
         limit = self._policy.max_characters
         while True:
             try:
-                verdict, end = segment.judge(self._buffer, final)
+                verdict, end = segment.judge(self._buffer, self._layout, final)
             except MoreText:
                 return None
             if self._accepts(verdict):
@@ -150,7 +155,7 @@ class TextSegmenter:
                 segment.pass_over(end)
             if segment.at >= len(self._buffer):
                 return None
-            count = segment.read(self._buffer, limit)
+            count = segment.read(self._buffer, self._layout, limit)
             self._examined += count
             if not count:
                 return self._cut(segment.forced_end(self._buffer, limit), sentence_end=False)
@@ -171,6 +176,7 @@ class TextSegmenter:
         self._quote_open = (self._quote_open and not lines) ^ (last_line.count('"') % 2 == 1)
         self._first = self._first and not speakable(text)
         self._buffer = self._buffer[end:]
+        self._layout.drop(end)
         self._begin = segment.end
         # Reading may have gone past `end`: what is known of the text there is found again.
         fresh = sentence_end or self._open.fresh

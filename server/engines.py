@@ -19,7 +19,9 @@ def build_engine(settings: Settings) -> Engine:
 
     return EmbeddedEngine(
         EmbeddedOptions(
-            workers=settings.embedded_workers, default_language=settings.default_language
+            workers=settings.embedded_workers,
+            default_language=settings.default_language,
+            strip_markup=settings.strip_markup,
         )
     )
 
@@ -54,6 +56,7 @@ def _cosyvoice(settings: Settings) -> Engine:
             prompt_cache=settings.prompt_cache_bytes,
             work_ahead=settings.work_ahead,
             duplex=settings.duplex_text,
+            strip_markup=settings.strip_markup,
             hops=HopPolicy(
                 settings.first_hop_tokens,
                 settings.longest_hop_tokens,

@@ -135,6 +135,11 @@ class EngineChoice(BaseModel):
         description="language of text whose script does not tell (embedded engine)",
         json_schema_extra={"allowed": "a BCP-47 tag"},
     )
+    strip_markup: bool = Field(
+        True,
+        description="read **bold**, [text](address), <b>, tables and the like without their marks; "
+        "off: as they are written",
+    )
 
 
 class References(BaseModel):

@@ -50,7 +50,7 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
     normalizer = load_normalizer()
     if normalizer.notice is not None:
         _log.warning(normalizer.notice)
-    text = TextProcessor(tokenizer, normalizer, options.utterances)
+    text = TextProcessor(tokenizer, normalizer, options.utterances, options.strip_markup)
     preparer = VoicePreparer(
         text,
         SpeechTokenizer(files.speech_tokenizer, cuda=device.type == "cuda"),

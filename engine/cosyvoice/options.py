@@ -40,6 +40,7 @@ class CosyVoiceOptions:
         good, None for nowhere.
     prompt_cache: bytes of device memory for prompts of voices that nobody speaks in now.
     work_ahead: seconds of unread sound beyond which a session is not spoken on.
+    strip_markup: whether marks of Markdown and HTML in texts are taken out, and not read.
     duplex: whether an utterance is begun before its text is complete.
     max_batch: sessions in one step of flow and vocoder.
     seam_frames: mel frames (20 ms) that the first sound of an utterance is held back by; after it
@@ -65,6 +66,7 @@ class CosyVoiceOptions:
     voice_folder: Path | None = None
     prompt_cache: int = 2048 * MIB
     work_ahead: float = 4.0
+    strip_markup: bool = True
     duplex: bool = True
     hops: HopPolicy = field(default_factory=HopPolicy)
     utterances: UtterancePolicy = field(default_factory=UtterancePolicy)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ..base import Capabilities, Reference, SynthesisOptions, Voice
 from ..errors import EngineNotReady, UnsupportedRequest
+from ..plain import PlainText
 from .alphabets import ALPHABETS, Alphabet
 from .definitions import make_data, remove_data
 from .espeak import SAMPLE_RATE
@@ -170,8 +171,13 @@ class EmbeddedEngine:
             raise UnsupportedRequest("pitch: from 0.5 to 2")
         traits = voice.traits if isinstance(voice.traits, VoiceTraits) else DEFAULT
         manner = self._manner(traits, options, alphabet)
+        plain = (
+            PlainText(markup=self._options.strip_markup)
+            if alphabet is None
+            else PlainText.verbatim()
+        )
         session = EmbeddedSession(
-            self._pool, manner, self._options.work_ahead, self._sessions.discard
+            self._pool, manner, plain, self._options.work_ahead, self._sessions.discard
         )
         self._sessions.add(session)
         return session

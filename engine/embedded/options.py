@@ -21,6 +21,7 @@ class EmbeddedOptions:
 
     workers: processes that synthesise.
     default_language: BCP-47; how to read what the script does not tell (Latin text, or Han as `yue`).
+    strip_markup: whether marks of Markdown and HTML in texts are taken out, and not read.
     sentence_pause, clause_pause: seconds of silence between sentences and clauses at speed 1.
     work_ahead: a session asks for more speech once its reader has less than this many seconds unread.
     job_limit: seconds after which a worker that is still at one job is killed.
@@ -32,6 +33,7 @@ class EmbeddedOptions:
 
     workers: int = field(default_factory=default_workers)
     default_language: str = "en-us"
+    strip_markup: bool = True
     sentence_pause: float = 0.28
     clause_pause: float = 0.15
     work_ahead: float = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
@@ -13,6 +13,7 @@ from ..origins import Origins
 from ..scripts import LANGUAGES, Script, language_runs
 from ..segmenter import Segment, speakable
 from ..written import Surroundings, spoken
+from .points import unmarked, unpaused
 
 LONGEST: Final = 200
 """Weight of the longest utterance. It speaks for 30 seconds at most at speed 1, mostly for 15."""
@@ -45,12 +46,16 @@ class Pause(Enum):
     SENTENCE = 2
 
 
+Places = Callable[[int, int], tuple[int, int]]
+"""A stretch of one text to the stretch of another that it stands for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """text: what to speak, in words. origins: from there to the segmented text from `begin` on, where its
     segment begins.
 
-    pause: the silence after it.
+    pause: the silence after it. source: from places in the segmented text to those in the task's text.
     """
 
     text: str
@@ -58,12 +63,13 @@ class Utterance:
     language: str
     pause: Pause
     origins: Origins
+    source: Places
 
     def place(self, begin: int, end: int) -> tuple[int, int]:
-        """Where text[begin:end], cut to what there is, lies in the segmented text."""
+        """Where text[begin:end], cut to what there is, lies in the task's text."""
         length = len(self.text)
         first, last = self.origins.source(min(begin, length), min(end, length))
-        return self.begin + first, self.begin + last
+        return self.source(self.begin + first, self.begin + last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +103,26 @@ def _written_in(language: str) -> str | None:
 
 
 def utterances(
-    segment: Segment, reading: Reading, surroundings: Surroundings | None = None
+    segment: Segment, reading: Reading, surroundings: Surroundings, source: Places
 ) -> list[Utterance]:
     """The pieces of a segment, in order; none if it has nothing to say.
 
-    surroundings: those of the text so far, which take note of the segment.
+    surroundings: those of the text so far, which take note of the segment. source: see Utterance.
     """
-    surroundings = surroundings or reading.surroundings()
-    found = _pieces(segment, reading, surroundings) if speakable(segment.text) else []
+    found = _pieces(segment, reading, surroundings, source) if speakable(segment.text) else []
     if segment.sentence_end:
         surroundings.sentence_ended()
     return found
 
 
-def _pieces(segment: Segment, reading: Reading, surroundings: Surroundings) -> list[Utterance]:
-    text = _UNSPEAKABLE.sub(" ", segment.text)
+def _pieces(
+    segment: Segment, reading: Reading, surroundings: Surroundings, source: Places
+) -> list[Utterance]:
+    text = unmarked(_UNSPEAKABLE.sub(" ", segment.text))
     origins = Origins.same(len(text))
     if not reading.whole:
         text, origins = spoken(text, surroundings)
+    text = unpaused(text)
     pieces = [
         (begin, end, language)
         for begin, end, language in _runs(text, reading)
@@ -125,7 +133,7 @@ def _pieces(segment: Segment, reading: Reading, surroundings: Surroundings) -> l
     for begin, end, language in pieces:
         piece = text[begin:end]
         part = _part(origins, begin, end, told)
-        found.append(Utterance(piece, segment.begin, language, _pause_inside(piece), part))
+        found.append(Utterance(piece, segment.begin, language, _pause_inside(piece), part, source))
         told = part.source(0, part.length)[1]
     if found and segment.sentence_end:
         found[-1] = replace(found[-1], pause=Pause.SENTENCE)

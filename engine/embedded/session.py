@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base import CancelsOnExit, PcmChunk, Samples, Sentence, WordTime, Work
 from ..errors import EngineError
+from ..plain import PlainText
 from ..segmenter import Segment, TextSegmenter, speakable
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
@@ -62,6 +63,7 @@ class EmbeddedSession(CancelsOnExit):
         self,
         pool: WorkerPool,
         manner: Manner,
+        plain: PlainText,
         work_ahead: float,
         on_close: Callable[[EmbeddedSession], None],
     ) -> None:
@@ -69,6 +71,7 @@ class EmbeddedSession(CancelsOnExit):
         self._manner = manner
         self._work_ahead = round(work_ahead * SAMPLE_RATE)
         self._on_close = on_close
+        self._plain = plain
         self._segmenter = TextSegmenter()
         self._surroundings = manner.reading.surroundings()
         self._segments: deque[Segment] = deque()
@@ -80,6 +83,8 @@ class EmbeddedSession(CancelsOnExit):
         self._sentence_begin: int | None = None
         self._sentences = 0
         self._sounds: deque[_Sound] = deque()
+        self._told = 0
+        """Where the last word ends that was told of, in the task's text."""
         self._unread = 0
         self._spoken = 0
         self._job_begin = 0
@@ -104,12 +109,14 @@ class EmbeddedSession(CancelsOnExit):
                 await asyncio.sleep(0)
             if self._cancelled:
                 return
-            self._segments.extend(self._segmenter.feed(text[begin : begin + FEED_SLICE]))
+            plain = self._plain.feed(text[begin : begin + FEED_SLICE])
+            self._segments.extend(self._segmenter.feed(plain))
             self._advance()
 
     async def flush(self) -> None:
         """A sentence ends here. Nothing happens after finish or cancel."""
         if not (self._finished or self._cancelled):
+            self._segments.extend(self._segmenter.feed(self._plain.flush()))
             self._segments.extend(self._segmenter.flush())
             self._advance()
 
@@ -117,6 +124,7 @@ class EmbeddedSession(CancelsOnExit):
         if self._finished or self._cancelled:
             return
         self._finished = True
+        self._segments.extend(self._segmenter.feed(self._plain.flush()))
         self._segments.extend(self._segmenter.finish())
         self._advance()
         self._changed.set()
@@ -154,7 +162,7 @@ class EmbeddedSession(CancelsOnExit):
         assert utterance is not None
         if not job.given - len(sound.pcm) // 2:
             self._job_begin = self._spoken + self._lead
-        words = tuple(self._word_time(word, utterance) for word in sound.words)
+        words = self._new_words(sound.words, utterance)
         work = Work(queue=waited, vocoder=sound.seconds)
         self._put(_Sound(sound.pcm, self._lead, words, self._sentence_begun(), work))
         self._lead = 0
@@ -196,12 +204,12 @@ class EmbeddedSession(CancelsOnExit):
 
     def _take_segment(self, segment: Segment) -> None:
         """Have its utterances spoken next; those before it are."""
-        found = utterances(segment, self._manner.reading, self._surroundings)
+        found = utterances(segment, self._manner.reading, self._surroundings, self._plain.source)
         if found:
             self._segment = segment
             if self._sentence_ended:
                 blanks = len(found[0].text) - len(found[0].text.lstrip())
-                self._sentence_begin, _ = found[0].place(blanks, blanks)
+                self._sentence_begin, _ = found[0].place(blanks, blanks + 1)
             self._utterances.extend(found)
         elif segment.sentence_end and self._spoken:
             self._lead = self._silence(Pause.SENTENCE)
@@ -221,7 +229,8 @@ class EmbeddedSession(CancelsOnExit):
                 if segment.sentence_end:
                     break
         self._sentences += 1
-        end = last.begin + len(last.text.rstrip())
+        plain_end = last.begin + len(last.text.rstrip())
+        _, end = self._plain.source(plain_end - 1, plain_end)
         return (Sentence(self._sentences - 1, begin, end),)
 
     def _deadline(self) -> float:
@@ -243,6 +252,18 @@ class EmbeddedSession(CancelsOnExit):
         self._unread += sound.length
         self._spoken += sound.length
         self._changed.set()
+
+    def _new_words(
+        self, spoken: tuple[SpokenWord, ...], utterance: Utterance
+    ) -> tuple[WordTime, ...]:
+        """Each word once: a character of the text may be read as several (`½`)."""
+        words = []
+        for word in spoken:
+            time = self._word_time(word, utterance)
+            if time.text_begin >= self._told:
+                words.append(time)
+                self._told = time.text_end
+        return tuple(words)
 
     def _word_time(self, word: SpokenWord, utterance: Utterance) -> WordTime:
         text_begin, text_end = utterance.place(word.text_begin, word.text_end)

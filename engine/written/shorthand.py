@@ -161,8 +161,8 @@ _ROMAN: Final = re.compile(
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _DIVISION: Final = re.compile(
     r"(?:World War|Chapter|Part|Volume|Vol\.|Ch\.|Fig\.|Sec\.|Art\.|Pt\.|Book|Act|Scene|Section|Article"
-    r"|Type|Phase|Stage|Level|Class|Appendix|Figure|Table|Super Bowl|Title|Schedule|Grade|Mark|Episode|Season|Apollo|Factor"
-    r"|Tier|Category|Lesson|Unit|Final Fantasy|Rocky|Civil War|Vatican"
+    r"|Type|Phase|Stage|Level|Class|Appendix|Figure|Table|Super Bowl|Title|Schedule|Grade|Mark"
+    r"|Episode|Season|Apollo|Factor|Tier|Category|Lesson|Unit|Final Fantasy|Rocky|Civil War|Vatican"
     r"|CHAPTER|PART|chapter|part|section|phase|stage|type)[ ]$"
 )
 _REIGN: Final = re.compile(

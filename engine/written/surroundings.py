@@ -32,22 +32,17 @@ class Surroundings:
     the language that those letters are read in, None for one whose numbers are left as they are.
     """
 
-    __slots__ = ("_default", "_han", "_japanese", "_languages", "_last", "_words", "tail")
+    __slots__ = ("_han", "_japanese", "_languages", "_last", "_words", "default", "tail")
 
     def __init__(
         self, default: str | None, *, latin: str | None = "en", han: str | None = "zh"
     ) -> None:
-        self._default = default
+        self.default = default
         self._languages = {Script.LATIN: latin, Script.HAN: han}
         self.sentence_ended()
 
-    @property
-    def default(self) -> str | None:
-        return self._default
-
-    def sentence_ended(self, default: str | None = None) -> None:
-        """A sentence begins. default: a new one, if given."""
-        self._default = default or self._default
+    def sentence_ended(self) -> None:
+        """A sentence begins."""
         self._han = self._words = 0
         self._japanese = False
         self._last: Script | None = None
@@ -83,7 +78,7 @@ class Surroundings:
         han, words, first = _ahead(text, end)
         near = {script for script in (self._last, first) if script is not None}
         if not near:
-            return self._default
+            return self.default
         if not near <= {Script.HAN, Script.LATIN}:
             return None
         han, words = han + self._han, words + self._words

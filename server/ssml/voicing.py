@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from cosyserve.engine.base import Mark, PcmChunk, Samples, Sentence, Session, WordTime, Work
-from cosyserve.engine.characters import weight
+from cosyserve.engine.characters import speakable, weight
 
 from ..encoders.filters import Filter
 from .parts import Run
@@ -99,7 +99,7 @@ class Voicing:
         if sentence.number == 0 and self.run.continues:
             return  # it began in a run before
         begin, end = self.run.plain(sentence.text_begin, sentence.text_end)
-        if self.run.open_end and sentence.text_end >= len(self._text.rstrip()):
+        if self.run.open_end and not speakable(self._text[sentence.text_end :]):
             end = self.run.open_end
         self._sentences.append(Sentence(self.sentences, begin, end))
         self.sentences += 1

@@ -2,16 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.boundaries import (
-    LOOKAHEAD,
-    Ahead,
-    Mark,
-    MoreText,
-    Run,
-    Verdict,
-    judge_newline,
-    judge_run,
-)
+from cosyserve.engine.ahead import LOOKAHEAD, Ahead, MoreText
+from cosyserve.engine.boundaries import Mark, Run, Verdict, judge_run
 
 
 @pytest.mark.parametrize(
@@ -20,9 +12,15 @@ from cosyserve.engine.boundaries import (
         (Run(Mark.STOP, word="dog"), " ", Verdict.SENTENCE),
         (Run(Mark.STOP, word="dog", closed=True), ' "', Verdict.SENTENCE),
         (Run(Mark.BANG, word="dog", closed=True), " s", Verdict.CLAUSE),
-        (Run(Mark.STOP, word="Dr"), " ", Verdict.NOTHING),
+        (Run(Mark.STOP, word="Prof"), " ", Verdict.NOTHING),
+        (Run(Mark.STOP, word="Dr"), " Lee ", Verdict.NOTHING),
+        (Run(Mark.STOP, word="Dr"), " They ", Verdict.SENTENCE),
+        (Run(Mark.STOP, word="B", previous="plan"), " Anna ", Verdict.SENTENCE),
+        (Run(Mark.STOP, word="U.S", previous="在"), " 海", Verdict.NOTHING),
+        (Run(Mark.STOP, word="U.S", previous="the"), " 海", Verdict.SENTENCE),
         (Run(Mark.STOP, word="p.m"), " The ", Verdict.SENTENCE),
-        (Run(Mark.STOP, word="p.m"), " The.", Verdict.NOTHING),
+        (Run(Mark.STOP, word="p.m"), " Monday ", Verdict.NOTHING),
+        (Run(Mark.STOP, word="U.S"), " The.", Verdict.NOTHING),
         (Run(Mark.STOP, word="1", item=True), " ", Verdict.NOTHING),
         (Run(Mark.COMMA, before="1"), "0", Verdict.NOTHING),
         (Run(Mark.WIDE_COMMA, before="1"), "0", Verdict.NOTHING),
@@ -48,23 +46,3 @@ def test_undecided_run_asks_for_more(word: str, after: str) -> None:
 def test_many_blanks_count_as_the_end() -> None:
     run = Run(Mark.STOP, word="etc")
     assert judge_run(run, Ahead(" " * LOOKAHEAD, 0, final=False)) is Verdict.SENTENCE
-
-
-@pytest.mark.parametrize(
-    ("after", "verdict"),
-    [
-        ("\n", Verdict.SENTENCE),
-        (" \r\n", Verdict.SENTENCE),
-        ("- a", Verdict.SENTENCE),
-        ("-a", Verdict.CLAUSE),
-        ("## a", Verdict.SENTENCE),
-        ("12. a", Verdict.SENTENCE),
-        ("12.5", Verdict.CLAUSE),
-        ("1234. a", Verdict.CLAUSE),
-        ("十二、", Verdict.SENTENCE),
-        ("Abc", Verdict.CLAUSE),
-        ("abc", Verdict.NOTHING),
-    ],
-)
-def test_newline(after: str, verdict: Verdict) -> None:
-    assert judge_newline(Ahead(after, 0, final=False)) is verdict

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cosyserve.engine.boundaries import LOOKAHEAD, Ahead
+from cosyserve.engine.ahead import LOOKAHEAD, Ahead
 from cosyserve.engine.characters import is_extender, weight
 from cosyserve.engine.segmenter import Segment, SegmentPolicy, TextSegmenter, speakable
 
@@ -108,7 +108,7 @@ SENTENCE_CASES = [
     "**Note.**| Then _this!_| Done",
     "Title\n|\nBody of\nthe text.| End",
     "One\r\n|\r\nTwo\r\nthree",
-    "First line\nSecond line.| End",
+    "First line\n|Second line.| End",
     "Great!|🎉 Next.| Ok 👍🏽.| 😀 Yes!| Go",
     "Wow!\u200d| Yes.| Cafe\u0301.| Go",
     "你好。|我是小明！|真的吗？|是的；|好…|走",
@@ -183,6 +183,11 @@ PROMPTNESS_CASES = [
     "3.14 is pi. ^Yes",
     "Hi\n- ^a",
     "Hi\n12. ^a",
+    "Roses are red\nBl^ue too",
+    "Milk\r\nEg^gs",
+    "床前明月光\n疑^是",
+    "What are you looking at\nNothing y^ou",
+    "1. One 2. T^wo",
 ]
 
 
@@ -394,6 +399,27 @@ HOSTILE = [
     "a,",
     "1. ",
     "###### ",
+    "a\n\n",
+    "the\n",
+    "Red\n",
+    "Red,\r\n",
+    "We walked along the old river and then\n",
+    "We walked along the old river with\nAnn ",
+    "> a\n",
+    "> ",
+    ">",
+    "床前明月光\n",
+    "今天天气很好，我们一起去公园散步，看到\n",
+    "Red\n" + " " * 40,
+    "1. a 2. ",
+    "(1) a\n",
+    "①",
+    "一、",
+    "第",
+    "(",
+    "Step 1: ",
+    "Step ",
+    "xiv",
 ]
 
 
@@ -418,6 +444,21 @@ def test_work_and_memory_stay_linear(unit: str, monkeypatch: pytest.MonkeyPatch)
     assert segmenter.examined <= 3 * len(text)
     assert most <= 200 + LOOKAHEAD + 16
     assert looks <= 3 * (LOOKAHEAD + 16) * len(text)
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", "Red\n", "the\n", "1. a\n", "床前明月光\n", "the red fox by the\n"]
+)
+def test_eighty_thousand_lines_are_read_about_once(unit: str) -> None:
+    text = unit * 80_000
+    segmenter = TextSegmenter()
+    most = 0
+    for at in range(0, len(text), 500):
+        segmenter.feed(text[at : at + 500])
+        most = max(most, segmenter.pending)
+    segmenter.finish()
+    assert segmenter.examined <= 1.5 * len(text)
+    assert most <= 200 + LOOKAHEAD
 
 
 def test_long_text_fed_by_the_character_is_read_about_once() -> None:

@@ -26,6 +26,14 @@ def test_without_a_model_the_embedded_voice() -> None:
     assert isinstance(build_engine(load_settings()), EmbeddedEngine)
 
 
+@pytest.mark.parametrize("strips", [True, False])
+def test_both_engines_are_told_about_markup(strips: bool, tmp_path: Path) -> None:
+    for flags in ({}, {"model": str(tmp_path)}):
+        engine = build_engine(load_settings({**flags, "strip_markup": str(strips)}))
+        assert isinstance(engine, EmbeddedEngine | CosyVoiceEngine)
+        assert engine._options.strip_markup is strips
+
+
 def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
     engine = build_engine(
         load_settings(

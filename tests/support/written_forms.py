@@ -403,7 +403,6 @@ IN_TEXT: Final[tuple[tuple[str, str], ...]] = (
     ("in Feb. we", "in February we"),
     ("Sat. 5pm", "Saturday five p.m"),
     ("e.g. this", "for example this"),
-    ("P. 12 p. 12", "Page twelve page twelve"),
     (
         "Mt. Fuji is 3,776m high",
         "Mount Fuji is three thousand seven hundred seventy-six meters high",
@@ -537,7 +536,6 @@ IN_TEXT: Final[tuple[tuple[str, str], ...]] = (
     ("Area 51", "Area fifty-one"),
     ("Apollo 11", "Apollo eleven"),
     ("Chapter 5", "Chapter five"),
-    ("p. 12", "page twelve"),
     ("pp. 12-15", "pages twelve to fifteen"),
     ("Sec. 2", "Section two"),
     ("Nos. 5 and 6", "Numbers five and six"),
@@ -573,6 +571,7 @@ IN_TEXT: Final[tuple[tuple[str, str], ...]] = (
     ("1 ½ cups", "one and one half cups"),
     ("⅓ of", "one third of"),
     ("24/7 support", "twenty-four seven support"),
+    ("see p. 12", "see page twelve"),
     (
         "From $1.99 to $2,000.40",
         "From one dollar and ninety-nine cents to two thousand dollars and forty cents",

@@ -1,6 +1,6 @@
 """Text to text tokens: sentences, normalisation, utterances, BPE; incremental from end to end.
 
-    text -> SentenceStream -> AtomScanner -> WrittenForms (Normalizer)
+    text -> PlainText -> SentenceStream -> AtomScanner -> ItemMarkers -> WrittenForms (Normalizer)
          -> UtteranceBuilder (TokenStream) -> TextDelta
 
 Every stage decides by the text alone, so the result is the same however the text is cut.

@@ -14,10 +14,6 @@ from .tokenizer import MARKUP
 
 _LONGEST_WORD: Final = 64
 _MARKUP_STARTS: Final = frozenset(markup[0] for markup in MARKUP)
-_FULL_WIDTH: Final = {
-    code: code - 0xFEE0
-    for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
-} | {ord(wide): ord(narrow) for wide, narrow in zip("％＄￥￡＋＝＠＆／", "%$¥£+=@&/", strict=True)}
 
 
 class Kind(Enum):
@@ -26,16 +22,18 @@ class Kind(Enum):
     WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
     SIGN: one Han or kana character, or one mark of punctuation that is not ASCII.
     MARKUP: one of the special tokens that users may write.
+    BORDER: nothing to say; what comes before is read apart from `text`, which comes after.
     """
 
     WORD = "word"
     SIGN = "sign"
     MARKUP = "markup"
+    BORDER = "border"
 
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """whole[begin:end] in NFC, full-width letters and digits made narrow. spaced: blanks come before.
+    """whole[begin:end] in NFC. spaced: blanks come before.
 
     thin: that is one blank, a thin or no-break one, as within a number.
     """
@@ -81,7 +79,7 @@ class AtomScanner:
     def _atom(self, at: int, end: int, kind: Kind) -> Atom:
         text = self._buffer[at:end]
         if kind is not Kind.MARKUP:
-            text = unicodedata.normalize("NFC", text.translate(_FULL_WIDTH))
+            text = unicodedata.normalize("NFC", text)
         atom = Atom(kind, text, self._begin + at, self._begin + end, self._spaced, self._thin)
         self._spaced = self._thin = False
         return atom
@@ -128,6 +126,4 @@ class AtomScanner:
 def _stands_alone(char: str) -> bool:
     if is_cjk(char):
         return True
-    return (
-        not char.isascii() and unicodedata.category(char)[0] == "P" and ord(char) not in _FULL_WIDTH
-    )
+    return not char.isascii() and unicodedata.category(char)[0] == "P"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ...plain import PlainText
 from .atoms import AtomScanner
+from .items import ItemMarkers
 from .normalizer import Normalizer
 from .sentences import SentencePart, SentenceStream
 from .tokenizer import END_OF_PROMPT, TextTokenizer
@@ -30,6 +32,8 @@ class TextFrontend:
     """One task's. What comes out depends on the text and on where it was flushed alone, never on how
     it is cut into pieces.
 
+    markup: whether marks of Markdown and HTML are taken out.
+
     Each token comes out as soon as no text that may follow can change it. `feed` takes about 0.1 ms
     per token of plain text and some ms per number or date, 30 ms for the worst of them: give it large
     texts in slices, or off the event loop.
@@ -40,9 +44,13 @@ class TextFrontend:
         tokenizer: TextTokenizer,
         normalizer: Normalizer,
         policy: UtterancePolicy | None = None,
+        *,
+        markup: bool = True,
     ) -> None:
+        self._plain = PlainText(markup=markup, cues=True)
         self._sentences = SentenceStream()
         self._atoms = AtomScanner()
+        self._items = ItemMarkers()
         self._forms = WrittenForms(normalizer)
         self._utterances = UtteranceBuilder(tokenizer, policy or UtterancePolicy())
         self._final = False
@@ -51,14 +59,16 @@ class TextFrontend:
         """Take the next piece of text; return what it decides. Raises ValueError after `finish`."""
         if self._final:
             raise ValueError("the text has ended")
-        return [*self._through(self._sentences.feed(text)), *self._utterances.pending()]
+        parts = self._sentences.feed(self._plain.feed(text))
+        return self._placed([*self._through(parts), *self._utterances.pending()])
 
     def flush(self) -> list[TextDelta]:
         """Return the rest of what has come, as if the text ended: the last delta of all is done.
 
         More text may follow; it begins another utterance.
         """
-        return [*self._through(self._sentences.flush()), *self._utterances.flush()]
+        parts = [*self._sentences.feed(self._plain.flush()), *self._sentences.flush()]
+        return self._placed([*self._through(parts), *self._utterances.flush()])
 
     def finish(self) -> list[TextDelta]:
         """Say that the text ends; return what `flush` does. Idempotent."""
@@ -69,9 +79,18 @@ class TextFrontend:
         deltas: list[TextDelta] = []
         for part in parts:
             atoms = self._atoms.feed(part.text, begin=part.begin, ends=part.ends)
+            atoms = self._items.feed(atoms, ends=part.ends)
             pieces = self._forms.feed(atoms, ends=part.ends)
             deltas += self._utterances.feed(pieces, ends=part.ends)
         return deltas
+
+    def _placed(self, deltas: Iterable[TextDelta]) -> list[TextDelta]:
+        """The deltas of the plain text, with the places in the text that came."""
+        placed = []
+        for delta in deltas:
+            begin, end = self._plain.source(delta.begin, delta.end)
+            placed.append(replace(delta, begin=begin, end=end))
+        return placed
 
 
 class UtteranceCollector:
@@ -96,21 +115,28 @@ class UtteranceCollector:
 
 @dataclass(frozen=True, slots=True)
 class TextProcessor:
-    """Makes frontends, and the token prompts of the modes. Safe to share between threads."""
+    """Makes frontends, and the token prompts of the modes. Safe to share between threads.
+
+    markup: see TextFrontend.
+    """
 
     tokenizer: TextTokenizer
     normalizer: Normalizer
     policy: UtterancePolicy = field(default_factory=UtterancePolicy)
+    markup: bool = True
 
     def open(self) -> TextFrontend:
-        return TextFrontend(self.tokenizer, self.normalizer, self.policy)
+        return self._frontend(self.policy)
 
     def prompt(self, text: str) -> tuple[int, ...]:
         """The tokens of a reference's text; none if nothing in it can be said."""
-        frontend = TextFrontend(self.tokenizer, self.normalizer, _PROMPT_POLICY)
+        frontend = self._frontend(_PROMPT_POLICY)
         deltas = [*frontend.feed(text), *frontend.finish()]
         return tuple(number for delta in deltas for number in delta.ids)
 
     def instruction(self, text: str) -> tuple[int, ...]:
         """The tokens of an instruction, its end marked as the model expects."""
         return (*self.prompt(text), self.tokenizer.special[END_OF_PROMPT])
+
+    def _frontend(self, policy: UtterancePolicy) -> TextFrontend:
+        return TextFrontend(self.tokenizer, self.normalizer, policy, markup=self.markup)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ...boundaries import MoreText, Verdict
+from ...ahead import MoreText
+from ...boundaries import Verdict
+from ...layout import Layout
 from ...open_segment import OpenSegment
 
 _LONGEST: Final = 2000
@@ -38,6 +40,7 @@ class SentenceStream:
         self._begin = 0
         self._handed = 0
         self._open = OpenSegment()
+        self._layout = Layout()
         self._quote_open = False
 
     def feed(self, text: str) -> list[SentencePart]:
@@ -52,10 +55,12 @@ class SentenceStream:
         parts = self._advance(final=True)
         if self._buffer:
             parts.append(self._cut(len(self._buffer), ends=True))
+        self._layout = Layout()
         return parts
 
     def _advance(self, *, final: bool = False) -> list[SentencePart]:
         """final: nothing that may follow the text so far belongs to it."""
+        self._layout.read(self._buffer, final)
         parts = []
         while (part := self._next_cut(final)) is not None:
             parts.append(part)
@@ -71,7 +76,7 @@ class SentenceStream:
         segment = self._open
         while True:
             try:
-                verdict, end = segment.judge(self._buffer, final)
+                verdict, end = segment.judge(self._buffer, self._layout, final)
             except MoreText:
                 return None
             if verdict is Verdict.SENTENCE and segment.spoken:
@@ -80,7 +85,7 @@ class SentenceStream:
                 segment.pass_over(end)
             if segment.at >= len(self._buffer):
                 return None
-            if not segment.read(self._buffer, _LONGEST):
+            if not segment.read(self._buffer, self._layout, _LONGEST):
                 return self._cut(segment.visible_end or segment.at, ends=False)
 
     def _cut(self, end: int, *, ends: bool) -> SentencePart:
@@ -89,6 +94,7 @@ class SentenceStream:
         self._quote_open = (self._quote_open and not line[1]) ^ (line[2].count('"') % 2 == 1)
         self._open = OpenSegment(fresh=ends, quote_open=self._quote_open)
         self._buffer = self._buffer[end:]
+        self._layout.drop(end)
         self._begin += end
         self._handed = 0
         return part

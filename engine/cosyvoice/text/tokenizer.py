@@ -14,13 +14,11 @@ from typing import Any, Final
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
+from ...plain import CUES
+
 END_OF_TEXT: Final = "<|endoftext|>"
 END_OF_PROMPT: Final = "<|endofprompt|>"
-MARKUP: Final = (
-    *("[breath]", "<strong>", "</strong>", "[noise]", "[laughter]", "[cough]", "[clucking]"),
-    *("[accent]", "[quick_breath]", "<laughter>", "</laughter>", "[hissing]", "[sigh]"),
-    *("[vocalized-noise]", "[lipsmack]", "[mn]"),
-)
+MARKUP: Final = CUES
 """The special tokens that a text to be spoken may contain."""
 SPECIAL_TOKENS: Final = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", END_OF_PROMPT, *MARKUP)
 """In the order in which those that a vocabulary lacks get numbers: the LM's embedding depends on it."""

@@ -14,6 +14,7 @@ from .tokenizer import TextTokenizer
 from .written import Piece
 
 _OPENERS: Final = "\"'([{<“‘«‹「『《〈¿¡"
+_CLOSERS: Final = "\"')]}>”’»›」』》〉"
 _DROPPED: Final = frozenset("（）【】〔〕〖〗")
 """Brackets around Chinese, which the model reads as odd pauses."""
 _CHINESE_MARKS: Final = str.maketrans(".,!?;:", "。，！？；：")
@@ -90,11 +91,12 @@ class UtteranceBuilder:
 
     def flush(self) -> list[TextDelta]:
         """End the utterance, if there is something to say in it."""
+        self._lead = []
         return [self._close()] if self._stream.text else []
 
     def _end_sentence(self) -> list[TextDelta]:
         self._speakable = False
-        last = self._stream.text[-1:]
+        last = self._stream.text.rstrip(_CLOSERS)[-1:]
         if last.isalnum():
             self._stream.push("。" if is_cjk(last) else ".", self._end, self._end)
         return [self._close()] if self._stream.count() >= self._policy.min_tokens else []

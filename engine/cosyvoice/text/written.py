@@ -39,9 +39,6 @@ _BLANK_BESIDE_WIDE: Final = re.compile(
 )
 _CLAUSE_ENDS: Final = (",", ";", ":", "!", "?")
 _UNREAD: Final = frozenset({"So", "Cs", "Co", "Cn", "Cf", "Cc"})
-_MARKDOWN: Final = str.maketrans(
-    {"*": None, "`": None, "|": None, "_": " ", "\ufe0f": None, "\u20e3": None}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,8 @@ class WrittenForms:
         if ends:
             pieces += self._close()
             self._sentence_language = None
-            told = self._language if self._language in ("zh", "en") else None
-            self._surroundings.sentence_ended(told)
+            self._take_default()
+            self._surroundings.sentence_ended()
         return pieces
 
     def _take(self, atom: Atom) -> list[Piece]:
@@ -87,9 +84,16 @@ class WrittenForms:
             piece = Piece(atom.text, atom.begin, atom.end, atom.spaced, markup=True)
             return [*self._close(), piece]
         self._note_language(atom.text)
+        if atom.kind is Kind.BORDER:
+            self._take_default()
+            return self._close()
         if self._span:
             return self._go_on(atom)
         return self._begin(atom)
+
+    def _take_default(self) -> None:
+        """Numbers without letters around them are read in the language of the letters last noted."""
+        self._surroundings.default = self._language if self._language in ("zh", "en") else None
 
     def _begin(self, atom: Atom) -> list[Piece]:
         """Take an atom that goes on no stretch."""
@@ -168,7 +172,7 @@ class WrittenForms:
                 else:
                     last = min(end, expression.begin) if expression is not None else end
                     part = text[at:last]
-                    read = self._normalized(part) if _ADDRESS.match(part) else cleaned(part)
+                    read = self._normalized(part) if _ADDRESS.match(part) else readable(part)
                     yield Piece(read, ends.source(at), ends.source(last, ending=True), spaced)
                 at = last
             begin = end
@@ -240,14 +244,7 @@ def _closes(atom: Atom) -> bool:
 
 
 def _plain(atom: Atom) -> Piece:
-    return Piece(cleaned(atom.text), atom.begin, atom.end, atom.spaced)
-
-
-def cleaned(text: str) -> str:
-    """`text` without what no voice can read: emoji and other pictures, Markdown's signs."""
-    if text.isascii() and text.isalnum():
-        return text
-    return readable(text).strip("*_~`#|^").translate(_MARKDOWN)
+    return Piece(readable(atom.text), atom.begin, atom.end, atom.spaced)
 
 
 def readable(text: str) -> str:

@@ -9,8 +9,13 @@ from support.written_forms import IN_TEXT, LONE
 ENGLISH = Reading("en-us")
 
 
+def as_it_came(begin: int, end: int) -> tuple[int, int]:
+    return begin, end
+
+
 def plan(text: str, reading: Reading = ENGLISH, sentence_end: bool = True) -> list[Utterance]:
-    return utterances(Segment(text, 10, 10 + len(text), sentence_end), reading)
+    segment = Segment(text, 10, 10 + len(text), sentence_end)
+    return utterances(segment, reading, reading.surroundings(), as_it_came)
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=600))
@@ -87,7 +92,7 @@ def read(default: str, *pieces: str) -> list[Utterance]:
     return [
         utterance
         for segment in (*segments, *segmenter.finish())
-        for utterance in utterances(segment, reading, surroundings)
+        for utterance in utterances(segment, reading, surroundings, as_it_came)
     ]
 
 
@@ -129,9 +134,9 @@ def test_cuts_in_a_form_do_not_matter(text: str) -> None:
 
 
 def test_numbers_are_spoken_by_the_voice_of_the_words_around_them() -> None:
-    pieces = plan("At 6:00 sharp. 售价¥2,480，室外-12℃")
+    pieces = plan("At 6:00 sharp, 售价¥2,480，室外-12℃")
     assert [(piece.text.strip(), piece.language) for piece in pieces] == [
-        ("At six o'clock sharp.", "en-us"),
+        ("At six o'clock sharp,", "en-us"),
         ("售价两千四百八十元，室外负十二摄氏度", "zh"),
     ]
     [lone] = plan("-12℃", Reading("zh"))
@@ -141,10 +146,10 @@ def test_numbers_are_spoken_by_the_voice_of_the_words_around_them() -> None:
 def test_a_number_after_a_clause_goes_with_its_sentence() -> None:
     reading = ENGLISH
     surroundings = reading.surroundings()
-    utterances(Segment("今天的气温，", 0, 6, False), reading, surroundings)
-    [number] = utterances(Segment("-12℃。", 6, 11, True), reading, surroundings)
+    utterances(Segment("今天的气温，", 0, 6, False), reading, surroundings, as_it_came)
+    [number] = utterances(Segment("-12℃。", 6, 11, True), reading, surroundings, as_it_came)
     assert number.text == "负十二摄氏度。"
-    [number] = utterances(Segment(" 12", 11, 14, True), reading, surroundings)
+    [number] = utterances(Segment(" 12", 11, 14, True), reading, surroundings, as_it_came)
     assert number.text == " twelve"
 
 

@@ -58,6 +58,29 @@ async def test_pauses_lie_between_sentences_only(engine: EmbeddedEngine) -> None
         assert loudest(speech.samples[-int(0.1 * RATE) :]) > 0.003
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["See Fig. 7 at Mt. Fuji", "He met Gen. Smith of the U.S. Navy", "1. First we go", "1.苹果"],
+)
+async def test_no_pause_after_abbreviations_and_markers(engine: EmbeddedEngine, text: str) -> None:
+    assert silences((await speak(engine, text)).samples, 0.1) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "pauses"),
+    [
+        ("Roses are red\nViolets are blue\nSugar is sweet", 2),
+        ("We walked along the river and then\nwent home by bus", 0),
+        ("1. open 2. close 3. leave", 2),
+        ("苹果\n香蕉\n橘子", 2),
+    ],
+)
+async def test_line_ends_and_items_pause_where_sentences_end(
+    engine: EmbeddedEngine, text: str, pauses: int
+) -> None:
+    assert len(silences((await speak(engine, text)).samples, 0.2)) == pauses
+
+
 async def test_clauses_one_by_one_last_as_long_as_the_whole_sentence(
     engine: EmbeddedEngine,
 ) -> None:

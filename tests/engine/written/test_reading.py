@@ -62,7 +62,7 @@ def said(text: str, language: str | None) -> str:
     return spoken(text, Surroundings(language)).text
 
 
-@pytest.mark.parametrize(("text", "english", "chinese"), (*LONE, *BEFORE_THE_FILTER))
+@pytest.mark.parametrize(("text", "english", "chinese"), [*LONE, *BEFORE_THE_FILTER])
 def test_alone_a_form_is_read_in_the_language_that_is_told(
     text: str, english: str, chinese: str
 ) -> None:

@@ -226,6 +226,21 @@ def test_an_end_is_marked_where_none_is() -> None:
     assert utterances("你好你好")[0].text == "你好你好。"
 
 
+def test_lines_without_a_mark_get_one() -> None:
+    policy = UtterancePolicy(min_tokens=1)
+    texts = {
+        "Roses are red\nViolets are blue": ["Roses are red.", "Violets are blue."],
+        "Hello (world)\nHello": ["Hello (world).", "Hello."],
+        "你好\n公园": ["你好。", "公园。"],
+        "今天我们去公园和\n你好": ["今天我们去公园和你好。"],
+        "1. hello\n2. world": ["one hello.", "two world."],
+        "1.你好2.公园": ["一、你好。", "二、公园。"],
+    }
+    for text, expected in texts.items():
+        found = utterances(text, list(range(len(text))), policy)
+        assert [utterance.text for utterance in found] == expected
+
+
 def test_normalisation_sees_the_whole_number() -> None:
     [found] = utterances("我有123元", [3, 4], UtterancePolicy())
     assert found.text == "我有一百二十三元。"

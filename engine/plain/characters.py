@@ -1,0 +1,180 @@
+"""Brings compatibility characters into their plain form, and takes out what is not read."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from ..scripts import is_cjk
+from ..written import THIN_BLANKS
+from .forms import RAISED, Form, Treatment, form_of, roman_number
+from .rewriting import Rewriter
+
+_LONGEST_ROMAN: Final = 16
+_SELECTORS: Final = "\ufe0e\ufe0f\u20e3"
+_PLAIN: Final = re.compile(
+    r"(?:[\t\n\v\f\r !-\")$-&(+-/:-~'À-Ĭ\u0370-\u0373\u0386-\u03ce\u0400-\u0481\u048a-\u052f"
+    r"\u05d0-\u05ea\u0621-\u064a\u0904-\u0939\u0e01-\u0e32\u2018-\u201d\u3001-\u3003\u3008-\u3011"
+    r"\u3041-\u3096\u30a1-\u30fc\u4e00-\u9fff\uac00-\ud7a3！（）：；？]"
+    rf"|[0-9#*](?=[^{_SELECTORS}]))+"
+)
+"""What surely stays, most text by far. Digits may be followed by what makes a keycap of them."""
+_KEYS: Final = frozenset("0123456789#*")
+_EMOJI_WITH_SELECTOR: Final = frozenset("ℹ↔↕〰")
+_VOICING: Final = frozenset("ﾞﾟ")
+_ROMAN: Final = re.compile("[\u2160-\u217f]+")
+_ITEM_MARKS: Final = frozenset(".、)．:：,，）")
+_WIDE_MARKS: Final = frozenset("、。，．：；！？（）「」《》")
+_WIDE_DIGITS: Final = frozenset("０１２３４５６７８９")
+_OWN_JOINERS: Final = range(0x590, 0x1900)
+"""Scripts whose spelling needs joiners, or zero-width blanks between words."""
+
+
+class Characters(Rewriter):
+    """The forms of single characters: forms.py. Here is what depends on those beside them.
+
+    - A circled number or a keycap first in a line is an item: `②买` is read as `2、买`, `② Buy` as
+      `2. Buy`. Elsewhere it is a number apart from digits beside it.
+    - A picture first in a line begins a sentence, as a list mark does; between words it is a blank.
+    - Exponents stay after a letter, a digit or a bracket; elsewhere they are digits like others.
+    - Roman numerals beside Chinese are read as numbers, else they are letters.
+    - A thin or no-break blank between digits stays: it may be within a number.
+    - The marks of a number in full-width digits (１，０００．５) are full-width no more.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts_words = self._parts_digits = False
+        """Whether something lies between what was given out last and a word, or digits, that follow."""
+        self._wide_digit = False
+        """Whether the character before was a full-width digit."""
+
+    def step(self) -> None:
+        plain = _PLAIN.match(self.text, self.at)
+        if plain is not None:
+            self._part(self.text[self.at])
+            self._wide_digit = False
+            self.copy(plain.end() - self.at)
+            return
+        char = self.text[self.at]
+        if char in _KEYS:
+            self._key(char)
+        elif char in _EMOJI_WITH_SELECTOR and self.char(1) == "\ufe0f":
+            self._picture(2)
+        elif char in THIN_BLANKS and self.last.isdecimal() and self.char(1).isdecimal():
+            self._give_form(1, char)
+        elif char == "，" or char == "．":
+            self._mark_of_number(char)
+        else:
+            self._take(char, form_of(char))
+
+    def flush(self) -> str:
+        rest = super().flush()
+        self._parts_words = self._parts_digits = self._wide_digit = False
+        return rest
+
+    def _take(self, char: str, form: Form) -> None:
+        match form.treatment:
+            case Treatment.UNSEEN:
+                self.drop(1)
+            case Treatment.JOINER:
+                own = self.last != "" and ord(self.last) in _OWN_JOINERS and not self._parts_words
+                (self.copy if own else self.drop)(1)
+            case Treatment.PICTURE:
+                self._picture(1)
+            case Treatment.NUMBER:
+                self._number(1, form.text)
+            case Treatment.FRACTION:
+                self._parts_digits = self._parts_digits or self.last.isdecimal()
+                self._give_form(1, form.text)
+            case Treatment.ROMAN:
+                self._roman()
+            case Treatment.EXPONENT:
+                self._give_form(1, char if self._has_exponent() else form.text)
+            case Treatment.HALF_KANA:
+                pair = char + self.char(1) if self.char(1) in _VOICING else char
+                self._give_form(len(pair), unicodedata.normalize("NFKC", pair))
+            case _:
+                self._give_form(1, form.text)
+                self._wide_digit = char in _WIDE_DIGITS
+
+    def _give_form(self, length: int, text: str) -> None:
+        self._part(text[0])
+        self._wide_digit = False
+        if len(text) == length:
+            self.put_same(text)
+        else:
+            self.put(length, text)
+
+    def _part(self, following: str) -> None:
+        """Put a blank where words or numbers would run together that a picture or circle parted."""
+        words = self._parts_words and self.last.isalnum() and following.isalnum()
+        digits = self._parts_digits and self.last.isdecimal() and following.isdecimal()
+        self._parts_words = self._parts_digits = False
+        if words or digits:
+            self.put(0, " ")
+
+    def _has_exponent(self) -> bool:
+        """Whether what was given out last may have one."""
+        if self._parts_words or not self.last:
+            return False
+        return self.last.isalnum() or self.last in ")]}" or self.last in RAISED
+
+    def _picture(self, length: int) -> None:
+        self.end_sentence(length)
+        self._parts_words = True
+        self._wide_digit = False
+
+    def _key(self, char: str) -> None:
+        """A digit, a hash or a star, which may be a keycap."""
+        after = self.char(1)
+        length = 2 if after == "\ufe0f" or after == "\ufe0e" else 1
+        if after and self.char(length) == "\u20e3":
+            if char.isdecimal():
+                self._number(length + 1, char)
+            else:
+                self._give_form(length + 1, char)
+            return
+        self._part(char)
+        self._wide_digit = False
+        self.copy(1)
+
+    def _number(self, length: int, text: str) -> None:
+        """Of `length` characters; an item's mark if it comes first in its line."""
+        after = self.char(length)
+        spaced = after.isspace()
+        visible = self.char(length + 1) if spaced else after
+        if self.newlines and _begins_words(visible):
+            if is_cjk(visible):
+                text, length = text + "、", length + spaced
+            else:
+                text += "." if spaced else ". "
+        elif self.last.isdecimal():
+            self._parts_digits = True
+        self._give_form(length, text)
+        self._parts_digits = text[-1].isdecimal()
+
+    def _roman(self) -> None:
+        length = self.run_length(_ROMAN, _LONGEST_ROMAN)
+        after = self.char(length) if length < _LONGEST_ROMAN else ""
+        letters = unicodedata.normalize("NFKC", self.text[self.at : self.at + length])
+        chinese = any(map(is_cjk, filter(None, (self.last, after)))) or after in _WIDE_MARKS
+        self._give_form(length, str(roman_number(letters)) if chinese else letters)
+
+    def _mark_of_number(self, mark: str) -> None:
+        """A full-width comma or full stop; inside of a number of full-width digits it is a plain one."""
+        inside = False
+        if self._wide_digit and mark == "．":
+            inside = self.char(1) in _WIDE_DIGITS
+        elif self._wide_digit:
+            inside = all(self.char(place) in _WIDE_DIGITS for place in (1, 2, 3))
+            inside = inside and self.char(4) not in _WIDE_DIGITS
+        self._give_form(1, {"，": ",", "．": "."}[mark] if inside else mark)
+
+
+def _begins_words(char: str) -> bool:
+    """Whether an item's mark may stand before it."""
+    if not char or char.isspace() or char in _ITEM_MARKS:
+        return False
+    return form_of(char).treatment is not Treatment.NUMBER

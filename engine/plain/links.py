@@ -1,0 +1,96 @@
+"""`[text](address)` and its kin, by their brackets.
+
+A link is looked for within LOOK_AHEAD characters of its opening bracket, and its address, which nobody
+waits to hear, within LONGEST_ADDRESS more; a bracket that no such link begins at is text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ..ahead import MoreText
+from .rewriting import BLANK, NL, Construct
+
+LOOK_AHEAD: Final = 160
+LONGEST_ADDRESS: Final = 1000
+
+_INSIDE: Final = rf"(?:[^\[\]\\{NL}]++|\\[^{NL}]|\[[^\[\]{NL}]*+\](?:\([^()\[\]\s]*+\))?+)*+"
+"""The text of a link; brackets in it are paired, one level of them."""
+_TEXT: Final = Construct(
+    re.compile(rf"\[{_INSIDE}\]"),
+    re.compile(rf"\[{_INSIDE}(?:\\|\[[^\[\]{NL}]*+)?"),
+    LOOK_AHEAD,
+)
+_ADDRESS: Final = r"(?:[^\s()<>]++|\([^\s()<>]*+\))*+"
+_TITLE: Final = rf"(?:\"[^\"{NL}]*+\"|'[^'{NL}]*+'|\([^(){NL}]*+\))"
+_TITLE_START: Final = rf"(?:\"[^\"{NL}]*+|'[^'{NL}]*+|\([^(){NL}]*+)"
+_REST_START: Final = rf"{BLANK}++(?:{_TITLE}{BLANK}*+|{_TITLE_START})?"
+_TARGET: Final = Construct(
+    re.compile(rf"\({BLANK}*+(<[^<>{NL}]*+>|{_ADDRESS})(?:{BLANK}++{_TITLE})?+{BLANK}*+\)"),
+    re.compile(
+        rf"\({BLANK}*+(?:<[^<>{NL}]*+(?:>(?:{_REST_START})?)?"
+        rf"|{_ADDRESS}(?:\([^\s()<>]*+|{_REST_START})?)"
+    ),
+    LONGEST_ADDRESS,
+)
+_LABEL: Final = Construct(
+    re.compile(rf"\[[^\[\]{NL}]{{0,60}}+\]"), re.compile(rf"\[[^\[\]{NL}]{{0,60}}+"), 64
+)
+_FOOTNOTE: Final = Construct(
+    re.compile(r"\[\^[^\[\]\s^]{1,40}+\]"), re.compile(r"\[(?:\^[^\[\]\s^]{0,40}+)?"), 64
+)
+_LOOSE_END: Final = Construct(
+    re.compile(rf"\]\((?:https?://|mailto:|www\.){_ADDRESS}\)"),
+    re.compile(rf"\](?:\({_ADDRESS}(?:\([^\s()<>]*+)?)?"),
+    LONGEST_ADDRESS,
+)
+_PLACE: Final = re.compile(r"<|https?:|mailto:|www\.|[/#.]")
+"""How an address begins that is surely one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """At a bracket: drop `opening` characters, keep text, then drop `closing` from `end` on.
+
+    closing: 0 if the whole is dropped.
+    """
+
+    opening: int
+    end: int = 0
+    closing: int = 0
+
+
+def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
+    """What begins at the bracket `text[at]`, None if that is text. Raises MoreText.
+
+    before: the character before it.
+    """
+    note = _FOOTNOTE.match(text, at, final)
+    if note is not None:
+        return Link(note.end() - at)
+    inside = _TEXT.match(text, at, final)
+    if inside is None:
+        return None
+    end = inside.end()
+    if end == len(text):
+        if final:
+            return None
+        raise MoreText
+    in_formula = (before.isascii() and before.isalnum()) or (before != "" and before in ")]")
+    if text[end] == "(":
+        target = _TARGET.match(text, end, final)
+        if target is None or (in_formula and not _PLACE.match(target[1])):
+            return None
+        return Link(1, end - 1, target.end() - end + 1)
+    if text[end] == "[" and not in_formula and any(map(str.isalpha, inside[0])):
+        label = _LABEL.match(text, end, final)
+        return None if label is None else Link(1, end - 1, label.end() - end + 1)
+    return None
+
+
+def loose_end(text: str, at: int, final: bool) -> int:
+    """Characters of `](https://…)` at `at`, whose opening bracket is too far away. Raises MoreText."""
+    found = _LOOSE_END.match(text, at, final)
+    return 0 if found is None else found.end() - at
