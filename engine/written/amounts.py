@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from .money import CURRENCIES, PREFIX, SUFFIX, Currency, money
-from .numbers import MOST_DIGITS, count, decimal, digits, times_ten
+from .money import CURRENCIES, PREFIX, SUFFIX, Currency
+from .numbers import count
 from .place import Found, Place
-from .units import INCH, Unit, measured, per_at, unit_at
+from .quantity import Quantity, quantity_words, unit_words
+from .units import INCH, measured, per_at, unit_at
 
 _GROUPS: Final = (
     r"\d{1,3}(?:,\d{3})+(?!\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[\u202f'_]\d{3})+(?!\d)"
@@ -37,21 +38,6 @@ _SUFFIX: Final = re.compile(rf"[ \u202f]?({SUFFIX})")
 _SCALE: Final = re.compile(
     r"([ \u202f](?:thousand|million|billion|trillion)|[万亿千百]+|[ ]?(?:bn|mn|tn)|[kKMBmTb])(?![A-Za-z0-9])"
 )
-_SCALES: Final = {
-    "k": ("thousand", 3),
-    "thousand": ("thousand", 3),
-    "m": ("million", 6),
-    "mn": ("million", 6),
-    "million": ("million", 6),
-    "b": ("billion", 9),
-    "bn": ("billion", 9),
-    "billion": ("billion", 9),
-    "t": ("trillion", 12),
-    "tn": ("trillion", 12),
-    "trillion": ("trillion", 12),
-}
-_YUAN_AFTER: Final = re.compile(r"[ ]?[\u4e00-\u9fff]{0,2}[元块]")
-_MEGA_AFTER: Final = re.compile("[ ]?的?(?:宽带|流量|内存|带宽|网速|光纤|网络|空间)")
 _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
 _TO: Final = re.compile(
     r"([ \u202f]?)([-–—~]|～)([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)"
@@ -62,34 +48,9 @@ _SPACED_INCHES: Final = re.compile(r"[ ]in(?![A-Za-z])")
 _FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot),? $")
 _SUM: Final = re.compile(r"[ ]?=")
 _SCORE_BEFORE: Final = re.compile("(?:比分|以|[战大险惜]?胜|负|战平|击败|赢|输|总分)[为是]?[ ]?$")
-_HOURLY: Final = re.compile("时速[为是约达]?[ ]?$")
 _TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
 _MINUS_AFTER_HAN: Final = re.compile(r"(?:[%‰°℃℉]|[元度])")
 _MINUS_BEFORE: Final = re.compile("[是为到至在约达于降升低高外内温从零近负减差跌涨得即和与或、]$")
-
-
-@dataclass(frozen=True, slots=True)
-class _Amount:
-    """A number as it is written, up to `end`, with what belongs to it. sign: "-", "+" or ""."""
-
-    end: int
-    sign: str
-    whole: str
-    part: str
-    scale: str = ""
-    currency: Currency | None = None
-    unit: Unit | None = None
-    hyphen: bool = False
-    percent: str = ""
-
-    @property
-    def bare(self) -> bool:
-        return not (self.scale or self.currency or self.unit or self.percent)
-
-    @property
-    def value(self) -> float:
-        size = float(f"0{self.whole[:MOST_DIGITS]}.{self.part[:MOST_DIGITS] or 0}")
-        return -size if self.sign == "-" else size
 
 
 def until(place: Place) -> Found | None:
@@ -114,10 +75,24 @@ def amount(place: Place) -> Found | None:
     first = _one(place, at, signed=bool(compared) or _sign_stands(place))
     if first is None:
         return None
-    said = _range(place, first) or Found(first.end, _words(first, place))
+    said = _range(place, first) or _alone(place, first)
     if not compared:
         return said
-    return Found(said.end, f"{compared}{place.pick(' ', '')}{said.words}")
+    parts: tuple[Found, ...] = ()
+    if place.text[at - 1].isspace():
+        parts = (Found(at - 1, compared), *(said.parts or (said,)))
+    return Found(said.end, f"{compared}{place.pick(' ', '')}{said.words}", parts)
+
+
+def _alone(place: Place, read: Quantity) -> Found:
+    words = quantity_words(read, place)
+    if place.zh or not place.text[read.number_end : read.number_end + 1].isspace():
+        return Found(read.end, words)
+    unit = unit_words(read, words)
+    if read.end == read.number_end or not unit:
+        return Found(read.end, words)
+    number = words.removesuffix(unit).rstrip()
+    return Found(read.end, words, (Found(read.number_end, number), Found(read.end, unit)))
 
 
 def _sign_stands(place: Place) -> bool:
@@ -136,7 +111,7 @@ def _sign_stands(place: Place) -> bool:
 
 def _one(
     place: Place, at: int, *, signed: bool, currency: Currency | None = None
-) -> _Amount | None:
+) -> Quantity | None:
     """currency: what the number is of, unless it says so itself."""
     text = place.text
     sign = ""
@@ -152,17 +127,18 @@ def _one(
     if number is None or not number[0] or number[0] == ".":
         return None
     whole = re.sub(r"\D", "", number[1] or "")
-    read = _Amount(number.end(), sign, whole, number[2] or "", currency=currency)
+    end = number.end()
+    read = Quantity(end, sign, whole, number[2] or "", currency=currency, number_end=end)
     return _with_unit(place, read)
 
 
-def _with_unit(place: Place, read: _Amount) -> _Amount:
+def _with_unit(place: Place, read: Quantity) -> Quantity:
     """`read` with the scale, and with the currency, unit or percent sign, that follow the number."""
     text = place.text
     if found := _SCALE.match(text, read.end):
         name = found[1].strip(" \u202f")
         if _is_scale(place, read, name):
-            read = replace(read, end=found.end(), scale=name)
+            read = replace(read, end=found.end(), number_end=found.end(), scale=name)
     if read.currency:
         again = _SUFFIX.match(text, read.end) or re.compile("元").match(text, read.end)
         same = again and CURRENCIES.get(again[0].strip()) == read.currency
@@ -181,7 +157,7 @@ def _with_unit(place: Place, read: _Amount) -> _Amount:
     return read
 
 
-def _is_scale(place: Place, read: _Amount, name: str) -> bool:
+def _is_scale(place: Place, read: Quantity, name: str) -> bool:
     if re.fullmatch("[万亿千百]+", name):
         return place.zh and bool(read.currency)
     if len(name) > 1 or read.currency:
@@ -191,7 +167,7 @@ def _is_scale(place: Place, read: _Amount, name: str) -> bool:
     )
 
 
-def _range(place: Place, first: _Amount) -> Found | None:
+def _range(place: Place, first: Quantity) -> Found | None:
     joint = _TO.match(place.text, first.end)
     if joint is None or (joint[1] and not joint[3]) or (first.hyphen and first.unit):
         return None
@@ -205,10 +181,16 @@ def _range(place: Place, first: _Amount) -> Found | None:
         return None
     if not first.bare and last.bare and not first.currency and not last.unit:
         return None
-    return Found(last.end, _range_words(place, first, last))
+    said = _range_words(place, first, last)
+    parts: tuple[Found, ...] = ()
+    if spaced and len(said) == 3:
+        ends = (first.end, joint.end(2), last.end)
+        parts = tuple(Found(end, words.strip()) for end, words in zip(ends, said, strict=True))
+    return Found(last.end, "".join(said), parts)
 
 
-def _range_words(place: Place, first: _Amount, last: _Amount) -> str:
+def _range_words(place: Place, first: Quantity, last: Quantity) -> tuple[str, ...]:
+    """The first, the word between and the last; or all in one where they are said as one."""
     if last.percent and first.bare:
         first = replace(first, percent=last.percent)
     same = (first.unit, first.currency) in (
@@ -224,76 +206,17 @@ def _range_words(place: Place, first: _Amount, last: _Amount) -> str:
     )
     to = place.pick(" to ", "比" if score else "到")
     if not same or (first.currency and last.unit):
-        return _words(first, place) + to + _words(last, place)
+        return quantity_words(first, place), to, quantity_words(last, place)
     if first.percent == last.percent and first.percent and place.zh:
-        return _words(first, place) + to + _words(last, place)
+        return quantity_words(first, place), to, quantity_words(last, place)
     scale = first.scale if first.scale != last.scale else ""
     shown = replace(first, currency=None, unit=None, percent="", scale=scale)
-    begun = _words(shown, place)
+    begun = quantity_words(shown, place)
     if place.zh and first.bare and last.bare and measured(place.text, last.end):
         begun = count(first.whole, first.part, "zh")
     if last.unit and place.zh:
-        return last.unit.said_in_chinese(f"{begun}{to}{_words(replace(last, unit=None), place)}")
+        ended = quantity_words(replace(last, unit=None), place)
+        return (last.unit.said_in_chinese(f"{begun}{to}{ended}"),)
     if last.currency and not place.zh and last.part:
-        return _words(first, place) + to + _words(last, place)
-    return begun + to + _words(last, place)
-
-
-def _words(read: _Amount, place: Place) -> str:
-    sign = place.pick(
-        {"-": "minus ", "+": "plus "}.get(read.sign, ""), _CHINESE_SIGN.get(read.sign, "")
-    )
-    return sign + (_chinese(read, place) if place.zh else _english(read))
-
-
-_CHINESE_SIGN: Final = {"-": "负", "+": "正"}
-
-
-def _chinese(read: _Amount, place: Place) -> str:
-    whole, part, scale = read.whole, read.part, read.scale
-    if _YUAN_AFTER.match(place.text, read.end):
-        part = part.rstrip("0")
-    if scale == "M" and _MEGA_AFTER.match(place.text, read.end):
-        return decimal(whole, part, "zh") + "兆"
-    if scale.lower() in _SCALES:
-        whole, part = times_ten(whole, part, _SCALES[scale.lower()][1])
-        scale = ""
-    if read.currency:
-        said = money(read.currency._replace(chinese=""), whole, part, "zh") or decimal(
-            whole, part, "zh"
-        )
-        said += scale + read.currency.chinese
-        return f"{said}每{read.unit.chinese}" if read.unit else said
-    if read.percent:
-        number = (
-            "百" if (whole, part, read.percent) == ("100", "", "%") else decimal(whole, part, "zh")
-        )
-        return ("百分之" if read.percent == "%" else "千分之") + number
-    if read.unit:
-        said = count(whole, part, "zh") if read.unit.liang else decimal(whole, part, "zh")
-        if read.unit.per and _HOURLY.search(place.before):
-            return said + read.unit.chinese
-        return read.unit.said_in_chinese(said)
-    if measured(place.text, read.end) and not place.before.endswith("第"):
-        return count(whole, part, "zh")
-    return decimal(whole, part, "zh")
-
-
-def _english(read: _Amount) -> str:
-    scale = _SCALES[read.scale.lower()][0] if read.scale.lower() in _SCALES else ""
-    point = f"point {digits(read.part, 'en')}"
-    number = decimal(read.whole, read.part, "en") if read.whole else point
-    if read.currency:
-        if scale or len(read.whole) > MOST_DIGITS:
-            said = f"{number} {scale}".rstrip() + f" {read.currency.many}"
-        else:
-            said = money(read.currency, read.whole or "0", read.part, "en") or number
-        return f"{said} per {read.unit.one}" if read.unit else said
-    if scale:
-        number = f"{number} {scale}"
-    if read.percent:
-        return number + (" percent" if read.percent == "%" else " per thousand")
-    if read.unit:
-        one = read.hyphen or (read.whole.lstrip("0") == "1" and not read.part and not scale)
-        return f"{number} {read.unit.english(one=one)}"
-    return number
+        return quantity_words(first, place), to, quantity_words(last, place)
+    return begun, to, quantity_words(last, place)

@@ -177,7 +177,7 @@ def _han_years(place: Place) -> Found | None:
 
 def _english_years(place: Place) -> Found | None:
     if found := place.match(_SHORT_DECADE):
-        return Found(found.end(), _TENS[int(found[1])])
+        return _without_apostrophe(place, found.end(), _TENS[int(found[1])])
     if found := place.match(_DECADE):
         century, tens = found[1], int(found[2])
         if not century:
@@ -189,7 +189,7 @@ def _english_years(place: Place) -> Found | None:
         return Found(found.end(), said) if said else None
     if (found := place.match(_SHORT_YEAR)) and not place.before[-1:].isalnum():
         spoken = ("oh " if found[1][0] == "0" else "") + cardinal(found[1], "en")
-        return Found(found.end(), spoken)
+        return _without_apostrophe(place, found.end(), spoken)
     if found := place.match(_YEAR_RANGE):
         first, second = int(found[1]), int(found[2])
         short = len(found[2]) == 2
@@ -200,6 +200,10 @@ def _english_years(place: Place) -> Found | None:
             return Found(found.end(), f"{year(found[1], 'en')} to {said}")
     found = place.match(_YEAR)
     return Found(found.end(), year(found[1], "en")) if found and _is_year(place, found) else None
+
+
+def _without_apostrophe(place: Place, end: int, words: str) -> Found:
+    return Found(end, words, (Found(place.at + 1, ""), Found(end, words)))
 
 
 def _is_year(place: Place, found: re.Match[str]) -> bool:

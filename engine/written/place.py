@@ -14,10 +14,14 @@ HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
 
 
 class Found(NamedTuple):
-    """An expression up to `end` in the text, and the words for it."""
+    """An expression up to `end` in the text, and the words for it.
+
+    parts: its words one after another, with their ends, where the text has blanks between them.
+    """
 
     end: int
     words: str
+    parts: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

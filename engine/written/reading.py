@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ..origins import Origins
 from ..scripts import is_cjk
 from . import amounts, clock, codes, dates, figures, shorthand, symbols
-from .fold import fold
+from .fold import THIN, fold
 from .money import CURRENCIES, PREFIX, SIGNS
 from .place import Found, Place
 from .surroundings import Surroundings
@@ -127,7 +127,12 @@ def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
         if kind in ("word", "numero"):
             surroundings.note(whole[begin:at], found.words)
             noted = at
-        yield Expression(begin - offset, at - offset, _apart(whole, begin, found))
+        for part in found.parts or (found,):
+            visible = _visible(whole, begin)
+            if begin < visible and language == "zh":
+                yield Expression(begin - offset, visible - offset, "")
+            yield Expression(visible - offset, part.end - offset, _apart(whole, visible, part))
+            begin = part.end
     surroundings.note(whole[noted:])
 
 
@@ -151,6 +156,13 @@ def _passed(text: str, anchor: re.Match[str]) -> int:
     end = _NUMBER_END.match(text, anchor.start())
     assert end is not None
     return max(end.end(), anchor.start() + 1)
+
+
+def _visible(text: str, at: int) -> int:
+    """The next place where no blank is."""
+    while at < len(text) and text[at] in (" ", THIN):
+        at += 1
+    return at
 
 
 def _apart(text: str, begin: int, found: Found) -> str:

@@ -160,20 +160,19 @@ class WrittenForms:
             begin += atom.spaced
             end = begin + len(atom.text)
             at = max(at, begin)
+            spaced = atom.spaced and at == begin
             while at < end:
                 expression = found[index] if index < len(found) else None
-                spaced = atom.spaced and at == begin
                 if expression is not None and expression.begin <= at:
-                    last = expression.end
-                    yield Piece(
-                        expression.words, ends.source(at), ends.source(last, ending=True), spaced
-                    )
+                    last, read = expression.end, expression.words
                     index += 1
                 else:
                     last = min(end, expression.begin) if expression is not None else end
                     part = text[at:last]
                     read = self._normalized(part) if _ADDRESS.match(part) else readable(part)
+                if read:
                     yield Piece(read, ends.source(at), ends.source(last, ending=True), spaced)
+                    spaced = False
                 at = last
             begin = end
 

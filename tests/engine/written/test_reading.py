@@ -118,7 +118,7 @@ def test_places_are_those_of_whole_expressions(text: str) -> None:
     assert origins.source_length == len(text)
     found = list(expressions(text, Surroundings("en")))
     at = 0
-    for expression in found:
+    for expression in filter(lambda expression: expression.words, found):
         place = words.index(expression.words, at)
         at = place + len(expression.words)
         for position in (place, at - 1):
@@ -170,3 +170,26 @@ def test_words_that_wait_for_what_follows(word: str) -> None:
 @pytest.mark.parametrize("word", ["the", "no", "I", "we", "hello,", "min", "天"])
 def test_words_that_do_not(word: str) -> None:
     assert not opens(word)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("50 - 60 people", ["50>fifty", "->to", "60>sixty"]),
+        ("5 kg", ["5>five", "kg>kilograms"]),
+        ("> 5", [">>greater than", "5>five"]),
+        ("at 10:30 a.m. we", ["10:30>ten thirty", "a.m>a.m"]),
+        ("the '90s", ["'>", "90s>nineties"]),
+        ("30 USD", ["30>thirty", "USD>dollars"]),
+        ("1 000 000", ["1 000 000>one million"]),
+        (
+            "$2,375.40",
+            ["$2,375.40>two thousand three hundred seventy-five dollars and forty cents"],
+        ),
+        ("10-20", ["10-20>ten to twenty"]),
+        ("温度 > 5 度", [">>大于", " >", "5>五"]),
+    ],
+)
+def test_words_that_blanks_part_are_apart(text: str, parts: list[str]) -> None:
+    found = expressions(text, Surroundings("en"))
+    assert [f"{text[begin:end]}>{words}" for begin, end, words in found] == parts
