@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import uvloop
 
@@ -27,6 +28,8 @@ from cosyserve.benchmarks.timed_engine import VOICE, TimedEngine
 from cosyserve.clients import Client, ClientError
 from cosyserve.clients.table import format_table
 
+PATIENCE = 60
+"""Seconds that the server process has to start and to answer."""
 WARM_UP = 3
 """Chunks at the start of each stream that do not count: all streams of a level start together."""
 
@@ -100,7 +103,7 @@ def _plans(options: argparse.Namespace) -> Iterator[Plan]:
 def measure(plan: Plan) -> Overhead:
     """Run a server with the timed engine, and the plan's streams against it."""
     with _server_process(plan) as pipe:
-        url = pipe.recv()
+        url = _answer(pipe)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             began, own_cpu, server_cpu = perf_counter(), process_time(), _server_cpu(pipe)
             added = runner.run(_listen(plan, url))
@@ -140,7 +143,14 @@ async def _stream(plan: Plan, url: str) -> list[float]:
 
 def _server_cpu(pipe: Connection) -> float:
     pipe.send("cpu")
-    return float(pipe.recv())
+    return float(_answer(pipe))
+
+
+def _answer(pipe: Connection) -> Any:
+    """What the server process says. Raises EOFError if it has died, TimeoutError if it says nothing."""
+    if not pipe.poll(PATIENCE):
+        raise TimeoutError(f"the server process has said nothing for {PATIENCE} s")
+    return pipe.recv()
 
 
 @contextmanager

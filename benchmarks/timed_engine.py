@@ -12,6 +12,7 @@ import heapq
 import itertools
 import random
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from time import perf_counter
 from typing import Final
@@ -92,11 +93,15 @@ class TimedSession(CancelsOnExit):
         self._engine = engine
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._ready: asyncio.Queue[float | None] = asyncio.Queue()
+        self._ready: deque[float] = deque()
+        self._to_come = engine.chunks
         self._fed = False
+        self._finished = False
+        self._cancelled = False
+        self._changed = asyncio.Event()
 
     async def feed(self, text: str) -> None:
-        if self._fed:
+        if self._fed or self._finished or self._cancelled or not text:
             return
         self._fed = True
         engine = self._engine
@@ -105,29 +110,40 @@ class TimedSession(CancelsOnExit):
             first = perf_counter() + random.uniform(0, engine.interval)
             self._clock.add(first, engine.interval, engine.chunks, self)
         else:
-            for _ in range(engine.chunks):
-                self._ready.put_nowait(0.0)
+            self._ready.extend([0.0] * engine.chunks)
+            self._changed.set()
 
     async def flush(self) -> None:
         """Nothing waits for more text here."""
 
     async def finish(self) -> None:
-        if not self._fed:
-            self._ready.put_nowait(None)
+        self._finished = True
+        self._changed.set()
 
     async def cancel(self) -> None:
-        self._ready.put_nowait(None)
+        self._cancelled = True
+        self._changed.set()
 
     def chunk_ready(self, at: float) -> None:
         """Hear from the clock's thread that a chunk is ready since `at`."""
-        self._loop.call_soon_threadsafe(self._ready.put_nowait, at)
+        if not self._cancelled:
+            self._loop.call_soon_threadsafe(self._put, at)
+
+    def _put(self, at: float) -> None:
+        self._ready.append(at)
+        self._changed.set()
 
     async def __aiter__(self) -> AsyncIterator[PcmChunk]:
-        for _ in range(self._engine.chunks):
-            at = await self._ready.get()
-            if at is None:
+        while not self._cancelled:
+            if self._ready:
+                at = self._ready.popleft()
+                self._to_come -= 1
+                yield PcmChunk(self._engine.samples, Work(lm=at or perf_counter()))
+            elif self._finished and not (self._fed and self._to_come):
                 return
-            yield PcmChunk(self._engine.samples, Work(lm=at or perf_counter()))
+            else:
+                self._changed.clear()
+                await self._changed.wait()
 
 
 class _Clock:

@@ -214,10 +214,6 @@ class TaskMeter:
         if self._playback.chunk_sent(now, speech_seconds):
             self._metrics.underruns.labels(self._labels[0]).inc()
 
-    def refused(self, code: str) -> None:
-        """The task was not let in."""
-        self.ended("failed", code)
-
     def ended(
         self,
         outcome: Outcome,

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from cosyserve.engine.base import (
     Engine,
@@ -23,7 +23,9 @@ from cosyserve.protocol.growing_text import GrowingText
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
 from cosyserve.protocol.parameters import SpeechParameters
 
+from .contract import LETS_GO, calling, next_chunk
 from .encoders import AudioEncoder, Encoded, heavy, open_encoder, silence
+from .failures import ContractBroken, report
 from .ssml import SsmlSession, open_ssml
 
 SILENCE_SECONDS = 0.02
@@ -31,6 +33,7 @@ LONGEST_SECONDS = 1.0
 """Of sound in one event: many clients take no message over 1 MiB, and long ones come late."""
 
 _Step = Callable[[], Encoded]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Synthesis:
 
     Iterate it once for the chunks; each has data, and words only where they were asked for. A task
     with nothing to say yields 20 ms of silence, so that every stream is a valid one of its format.
-    Iterating raises EngineError.
+    Iterating raises EngineError. Whatever an engine does that `Session` forbids is a ContractBroken.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class Synthesis:
         self._encoder = encoder
         self._pool = encode_pool
         self._text = GrowingText()
+        self._finished = False
 
     @classmethod
     async def open(
@@ -158,16 +162,16 @@ class Synthesis:
             )
 
         if heavy(parameters):
-            loop = asyncio.get_running_loop()
-            encoder, pool = await loop.run_in_executor(encode_pool, make), encode_pool
+            encoder, pool = await _in_pool(encode_pool, make), encode_pool
         else:
             encoder, pool = make(), None
         options = options_of(parameters)
         session: Session
-        if parameters.enable_ssml:
-            session = open_ssml(engine, voice, options)
-        else:
-            session = engine.open_session(voice, options)
+        with calling("open_session"):
+            if parameters.enable_ssml:
+                session = open_ssml(engine, voice, options)
+            else:
+                session = engine.open_session(voice, options)
         return cls(session, rate, encoder, pool, parameters.word_timestamp_enabled)
 
     @property
@@ -176,7 +180,13 @@ class Synthesis:
         return self._encoder.effective
 
     async def __aenter__(self) -> Self:
-        await self._session.__aenter__()
+        try:
+            with calling("enter"):
+                await self._session.__aenter__()
+        except BaseException:
+            with calling("cancel"):
+                await self._session.cancel()
+            raise
         return self
 
     async def __aexit__(
@@ -185,12 +195,28 @@ class Synthesis:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.__aexit__(exc_type, exc, traceback)
+        # In a task of its own: who leaves may be cancelled meanwhile, and need not wait for ever.
+        leaving = asyncio.create_task(self._leave(exc_type, exc, traceback))
+        done, _ = await asyncio.wait({leaving}, timeout=LETS_GO)
+        if not done:
+            report(ContractBroken(f"cancel takes over {LETS_GO:g} s"))
+        else:
+            leaving.result()
+
+    async def _leave(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with calling("cancel"):
+            await self._session.__aexit__(exc_type, exc, traceback)
 
     async def feed(self, text: str) -> None:
         """Take the next piece of text; does not wait for speech."""
         self._text.append(text)
-        await self._session.feed(text)
+        with calling("feed"):
+            await self._session.feed(text)
 
     def text(self, begin: int, end: int) -> str:
         """A part of the task's text so far, as words and sentences count it: without SSML's tags."""
@@ -205,22 +231,29 @@ class Synthesis:
 
     async def flush(self) -> None:
         """Speak what has come without waiting for more."""
-        await self._session.flush()
+        with calling("flush"):
+            await self._session.flush()
 
     async def finish(self) -> None:
         """Say that no more text comes."""
-        await self._session.finish()
+        self._finished = True
+        with calling("finish"):
+            await self._session.finish()
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
         pending = _Pending(self.text, self._tells_words)
         silent = True
-        async for whole in self._session:
+        with calling("iteration"):
+            session = aiter(self._session)
+        while (whole := await next_chunk(session)) is not None:
             silent = False
             for chunk in _parts(whole, round(LONGEST_SECONDS * self._rate)):
                 encoded, spent = await self._encode(chunk.samples)
                 if done := pending.add(chunk, encoded, spent):
                     yield done
+        if not self._finished:
+            raise ContractBroken("iteration ended before finish or cancel")
         if silent:
             encoded, spent = await self._encode(silence(SILENCE_SECONDS, self._rate))
             if done := pending.add(None, encoded, spent):
@@ -241,4 +274,16 @@ class Synthesis:
 
         if self._pool is None:
             return timed()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        return await _in_pool(self._pool, timed)
+
+
+async def _in_pool(pool: Executor, step: Callable[[], _Result]) -> _Result:
+    """What the step gives, on a thread of the pool. Raises what it raises."""
+
+    def safe() -> _Result:
+        try:
+            return step()
+        except StopIteration as error:  # no future takes it, and who waits would wait for ever
+            raise RuntimeError("an encoder raised StopIteration") from error
+
+    return await asyncio.get_running_loop().run_in_executor(pool, safe)

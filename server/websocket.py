@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from cosyserve.protocol.codec import Frame, refuse_binary
-from cosyserve.protocol.errors import BadFrame, TTSError
+from cosyserve.protocol.errors import BadFrame, InternalError, TTSError
 from cosyserve.protocol.messages import (
     CancelTask,
     Command,
@@ -31,6 +31,7 @@ from .metrics import Outcome
 from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
+from .task_life import TaskLife
 
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 
@@ -73,6 +74,8 @@ class SpeechConnection:
             pass
         except BadFrame as error:
             await self._socket.close(error.close_code, error.message)
+        except Exception as error:
+            await self._close_broken(as_tts_error(error))
         finally:
             self._stop_speakers("disconnected")
             running = [task for task in (*self._running, self._closing) if task is not None]
@@ -123,7 +126,7 @@ class SpeechConnection:
                 await self._start(command)
             case EndSession():
                 for each in list(self._speakers.values()):
-                    await _tell(each, FinishTask(each.task_id))
+                    await each.finish("")
                 self._ends_with_tasks = True
                 self._close_if_done()
             case _:
@@ -138,23 +141,25 @@ class SpeechConnection:
             await asyncio.wait(self._running)  # its place is free only then
             if self._closing is not None:  # it failed before it could be stopped
                 return
-        services, parameters = self._services, command.parameters
-        meter = services.metrics.task_arrived(self._transport, parameters, self._caller)
+        life = None
         try:
-            ticket = services.admission.enter(self._caller, self._place)
-        except TTSError as error:
-            meter.refused(error.code)
-            await self._tell_failure(error, self._protocol.fail(command.task_id, error))
+            life = TaskLife(
+                command.parameters,
+                self._caller,
+                self._services,
+                self._transport,
+                self._terms.hosted,
+                command.task_id,
+            )
+            ticket = self._services.admission.enter(self._caller, self._place)
+        except Exception as error:
+            failure = as_tts_error(error)
+            if life is not None:
+                life.settle("failed", failure.code)
+                life.over()
+            await self._tell_failure(failure, self._protocol.fail(command.task_id, failure))
             return
-        speaker = Speaker(
-            command,
-            self._caller,
-            services,
-            self._protocol,
-            self._outbox,
-            meter,
-            self._terms,
-        )
+        speaker = Speaker(command, life, self._protocol, self._outbox, self._terms.text_timeout)
         self._speakers[command.task_id] = speaker
         task = asyncio.create_task(speaker.run())
         self._running[task] = speaker
@@ -166,8 +171,12 @@ class SpeechConnection:
             self._quiet_since = time.monotonic()
             if self._speakers.get(command.task_id) is speaker:
                 del self._speakers[command.task_id]
-            if speaker.failed_with is not None:
-                self._close_after(speaker.failed_with)
+            if (failure := speaker.failed_with) is not None:
+                if speaker.left_untold:
+                    self._stop_speakers("failed", InternalError.code)
+                    self._close_soon(CloseCode.INTERNAL_ERROR, _reason(failure))
+                else:
+                    self._close_after(failure)
             self._close_if_done()
 
         task.add_done_callback(ended)
@@ -192,8 +201,12 @@ class SpeechConnection:
 
     def _close_after(self, failure: TTSError) -> None:
         if self._terms.failure_closes is not None:
-            reason = failure.message.encode()[:LONGEST_REASON].decode(errors="ignore")
-            self._close_soon(self._terms.failure_closes, reason)
+            self._close_soon(self._terms.failure_closes, _reason(failure))
+
+    async def _close_broken(self, failure: TTSError) -> None:
+        """Close because nothing else can tell the client of a fault of ours."""
+        self._stop_speakers("failed", failure.code)
+        await self._socket.close(CloseCode.INTERNAL_ERROR, _reason(failure))
 
     def _stop_speakers(self, outcome: Outcome, code: str = "") -> None:
         """Nothing more is sent for any task."""
@@ -212,14 +225,15 @@ class SpeechConnection:
             self._closing = asyncio.create_task(self._socket.close(code, reason))
 
 
+def _reason(failure: TTSError) -> str:
+    return failure.message.encode(errors="replace")[:LONGEST_REASON].decode(errors="ignore")
+
+
 async def _tell(speaker: Speaker, command: ContinueTask | FinishTask | CancelTask) -> None:
-    try:
-        match command:
-            case ContinueTask():
-                await speaker.feed(command.text, command.flush)
-            case FinishTask():
-                await speaker.finish(command.text)
-            case CancelTask():
-                speaker.cancel()
-    except Exception as error:
-        speaker.fail(as_tts_error(error))
+    match command:
+        case ContinueTask():
+            await speaker.feed(command.text, command.flush)
+        case FinishTask():
+            await speaker.finish(command.text)
+        case CancelTask():
+            speaker.cancel()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from .ipa import phoneme_names
-from .pinyin import numbered
+from .pinyin import numbered, spelled
 
 _NUMBERED: Final = re.compile(r"[a-z]{1,6}[1-5](?: [a-z]{1,6}[1-5])*")
 
@@ -27,7 +27,7 @@ class Alphabet:
 
 def _pinyin(text: str) -> str | None:
     syllables = numbered(text)
-    return syllables if _NUMBERED.fullmatch(syllables) else None
+    return spelled(syllables) if _NUMBERED.fullmatch(syllables) else None
 
 
 def _ipa(text: str) -> str | None:

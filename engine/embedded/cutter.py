@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 from typing import NamedTuple
 
+from .clock import WordClock
 from .espeak import SAMPLE_RATE, WordMark
 from .frames import SpokenWord
 
@@ -32,18 +33,17 @@ class ChunkCutter:
     A chunk waits until the last word that begins in it has ended, which takes a fraction of a
     millisecond more of synthesis and lets every word go with the sound it begins in.
 
-    text: what is spoken. skip: samples at the start that somebody has already.
+    clock: tells the words. skip: samples at the start that somebody has already.
     """
 
-    def __init__(self, text: str, sizes: Iterable[int], skip: int = 0) -> None:
-        self._text = text
+    def __init__(self, clock: WordClock, sizes: Iterable[int], skip: int = 0) -> None:
+        self._clock = clock
         self._sizes = iter(sizes)
         self._size = next(self._sizes)
         self._skip = skip
         self._base = 0
         self._pcm = bytearray()
         self._words: list[SpokenWord] = []
-        self._open: SpokenWord | None = None
 
     @property
     def position(self) -> int:
@@ -51,20 +51,20 @@ class ChunkCutter:
         return self._base
 
     def feed(self, pcm: bytes, marks: list[WordMark]) -> list[Chunk]:
-        """Take a buffer and the words that begin in it; return the chunks that it completes."""
+        """Take a buffer and the marks that lie in it; return the chunks that it completes."""
         self._pcm += pcm
-        for mark in marks:
-            self._note(mark)
+        self._take(self._clock.feed(marks, self._sounding))
         self._drop_skipped()
         chunks = []
-        while self._length >= self._size and not self._waits_for_word():
+        # A sample is kept for words of no length at the very end.
+        while self._length > self._size and not self._waits_for_word():
             chunks.append(self._cut(self._size))
             self._size = next(self._sizes)
         return chunks
 
     def finish(self) -> list[Chunk]:
         """The job is spoken: return the rest of it."""
-        self._close(self._base + self._length)
+        self._take(self._clock.finish(self._base + self._length, self._sounding))
         self._drop_skipped()
         return [self._cut(self._length)] if self._pcm else []
 
@@ -72,33 +72,27 @@ class ChunkCutter:
     def _length(self) -> int:
         return len(self._pcm) // 2
 
-    def _note(self, mark: WordMark) -> None:
-        """A word begins, or another part of the same one: espeak tells the digits of a number, the
-        syllables of a character it spells, and the like one by one."""
-        begin = max(0, mark.position)
-        end = min(mark.position + mark.length, len(self._text))
-        while begin < end and self._text[end - 1].isspace():
-            end -= 1
-        if begin >= end or (self._open is not None and begin < self._open.text_end):
-            return
-        self._close(mark.sample)
-        self._open = SpokenWord(mark.sample, mark.sample, begin, end)
+    def _take(self, words: list[SpokenWord]) -> None:
+        last = self._base + self._length - 1
+        for word in words:
+            word = word._replace(begin=min(word.begin, last), end=min(word.end, last + 1))
+            if word.begin >= self._skip:
+                self._words.append(word)
 
-    def _close(self, sample: int) -> None:
-        """The open word ends at `sample` or, if silence comes before it, where that begins."""
-        word, self._open = self._open, None
-        if word is None:
-            return
-        sound = self._pcm[2 * max(0, word.begin - self._base) : 2 * max(0, sample - self._base)]
-        end = max(word.begin, self._base) + (len(sound.rstrip(b"\0")) + 1) // 2
-        if word.begin >= self._skip:
-            self._words.append(word._replace(end=max(end, word.begin)))
+    def _sounding(self, begin: int, end: int) -> int:
+        """Where the sound of begin..end ends, without the silence that follows."""
+        sound = self._pcm[2 * max(0, begin - self._base) : 2 * max(0, end - self._base)]
+        return max(begin, self._base) + (len(sound.rstrip(b"\0")) + 1) // 2
 
     def _waits_for_word(self) -> bool:
-        return self._open is not None and self._open.begin < self._base + self._size
+        since = self._clock.open_since
+        return since is not None and since < self._base + self._size
 
     def _drop_skipped(self) -> None:
-        count = min(self._skip - self._base, self._length)
+        """But keep the sound of words whose end is not known: it tells where they end."""
+        since = self._clock.open_since
+        skip = self._skip if since is None else min(self._skip, since)
+        count = min(skip - self._base, self._length)
         if count > 0:
             del self._pcm[: 2 * count]
             self._base += count

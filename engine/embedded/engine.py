@@ -219,4 +219,4 @@ class EmbeddedEngine:
         reading = Reading(
             self._options.default_language, style.han, alphabet.language if alphabet else None
         )
-        return Manner(reading, pauses, frame)
+        return Manner(reading, pauses, frame, sounds=alphabet is not None)

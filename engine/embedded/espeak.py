@@ -23,11 +23,14 @@ _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 
 
 class WordMark(NamedTuple):
-    """A word begins at this sample of the speech; `position` and `length` are code points."""
+    """What begins at this sample of the speech lies at `position`, in code points.
+
+    espeak tells one mark for several words that its dictionary has as one ("no one", 银行), several for
+    the digits of a number and the syllables of a sign, and at times one that goes back.
+    """
 
     sample: int
     position: int
-    length: int
 
 
 class Prosody(NamedTuple):
@@ -94,6 +97,12 @@ class Espeak:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
+        self._library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_char_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._sink: Sink | None = None
         self._error: BaseException | None = None
         self._callback = _Callback(self._on_sound)  # must live as long as the library may call it
@@ -106,6 +115,14 @@ class Espeak:
         before.
         """
         return bool(self._library.espeak_SetVoiceByName(name.encode()) == 0)
+
+    def phoneme_names(self, text: str) -> str:
+        """The names of the phonemes that the voice taken last has for `text`."""
+        at = ctypes.c_char_p(text.encode())
+        names = b""
+        while at.value is not None:  # one clause after another
+            names += self._library.espeak_TextToPhonemes(ctypes.byref(at), _UTF8, 0) or b""
+        return names.decode()
 
     def speak(
         self, text: str, prosody: Prosody, seed: int, sink: Sink, *, phonemes: bool = False
@@ -137,7 +154,7 @@ class Espeak:
         index = 0
         while (event := events[index]).type != _END_OF_LIST:
             if event.type == _WORD:
-                words.append(WordMark(event.sample, event.text_position - 1, event.length))
+                words.append(WordMark(event.sample, event.text_position - 1))
             index += 1
         pcm = ctypes.string_at(samples, 2 * count) if samples and count > 0 else b""
         try:

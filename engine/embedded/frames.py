@@ -11,10 +11,11 @@ from enum import IntEnum
 from typing import NamedTuple
 
 _HEAD = struct.Struct("<IB")
-_JOB = struct.Struct("<IIHHHHIIBBB")
+_JOB = struct.Struct("<IIHHHHIIBBBH")
 _NUMBER = struct.Struct("<I")
 _SOUND = struct.Struct("<IfH")
-_WORD = struct.Struct("<IIII")
+_WORD = struct.Struct("<III")
+_STRETCH = struct.Struct("<II")
 _DONE = struct.Struct("<IfB")
 _LONGEST_BODY = 1 << 26
 
@@ -37,7 +38,8 @@ class JobFrame(NamedTuple):
     rate: words a minute. pitch, pitch_range: 0 to 99. volume: 0 to 200. seed: of the breath noise.
     skip: samples to leave out, since an earlier slice of the same job gave them. limit: samples
     after which to stop even if there is more, 0 for none. first: the listener waits for this sound.
-    phonemes: `text` is names of phonemes in brackets, and one word.
+    phonemes: `text` is names of phonemes in brackets. words: where the words to tell of lie in `text`,
+    in code points, in order and apart.
     """
 
     number: int
@@ -52,15 +54,15 @@ class JobFrame(NamedTuple):
     limit: int = 0
     first: bool = False
     phonemes: bool = False
+    words: tuple[tuple[int, int], ...] = ()
 
 
 class SpokenWord(NamedTuple):
-    """begin, end: samples from the start of the job. text_begin, text_end: code points in its text."""
+    """begin, end: samples from the start of the job. word: index in its `words`."""
 
     begin: int
     end: int
-    text_begin: int
-    text_end: int
+    word: int
 
 
 class SoundFrame(NamedTuple):
@@ -94,17 +96,20 @@ def pack_job(job: JobFrame) -> bytes:
         job.first,
         job.phonemes,
         len(voice),
+        len(job.words),
     )
-    return _frame(Kind.JOB, head + voice + text)
+    words = b"".join(_STRETCH.pack(*word) for word in job.words)
+    return _frame(Kind.JOB, head + voice + words + text)
 
 
 def unpack_job(body: bytes) -> JobFrame:
-    number, seed, *numbers, first, phonemes, length = _JOB.unpack_from(body)
+    number, seed, *numbers, first, phonemes, length, count = _JOB.unpack_from(body)
     rate, pitch, pitch_range, volume, skip, limit = numbers
-    text_at = _JOB.size + length
+    words_at = _JOB.size + length
+    text_at = words_at + count * _STRETCH.size
     return JobFrame(
         number=number,
-        voice=body[_JOB.size : text_at].decode(),
+        voice=body[_JOB.size : words_at].decode(),
         text=body[text_at:].decode(),
         rate=rate,
         pitch=pitch,
@@ -115,6 +120,7 @@ def unpack_job(body: bytes) -> JobFrame:
         limit=limit,
         first=bool(first),
         phonemes=bool(phonemes),
+        words=tuple(_STRETCH.iter_unpack(body[words_at:text_at])),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 _TONES: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _UMLAUT: Final = "u\u0308"
+_IONG: Final = re.compile(r"(?<=[jqx])iong")
 _SYLLABLE: Final = re.compile(r"[^\W\d]+[0-5]?|\S", re.DOTALL)
 
 
@@ -33,3 +34,8 @@ def _numbered(syllable: str) -> str:
     if letters.isalpha() and letters.isascii():
         letters += tone or "5"
     return letters
+
+
+def spelled(syllables: str) -> str:
+    """Numbered syllables as espeak-ng reads them: it spells out those that end in -iong."""
+    return _IONG.sub("ong", syllables)

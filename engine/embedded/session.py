@@ -18,6 +18,7 @@ from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
 from .plan import Pause, Reading, Utterance, utterances
 from .pool import WorkerPool
+from .words import Word, told_words, whole_word
 
 FEED_SLICE = 2000
 """Characters read before others get their turn: some 4 ms of the event loop."""
@@ -28,12 +29,13 @@ class Manner:
     """How a session speaks; what all of its jobs share.
 
     pauses: seconds of silence by kind. frame: makes the job of a text in a language, with another
-    text where it is written for the ear.
+    text where it is written for the ear. sounds: whether the text is sounds, which are one word.
     """
 
     reading: Reading
     pauses: dict[Pause, float]
     frame: Callable[[str, str], JobFrame]
+    sounds: bool = False
 
 
 @dataclass(slots=True)
@@ -78,13 +80,12 @@ class EmbeddedSession(CancelsOnExit):
         self._utterances: deque[Utterance] = deque()
         self._job: Job | None = None
         self._utterance: Utterance | None = None
+        self._words: list[Word] = []
         self._segment: Segment | None = None
         self._sentence_ended = True
         self._sentence_begin: int | None = None
         self._sentences = 0
         self._sounds: deque[_Sound] = deque()
-        self._told = 0
-        """Where the last word ends that was told of, in the task's text."""
         self._unread = 0
         self._spoken = 0
         self._job_begin = 0
@@ -158,11 +159,9 @@ class EmbeddedSession(CancelsOnExit):
     # What the pool tells
 
     def job_sound(self, job: Job, sound: SoundFrame, waited: float) -> None:
-        utterance = self._utterance
-        assert utterance is not None
         if not job.given - len(sound.pcm) // 2:
             self._job_begin = self._spoken + self._lead
-        words = self._new_words(sound.words, utterance)
+        words = tuple(self._word_time(word) for word in sound.words)
         work = Work(queue=waited, vocoder=sound.seconds)
         self._put(_Sound(sound.pcm, self._lead, words, self._sentence_begun(), work))
         self._lead = 0
@@ -193,9 +192,13 @@ class EmbeddedSession(CancelsOnExit):
             return
         self._utterance = self._utterances.popleft()
         frame = self._manner.frame(self._utterance.text, self._utterance.language)
+        if self._manner.sounds:
+            self._words = [whole_word(self._utterance, len(frame.text))]
+        else:
+            self._words = told_words(self._utterance)
         silent = self._spoken == 0
         self._job = Job(
-            frame=frame._replace(first=silent),
+            frame=frame._replace(first=silent, words=tuple(word[:2] for word in self._words)),
             listener=self,
             deadline=self._deadline(),
             silent=silent,
@@ -253,25 +256,13 @@ class EmbeddedSession(CancelsOnExit):
         self._spoken += sound.length
         self._changed.set()
 
-    def _new_words(
-        self, spoken: tuple[SpokenWord, ...], utterance: Utterance
-    ) -> tuple[WordTime, ...]:
-        """Each word once: a character of the text may be read as several (`½`)."""
-        words = []
-        for word in spoken:
-            time = self._word_time(word, utterance)
-            if time.text_begin >= self._told:
-                words.append(time)
-                self._told = time.text_end
-        return tuple(words)
-
-    def _word_time(self, word: SpokenWord, utterance: Utterance) -> WordTime:
-        text_begin, text_end = utterance.place(word.text_begin, word.text_end)
+    def _word_time(self, spoken: SpokenWord) -> WordTime:
+        word = self._words[spoken.word]
         return WordTime(
-            begin=(self._job_begin + word.begin) / SAMPLE_RATE,
-            end=(self._job_begin + word.end) / SAMPLE_RATE,
-            text_begin=text_begin,
-            text_end=text_end,
+            begin=(self._job_begin + spoken.begin) / SAMPLE_RATE,
+            end=(self._job_begin + spoken.end) / SAMPLE_RATE,
+            text_begin=word.text_begin,
+            text_end=word.text_end,
         )
 
     def _silence(self, pause: Pause) -> int:

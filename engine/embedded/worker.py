@@ -11,7 +11,10 @@ import signal
 import sys
 from collections import deque
 from time import perf_counter
+from typing import TYPE_CHECKING
 
+from ..origins import Origins
+from .clock import WordClock
 from .cutter import Chunk, ChunkCutter, chunk_sizes
 from .espeak import SAMPLE_RATE, Espeak, EspeakError, Prosody, WordMark
 from .frames import (
@@ -28,7 +31,11 @@ from .frames import (
     unpack_number,
 )
 
+if TYPE_CHECKING:
+    from .mandarin import Mandarin
+
 _CHANNEL = 0
+_MANDARIN = "cmn+"
 _LONGEST_JOB = 60
 """Seconds. The engine ends a worker that hangs much sooner; this is for a hang after the engine's death."""
 _READ_SIZE = 65536
@@ -79,6 +86,7 @@ class Speaker:
     def __init__(self, wire: Wire, espeak: Espeak) -> None:
         self._wire = wire
         self._espeak = espeak
+        self._mandarin: Mandarin | None = None
         self._since = 0.0
 
     def speak(self, job: JobFrame) -> None:
@@ -86,14 +94,15 @@ class Speaker:
         if not self._espeak.set_voice(job.voice):
             self._wire.send(pack_failed(job.number))
             return
-        cutter = ChunkCutter(job.text, chunk_sizes(job.first), job.skip)
+        text, origins = self._respelled(job)
+        clock = WordClock(job.text, job.words)
+        cutter = ChunkCutter(clock, chunk_sizes(job.first), job.skip)
         stopped = False
-        whole = [WordMark(0, 0, len(job.text))]
 
         def take(pcm: bytes, marks: list[WordMark]) -> bool:
-            nonlocal stopped, whole
-            if job.phonemes:  # its words are told by places in the names
-                marks, whole = whole, []
+            nonlocal stopped
+            if origins is not None:
+                marks = [_moved(mark, origins) for mark in marks]
             chunks = cutter.feed(pcm, marks)
             if chunks:
                 self._send(job.number, chunks)
@@ -103,13 +112,23 @@ class Speaker:
 
         prosody = Prosody(job.rate, job.pitch, job.pitch_range, job.volume)
         try:
-            self._espeak.speak(job.text, prosody, job.seed, take, phonemes=job.phonemes)
+            self._espeak.speak(text, prosody, job.seed, take, phonemes=job.phonemes)
         except EspeakError:
             self._wire.send(pack_failed(job.number))
             return
         if not stopped:
             self._send(job.number, cutter.finish())
         self._wire.send(pack_done(DoneFrame(job.number, self._lap(), not stopped)))
+
+    def _respelled(self, job: JobFrame) -> tuple[str, Origins | None]:
+        """The text for espeak, and where its places are in the job's, None if it is that."""
+        if job.phonemes or job.text.isascii() or not job.voice.startswith(_MANDARIN):
+            return job.text, None
+        if self._mandarin is None:
+            from .mandarin import Mandarin, load_phrases  # nothing that English is to wait for
+
+            self._mandarin = Mandarin(self._espeak.phoneme_names, load_phrases())
+        return self._mandarin.respelled(job.text)
 
     def _send(self, number: int, chunks: list[Chunk]) -> None:
         for chunk in chunks:
@@ -121,6 +140,11 @@ class Speaker:
         now = perf_counter()
         lap, self._since = now - self._since, now
         return lap
+
+
+def _moved(mark: WordMark, origins: Origins) -> WordMark:
+    at = min(max(0, mark.position), origins.length)
+    return mark._replace(position=origins.source(at, min(at + 1, origins.length))[0])
 
 
 def main(library: str, data: str, voice: str) -> None:

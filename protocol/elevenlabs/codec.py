@@ -146,8 +146,9 @@ class MultiStreamCodec(Texts):
                 return (self._told(context, self.result(context, event)),)
             case TaskFinished():
                 assert context is not None
+                frames = tuple(self._told(context, each) for each in self.ended(context))
                 self._forget(event.task_id)
-                return tuple(self._told(context, each) for each in self.ended(context))
+                return frames
             case TaskFailed():
                 return (self._failed(event, context),)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
@@ -15,12 +15,15 @@ from cosyserve.protocol.parameters import SpeechParameters
 
 from ..account import TaskAccount
 from ..auth import Caller
-from ..failures import as_tts_error
-from ..metrics import Outcome, TaskMeter, Transport
+from ..failures import as_tts_error, goes_on
+from ..metrics import Transport
 from ..services import Services
-from ..synthesis import SpokenChunk, Synthesis
+from ..synthesis import SpokenChunk
+from ..task_life import TaskLife
 from ..voices import HostedVoices
 from .stream import ChunkedAnswer, ClientGone
+
+log = structlog.get_logger(__name__)
 
 BODY_TIMEOUT: Final = 30.0
 
@@ -39,7 +42,7 @@ async def read_body(request: web.Request) -> bytes:
 
 
 class SpeechTask:
-    """A text to be spoken in answer to a request, with its accounts."""
+    """A text to be spoken in answer to a request."""
 
     def __init__(
         self,
@@ -52,44 +55,38 @@ class SpeechTask:
     ) -> None:
         """hosted: as in VoiceBook.resolve."""
         self.services = services
-        self._parameters = parameters
         self._text = text
-        self._caller = caller
-        self._hosted = hosted
-        self._code = ""
-        self.notices: tuple[str, ...] = ()
-        self._account = TaskAccount(debug=False)
-        self._meter: TaskMeter = services.metrics.task_arrived(transport, parameters, caller)
+        self._life = TaskLife(parameters, caller, services, transport, hosted)
 
     @property
     def account(self) -> TaskAccount:
         """What the task has cost so far."""
-        return self._account
+        return self._life.account
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What of the text cannot be done as asked; whole once all chunks are taken."""
+        return self._life.notices
 
     async def run(self, answer: _Answer) -> web.StreamResponse:
         """Admit, answer, and settle the accounts however it ends.
 
         Raises TTSError, and ClientGone.
         """
-        gone = True
+        life = self._life
         try:
-            with self.services.admission.enter(self._caller):
+            with self.services.admission.enter(life.caller):
                 response = await answer()
-            gone = False
+            life.settle("finished")
             return response
         except ClientGone:
             raise
-        except Exception as error:
-            failure = as_tts_error(error)
-            self._code = failure.code
-            gone = False
-            raise failure from None  # what nobody foresaw is logged by now
+        except BaseException as error:
+            if goes_on(error):
+                raise
+            raise self._failed(error) from None  # what nobody foresaw is logged by now
         finally:
-            outcome: Outcome = "failed" if self._code else "disconnected" if gone else "finished"
-            account = self._account
-            self._meter.ended(
-                outcome, self._code, account.totals(time.monotonic()), account.characters
-            )
+            life.over()
 
     async def stream(
         self,
@@ -103,7 +100,7 @@ class SpeechTask:
 
         What fails before the first of them is raised: it still has a status of its own. What fails later
         is sent as `told` has it, and with `cut` the body has no end then, so that no client takes it
-        for whole. Raises ClientGone.
+        for whole; neither has it one where that cannot be told. Raises ClientGone.
         """
         async with aclosing(pieces):
             try:
@@ -112,13 +109,12 @@ class SpeechTask:
                         await answer.write(piece)
             except ClientGone:
                 raise
-            except Exception as error:
-                if not answer.started:
+            except BaseException as error:
+                if goes_on(error) or not answer.started:
                     raise
-                failure = as_tts_error(error)
-                self._code = failure.code
+                failure = self._failed(error)
                 if told is not None:
-                    await answer.write(told(failure))
+                    cut = not await _told(answer, told, failure) or cut
                 if cut:
                     raise answer.cut() from None
             await answer.end()
@@ -126,20 +122,31 @@ class SpeechTask:
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech, accounted for as it is taken."""
-        services, parameters = self.services, self._parameters
-        voice = await services.voices.resolve(
-            services.owner(self._caller), parameters.reference_audio_id, self._hosted
-        )
-        synthesis = await Synthesis.open(services.engine, voice, parameters, services.encode_pool)
-        async with synthesis:
-            self._account.text(self._text, time.monotonic())
+        life = self._life
+        async with await life.open() as synthesis:
+            life.text(self._text)
             await synthesis.feed(self._text)
             await synthesis.finish()
             async with aclosing(synthesis.chunks()) as chunks:
                 async for chunk in chunks:
-                    now = time.monotonic()
-                    self._account.chunk(chunk, now)
-                    first = self._account.first_package_seconds
-                    self._meter.chunk(chunk.seconds, len(chunk.data), now, first)
+                    life.chunk(chunk)
                     yield chunk
-            self.notices = synthesis.notices
+
+    def _failed(self, error: BaseException) -> TTSError:
+        failure = as_tts_error(error)
+        self._life.settle("failed", failure.code)
+        return failure
+
+
+async def _told(
+    answer: ChunkedAnswer, told: Callable[[TTSError], bytes], failure: TTSError
+) -> bool:
+    """Send what tells of a failure; whether it could be written at all. Raises ClientGone."""
+    try:
+        await answer.write(told(failure))
+    except ClientGone:
+        raise
+    except Exception as error:
+        log.error("failure_not_told", exc_info=error)
+        return False
+    return True

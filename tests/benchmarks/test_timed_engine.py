@@ -31,6 +31,7 @@ async def test_flat_out_needs_no_clock() -> None:
     engine = TimedEngine(chunks=5, chunk_seconds=0.1, interval=0)
     session = engine.open_session(voice_of(engine), SynthesisOptions())
     await session.feed("text")
+    await session.finish()
     began = perf_counter()
     assert all([chunk.work.lm >= began async for chunk in session])
 

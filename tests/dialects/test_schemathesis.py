@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from cosyserve.server.app import RunningServer
 from support.clients_env import ROOT, python, run
 
 TOKEN = "clients-secret"
 
 
+@pytest.mark.timeout(360)
 async def test_it_finds_nothing(speaking: RunningServer, tmp_path: Path) -> None:
     status, out, errors = await run(
         python().parent / "schemathesis",

@@ -12,6 +12,7 @@ import pytest
 from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.settings import load_settings
 from support.fake_engine import FakeEngine
+from support.faulty_engine import FaultyEngine
 from support.peers import Peer
 
 TOKENS = ("alice=alice-secret", "bob=bob-secret")
@@ -45,4 +46,11 @@ def served(tmp_path: Path) -> Served:
 async def peer(served: Served) -> AsyncIterator[Peer]:
     """A client's end, with the server and engine behind it."""
     async with served() as (server, engine), Peer.of(server, engine) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def faulty(served: Served) -> AsyncIterator[Peer]:
+    """A peer whose engine fails as it is told."""
+    async with served(FaultyEngine()) as (server, engine), Peer.of(server, engine) as peer:
         yield peer

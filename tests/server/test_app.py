@@ -52,7 +52,7 @@ async def test_drain_waits_no_longer_than_its_grace(served) -> None:
         async with peer.socket() as socket:
             await socket.send(run_task("t"))
             await socket.until("task-started")
-            await asyncio.wait_for(server.drain(), 5)
+            await asyncio.wait_for(server.drain(), 60)
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.next()
     assert closed.value.rcvd is not None
@@ -99,7 +99,7 @@ async def started(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         assert line.startswith("listening on "), line
         yield process, line.split()[-1]
     finally:
@@ -130,7 +130,7 @@ async def _drain_by_signal(process: asyncio.subprocess.Process, url: str) -> Non
         assert '"stop"' in str(last)
         with pytest.raises(ConnectionClosed) as closed:
             await socket.recv()
-    _out, errors = await asyncio.wait_for(process.communicate(), 15)
+    _out, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
@@ -144,7 +144,7 @@ async def test_a_port_in_use_is_said_plainly(served, tmp_path: Path) -> None:
             sys.executable, "-m", "cosyserve", "serve", "--port", str(server.port),
             "--references", str(tmp_path), stderr=subprocess.PIPE,
         )  # fmt: skip
-        _out, errors = await asyncio.wait_for(process.communicate(), 30)
+        _out, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert "in use" in errors.decode()
     assert "Traceback" not in errors.decode()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from structlog.testing import capture_logs
 
 from cosyserve.engine import errors as engine_errors
 from cosyserve.engine.errors import EngineError
 from cosyserve.protocol.errors import Throttled
-from cosyserve.server.failures import as_tts_error
+from cosyserve.server.failures import ContractBroken, as_tts_error, goes_on
 
 CODES = {
     "EngineNotReady": "EngineUnavailable",
@@ -48,3 +51,42 @@ def test_busy_says_when_to_come_back() -> None:
     told = as_tts_error(engine_errors.EngineBusy("full"))
     assert isinstance(told, Throttled)
     assert told.retry_after >= 1
+
+
+def test_what_an_engine_broke_is_in_the_log_and_not_on_the_wire() -> None:
+    error = ContractBroken("iteration ended")
+    with capture_logs() as lines:
+        told = as_tts_error(error)
+    assert (told.code, told.message) == ("InternalError", "internal error")
+    (line,) = lines
+    assert (line["event"], line["broke"]) == ("unexpected_error", "iteration ended")
+    assert line["exc_info"] is error
+
+
+async def test_only_who_is_cancelled_goes_on_to_be_so() -> None:
+    seen: list[bool] = []
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            seen.append(goes_on(error))
+            raise
+
+    task = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task  # the same error here comes from inside: nobody cancels this task
+    try:
+        await task
+    except asyncio.CancelledError as error:
+        seen.append(goes_on(error))
+    assert seen == [True, False]
+
+
+async def test_a_closed_coroutine_goes_on_only_where_no_task_runs_it() -> None:
+    assert not goes_on(GeneratorExit())
+    assert await asyncio.to_thread(goes_on, GeneratorExit())
+    assert goes_on(KeyboardInterrupt())
+    assert not goes_on(SystemExit())

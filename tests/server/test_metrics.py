@@ -84,8 +84,8 @@ def test_a_task_ends_once(metrics: Metrics, meter: TaskMeter) -> None:
 
 
 def test_refusals(metrics: Metrics, meter: TaskMeter) -> None:
-    meter.refused("Throttled")
-    metrics.task_arrived("websocket", PARAMETERS).refused("EngineUnavailable")
+    meter.ended("failed", "Throttled")
+    metrics.task_arrived("websocket", PARAMETERS).ended("failed", "EngineUnavailable")
     assert value(metrics, "tasks_total", **TASK, outcome="throttled", code="Throttled") == 1
     assert value(metrics, "tasks_total", **TASK, outcome="failed", code="EngineUnavailable") == 1
     assert value(metrics, "real_time_factor_count", transport="websocket") is None

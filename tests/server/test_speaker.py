@@ -15,8 +15,8 @@ from cosyserve.protocol.parameters import Mode, SpeechParameters
 from cosyserve.protocol.states import TaskState
 from cosyserve.protocol.task import TaskProtocol
 from cosyserve.server.auth import Caller
-from cosyserve.server.dialects import OWN, Address
 from cosyserve.server.speaker import Speaker
+from cosyserve.server.task_life import TaskLife
 from support.peers import Peer
 
 TASK = RunTask("t", "cosyvoice-v2", SpeechParameters(mode=Mode.FAST, reference_audio_id="plain"))
@@ -43,13 +43,15 @@ class LateVoice:
 
 
 def speaker_of(
-    peer: Peer, protocol: TaskProtocol, outbox: SentFrames, voices: LateVoice
+    peer: Peer,
+    protocol: TaskProtocol,
+    outbox: SentFrames,
+    voices: LateVoice,
+    text_timeout: float = 60,
 ) -> Speaker:
     services = replace(peer.server.services, voices=cast(Any, voices))
-    caller = Caller("alice")
-    meter = services.metrics.task_arrived("websocket", TASK.parameters, caller)
-    terms = OWN.open(Address({}, {}), services.settings)
-    return Speaker(TASK, caller, services, protocol, cast(Any, outbox), meter, terms)
+    life = TaskLife(TASK.parameters, Caller("alice"), services, "websocket", task_id="t")
+    return Speaker(TASK, life, protocol, cast(Any, outbox), text_timeout)
 
 
 async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_moment(
@@ -87,4 +89,17 @@ async def test_flushes_that_wait_for_the_voice_are_kept_as_one(peer: Peer) -> No
     speaker.over()
     assert peer.engine.sessions[0].flushes == [3, 6]
     assert peer.engine.sessions[0].text == "onetwo"
+    assert protocol.state("t") is TaskState.FINISHED
+
+
+async def test_a_finished_text_does_not_time_out(peer: Peer) -> None:
+    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol.receive(encode_command(TASK))
+    speaker = speaker_of(peer, protocol, outbox, voices, text_timeout=0.01)
+    await speaker.feed("one")
+    protocol.receive(encode_command(FinishTask("t")))
+    await speaker.finish("")
+    asyncio.get_running_loop().call_later(0.05, voices.voice.set_result, Voice("plain"))
+    await speaker.run()
+    speaker.over()
     assert protocol.state("t") is TaskState.FINISHED

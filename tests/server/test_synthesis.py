@@ -8,6 +8,7 @@ import pytest
 from cosyserve.engine.base import Voice
 from cosyserve.engine.errors import EngineDied
 from cosyserve.protocol.parameters import SpeechParameters
+from cosyserve.server import synthesis
 from cosyserve.server.synthesis import SpokenChunk, Synthesis
 from support.audio import median_pitch
 from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
@@ -96,6 +97,17 @@ async def test_leaving_early_cancels_the_session(engine: FakeEngine) -> None:
             await synthesis.feed("one two three ")
     assert engine.sessions[0].cancelled
     assert not engine.open
+
+
+async def test_a_pools_encoder_that_stops_iterating_holds_up_nobody(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise StopIteration
+
+    monkeypatch.setattr(synthesis, "open_encoder", stop)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await speak(engine, "one", output_format="mp3")
 
 
 async def test_an_engines_failure_comes_through(engine: FakeEngine) -> None:

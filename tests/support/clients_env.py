@@ -34,7 +34,7 @@ def python() -> Path:
     return found
 
 
-async def drive(script: str, *arguments: str | Path, seconds: float = 120) -> Any:
+async def drive(script: str, *arguments: str | Path, seconds: float = 90) -> Any:
     """Run a driver and give what it printed last, one line of JSON. Fails if it fails."""
     status, out, errors = await run(python(), DRIVERS / script, *arguments, seconds=seconds)
     assert status == 0, f"{script}:\n{errors[-4000:]}"
@@ -42,7 +42,7 @@ async def drive(script: str, *arguments: str | Path, seconds: float = 120) -> An
 
 
 async def run(
-    *command: str | Path, seconds: float = 120, folder: Path | None = None
+    *command: str | Path, seconds: float = 90, folder: Path | None = None
 ) -> tuple[int, str, str]:
     """Run a program to its end, in a folder: its status and what it wrote.
 

@@ -131,6 +131,8 @@ class FakeSession:
 class FakeEngine:
     """Keeps every session it opened in `sessions`, and the ids of those still open in `open`."""
 
+    session_type: type[FakeSession] = FakeSession
+
     def __init__(
         self, *, speed: bool = True, pitch: bool = False, word_times: bool = False
     ) -> None:
@@ -184,7 +186,7 @@ class FakeEngine:
     def open_session(self, voice: Voice, options: SynthesisOptions) -> FakeSession:
         if not self.ready:
             raise EngineNotReady("the engine is not ready")
-        session = FakeSession(self, voice, options)
+        session = self.session_type(self, voice, options)
         self.sessions.append(session)
         self.open.add(id(session))
         self.opened.set()

@@ -54,7 +54,7 @@ async def streamed(tts: TTS, text: str, file: Path, *, pause: bool = False) -> R
         for word in most:
             stream.push_text(word + " ")
         if pause:
-            await asyncio.wait_for(ear.heard.wait(), 20)
+            await asyncio.wait_for(ear.heard.wait(), 60)
         stream.push_text(last)
         stream.end_input()
         await listening

@@ -31,6 +31,8 @@ from pipecat.services.tts_service import TextAggregationMode, TTSService
 from pipecat.workers.runner import WorkerRunner
 
 RATE = 24000
+PATIENCE = 60
+"""Seconds for what has to come at last, on a busy machine as well."""
 Report = dict[str, Any]
 
 
@@ -44,6 +46,7 @@ class Ear(FrameProcessor):
         self.first: float | None = None
         self.heard = asyncio.Event()
         self.stopped = asyncio.Event()
+        self.interrupted = asyncio.Event()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -56,6 +59,8 @@ class Ear(FrameProcessor):
                 self.words.append((frame.text, ((frame.pts or 0) - (self.first or 0)) / 1e9))
             case TTSStoppedFrame():
                 self.stopped.set()
+            case InterruptionFrame():
+                self.interrupted.set()
         await self.push_frame(frame, direction)
 
 
@@ -65,6 +70,7 @@ class Run:
     def __init__(self, tts: TTSService) -> None:
         self.ear = Ear()
         self.errors: list[str] = []
+        self.failed = asyncio.Event()
         self.worker = PipelineWorker(
             Pipeline([tts, self.ear]), params=PipelineParams(audio_out_sample_rate=RATE)
         )
@@ -72,6 +78,7 @@ class Run:
         @self.worker.event_handler("on_pipeline_error")
         async def _(_: PipelineWorker, frame: ErrorFrame) -> None:
             self.errors.append(frame.error)
+            self.failed.set()
 
         self._runner = WorkerRunner(handle_sigint=False)
 
@@ -88,7 +95,7 @@ class Run:
         await self.worker.queue_frames(list(frames))
 
     async def said(self) -> None:
-        await asyncio.wait_for(self.ear.stopped.wait(), 30)
+        await asyncio.wait_for(self.ear.stopped.wait(), PATIENCE)
 
     def report(self, file: Path) -> Report:
         file.write_bytes(bytes(self.ear.sound))
@@ -113,9 +120,9 @@ async def two_turns(tts: TTSService, text: str, file: Path) -> Report:
     async with Run(tts) as run:
         start, *words, _ = answer(f"{text} " * 200)
         await run.say(start, *words)
-        await asyncio.wait_for(run.ear.heard.wait(), 30)
+        await asyncio.wait_for(run.ear.heard.wait(), PATIENCE)
         await run.say(InterruptionFrame())
-        await asyncio.sleep(1.0)  # the connection is still there; is the task?
+        await asyncio.wait_for(run.ear.interrupted.wait(), PATIENCE)
         before = len(run.ear.sound)
         run.ear.sound.clear()
         run.ear.words.clear()
@@ -129,7 +136,7 @@ async def two_turns(tts: TTSService, text: str, file: Path) -> Report:
 async def failed(tts: TTSService, text: str) -> Report:
     async with Run(tts) as run:
         await run.say(TTSSpeakFrame(text))
-        await asyncio.sleep(1.0)
+        await asyncio.wait_for(run.failed.wait(), PATIENCE)
     return {"bytes": len(run.ear.sound), "errors": run.errors}
 
 

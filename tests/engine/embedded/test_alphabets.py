@@ -42,6 +42,10 @@ def test_what_is_no_alphabet_is_not_written(text: str) -> None:
     assert ALPHABETS["ipa"].written(text) is None
 
 
+def test_syllables_that_espeak_would_spell_are_written_otherwise() -> None:
+    assert ALPHABETS["py"].written("xióng māo qiong2 lv4") == "xong2 mao1 qong2 lv4"
+
+
 async def say(engine: EmbeddedEngine, alphabet: str, text: str) -> Spoken:
     session = engine.open_phonetic(voice_of(engine, "alba"), SynthesisOptions(), alphabet)
     async with session:

@@ -23,8 +23,11 @@ from cosyserve.engine.embedded.frames import (
     unpack_sound,
 )
 
-JOB = JobFrame(7, "en-us+cosy-f1", "Grüße, 世界 😀", 175, 50, 50, 100, 2**31, 1234, 99, True)
-SOUND = SoundFrame(7, 0.25, (SpokenWord(0, 10, 0, 5), SpokenWord(10, 20, 6, 9)), b"\1\2\3\4")
+WORDS = ((0, 5), (7, 9))
+JOB = JobFrame(
+    7, "en-us+cosy-f1", "Grüße, 世界 😀", 175, 50, 50, 100, 2**31, 1234, 99, True, False, WORDS
+)
+SOUND = SoundFrame(7, 0.25, (SpokenWord(0, 10, 0), SpokenWord(10, 20, 1)), b"\1\2\3\4")
 STREAM = (
     pack_ready(22050)
     + pack_job(JOB)

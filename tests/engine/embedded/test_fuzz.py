@@ -30,3 +30,24 @@ def test_any_text_is_spoken_the_same_in_any_pieces(
     check_words(speech.words, len(text), speech.seconds)
     assert abs(speech.seconds - runner.run(speak(engine, text)).seconds) < 0.02
     assert engine.stats()["worker_restarts_total"] == 0
+
+
+PARTS = st.one_of(
+    st.sampled_from(
+        ["word", "I", "no one", "état", "can’t", "слово", "行", "银行", "他得", "哪儿"]
+    ),
+    st.sampled_from(["7", "2024", "3.14", "OK", "U.S.A.", "mother-in-law", "兄弟", "长大了"]),
+    st.text(st.sampled_from(" ,.;:!?…—–-'’\"“”()，。、！《》/&%*_"), min_size=1, max_size=3),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PARTS, max_size=10).map("".join))
+def test_every_letter_and_digit_is_in_one_word(
+    running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str
+) -> None:
+    runner, engine = running_engine
+    speech = runner.run(speak(engine, text))
+    check_words(speech.words, len(text), speech.seconds)
+    told = "".join(text[word.text_begin : word.text_end] for word in speech.words)
+    assert [char for char in told if char.isalnum()] == [char for char in text if char.isalnum()]

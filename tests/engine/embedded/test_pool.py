@@ -106,9 +106,10 @@ async def test_a_cancelled_job_is_heard_no_more_wherever_it_is(pool: WorkerPool)
 
 async def test_when_a_worker_is_killed_only_its_job_fails(pool: WorkerPool) -> None:
     running, queued = Listener("running", []), Listener("queued", [])
+    [pid] = pool.pids
+    os.kill(pid, signal.SIGSTOP)  # so that it has not spoken before it is killed
     pool.submit(make_job(running))
     pool.submit(make_job(queued))
-    [pid] = pool.pids
     os.kill(pid, signal.SIGKILL)
     await asyncio.gather(running.over.wait(), queued.over.wait())
     assert isinstance(running.error, EngineDied)

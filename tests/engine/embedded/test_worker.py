@@ -24,6 +24,7 @@ from cosyserve.engine.embedded.frames import (
     unpack_sound,
 )
 from cosyserve.engine.embedded.process import find_library, worker_command
+from cosyserve.engine.embedded.words import word_stretches
 
 VOICE = "en-us+cosy-f1"
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."
@@ -59,7 +60,8 @@ class Worker:
 
 
 def job(number: int = 1, text: str = SENTENCE, voice: str = VOICE, **more: int) -> JobFrame:
-    return JobFrame(number, voice, text, 175, 50, 50, 80)._replace(**more)
+    words = tuple(word_stretches(text))
+    return JobFrame(number, voice, text, 175, 50, 50, 80, words=words)._replace(**more)
 
 
 def joined(sounds: list[SoundFrame]) -> bytes:
@@ -100,6 +102,7 @@ def test_slices_join_to_the_whole(worker: Worker) -> None:
     assert joined(sounds) == joined(whole)
     words = [word for sound in sounds for word in sound.words]
     assert words == [word for sound in whole for word in sound.words]
+    assert [word.word for word in words] == list(range(15))
 
 
 def test_a_stopped_job_ends_early(worker: Worker) -> None:

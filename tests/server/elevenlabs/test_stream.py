@@ -232,7 +232,7 @@ async def test_too_many_contexts_are_refused(served: Any) -> None:
 
 
 async def test_what_keeps_a_context_alive_keeps_it_alive(peer: Peer) -> None:
-    async with peer.socket(f"{MULTI}{PCM}&inactivity_timeout=1", **KEY) as socket:
+    async with peer.socket(f"{MULTI}{PCM}&inactivity_timeout=2", **KEY) as socket:
         await socket.send(message("one ", "a"), message("one ", "b"))
         failed = asyncio.create_task(heard(socket, "a"))
         while not failed.done():  # the server's own clock ends it

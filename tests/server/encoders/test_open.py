@@ -193,7 +193,7 @@ def test_streams_start_no_threads(audio_format: str) -> None:
         )
         encoder.encode(speechlike(RATE, 0.1))
         encoders.append(encoder)
-    assert len(os.listdir("/proc/self/task")) == before
+    assert len(os.listdir("/proc/self/task")) <= before  # those of earlier tests may end meanwhile
     assert os.sched_getaffinity(0) == allowed
 
 

@@ -271,7 +271,7 @@ async def test_a_failure_after_the_start_does_not_look_complete(
     if stream_format == "sse":
         last = json.loads(got.rstrip().rpartition(b"\n")[2].removeprefix(b"data: "))
         assert (last["type"], last["error"]["message"]) == ("error", "gone")
-    await asyncio.wait_for(peer.server.services.admission.wait_idle(), 5)
+    await peer.server.services.admission.wait_idle()
     assert not [line for line in caplog.records if line.name.startswith("aiohttp")]
     assert "EngineUnavailable" in await tasks_of(peer)
 
@@ -313,7 +313,7 @@ async def test_a_client_that_goes_away_cancels_its_synthesis(
     request = asyncio.create_task(peer.http.post(URL, json=body(stream_format=stream_format)))
     await peer.engine.opened.wait()
     request.cancel()
-    await asyncio.wait_for(peer.server.services.admission.wait_idle(), 5)
+    await peer.server.services.admission.wait_idle()
     assert peer.engine.sessions[0].cancelled
     assert not peer.engine.open
     assert 'outcome="disconnected"' in await tasks_of(peer)
@@ -333,7 +333,7 @@ async def test_a_client_that_leaves_while_it_listens_is_no_error(
     async with peer.http.post(path, json=asked) as answer:
         assert answer.status == 200
         await answer.content.readany()
-    await asyncio.wait_for(peer.server.services.admission.wait_idle(), 5)
+    await peer.server.services.admission.wait_idle()
     async with peer.http.get("/metrics") as page:
         assert 'outcome="disconnected"' in await page.text()
     assert not peer.engine.open
@@ -346,7 +346,7 @@ async def test_a_client_that_does_not_read_is_cut_off(served) -> None:
             async with Peer.of(server, engine) as peer:
                 asked = body(input="word " * 39_000)
                 async with peer.http.post(URL, json=asked, read_bufsize=1024):
-                    await asyncio.wait_for(server.services.admission.wait_idle(), 10)
+                    await server.services.admission.wait_idle()
     assert engine.sessions[0].produced < 20_000
     assert not engine.open
     assert "unexpected_error" not in [line["event"] for line in lines]

@@ -113,10 +113,11 @@ async def test_a_failure_after_the_start_is_an_event(peer: Peer) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_goes_away_cancels_its_synthesis(peer: Peer, stream: bool) -> None:
     peer.engine.gate.clear()
-    with pytest.raises(asyncio.TimeoutError):
-        async with asyncio.timeout(0.3):
-            await peer.http.post(URL, json=body(stream=stream))
-    await asyncio.wait_for(peer.server.services.admission.wait_idle(), 5)
+    asking = asyncio.create_task(peer.http.post(URL, json=body(stream=stream)))
+    await peer.engine.opened.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    await peer.server.services.admission.wait_idle()
     assert peer.engine.sessions[0].cancelled
     assert not peer.engine.open
 
@@ -125,7 +126,7 @@ async def test_a_client_that_does_not_read_is_cut_off(served) -> None:
     async with served(send_timeout=0.3, send_buffer_bytes=4096) as (server, engine):
         async with Peer.of(server, engine) as peer:
             async with peer.http.post(URL, json=body(text="word " * 39_000), read_bufsize=1024):
-                await asyncio.wait_for(server.services.admission.wait_idle(), 10)
+                await server.services.admission.wait_idle()
     assert engine.sessions[0].produced < 20_000
     assert not engine.open
 
@@ -159,6 +160,17 @@ async def test_an_unforeseen_failure_is_logged_once_and_told_bare(peer: Peer) ->
             assert answer.status == 500
             assert (await answer.json())["message"] == "internal error"
     assert [line["event"] for line in lines].count("unexpected_error") == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_task_has_its_line_in_the_log(peer: Peer, stream: bool) -> None:
+    with capture_logs() as lines:
+        async with peer.http.post(URL, json=body(stream)) as answer:
+            await answer.read()
+        await peer.server.services.admission.wait_idle()
+    (ended,) = [line for line in lines if line["event"] == "task_ended"]
+    assert (ended["transport"], ended["outcome"], ended["code"]) == ("rest", "finished", "")
+    assert ended["speech_len"] == pytest.approx(3 * WORD_SECONDS)
 
 
 @pytest.mark.parametrize("stream", [True, False])
