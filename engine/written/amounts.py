@@ -39,17 +39,17 @@ _SCALE: Final = re.compile(
     r"([ \u202f](?:thousand|million|billion|trillion)|[万亿千百]+|[ ]?(?:bn|mn|tn)|[kKMBmTb])(?![A-Za-z0-9])"
 )
 _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
-_TO: Final = re.compile(
-    r"([ \u202f]?)([-–—~]|～)([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)"
-)
+_TO: Final = re.compile(r"([ \u202f]?)([-–—~])([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)")
 _UNTIL: Final = re.compile(r"[-–—~](?=\d)")
 _COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
 _SPACED_INCHES: Final = re.compile(r"[ ]in(?![A-Za-z])")
 _FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot),? $")
+_YUAN: Final = re.compile("元")
 _SUM: Final = re.compile(r"[ ]?=")
 _SCORE_BEFORE: Final = re.compile("(?:比分|以|[战大险惜]?胜|负|战平|击败|赢|输|总分)[为是]?[ ]?$")
 _TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
-_MINUS_AFTER_HAN: Final = re.compile(r"(?:[%‰°℃℉]|[元度])")
+_SIGNED_MEASURE: Final = re.compile(r"[-+]\d{1,9}(?:\.\d{1,9})?[ ]?[%‰°℃℉元度]")
+"""After Han a minus sign, and no hyphen."""
 _MINUS_BEFORE: Final = re.compile("[是为到至在约达于降升低高外内温从零近负减差跌涨得即和与或、]$")
 
 
@@ -102,11 +102,7 @@ def _sign_stands(place: Place) -> bool:
         return True
     if before.isascii() or not before.isalpha():
         return not before.isascii() and not before.isdigit() and before not in "–—"
-    return bool(_MINUS_BEFORE.search(before)) or bool(
-        re.compile(rf"[-+]\d{{1,9}}(?:\.\d{{1,9}})?[ ]?{_MINUS_AFTER_HAN.pattern}").match(
-            place.text, place.at
-        )
-    )
+    return bool(_MINUS_BEFORE.search(before)) or bool(place.match(_SIGNED_MEASURE))
 
 
 def _one(
@@ -140,7 +136,7 @@ def _with_unit(place: Place, read: Quantity) -> Quantity:
         if _is_scale(place, read, name):
             read = replace(read, end=found.end(), number_end=found.end(), scale=name)
     if read.currency:
-        again = _SUFFIX.match(text, read.end) or re.compile("元").match(text, read.end)
+        again = _SUFFIX.match(text, read.end) or _YUAN.match(text, read.end)
         same = again and CURRENCIES.get(again[0].strip()) == read.currency
         end = again.end() if again and same else read.end
         if per := per_at(text, end):
@@ -158,7 +154,7 @@ def _with_unit(place: Place, read: Quantity) -> Quantity:
 
 
 def _is_scale(place: Place, read: Quantity, name: str) -> bool:
-    if re.fullmatch("[万亿千百]+", name):
+    if name[0] in "万亿千百":
         return place.zh and bool(read.currency)
     if len(name) > 1 or read.currency:
         return len(name) < 4 or bool(read.currency)

@@ -66,9 +66,9 @@ def _one_time(text: str, at: int, place: Place) -> Found | None:
             found, place
         )
         if words and found[5] and words[-4:] in (" a.m", " p.m"):
-            half = found.start(5)
-            parts = (Found(half - 1, words[:-4]), Found(found.end(), words[-3:]))
-            return Found(found.end(), words, parts if text[half - 1].isspace() else ())
+            blank = found.start(5) - 1
+            parts = (Found(blank, words[:-4]), Found(found.end(), words[-3:]))
+            return Found(found.end(), words, parts if text[blank].isspace() else ())
         return Found(found.end(), words) if words else None
     found = _HOUR.match(text, at)
     if found is None or not 1 <= int(found[1]) <= 12:

@@ -153,6 +153,10 @@ _NAME_BEFORE: Final = re.compile(
     r"(?:[A-Z][a-z]+|\d(?:st|nd|rd|th)|[a-z]th|[a-z]rd|first|second),? $"
 )
 _DIGIT_AFTER: Final = re.compile(rf",?[ ]?(?:\d|(?:{MONTH})(?![a-z]))")
+_UNDOTTED_WORD: Final = re.compile(rf"({'|'.join(_UNDOTTED)})(?=[ ][A-Z])")
+_VERSUS: Final = re.compile(r"([Vv])s(?![A-Za-z0-9.])")
+_DAY_AFTER: Final = re.compile(r"[ ]\d")
+_HOUSE_BEFORE: Final = re.compile(r"\d[A-Za-z]? (?:[A-Z][a-z]+ ){1,2}$")
 _ENDS: Final = re.compile(r"[\s\"')\]”’]*$")
 _NUMERO: Final = re.compile("№([ \u202f]?)(?=[0-9])")
 _ROMAN: Final = re.compile(
@@ -199,9 +203,9 @@ def word(place: Place) -> Found | None:
         return _month(place, found)
     if (found := place.match(_DOTTED_WORD)) and (said := _dotted(place, found)):
         return Found(_without_last_stop(place, found), said)
-    if found := place.match(re.compile(rf"({'|'.join(_UNDOTTED)})(?=[ ][A-Z])")):
+    if found := place.match(_UNDOTTED_WORD):
         return Found(found.end(), _TITLES[found[1]])
-    found = place.match(re.compile(r"([Vv])s(?![A-Za-z0-9.])"))
+    found = place.match(_VERSUS)
     return Found(found.end(), "Versus" if found[1] == "V" else "versus") if found else None
 
 
@@ -214,7 +218,7 @@ def numero(place: Place) -> Found | None:
 
 
 def _month(place: Place, found: re.Match[str]) -> Found | None:
-    if not found[2] and not re.compile(r"[ ]\d").match(place.text, found.end()):
+    if not found[2] and not _DAY_AFTER.match(place.text, found.end()):
         return None
     month = MONTH_NAMES[found[1]]
     return Found(_without_last_stop(place, found), month)
@@ -243,7 +247,7 @@ def _dotted(place: Place, found: re.Match[str]) -> str | None:
 
 def _address_before(place: Place) -> bool:
     """Whether a house number begins what is before: "12 Main St. Springfield"."""
-    return re.search(r"\d[A-Za-z]? (?:[A-Z][a-z]+ ){1,2}$", place.before) is not None
+    return _HOUSE_BEFORE.search(place.before) is not None
 
 
 def _without_last_stop(place: Place, found: re.Match[str]) -> int:

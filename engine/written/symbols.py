@@ -55,6 +55,7 @@ _SHARP: Final = re.compile(r"([A-GJMQ])([#♯])(?![A-Za-z0-9#])")
 _FLAT: Final = re.compile(r"([A-G])♭(?![A-Za-z0-9])")
 _DOT_NAME: Final = re.compile(r"\.(?=NET(?![A-Za-z]))")
 _EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤吨平])")
+_HAN_BEFORE: Final = re.compile(rf"[{HAN}]$")
 _CIRCLED: Final = re.compile("[①-⑳⑴-⒇⒈-⒛㉑-㉟㊱-㊿]")
 _ROMAN: Final = re.compile("[Ⅰ-Ⅻⅰ-ⅻ]")
 
@@ -69,7 +70,7 @@ def sign(place: Place) -> Found | None:
     if (found := place.match(_CIRCLED)) or (found := place.match(_ROMAN)):
         return Found(found.end(), cardinal(f"{unicodedata.numeric(found[0]):.0f}", place.language))
     if found := place.match(_EACH):
-        return Found(found.end(), "每") if place.zh and re.search(rf"[{HAN}]$", before) else None
+        return Found(found.end(), "每") if place.zh and _HAN_BEFORE.search(before) else None
     if found := place.match(_DOT_NAME):
         return Found(found.end(), place.pick("dot ", "点"))
     spaced, last = before[-1:] in (" ", ""), before.rstrip(" ")[-1:]
