@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 from ..origins import Origins
-from ..scripts import language_runs
+from ..scripts import LANGUAGES, Script, language_runs
 from ..segmenter import Segment, speakable
-from .points import unpaused
+from ..written import Surroundings, spoken
+from .points import unmarked, unpaused
 
 LONGEST: Final = 200
 """Weight of the longest utterance. It speaks for 30 seconds at most at speed 1, mostly for 15."""
@@ -50,7 +52,8 @@ Places = Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """text: what to speak. origins: from there to the segmented text from `begin` on.
+    """text: what to speak, in words. origins: from there to the segmented text from `begin` on, where its
+    segment begins.
 
     pause: the silence after it. source: from places in the segmented text to those in the task's text.
     """
@@ -83,29 +86,77 @@ class Reading:
     def __post_init__(self) -> None:
         object.__setattr__(self, "latin", language_runs("a", self.default)[0].language)
 
+    def surroundings(self) -> Surroundings:
+        """For the numbers of a text that begins."""
+        han = language_runs("\u4e00", self.default)[0].language
+        return Surroundings(
+            _written_in(self.default), latin=_written_in(self.latin), han=_written_in(han)
+        )
 
-def utterances(segment: Segment, reading: Reading, source: Places) -> list[Utterance]:
-    """The pieces of a segment, in order; none if it has nothing to say. source: see Utterance."""
-    if not speakable(segment.text):
-        return []
-    text = unpaused(_UNSPEAKABLE.sub(" ", segment.text))
+
+def _written_in(language: str) -> str | None:
+    """The language of engine.written that numbers are read in, None where espeak-ng reads them."""
+    base = language.lower().replace("_", "-").split("-")[0]
+    if base in LANGUAGES[Script.HAN] and base != "ja":
+        return "zh"
+    return "en" if base == "en" else None
+
+
+def utterances(
+    segment: Segment, reading: Reading, surroundings: Surroundings, source: Places
+) -> list[Utterance]:
+    """The pieces of a segment, in order; none if it has nothing to say.
+
+    surroundings: those of the text so far, which take note of the segment. source: see Utterance.
+    """
+    found = _pieces(segment, reading, surroundings, source) if speakable(segment.text) else []
+    if segment.sentence_end:
+        surroundings.sentence_ended()
+    return found
+
+
+def _pieces(
+    segment: Segment, reading: Reading, surroundings: Surroundings, source: Places
+) -> list[Utterance]:
+    text = unmarked(_UNSPEAKABLE.sub(" ", segment.text))
+    origins = Origins.same(len(text))
+    if not reading.whole:
+        text, origins = spoken(text, surroundings)
+    text = unpaused(text)
     pieces = [
         (begin, end, language)
         for begin, end, language in _runs(text, reading)
         if speakable(text[begin:end])
     ]
-    last = len(pieces) - 1
-    return [
-        Utterance(
-            text[begin:end],
-            segment.begin + begin,
-            language,
-            _pause(segment, text[begin:end]) if index == last else _pause_inside(text[begin:end]),
-            Origins.same(end - begin),
-            source,
-        )
-        for index, (begin, end, language) in enumerate(pieces)
-    ]
+    found = []
+    told = 0
+    for begin, end, language in pieces:
+        piece = text[begin:end]
+        part = _part(origins, begin, end, told)
+        found.append(Utterance(piece, segment.begin, language, _pause_inside(piece), part, source))
+        told = part.source(0, part.length)[1]
+    if found and segment.sentence_end:
+        found[-1] = replace(found[-1], pause=Pause.SENTENCE)
+    return found
+
+
+def _part(origins: Origins, begin: int, end: int, told: int) -> Origins:
+    """The map of derived[begin:end] alone.
+
+    told: where what was told of the source ends. The rest of a replacement that is told already stands
+    for nothing more.
+    """
+    rest = range(begin, end)
+    first = begin + bisect_left(rest, told, key=lambda place: origins.source(place, place + 1)[0])
+    part = Origins()
+    if first == end:
+        part.replace(told, 0)
+        part.replace(0, end - begin)
+        return part
+    part.replace(first, 0)
+    part.replace(0, first - begin)
+    part.copy(end - first)
+    return origins.then(part)
 
 
 def _runs(text: str, reading: Reading) -> Iterator[tuple[int, int, str]]:
@@ -171,10 +222,6 @@ def _weight(char: str) -> int:
     if char.isspace() or char in ",.;:!?'\"-":
         return 1
     return _SYMBOL_WEIGHT
-
-
-def _pause(segment: Segment, text: str) -> Pause:
-    return Pause.SENTENCE if segment.sentence_end else _pause_inside(text)
 
 
 def _pause_inside(text: str) -> Pause:

@@ -17,15 +17,19 @@ _STOP: Final = re.compile(r"(?<=\w)\.(?=\s+[^\W_a-z])")
 _CIRCLED: Final = {0x245F + number: str(number) for number in range(1, 10)}
 
 
+def unmarked(text: str) -> str:
+    """A piece of a sentence without the point of its marker. The length stays as it is."""
+    marker = _MARKER.match(text)
+    if marker is None:
+        return text
+    begin, end = marker.span(marker.lastgroup or 0)
+    point = " " if marker.lastgroup else marker[0].translate(_CIRCLED)
+    return text[:begin] + point + text[end:]
+
+
 def unpaused(text: str) -> str:
-    """A piece of a sentence, its marker and its full stops before a capital or digit without their points.
+    """A piece of a sentence without the full stops before a capital or digit.
 
     A sentence that goes on after a full stop has it for an abbreviation. The length stays as it is.
     """
-    marker = _MARKER.match(text)
-    if marker is not None:
-        begin, end = marker.span(marker.lastgroup or 0)
-        text = (
-            text[:begin] + (" " if marker.lastgroup else marker[0].translate(_CIRCLED)) + text[end:]
-        )
     return _STOP.sub(" ", text)

@@ -75,6 +75,7 @@ class EmbeddedSession(CancelsOnExit):
         self._on_close = on_close
         self._plain = plain
         self._segmenter = TextSegmenter()
+        self._surroundings = manner.reading.surroundings()
         self._segments: deque[Segment] = deque()
         self._utterances: deque[Utterance] = deque()
         self._job: Job | None = None
@@ -206,7 +207,7 @@ class EmbeddedSession(CancelsOnExit):
 
     def _take_segment(self, segment: Segment) -> None:
         """Have its utterances spoken next; those before it are."""
-        found = utterances(segment, self._manner.reading, self._plain.source)
+        found = utterances(segment, self._manner.reading, self._surroundings, self._plain.source)
         if found:
             self._segment = segment
             if self._sentence_ended:

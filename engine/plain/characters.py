@@ -7,6 +7,7 @@ import unicodedata
 from typing import Final
 
 from ..scripts import is_cjk
+from ..written import THIN_BLANKS
 from .forms import RAISED, Form, Treatment, form_of, roman_number
 from .rewriting import Rewriter
 
@@ -38,6 +39,7 @@ class Characters(Rewriter):
     - A picture first in a line begins a sentence, as a list mark does; between words it is a blank.
     - Exponents stay after a letter, a digit or a bracket; elsewhere they are digits like others.
     - Roman numerals beside Chinese are read as numbers, else they are letters.
+    - A thin or no-break blank between digits stays: it may be within a number.
     - The marks of a number in full-width digits (１，０００．５) are full-width no more.
     """
 
@@ -60,6 +62,8 @@ class Characters(Rewriter):
             self._key(char)
         elif char in _EMOJI_WITH_SELECTOR and self.char(1) == "\ufe0f":
             self._picture(2)
+        elif char in THIN_BLANKS and self.last.isdecimal() and self.char(1).isdecimal():
+            self._give_form(1, char)
         elif char == "，" or char == "．":
             self._mark_of_number(char)
         else:

@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from .numbers import MOST_DIGITS, cardinal, decimal, digits, ordinal, year
+from cosyserve.engine.written.clock import clock
+from cosyserve.engine.written.dates import date_words
+from cosyserve.engine.written.figures import fraction_words
+from cosyserve.engine.written.money import CURRENCIES, money
+from cosyserve.engine.written.numbers import (
+    MOST_DIGITS,
+    decimal,
+    digit_groups,
+    digits,
+    ordinal,
+)
 
 _NUMBER: Final = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?")
 _MONEY: Final = re.compile(
@@ -20,29 +30,6 @@ _DATE_FORMATS: Final = ("mdy", "dmy", "ymd", "md", "dm", "ym", "my", "y", "m", "
 _ISO: Final = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
 _SOLID: Final = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _NO_DIGIT: Final = re.compile(r"[\s().-]+")
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
-    *("October", "November", "December"),
-)
-_CURRENCIES: Final[Mapping[str, tuple[str, str, str, str]]] = MappingProxyType(
-    {
-        "$": ("dollar", "dollars", "cent", "美元"),
-        "USD": ("dollar", "dollars", "cent", "美元"),
-        "€": ("euro", "euros", "cent", "欧元"),
-        "EUR": ("euro", "euros", "cent", "欧元"),
-        "£": ("pound", "pounds", "penny", "英镑"),
-        "GBP": ("pound", "pounds", "penny", "英镑"),
-        "¥": ("yuan", "yuan", "fen", "元"),
-        "￥": ("yuan", "yuan", "fen", "元"),
-        "元": ("yuan", "yuan", "fen", "元"),
-        "CNY": ("yuan", "yuan", "fen", "元"),
-        "RMB": ("yuan", "yuan", "fen", "元"),
-        "JPY": ("yen", "yen", "", "日元"),
-        "HKD": ("Hong Kong dollar", "Hong Kong dollars", "cent", "港元"),
-    }
-)
-"""One, many, a hundredth; in Chinese."""
-_HUNDREDTHS: Final = MappingProxyType({"penny": "pence", "cent": "cents", "fen": "fen"})
 _SYMBOLS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         ".": ("dot", "点"),
@@ -120,12 +107,10 @@ def _digit_groups(text: str, language: str, *, telephone: bool) -> str | None:
     groups = [group for group in _NO_DIGIT.split(rest) if group]
     if not groups or not all(group.isascii() and group.isdigit() for group in groups):
         return None
-    said = [digits(group, language, telephone=telephone) for group in groups]
     if language not in ("en", "zh"):  # each digit by itself is read in any language
         return ("+" if plus else "") + ", ".join(" ".join(group) for group in groups)
-    if language == "zh":
-        return ("加" if plus else "") + "，".join(said)
-    return ("plus " if plus else "") + ", ".join(said)
+    said = digit_groups(groups, language, telephone=telephone)
+    return {"en": "plus ", "zh": "加"}[language] * plus + said
 
 
 def _spelled(text: str, language: str) -> str:
@@ -155,92 +140,35 @@ def _time(text: str, language: str) -> str | None:
     match = _TIME.fullmatch(text)
     if match is None:
         return None
-    hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3))
     half = (match[4] or "").replace(".", "").lower()
-    if hour > (12 if half else 24) or minute > 59 or second > 59:
-        return None
-    if language == "zh":
-        said = {"am": "上午", "pm": "下午", "": ""}[half] + cardinal(str(hour), language) + "点"
-        if minute or match[3]:
-            said += ("零" if minute < 10 else "") + (
-                cardinal(str(minute), language) if minute else ""
-            )
-            said += "分"
-        return said + (cardinal(str(second), language) + "秒" if match[3] else "")
-    said = cardinal(str(hour), language)
-    if minute:
-        said += (" oh " if minute < 10 else " ") + cardinal(str(minute), language)
-    elif not half:
-        said += " o'clock" if hour <= 12 else " hundred"
-    if match[3]:
-        said += f" and {cardinal(str(second), language)} second" + ("s" if second != 1 else "")
-    return said + {"am": " A M", "pm": " P M", "": ""}[half]
+    second = int(match[3]) if match[3] else None
+    return clock(int(match[1]), int(match[2]), second, half, language)
 
 
 def _fraction(text: str, language: str) -> str | None:
     match = _FRACTION.fullmatch(text)
     if match is None or max(map(len, match.groups(""))) > MOST_DIGITS or int(match[3]) == 0:
         return None
-    whole, above, below = (match[1], match[2], match[3])
-    if language == "zh":
-        said = f"{cardinal(below, language)}分之{cardinal(above, language)}"
-        return f"{cardinal(whole, language)}又{said}" if whole else said
-    one = int(above) == 1
-    names = {2: ("half", "halves"), 4: ("quarter", "quarters")}
-    part = ordinal(below, language)
-    singular, plural = names.get(int(below), (part, part + "s"))
-    said = f"{cardinal(above, language)} {singular if one else plural}"
-    return f"{cardinal(whole, language)} and {said}" if whole else said
+    return fraction_words(match[1], match[2], match[3], language)
 
 
 def _money(text: str, language: str) -> str | None:
     match = _MONEY.fullmatch(text)
     unit = (match[1] or match[4] or "").strip() if match else ""
-    if match is None or unit not in _CURRENCIES or (match[1] and match[4]):
+    if match is None or unit not in CURRENCIES or (match[1] and match[4]):
         return None
-    one, many, hundredth, chinese = _CURRENCIES[unit]
-    whole, part = match[2].replace(",", ""), (match[3] or "").rstrip("0")
-    if len(whole) > MOST_DIGITS:
-        return None
-    if language == "zh":
-        return decimal(whole, part, language) + chinese
-    if len(part) > 2 or (part and not hundredth):
-        return f"{decimal(whole, part, language)} {many}"
-    said = f"{cardinal(whole, language)} {one if int(whole) == 1 else many}"
-    if not part:
-        return said
-    cents = int(part.ljust(2, "0"))
-    small = hundredth if cents == 1 else _HUNDREDTHS[hundredth]
-    cents_said = f"{cardinal(str(cents), language)} {small}"
-    return cents_said if int(whole) == 0 else f"{said} and {cents_said}"
+    whole, part = match[2].replace(",", ""), match[3] or ""
+    return money(CURRENCIES[unit], whole, part, language)
 
 
 def _date(text: str, shape: str, language: str) -> str | None:
     if match := _ISO.fullmatch(text) or _SOLID.fullmatch(text):
-        return _date_words(dict(zip("ymd", match.groups(), strict=True)), language)
+        return date_words(dict(zip("ymd", match.groups(), strict=True)), language)
     shape = shape or "mdy"
     parts = _DATE_PARTS.findall(text)
     if shape not in _DATE_FORMATS or len(parts) != len(shape) or re.search(r"[^\W\d]", text):
         return None
-    return _date_words(dict(zip(shape, parts, strict=True)), language)
-
-
-def _date_words(parts: dict[str, str], language: str) -> str | None:
-    if max(map(len, parts.values())) > 4:
-        return None
-    month, day = int(parts.get("m", "1")), int(parts.get("d", "1"))
-    if not (1 <= month <= 12 and 1 <= day <= 31):
-        return None
-    if language == "zh":
-        said = year(parts["y"], language) + "年" if "y" in parts else ""
-        said += cardinal(str(month), language) + "月" if "m" in parts else ""
-        return said + (cardinal(str(day), language) + "日" if "d" in parts else "")
-    words = [_MONTHS[month - 1]] if "m" in parts else []
-    words += [ordinal(str(day), language)] if "d" in parts else []
-    said = " ".join(words)
-    if "y" not in parts:
-        return said
-    return f"{said}, {year(parts['y'], language)}" if said else year(parts["y"], language)
+    return date_words(dict(zip(shape, parts, strict=True)), language)
 
 
 _READERS: Final[Mapping[str, Callable[[str, str], str | None]]] = MappingProxyType(

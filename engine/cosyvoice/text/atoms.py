@@ -9,6 +9,7 @@ from typing import Final
 
 from ...characters import cluster_start, is_blank, is_extender
 from ...scripts import is_cjk
+from ...written import THIN_BLANKS
 from .tokenizer import MARKUP
 
 _LONGEST_WORD: Final = 64
@@ -32,13 +33,17 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """whole[begin:end] in NFC. spaced: blanks come before."""
+    """whole[begin:end] in NFC. spaced: blanks come before.
+
+    thin: that is one blank, a thin or no-break one, as within a number.
+    """
 
     kind: Kind
     text: str
     begin: int
     end: int
     spaced: bool
+    thin: bool = False
 
 
 class AtomScanner:
@@ -47,7 +52,7 @@ class AtomScanner:
     def __init__(self) -> None:
         self._buffer = ""
         self._begin = 0
-        self._spaced = False
+        self._spaced = self._thin = False
 
     def feed(self, text: str, *, begin: int, ends: bool) -> list[Atom]:
         """Take whole[begin:...], which follows what came before. ends: what follows is another sentence."""
@@ -58,6 +63,7 @@ class AtomScanner:
         at = 0
         while at < len(self._buffer):
             if is_blank(self._buffer[at]):
+                self._thin = not self._spaced and self._buffer[at] in THIN_BLANKS
                 self._spaced = True
                 at += 1
                 continue
@@ -74,8 +80,8 @@ class AtomScanner:
         text = self._buffer[at:end]
         if kind is not Kind.MARKUP:
             text = unicodedata.normalize("NFC", text)
-        atom = Atom(kind, text, self._begin + at, self._begin + end, self._spaced)
-        self._spaced = False
+        atom = Atom(kind, text, self._begin + at, self._begin + end, self._spaced, self._thin)
+        self._spaced = self._thin = False
         return atom
 
     def _atom_end(self, at: int, final: bool) -> tuple[int, Kind]:

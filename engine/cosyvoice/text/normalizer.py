@@ -1,4 +1,4 @@
-"""Written forms (numbers, dates, money, units, ...) to the words that are read out.
+"""What engine.written leaves (addresses, numbers in Japanese) to the words that are read out.
 
 wetext does it where it is installed: weighted transducers for Chinese, English and Japanese, all of
 them in its package. Without it, or on what it cannot read, text stays as it is written.
@@ -6,7 +6,6 @@ them in its package. Without it, or on what it cannot read, text stays as it is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Final, Protocol
@@ -26,14 +25,14 @@ class Normalizer(Protocol):
 
 
 class PlainNormalizer:
-    """Leaves text as it is: the model reads digits as best it can."""
+    """Leaves text as it is: the model reads it as best it can."""
 
     def __init__(self, reason: str = "text normalisation is off") -> None:
         self._reason = reason
 
     @property
     def notice(self) -> str | None:
-        return f"{self._reason}: numbers, dates and units reach the model as they are written"
+        return f"{self._reason}: addresses, and numbers in Japanese, reach the model as they are written"
 
     def __call__(self, text: str, language: str) -> str:
         return text
@@ -56,12 +55,9 @@ class WetextNormalizer:
         # Its parser takes rows of blanks, quotes and backslashes for its own.
         plain = " ".join(text.replace('"', " ").replace("\\", " ").split())
         try:
-            read = self._read[language](_respelt(plain, language))
+            return self._read[language](plain) or text
         except Exception:  # assertions and transducer errors: nothing narrower
             return text
-        if language == "en" and "housand" not in plain:
-            read = _THOUSAND.sub(_with_one, read)
-        return read or text
 
 
 def load_normalizer() -> Normalizer:
@@ -70,54 +66,3 @@ def load_normalizer() -> Normalizer:
         return WetextNormalizer()
     except ImportError:
         return PlainNormalizer("wetext is not installed")
-
-
-_MONTHS: Final = (
-    "January|February|March|April|May|June|July|August|September|October|November|December"
-    "|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec"
-)
-MONTH: Final = re.compile(rf"(?:{_MONTHS})\.?")
-_MONTH_DAY: Final = re.compile(rf"\b({_MONTHS})(\.?) (\d\d?)(?=[,.;:!?]|$| )")
-_DECADE: Final = re.compile(r"\b(1[1-9]|20)([1-9])0'?s\b")
-_VERSION: Final = re.compile(r"(?<![\d.])\d+(?:\.\d+){2,}(?!\d|\.\d)")
-_MONEY_COMMAS: Final = re.compile(r"[$£€]\d{1,3}(?:,\d{3})+")
-_ROUND: Final = re.compile(r"(?<![\w.,$£€-])([1-9])000(?![\w.,-]\w|'|/)")
-_TWICE_YUAN: Final = re.compile(r"[¥￥](?=[\d,.]+[万亿]?元)")
-_TENS: Final = (
-    *("tens", "twenties", "thirties", "forties", "fifties"),
-    *("sixties", "seventies", "eighties", "nineties"),
-)
-_THOUSAND: Final = re.compile(r"(\w+ )?\bthousand\b")
-_SMALL: Final = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-)
-_BEFORE_THOUSAND: Final = frozenset(
-    f"{_SMALL} sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
-    " ninety hundred".split()
-)
-_POINT: Final = {"zh": "点", "en": " point ", "ja": "点"}
-
-
-def _respelt(text: str, language: str) -> str:
-    """`text` with a few forms that the transducers misread written so that they do not."""
-    text = _VERSION.sub(lambda found: _POINT[language].join(found[0].split(".")), text)
-    if language == "zh":
-        return _TWICE_YUAN.sub("", text)
-    if language == "en":
-        text = _MONEY_COMMAS.sub(lambda found: found[0].replace(",", ""), text)
-        text = _ROUND.sub(r"\1 thousand", text)
-        text = _DECADE.sub(lambda found: f"{found[1]} {_TENS[int(found[2]) - 1]}", text)
-        text = _MONTH_DAY.sub(lambda found: f"{found[1]}{found[2]} {_ordinal(int(found[3]))}", text)
-    return text
-
-
-def _with_one(found: re.Match[str]) -> str:
-    """A bare "thousand", which the transducer makes of 1,000, as "one thousand"."""
-    before = found[1] or ""
-    return found[0] if before.strip() in _BEFORE_THOUSAND else f"{before}one thousand"
-
-
-def _ordinal(number: int) -> str:
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

@@ -1,21 +1,23 @@
-"""Finds what is not written as it is read, and has it normalised with as much around it as matters.
+"""Finds what is not written as it is read, and has it read with as much around it as matters.
 
-Only such a stretch is held back, until it is decided by the text itself where it ends; so its reading
-cannot depend on how the text comes.
+engine.written reads it, on both engines alike; what it leaves (addresses, and numbers in Japanese) the
+normaliser reads. Only such a stretch is held back, until it is decided by the text itself where it
+ends; so its reading cannot depend on how the text comes.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ...characters import is_spoken
 from ...scripts import Script, is_cjk, script_of
+from ...written import THIN, Expression, Surroundings, expressions, opens
 from .atoms import Atom, Kind
-from .normalizer import MONTH, Normalizer
+from .normalizer import Normalizer
 
 _ROOM: Final = 4
 """How far after the last digit a unit may reach: 2 words or 4 characters of Chinese."""
@@ -25,8 +27,13 @@ _LONGEST: Final = 64
 _ADDRESS: Final = re.compile(
     r"(?i)(?:https?://|www\.)\S|[\w.+-]+@[\w-]+\.\w|[\w-]+\.(?:com|org|net|cn|io|ai)\b"
 )
-_JOINERS: Final = frozenset("：～－–—．·、")
+_JOINERS: Final = frozenset("：～－–—．·、，（）′″")
 """Marks that numbers may go on after: 10：30, 3～5."""
+_PREFIXES: Final = frozenset("－–−＃（‘’")
+"""Marks that may begin what is written: －5, ＃1, ’90s."""
+_PRIMES: Final = ("′", "″")
+_AND: Final = ("and", "or", "&")
+"""Mr. and Mrs. Smith."""
 _BLANK_BESIDE_WIDE: Final = re.compile(
     r"(?<=[\u2e80-\u9fff\uff00-\uffef]) +| +(?=[\u2e80-\u9fff\uff00-\uffef])"
 )
@@ -46,7 +53,10 @@ class Piece:
 
 
 class WrittenForms:
-    """Turns atoms into pieces, those that need it through the normaliser."""
+    """Turns atoms into pieces, those that need it into the words that are spoken.
+
+    language: that of numbers without any letters around them, before any sentence had some.
+    """
 
     def __init__(self, normalizer: Normalizer, language: str = "zh") -> None:
         self._normalizer = normalizer
@@ -55,6 +65,7 @@ class WrittenForms:
         self._written = False
         self._sentence_language: str | None = None
         self._language: str | None = language
+        self._surroundings = Surroundings(language)
 
     def feed(self, atoms: Sequence[Atom], *, ends: bool) -> list[Piece]:
         """ends: a sentence ends after `atoms`."""
@@ -64,6 +75,8 @@ class WrittenForms:
         if ends:
             pieces += self._close()
             self._sentence_language = None
+            self._take_default()
+            self._surroundings.sentence_ended()
         return pieces
 
     def _take(self, atom: Atom) -> list[Piece]:
@@ -72,16 +85,22 @@ class WrittenForms:
             return [*self._close(), piece]
         self._note_language(atom.text)
         if atom.kind is Kind.BORDER:
+            self._take_default()
             return self._close()
         if self._span:
             return self._go_on(atom)
-        if _is_written(atom):
-            return self._open(atom, written=True)
-        if atom.kind is Kind.WORD and MONTH.fullmatch(atom.text):
-            return self._open(atom, written=False)
-        return [_plain(atom)]
+        return self._begin(atom)
 
-    def _open(self, atom: Atom, *, written: bool) -> list[Piece]:
+    def _take_default(self) -> None:
+        """Numbers without letters around them are read in the language of the letters last noted."""
+        self._surroundings.default = self._language if self._language in ("zh", "en") else None
+
+    def _begin(self, atom: Atom) -> list[Piece]:
+        """Take an atom that goes on no stretch."""
+        written = _is_written(atom)
+        if not written and not self._may_open(atom):
+            self._surroundings.note(_spelled(atom))
+            return [_plain(atom)]
         self._span = [atom]
         self._written = written
         self._room = _ROOM if written else _WORD_COST
@@ -89,38 +108,81 @@ class WrittenForms:
 
     def _go_on(self, atom: Atom) -> list[Piece]:
         if sum(len(other.text) for other in self._span) + len(atom.text) > _LONGEST:
-            return [*self._close(), *self._take(atom)]
+            return [*self._close(), *self._begin(atom)]
         if _is_written(atom):
-            day = not self._written and atom.text.endswith(",")
             self._written = True
+            self._room = _ROOM
             self._span.append(atom)
-            self._room = _WORD_COST if day else _ROOM
-            return self._close() if _closes(atom) and not day else []
+            return self._close() if _closes(atom) else []
+        last = self._span[-1]
         if atom.kind is Kind.SIGN and not is_cjk(atom.text[0]):
-            if atom.text not in _JOINERS or not _is_written(self._span[-1]):
-                return [*self._close(), _plain(atom)]
+            if atom.text not in _JOINERS or not _is_written(last):
+                return [*self._close(), *self._begin(atom)]
             self._span.append(atom)
-            self._room = 1
             return []
+        if last.kind is Kind.SIGN and last.text not in _PRIMES and not is_cjk(last.text[0]):
+            return [*self._close(), *self._begin(atom)]
         self._span.append(atom)
-        self._room -= _WORD_COST if atom.kind is Kind.WORD else 1
+        if atom.text not in _AND:
+            self._room -= _WORD_COST if atom.kind is Kind.WORD else 1
+        if self._may_open(atom):
+            self._room = max(self._room, _WORD_COST)
         return self._close() if self._room <= 0 or _closes(atom) else []
+
+    def _may_open(self, atom: Atom) -> bool:
+        """Whether what is written may begin with an atom, though no number is in it."""
+        if atom.kind is Kind.SIGN:
+            return atom.text in _PREFIXES
+        return opens(atom.text, self._surroundings.tail)
 
     def _close(self) -> list[Piece]:
         span, self._span = self._span, []
-        if not self._written or not span:
-            return [_plain(atom) for atom in span]
-        self._written = False
+        if not span:
+            return []
+        text = "".join(map(_spelled, span))
+        found = list(expressions(text, self._surroundings))
+        if found or not self._written:
+            return list(self._worded(span, text, found))
         trailing = []
         while _is_mark(span[-1]):
             trailing.append(_plain(span.pop()))
-        text = "".join(" " * atom.spaced + atom.text for atom in span).lstrip()
+        read = self._normalized("".join(map(_spelled, span)).lstrip())
+        return [Piece(read, span[0].begin, span[-1].end, span[0].spaced), *reversed(trailing)]
+
+    def _worded(
+        self, span: Sequence[Atom], text: str, found: Sequence[Expression]
+    ) -> Iterator[Piece]:
+        """The atoms of a stretch, spelled `text`, with what was found in it as words."""
+        index = at = 0
+        begin = at
+        ends = _Ends(span)
+        for atom in span:
+            begin += atom.spaced
+            end = begin + len(atom.text)
+            at = max(at, begin)
+            spaced = atom.spaced and at == begin
+            while at < end:
+                expression = found[index] if index < len(found) else None
+                if expression is not None and expression.begin <= at:
+                    last, read = expression.end, expression.words
+                    index += 1
+                else:
+                    last = min(end, expression.begin) if expression is not None else end
+                    part = text[at:last]
+                    read = self._normalized(part) if _ADDRESS.match(part) else readable(part)
+                if read:
+                    yield Piece(read, ends.source(at), ends.source(last, ending=True), spaced)
+                    spaced = False
+                at = last
+            begin = end
+
+    def _normalized(self, text: str) -> str:
+        """`text` as the normaliser reads it."""
         language = self._sentence_language or self._language
         text = readable(text)
         if language:
             text = readable(unicodedata.normalize("NFC", self._normalizer(text, language)))
-        text = _BLANK_BESIDE_WIDE.sub("", text)
-        return [Piece(text, span[0].begin, span[-1].end, span[0].spaced), *reversed(trailing)]
+        return _BLANK_BESIDE_WIDE.sub("", text)
 
     def _note_language(self, text: str) -> None:
         """Han makes a sentence Chinese, kana Japanese; else its last letters tell."""
@@ -135,11 +197,36 @@ class WrittenForms:
             self._language = self._sentence_language
 
 
+class _Ends:
+    """Where the characters of a stretch lie in the task's text."""
+
+    def __init__(self, span: Sequence[Atom]) -> None:
+        self._places: list[tuple[int, int, Atom]] = []
+        begin = 0
+        for atom in span:
+            begin += atom.spaced
+            self._places.append((begin, begin + len(atom.text), atom))
+            begin += len(atom.text)
+
+    def source(self, place: int, *, ending: bool = False) -> int:
+        """The place of a character, or the end of what ends at `place`."""
+        for begin, end, atom in self._places:
+            if place < end or (ending and place == end):
+                if len(atom.text) == atom.end - atom.begin:
+                    return atom.begin + place - begin
+                return atom.end if ending and place > begin else atom.begin
+        return self._places[-1][2].end
+
+
+def _spelled(atom: Atom) -> str:
+    return f"{THIN if atom.thin else ' '}{atom.text}" if atom.spaced else atom.text
+
+
 def _is_written(atom: Atom) -> bool:
     if atom.kind is not Kind.WORD:
         return False
     text = atom.text
-    if any(char.isdigit() or unicodedata.category(char) == "Sc" for char in text):
+    if any(char.isnumeric() or unicodedata.category(char) == "Sc" for char in text):
         return True
     return _ADDRESS.match(text) is not None
 

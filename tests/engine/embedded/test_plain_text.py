@@ -54,7 +54,7 @@ def told(text: str, speech: Spoken) -> list[str]:
 async def test_no_marks_reach_the_voice(engine: EmbeddedEngine) -> None:
     found = await jobs(engine, ANSWER)
     assert " ".join(found) == (
-        "Quick start Use pip, see the docs It costs 50% & more. 这是重点，选2。"
+        "Quick start Use pip, see the docs It costs fifty percent & more. 这是重点，选二。"
     )
     assert await jobs(engine, list(ANSWER)) == found
 

@@ -80,6 +80,12 @@ TEXTS: dict[str, str] = {
     "好的，OK吗？It's 好!": "好|的|OK|吗|It's|好",
 }
 
+SAID = {
+    "50 - 60 people": "50|-|60|people",
+    "it is 1,000,000 or 3,5 or one,two": "it|is|1,000,000|or|3|5|or|one|two",
+}
+"""Those whose words are others once they are written out: "fifty to sixty", "three,five"."""
+
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_words_of_a_text(text: str) -> None:
@@ -91,7 +97,7 @@ def test_words_of_a_text(text: str) -> None:
 async def test_each_word_is_told_once(engine: EmbeddedEngine, text: str) -> None:
     spoken = await speak(engine, text)
     check_words(spoken.words, len(text), spoken.seconds)
-    assert shown(text, spoken.words) == TEXTS[text]
+    assert shown(text, spoken.words) == SAID.get(text, TEXTS[text])
     assert all(word.begin < word.end for word in spoken.words)
 
 

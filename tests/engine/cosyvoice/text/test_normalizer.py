@@ -22,13 +22,11 @@ def read() -> WetextNormalizer:
     [
         ("2024年5月3日", "二零二四年五月三日"),
         ("3.5公斤苹果", "三点五公斤苹果"),
-        ("¥25.80元", "二十五点八零元"),
         ("￥100", "一百元"),
         ("12.5%", "百分之十二点五"),
         ("-5℃", "负五摄氏度"),
         ("13812345678", "幺三八幺二三四五六七八"),
         ("10:30开始", "十点三十分开始"),
-        ("2.0.1版", "二点零点一版"),
     ],
 )
 def test_chinese(read: WetextNormalizer, text: str, spoken: str) -> None:
@@ -38,15 +36,10 @@ def test_chinese(read: WetextNormalizer, text: str, spoken: str) -> None:
 @pytest.mark.parametrize(
     ("text", "spoken"),
     [
-        ("May 3, 2024", "May third, twenty twenty four"),
         ("$25.80", "twenty five point eight dollars"),
-        ("$1,000", "one thousand dollars"),
-        ("1000 people", "one thousand people"),
         ("12,000", "twelve thousand"),
         ("12.5%", "twelve point five percent"),
         ("3.5 kg", "three point five kilograms"),
-        ("the 1990s", "the nineteen nineties"),
-        ("2.0.1 is", "two point zero point one is"),
         ("10:30 am", "ten thirty AM"),
     ],
 )

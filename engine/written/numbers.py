@@ -1,7 +1,8 @@
-"""Numbers in words, in English and Chinese."""
+"""Numbers in words, in English ("en") and Chinese ("zh")."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 _ONES: Final = (
@@ -32,7 +33,7 @@ MOST_DIGITS: Final = 15
 
 
 def digits(text: str, language: str, *, telephone: bool = False) -> str:
-    """ASCII digits one by one."""
+    """ASCII digits one by one. telephone: 1 is "yao" in Chinese, which is not taken for 7."""
     if language == "zh":
         said = "".join(_HAN[int(char)] for char in text)
         return said.replace("一", "幺") if telephone else said
@@ -54,6 +55,25 @@ def decimal(whole: str, part: str, language: str) -> str:
     if language == "zh":
         return f"{cardinal(whole, language)}点{digits(part, language)}"
     return f"{cardinal(whole, language)} point {digits(part, language)}"
+
+
+def count(whole: str, part: str, language: str) -> str:
+    """A number of things that are counted by a measure word: two of them are "liang" in Chinese."""
+    if language == "zh" and not part and whole.lstrip("0") == "2":
+        return "两"
+    return decimal(whole, part, language)
+
+
+def digit_groups(groups: Iterable[str], language: str, *, telephone: bool = False) -> str:
+    """Groups of ASCII digits, one by one, with short pauses between the groups."""
+    said = [digits(group, language, telephone=telephone) for group in groups]
+    return ("，" if language == "zh" else ", ").join(said)
+
+
+def times_ten(whole: str, part: str, zeros: int) -> tuple[str, str]:
+    """A number times ten to the power of `zeros`."""
+    moved = part[:zeros].ljust(zeros, "0")
+    return (whole + moved).lstrip("0") or "0", part[zeros:].rstrip("0")
 
 
 def ordinal(text: str, language: str) -> str:
@@ -116,6 +136,8 @@ def _han(number: int) -> str:
         if place == 3 and len(groups) > 2 and groups[2]:
             unit = "万"
         said += (_HAN[0] if skipped else "") + _han_group(group) + unit
+    if said[0] == "二" and said[1:2] not in ("", "十"):
+        said = "两" + said[1:]
     return said.removeprefix("一") if said.startswith("一十") else said
 
 

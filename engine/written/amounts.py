@@ -1,0 +1,218 @@
+"""Amounts: a number with its sign, currency, scale and unit, alone or from one to another."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from .money import CURRENCIES, PREFIX, SUFFIX, Currency
+from .numbers import count
+from .place import Found, Place
+from .quantity import Quantity, quantity_words, unit_words
+from .units import INCH, measured, per_at, unit_at
+
+_GROUPS: Final = (
+    r"\d{1,3}(?:,\d{3})+(?!\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[\u202f'_]\d{3})+(?!\d)"
+    r"|[1-9]\d{0,2}(?: \d{3}){2,}(?![ ]?\d)|[1-9]\d{0,2} 000(?![ ]?\d)"
+)
+NUMBER: Final = re.compile(rf"({_GROUPS}|\d+)?(?:\.(\d+)(?!\.?\d))?")
+_EUROPEAN: Final = re.compile(r"(\d{1,3}(?:\.\d{3})+|\d+),(\d\d)(?!\d|,\d)")
+_COMPARISON: Final = re.compile(r"(<=|>=|!=|[<>≤≥≈≠~]|±)[ \u202f]?")
+_COMPARED: Final = {
+    ">": ("greater than", "大于"),
+    "<": ("less than", "小于"),
+    "≥": ("greater than or equal to", "大于等于"),
+    "≤": ("less than or equal to", "小于等于"),
+    ">=": ("greater than or equal to", "大于等于"),
+    "<=": ("less than or equal to", "小于等于"),
+    "≈": ("approximately", "约等于"),
+    "~": ("about", "约"),
+    "≠": ("not equal to", "不等于"),
+    "!=": ("not equal to", "不等于"),
+    "±": ("plus or minus", "正负"),
+}
+_SIGN: Final = re.compile(r"[-–+](?=[\d.]|" + PREFIX + r"[ ]?[\d.])")
+_CURRENCY: Final = re.compile(rf"({PREFIX})[ \u202f]?(-?)(?=\.?\d)")
+_SUFFIX: Final = re.compile(rf"[ \u202f]?({SUFFIX})")
+_SCALE: Final = re.compile(
+    r"([ \u202f](?:thousand|million|billion|trillion)|[万亿千百]+|[ ]?(?:bn|mn|tn)|[kKMBmTb])(?![A-Za-z0-9])"
+)
+_PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
+_TO: Final = re.compile(r"([ \u202f]?)([-–—~])([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)")
+_UNTIL: Final = re.compile(r"[-–—~](?=\d)")
+_COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
+_SPACED_INCHES: Final = re.compile(r"[ ]in(?![A-Za-z])")
+_FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot),? $")
+_YUAN: Final = re.compile("元")
+_SUM: Final = re.compile(r"[ ]?=")
+_SCORE_BEFORE: Final = re.compile("(?:比分|以|[战大险惜]?胜|负|战平|击败|赢|输|总分)[为是]?[ ]?$")
+_TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
+_SIGNED_MEASURE: Final = re.compile(r"[-+]\d{1,9}(?:\.\d{1,9})?[ ]?[%‰°℃℉元度]")
+"""After Han a minus sign, and no hyphen."""
+_MINUS_BEFORE: Final = re.compile("[是为到至在约达于降升低高外内温从零近负减差跌涨得即和与或、]$")
+
+
+def until(place: Place) -> Found | None:
+    """The dash of 3月-5月 and 5元~6元."""
+    found = place.match(_UNTIL)
+    return (
+        Found(found.end(), "到")
+        if found and place.zh and _COUNT_BEFORE.search(place.before)
+        else None
+    )
+
+
+def amount(place: Place) -> Found | None:
+    """>3, -12℃, $2,375.40, 1.5M, 50km/h, 10-20%, 3,500,000, .5."""
+    compared, at = "", place.at
+    found = place.match(_COMPARISON)
+    arrow = place.before[-1:] in ("-", "=", "<", ">") or _TAG_BEFORE.search(place.before)
+    if found and not (found[1] in "<>" and arrow):
+        compared, at = place.pick(*_COMPARED[found[1]]), found.end()
+    elif found:
+        return None
+    first = _one(place, at, signed=bool(compared) or _sign_stands(place))
+    if first is None:
+        return None
+    said = _range(place, first) or _alone(place, first)
+    if not compared:
+        return said
+    parts: tuple[Found, ...] = ()
+    if place.text[at - 1].isspace():
+        parts = (Found(at - 1, compared), *(said.parts or (said,)))
+    return Found(said.end, f"{compared}{place.pick(' ', '')}{said.words}", parts)
+
+
+def _alone(place: Place, read: Quantity) -> Found:
+    words = quantity_words(read, place)
+    if place.zh or not place.text[read.number_end : read.number_end + 1].isspace():
+        return Found(read.end, words)
+    unit = unit_words(read, words)
+    if read.end == read.number_end or not unit:
+        return Found(read.end, words)
+    number = words.removesuffix(unit).rstrip()
+    return Found(read.end, words, (Found(read.number_end, number), Found(read.end, unit)))
+
+
+def _sign_stands(place: Place) -> bool:
+    """Whether a sign here belongs to the number after it: no hyphen, no operator."""
+    before = place.before[-1:]
+    if not before or before in " \u202f([{\"'“‘（【「:=,，：、；。<>≤≥≈~/|":
+        return True
+    if before.isascii() or not before.isalpha():
+        return not before.isascii() and not before.isdigit() and before not in "–—"
+    return bool(_MINUS_BEFORE.search(before)) or bool(place.match(_SIGNED_MEASURE))
+
+
+def _one(
+    place: Place, at: int, *, signed: bool, currency: Currency | None = None
+) -> Quantity | None:
+    """currency: what the number is of, unless it says so itself."""
+    text = place.text
+    sign = ""
+    if found := _SIGN.match(text, at):
+        if not signed:
+            return None
+        sign, at = found[0].replace("–", "-"), found.end()
+    if found := _CURRENCY.match(text, at):
+        currency, at, sign = CURRENCIES[found[1]], found.end(), found[2] or sign
+    number = _EUROPEAN.match(text, at)
+    if number is None or not (currency or _SUFFIX.match(text, number.end())):
+        number = NUMBER.match(text, at)
+    if number is None or not number[0] or number[0] == ".":
+        return None
+    whole = re.sub(r"\D", "", number[1] or "")
+    end = number.end()
+    read = Quantity(end, sign, whole, number[2] or "", currency=currency, number_end=end)
+    return _with_unit(place, read)
+
+
+def _with_unit(place: Place, read: Quantity) -> Quantity:
+    """`read` with the scale, and with the currency, unit or percent sign, that follow the number."""
+    text = place.text
+    if found := _SCALE.match(text, read.end):
+        name = found[1].strip(" \u202f")
+        if _is_scale(place, read, name):
+            read = replace(read, end=found.end(), number_end=found.end(), scale=name)
+    if read.currency:
+        again = _SUFFIX.match(text, read.end) or _YUAN.match(text, read.end)
+        same = again and CURRENCIES.get(again[0].strip()) == read.currency
+        end = again.end() if again and same else read.end
+        if per := per_at(text, end):
+            return replace(read, unit=per[0], end=per[1])
+        return replace(read, end=end)
+    if found := _PERCENT.match(text, read.end):
+        return replace(read, percent=found[1], end=found.end())
+    if found := _SUFFIX.match(text, read.end):
+        return replace(read, currency=CURRENCIES[found[1]], end=found.end())
+    if (inches := _SPACED_INCHES.match(text, read.end)) and _FEET_BEFORE.search(place.before):
+        return replace(read, unit=INCH, end=inches.end())
+    if unit := unit_at(text, read.end):
+        return replace(read, unit=unit[0], end=unit[1], hyphen=unit[2])
+    return read
+
+
+def _is_scale(place: Place, read: Quantity, name: str) -> bool:
+    if name[0] in "万亿千百":
+        return place.zh and bool(read.currency)
+    if len(name) > 1 or read.currency:
+        return len(name) < 4 or bool(read.currency)
+    return (name in "MB" and not (name == "B" and read.part == "" and place.zh)) or (
+        name in "kK" and (name == "k" or read.part != "" or len(read.whole) > 1)
+    )
+
+
+def _range(place: Place, first: Quantity) -> Found | None:
+    joint = _TO.match(place.text, first.end)
+    if joint is None or (joint[1] and not joint[3]) or (first.hyphen and first.unit):
+        return None
+    last = _one(place, joint.end(), signed=joint[2] != "-" or not joint[1], currency=first.currency)
+    if last is None or _SUM.match(place.text, last.end) or per_at(place.text, last.end):
+        return None
+    spaced = bool(joint[1])
+    if spaced and joint[2] == "-" and last.value <= first.value:
+        return None
+    if joint[2] == "-" and last.sign == "-" and not first.sign:
+        return None
+    if not first.bare and last.bare and not first.currency and not last.unit:
+        return None
+    said = _range_words(place, first, last)
+    parts: tuple[Found, ...] = ()
+    if spaced and len(said) == 3:
+        ends = (first.end, joint.end(2), last.end)
+        parts = tuple(Found(end, words.strip()) for end, words in zip(ends, said, strict=True))
+    return Found(last.end, "".join(said), parts)
+
+
+def _range_words(place: Place, first: Quantity, last: Quantity) -> tuple[str, ...]:
+    """The first, the word between and the last; or all in one where they are said as one."""
+    if last.percent and first.bare:
+        first = replace(first, percent=last.percent)
+    same = (first.unit, first.currency) in (
+        (None, None),
+        (last.unit, last.currency),
+        (None, last.currency),
+    )
+    score = (
+        place.zh
+        and first.bare
+        and last.bare
+        and (_SCORE_BEFORE.search(place.before) or (last.value < first.value))
+    )
+    to = place.pick(" to ", "比" if score else "到")
+    if not same or (first.currency and last.unit):
+        return quantity_words(first, place), to, quantity_words(last, place)
+    if first.percent == last.percent and first.percent and place.zh:
+        return quantity_words(first, place), to, quantity_words(last, place)
+    scale = first.scale if first.scale != last.scale else ""
+    shown = replace(first, currency=None, unit=None, percent="", scale=scale)
+    begun = quantity_words(shown, place)
+    if place.zh and first.bare and last.bare and measured(place.text, last.end):
+        begun = count(first.whole, first.part, "zh")
+    if last.unit and place.zh:
+        ended = quantity_words(replace(last, unit=None), place)
+        return (last.unit.said_in_chinese(f"{begun}{to}{ended}"),)
+    if last.currency and not place.zh and last.part:
+        return quantity_words(first, place), to, quantity_words(last, place)
+    return begun, to, quantity_words(last, place)

@@ -1,0 +1,158 @@
+"""Numbers joined by signs: fractions, products, powers, feet and inches."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .amounts import NUMBER
+from .numbers import cardinal, count, decimal, ordinal
+from .place import Found, Place
+from .units import unit_at
+
+_TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9])")
+_BY: Final = re.compile(r"[ \u202f]?([xX×*])[ \u202f]?(?=\.?\d)")
+_SAID_SO: Final = {
+    ("24", "7"): ("twenty-four seven", "二十四七"),
+    ("9", "11"): ("nine eleven", "九一一"),
+}
+_RATIO: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?::\d{1,9}(?:\.\d{1,9})?){1,3}(?![\d:])")
+_POWER: Final = re.compile(r"\^([-+]?\d{1,3})(?![\d.])")
+_FEET: Final = re.compile(r"(\d)'[ ]?(\d{1,2})(?:\"|''|(?![\d'A-Za-z]))")
+_INCHES: Final = re.compile(r"(\d{1,3}(?:\.\d)?)\"(?=[ ][a-z])")
+_FRACTION: Final = re.compile(r"(?:(\d{1,4})[ +-])?(\d{1,4})/(\d{1,4})(?![\d/]|\.\d)")
+_VULGAR: Final = re.compile(r"(\d{1,9})?[ ]?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])")
+_VULGAR_PARTS: Final = dict(
+    zip(
+        "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒",
+        (
+            *((1, 2), (1, 3), (2, 3), (1, 4), (3, 4), (1, 5), (2, 5), (3, 5), (4, 5), (1, 6)),
+            *((5, 6), (1, 8), (3, 8), (5, 8), (7, 8), (1, 7), (1, 9), (1, 10)),
+        ),
+        strict=True,
+    )
+)
+
+
+def fraction(place: Place) -> Found | None:
+    """1/2, 1 1/2, ½, 1½, 24/7."""
+    if found := place.match(_VULGAR):
+        whole, (above, below) = found[1], map(str, _VULGAR_PARTS[found[2]])
+    elif found := place.match(_FRACTION):
+        whole, above, below = found.group(1, 2, 3)
+        if not whole and (above, below) in _SAID_SO:
+            return Found(found.end(), place.pick(*_SAID_SO[above, below]))
+        if int(below) == 0 or int(above) >= int(below) or above[0] == "0" or below[0] == "0":
+            return None if whole else _over(place, found)
+    else:
+        return None
+    said, end = fraction_words(whole, above, below, place.language), found.end()
+    if unit := unit_at(place.text, end):
+        end = unit[1]
+        if place.zh:
+            return Found(end, unit[0].said_in_chinese(said))
+        return Found(end, f"{said} {unit[0].english(one=not whole)}")
+    return Found(end, said)
+
+
+def _over(place: Place, found: re.Match[str]) -> Found:
+    """50/50, 120/80: no fraction that is less than one."""
+    above, below = found[2], found[3]
+    joint = place.pick(" " if above == below else " over ", "比")
+    said = cardinal(above, place.language) + joint + cardinal(below, place.language)
+    unit = unit_at(place.text, found.end())
+    if unit is None:
+        return Found(found.end(), said)
+    if place.zh:
+        return Found(unit[1], unit[0].said_in_chinese(said))
+    return Found(unit[1], f"{said} {unit[0].english(one=False)}")
+
+
+def fraction_words(whole: str | None, above: str, below: str, language: str) -> str:
+    """A fraction with its whole, if any, in words. All are ASCII digits, MOST_DIGITS at most."""
+    if language == "zh":
+        said = f"{cardinal(below, language)}分之{cardinal(above, language)}"
+        return f"{cardinal(whole, language)}又{said}" if whole else said
+    names = {2: ("half", "halves"), 4: ("quarter", "quarters")}
+    part = ordinal(below, language)
+    singular, plural = names.get(int(below), (part, part + "s"))
+    said = f"{cardinal(above, language)} {singular if int(above) == 1 else plural}"
+    return f"{cardinal(whole, language)} and {said}" if whole else said
+
+
+def ratio(place: Place) -> Found | None:
+    """1:3, 16:9, 102:98: what is no time of day."""
+    found = place.match(_RATIO)
+    if found is None:
+        return None
+    to = place.pick(" to ", "比")
+    parts = [decimal(*part.partition(".")[::2], place.language) for part in found[0].split(":")]
+    return Found(found.end(), to.join(parts))
+
+
+def feet(place: Place) -> Found | None:
+    """5'10" and 27"."""
+    if found := place.match(_FEET):
+        if place.zh:
+            return Found(
+                found.end(), f"{count(found[1], '', 'zh')}英尺{cardinal(found[2], 'zh')}英寸"
+            )
+        foot = "foot" if found[1] == "1" else "feet"
+        inch = "inch" if int(found[2]) == 1 else "inches"
+        words = f"{cardinal(found[1], 'en')} {foot} {cardinal(found[2], 'en')} {inch}"
+        return Found(found.end(), words)
+    found = place.match(_INCHES)
+    if found is None or '"' in place.before:
+        return None
+    whole, _, part = found[1].partition(".")
+    return Found(found.end(), decimal(whole, part, place.language) + place.pick(" inch", "英寸"))
+
+
+def product(place: Place) -> Found | None:
+    """3×4, 1920x1080, 10×20cm, 3x, 2^10."""
+    first = NUMBER.match(place.text, place.at)
+    if first is None or not first[0] or first[0] == ".":
+        return None
+    said = [decimal(*_parts(first), place.language)]
+    end, letters = first.end(), False
+    if found := _POWER.match(place.text, end):
+        return Found(found.end(), said[0] + power(found[1], place.language))
+    if first[0] == "0" and place.text.startswith(("x", "X"), end):
+        return None
+    if (found := _TIMES.match(place.text, end)) and (found[0] != "X" or first[2]):
+        return Found(found.end(), said[0] + place.pick(" times", "倍"))
+    while (found := _BY.match(place.text, end)) and len(said) < 4:
+        number = NUMBER.match(place.text, found.end())
+        if number is None or not number[0] or number[0] == ".":
+            break
+        said.append(decimal(*_parts(number), place.language))
+        letters = letters or found[1] in "xX"
+        end = number.end()
+    if len(said) == 1:
+        return None
+    unit = unit_at(place.text, end)
+    measure = bool(unit) or letters
+    words = place.pick(" by " if measure else " times ", "乘").join(said)
+    if unit is None:
+        return Found(end, words)
+    return Found(unit[1], unit[0].said_in_chinese(words) if place.zh else f"{words} {unit[0].many}")
+
+
+def _parts(number: re.Match[str]) -> tuple[str, str]:
+    return re.sub(r"\D", "", number[1] or "0"), number[2] or ""
+
+
+def power(exponent: str, language: str) -> str:
+    """What is said after the base."""
+    digits = exponent.lstrip("+-").lstrip("0") or "0"
+    minus = exponent.startswith("-")
+    if language == "zh":
+        short = {"2": "平方", "3": "立方"}.get(digits)
+        return (
+            f"的{short}"
+            if short and not minus
+            else f"的{'负' if minus else ''}{cardinal(digits, 'zh')}次方"
+        )
+    if not minus and digits in ("2", "3"):
+        return " squared" if digits == "2" else " cubed"
+    return f" to the {'minus ' if minus else ''}{ordinal(digits, 'en')} power"
