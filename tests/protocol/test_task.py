@@ -378,3 +378,12 @@ def test_a_malformed_run_task_that_would_take_its_own_place_says_what_is_wrong()
     assert not protocol.ends_task(error.value)
     (frame,) = protocol.answer(error.value)
     assert b"task-failed" in frame.text
+
+
+def test_frames_tell_their_sender_how_long_their_sound_plays() -> None:
+    protocol = TaskProtocol(Dialect())
+    protocol.receive("run-task")
+    (started,) = protocol.send(TaskStarted(T))
+    (result,) = protocol.send(ResultGenerated(T, "a", b"x", METRICS))
+    assert (started.seconds, result.seconds) == (0.0, METRICS.speech_len)
+    assert METRICS.speech_len > 0
