@@ -106,7 +106,8 @@ class Listening(BaseModel):
     page: bool = Field(True, description="serve the browser page at /")
     send_buffer_bytes: Size = Field(
         ByteSize(256 * KIB),
-        description="a connection's send buffer in the kernel, for what is on its way and not acknowledged",
+        description="a connection's send buffer in the kernel; of sound that is not on its way yet it "
+        "holds about a second",
     )
 
 
@@ -212,18 +213,23 @@ class Timeouts(BaseModel):
     )
     send_timeout: Seconds = Field(
         10.0,
-        description="a client that takes no byte for this is cut off (besides, it gets time to play twice "
-        "what its kernel holds, at most 128 KiB); to let players pause for 30 s set 30 or more",
+        description="a client that takes no byte for this is cut off, and a player may pause as long; "
+        "added is the time to read what its kernel may hold (128 KiB at most) at half the pace of playing",
     )
     head_timeout: Seconds = Field(10.0, description="a request's head must have come after this")
     ping_interval: Annotated[Seconds | None, OrNone] = Field(
         20.0, description="between WebSocket pings; none: no pings"
     )
     ping_timeout: Annotated[Seconds | None, OrNone] = Field(
-        20.0, description="a ping without answer for this ends the connection"
+        20.0,
+        description="a client that takes no byte and answers no ping for this is cut off, once it has "
+        "had time to read the sound before the ping",
     )
     drain_grace: float = Field(
-        30.0, ge=0, le=86_400, description="how long running tasks may go on after SIGTERM"
+        30.0,
+        ge=0,
+        le=86_400,
+        description="how long after SIGTERM tasks may go on and clients may take what was spoken",
     )
 
 

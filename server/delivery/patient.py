@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
-import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode
 
 from .delivery import Delivery
 from .registry import Deliveries
-
-log = structlog.get_logger(__name__)
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds in which a peer that has taken and read all answers a close frame."""

@@ -452,3 +452,12 @@ def test_tasks_do_not_share_halves_and_a_refused_one_leaves_them() -> None:
         send("run-task", "a", "x\ud83e")
     assert send("continue-task", "b", "\ude00").text == "😀"
     assert send("continue-task", "a", "\udf89").text == "🎉"
+
+
+def test_frames_tell_their_sender_how_long_their_sound_plays() -> None:
+    protocol = TaskProtocol(Dialect())
+    protocol.receive("run-task")
+    (started,) = protocol.send(TaskStarted(T))
+    (result,) = protocol.send(ResultGenerated(T, "a", b"x", METRICS))
+    assert (started.seconds, result.seconds) == (0.0, METRICS.speech_len)
+    assert METRICS.speech_len > 0

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import pytest
 from yarl import URL
 
 from support.peers import PATH, Peer
+from support.tls import self_signed
 
 UPGRADE = (
     f"GET {PATH} HTTP/1.1\r\nHost: x\r\nconnection: Upgrade\r\nuPgRaDe: WebSocket\r\n"
@@ -86,3 +88,46 @@ async def test_clients_that_leave_before_they_say_anything_do_no_harm(peer: Peer
         await writer.wait_closed()
     async with peer.http.get("/healthz") as answer:
         assert answer.status == 200
+
+
+async def test_a_tls_handshake_that_never_ends_is_cut_off(served, tmp_path) -> None:
+    cert_file, key_file = self_signed(tmp_path)
+    tls = {"tls_cert": str(cert_file), "tls_key": str(key_file)}
+    async with served(head_timeout=0.1, **tls) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"\x16\x03\x01")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_is_no_tls_is_cut_off_at_once(served, tmp_path) -> None:
+    cert_file, key_file = self_signed(tmp_path)
+    async with served(tls_cert=str(cert_file), tls_key=str(key_file)) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"HTTP/" not in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_tls_clients_lose_no_first_byte_to_uvloop(served, tmp_path) -> None:
+    """There a ClientHello can come before any task could run."""
+    cert_file, key_file = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=cert_file)
+
+    async def ask(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        return answer[:12]
+
+    async def ask_often() -> list[bytes]:
+        tls = {"tls_cert": str(cert_file), "tls_key": str(key_file)}
+        async with served(head_timeout=2.0, **tls) as (server, _engine):
+            return await asyncio.gather(*(ask(server.port) for _ in range(60)))
+
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert set(runner.run(ask_often())) == {b"HTTP/1.1 200"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import os
 import socket
 import ssl
@@ -68,7 +69,7 @@ class SlowReader:
         self._pings_every = pings_every
         self._goes_on = threading.Event()
         self._goes_on.set()
-        self.read = 0
+        self._read = 0
         connection = socket.socket()
         if room is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
@@ -103,11 +104,12 @@ class SlowReader:
         return await self._run(lambda: b"".join(self._exchange(head.encode() + data)))
 
     async def listen(
-        self, path: str, *frames: str, then_close: bool = False, then_pause: bool = False
+        self, path: str, *frames: str, then_close: bool = False, then_pause: float = 0.0
     ) -> Heard:
         """Send these frames over a WebSocket; what comes until it is closed.
 
-        then_close: close it once a task-finished has come. then_pause: once the frames are sent.
+        then_close: close it once a task-finished has come. then_pause: take nothing for these
+        seconds once the frames are sent; infinite is until `resume`.
         """
         return await self._run(lambda: self._listen(path, frames, then_close, then_pause))
 
@@ -130,7 +132,7 @@ class SlowReader:
         at_once = max(512, min(4096, round(self._pace / 50)))
         while True:
             self._goes_on.wait()
-            due = began + self.read / self._pace - time.monotonic()
+            due = began + self._read / self._pace - time.monotonic()
             if due > 0:
                 time.sleep(due)
             elif due < -0.1:  # it waited for the server: no catching up
@@ -141,11 +143,11 @@ class SlowReader:
                 return
             if not piece:
                 return
-            self.read += len(piece)
+            self._read += len(piece)
             yield piece
 
     def _listen(
-        self, path: str, frames: tuple[str, ...], then_close: bool, then_pause: bool
+        self, path: str, frames: tuple[str, ...], then_close: bool, then_pause: float
     ) -> Heard:
         self._secure()
         heard, protocol = Heard(), ClientProtocol(parse_uri(f"ws://x{path}"), max_size=None)
@@ -164,6 +166,8 @@ class SlowReader:
                         protocol.send_text(frame.encode())
                     if then_pause:
                         self.pause()
+                        if then_pause < math.inf:
+                            threading.Timer(then_pause, self.resume).start()
                     continue
                 assert isinstance(event, Frame)
                 match event.opcode:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,7 @@ async def test_what_stands_in_line_is_a_few_seconds_of_sound(served: Served) -> 
     async with served(engine, send_timeout=0.5) as (server, _):
         with capture_logs() as lines, SlowReader(server.port, PACE) as client:
             frames = own_frames(output_format="mp3", bit_rate="64k")
-            listening = asyncio.ensure_future(client.listen(PATH, *frames, then_pause=True))
+            listening = asyncio.ensure_future(client.listen(PATH, *frames, then_pause=math.inf))
             await asyncio.wait_for(engine.opened.wait(), 5)
             await asyncio.wait_for(server.services.admission.wait_idle(), 30)
             client.resume()
@@ -164,14 +165,10 @@ async def test_an_answer_that_is_not_read_is_cut_off_with_its_reason(served: Ser
 
 
 async def test_a_player_may_pause_below_the_stall_limit(served: Served) -> None:
-    async with served(send_timeout=20.0, ping_interval=0.1, ping_timeout=0.1) as (server, engine):
+    # A second has ten ping timeouts, which are not to count.
+    async with served(send_timeout=20.0, ping_interval=0.1, ping_timeout=0.1) as (server, _engine):
         with SlowReader(server.port, 4 * PACE) as client:
-            listening = asyncio.ensure_future(client.listen(PATH, *own_frames(), then_close=True))
-            await asyncio.wait_for(engine.opened.wait(), 5)
-            client.pause()
-            await asyncio.sleep(1.0)  # ten ping timeouts, which are not to count
-            client.resume()
-            heard = await listening
+            heard = await client.listen(PATH, *own_frames(), then_close=True, then_pause=1.0)
     ended_well(heard, closed_by_us=False)
 
 
@@ -258,7 +255,9 @@ async def test_draining_waits_until_all_is_taken(served: Served) -> None:
 async def test_draining_waits_for_nobody_beyond_its_grace(served: Served) -> None:
     async with served(send_timeout=60.0, drain_grace=0.2) as (server, engine):
         with capture_logs() as lines, SlowReader(server.port, PACE) as client:
-            listening = asyncio.ensure_future(client.listen(PATH, *own_frames(), then_pause=True))
+            listening = asyncio.ensure_future(
+                client.listen(PATH, *own_frames(), then_pause=math.inf)
+            )
             await asyncio.wait_for(engine.opened.wait(), 5)
             await asyncio.wait_for(server.drain(), 30)
             client.resume()
