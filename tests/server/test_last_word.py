@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from structlog.testing import capture_logs
@@ -106,7 +106,8 @@ async def test_an_engine_that_goes_on_after_cancel_is_left_alone(
 
     engine = engine_of(faulty)
     engine.fault, engine.after = Fault("deaf", "iteration", deaf, ""), 1
-    with capture_logs() as lines:
+    with capture_logs() as lines, ExitStack() as at_last:
+        at_last.callback(released.set)  # else a failure here would leave a task that nothing ends
         async with faulty.socket() as socket:
             await socket.send(run_task("t"), text("continue-task", "t", WORDS + " "))
             await socket.until("result-generated")

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from structlog.testing import capture_logs
+from websockets.exceptions import ConnectionClosedError
+
 from cosyserve.engine.base import Voice
 from cosyserve.protocol.codec import Frame
 from cosyserve.protocol.command_codec import encode_command
@@ -103,3 +106,20 @@ async def test_a_finished_text_does_not_time_out(peer: Peer) -> None:
     await speaker.run()
     speaker.over()
     assert protocol.state("t") is TaskState.FINISHED
+
+
+async def test_a_client_that_is_gone_when_it_is_sent_to_is_no_failure(peer: Peer) -> None:
+    class ClosedOutbox(SentFrames):
+        async def send(self, frames: Sequence[Frame]) -> None:
+            raise ConnectionClosedError(None, None)
+
+    protocol, voices = TaskProtocol(), LateVoice()
+    protocol.receive(encode_command(TASK))
+    speaker = speaker_of(peer, protocol, ClosedOutbox(), voices)
+    voices.voice.set_result(Voice("plain"))
+    with capture_logs() as lines:
+        await speaker.run()
+        speaker.over()
+    assert [(line["event"], line["outcome"]) for line in lines] == [("task_ended", "disconnected")]
+    assert speaker.failed_with is None
+    assert not peer.engine.open

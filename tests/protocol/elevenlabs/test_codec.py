@@ -23,6 +23,7 @@ from cosyserve.protocol.messages import (
     RunTask,
     TaskFailed,
     TaskFinished,
+    TaskMetrics,
     TaskStarted,
     Word,
 )
@@ -313,6 +314,23 @@ def test_a_context_that_failed_says_so_and_takes_no_more_of_its_text() -> None:
     assert codec.decode(message("more ", "b")) == ContinueTask("b", "more ")
     again = codec.decode(message(" ", "a"))
     assert isinstance(again, RunTask)
+
+
+def test_an_end_that_cannot_be_encoded_leaves_the_context_to_fail_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    codec = multi()
+    codec.decode(message("Hi ", "a"))
+
+    def breaks(context: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(codec, "ended", breaks)
+    metrics = TaskMetrics(speech_len=0.0, first_package_time=0.0, rtf=0.0)
+    with pytest.raises(RuntimeError):
+        codec.encode(TaskFinished("a", "stop", 0, metrics))
+    (told,) = read(codec.encode(TaskFailed("a", "InternalError", "internal error")))
+    assert (told["contextId"], told["isFinal"]) == ("a", True)
 
 
 def test_to_close_a_failed_context_frees_its_name() -> None:
