@@ -42,11 +42,7 @@ def test_every_message_class_has_an_example() -> None:
     assert message_classes() == {type(each) for each in (*COMMANDS, *EVENTS)}
 
 
-@pytest.mark.parametrize(
-    "each",
-    sorted(message_classes(), key=lambda each: each.__name__),
-    ids=lambda each: each.__name__,
-)
+@pytest.mark.parametrize("name", sorted(each.__name__ for each in message_classes()))
 def test_messages_are_frozen_and_have_a_task_id(name: str) -> None:
     example = next(x for x in (*COMMANDS, *EVENTS) if type(x).__name__ == name)
     with pytest.raises(dataclasses.FrozenInstanceError):
