@@ -5,7 +5,9 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help demo serve test quick lint format bench clean
+PACKAGES := protocol engine server clients benchmarks
+
+.PHONY: help demo serve test quick lint format wheel bench clean
 
 help:
 	@echo "make demo    start a server, stream a paragraph through it, write demo.wav"
@@ -14,6 +16,7 @@ help:
 	@echo "make quick   run the tests that need neither"
 	@echo "make lint    check format, style and types"
 	@echo "make format  put the code into its format"
+	@echo "make wheel   build the wheel, install it elsewhere and use it"
 	@echo "make bench   measure latency and overhead (results in bench-out/)"
 
 demo: .venv/.run
@@ -29,10 +32,13 @@ test: .venv/.dev .venv/.vllm .venv-clients/.ready .venv-deploy/.ready
 quick: .venv/.dev
 	$(BIN)/pytest -m "not vllm" --ignore tests/dialects
 
-lint: .venv/.dev
+lint: .venv/.dev build/tree
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+wheel: .venv/.dev
+	$(BIN)/python tools/check_wheel.py
 
 format: .venv/.dev
 	$(BIN)/ruff format .
@@ -44,13 +50,20 @@ bench: .venv/.dev
 clean:
 	rm -rf .venv .venv-* build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
 
+# mypy does not see the packages that setup.py maps: it gets them as a tree of links.
+build/tree: setup.py
+	rm -rf $@
+	mkdir -p $@/cosyserve
+	ln -s $(PACKAGES:%=../../../%) $@/cosyserve/
+	ln -s $(addprefix ../../../,$(wildcard src/cosyserve/*.py) src/cosyserve/py.typed) $@/cosyserve/
+
 # What a user needs, and what a developer needs on top; made anew when pyproject.toml changes.
-.venv/.run: pyproject.toml
+.venv/.run: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
 	touch $@
 
-.venv/.dev: pyproject.toml
+.venv/.dev: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
