@@ -22,7 +22,6 @@ from cosyserve.protocol.messages import (
     TaskMetrics,
     TaskStarted,
 )
-from cosyserve.protocol.surrogates import join
 
 from .buffer import Chunk, ChunkBuffer
 from .connection import Connection
@@ -87,7 +86,6 @@ class Speech:
         self._started = asyncio.Event()
         self._over = asyncio.Event()
         self._error: ClientError | None = None
-        self._half = ""  # of a surrogate pair, at the end of the text so far
         self._text_ended = False
         self._cancelled = False
         self._started_at: float | None = None
@@ -122,13 +120,11 @@ class Speech:
     async def feed(self, text: str) -> None:
         """Send the next piece of text, which may end anywhere; waits only for the socket.
 
-        Half of a surrogate pair waits for its other half; one that stays alone becomes U+FFFD.
         Raises SpeechEnded after `finish`, `cancel` or the end, else what iteration would raise.
         """
         if not text:
             return
         connection = self._writable()
-        text, self._half = join(self._half, text)
         if self._first_text_at is None:
             self._first_text_at = perf_counter()
         await connection.send(ContinueTask(self.task_id, text))
@@ -142,7 +138,7 @@ class Speech:
         if not self._text_ended and not self._over.is_set() and not self._cancelled:
             connection = self._writable()
             self._text_ended = True
-            await connection.send(FinishTask(self.task_id, join(self._half, "", last=True)[0]))
+            await connection.send(FinishTask(self.task_id))
 
     async def feed_all(self, text: Text) -> None:
         """Feed a text, or its pieces as they come, and finish.

@@ -29,7 +29,6 @@ from cosyserve.protocol.task import Codec
 
 from .metrics import Transport
 from .settings import Settings
-from .targets import one_spelling
 from .voices import HostedVoices
 
 SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
@@ -93,11 +92,11 @@ def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
     Raises InvalidParameter if the query has too many fields to be anybody's.
     """
     try:
-        url = urlsplit(one_spelling(target))
+        url = urlsplit(target)
     except ValueError:  # a broken host in it
         return None
     for dialect in dialects:
-        if match := dialect.path.fullmatch(url.path):
+        if match := dialect.path.fullmatch(url.path.rstrip("/")):
             parts = {name: unquote(part) for name, part in match.groupdict().items()}
             try:
                 query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=100))

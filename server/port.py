@@ -20,7 +20,6 @@ from websockets.asyncio.server import ServerConnection
 from .delivery import Deliveries
 from .delivery.delivery import TRANSPORT_BUFFER
 from .delivery.patient import PatientConnection
-from .targets import with_one_spelling
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +141,7 @@ class PortSwitch(PatientConnection):
             protocol = self._make_http()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
-            protocol.data_received(with_one_spelling(head))
+            protocol.data_received(head)
 
     def _drop_deadline(self) -> None:
         # The timer refers to this object: without this each closed connection would linger until it fires.

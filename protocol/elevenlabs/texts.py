@@ -9,10 +9,8 @@ from typing import Final
 
 import pybase64
 
-from ..breaks import BreakScanner
 from ..fields import JsonObject
 from ..messages import ContinueTask, ResultGenerated, RunTask, Word
-from ..surrogates import join
 from .alignment import Characters, CharacterTimes, in_milliseconds
 from .commands import Message
 from .parameters import StreamOptions
@@ -33,8 +31,7 @@ class Context:
     """One text: its name there, and what has been told of it.
 
     begun: it is more than blanks. blank: it ends with one. flushed: it ends where a client's flush is.
-    half: what it ends with, if that is half of a surrogate pair. breaks: knows whether it ends inside of a
-    tag. told: milliseconds of the speech up to which characters were told.
+    told: milliseconds of the speech up to which characters were told.
     """
 
     name: str | None
@@ -42,8 +39,6 @@ class Context:
     begun: bool = False
     blank: bool = True
     flushed: bool = False
-    half: str = ""
-    breaks: BreakScanner = field(default_factory=BreakScanner)
     times: CharacterTimes = field(default_factory=CharacterTimes)
     told: int = 0
     words_end: int = 0
@@ -74,11 +69,10 @@ class Texts:
         Blanks before a text say only that the client is there. A sentence that ends is followed by a
         blank: clients that send sentences send none, and join what they are told of the characters.
         """
-        text, context.half = join(context.half, message.text or "")
+        text = message.text or ""
         if not context.begun:
             text = text.lstrip()
-        inside_tag = self._options.enable_ssml and _ends_inside(context.breaks, text)
-        ends = self._options.auto_mode and not inside_tag and _ends_with(text, _ENDS)
+        ends = self._options.auto_mode and _ends_with(text, _ENDS)
         several = len(text.split(maxsplit=1)) > 1
         flush = message.flush or (ends and (several or _ends_with(text, _WIDE_ENDS)))
         if text:
@@ -86,18 +80,11 @@ class Texts:
         context.flushed = context.begun and (
             message.flush or (context.flushed and not text.strip())
         )
-        if (flush or ends) and not (context.blank or inside_tag):
+        if (flush or ends) and not context.blank:
             text, context.blank = text + " ", True
         if not self._options.enable_ssml:
             context.times.feed(text)
         return text, flush
-
-    def rest(self, context: Context) -> str:
-        """What of the text is still to be spoken when no more of it comes."""
-        text, context.half = join(context.half, "", last=True)
-        if text and not self._options.enable_ssml:
-            context.times.feed(text)
-        return text
 
     # Events
 
@@ -139,12 +126,6 @@ class Texts:
         if rest is None:
             return [last]
         return [{"audio": "", "isFinal": None, **self._aligned(context, rest)}, last]
-
-
-def _ends_inside(breaks: BreakScanner, text: str) -> bool:
-    """Whether the text, which goes on so, ends where a tag may be open."""
-    breaks.feed(text)
-    return breaks.holds
 
 
 def _ends_with(text: str, marks: str) -> bool:

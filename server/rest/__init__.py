@@ -48,8 +48,7 @@ def build_metrics_app(services: Services) -> web.Application:
     """Only the metrics, for an address of their own."""
     app = web.Application()
     app[SERVICES] = services
-    # Nobody puts the targets of this address into one spelling.
-    app.router.add_get("/{before:/*}metrics{after:/*}", operations.metrics)
+    app.router.add_get("/metrics", operations.metrics)
     return app
 
 

@@ -62,7 +62,7 @@ def test_missing_fields_are_refused_where_they_are_required() -> None:
 def test_numbers() -> None:
     assert number({"n": 2}, "n", "w") == 2.0
     assert number({}, "n", "w", 0.5) == 0.5
-    for fields in ({}, {"n": None}, {"n": True}, {"n": "one"}):
+    for fields in ({}, {"n": None}, {"n": True}, {"n": "1"}):
         with pytest.raises(InvalidParameter, match=r"^w\.n: "):
             number(fields, "n", "w")
 
@@ -73,33 +73,3 @@ def test_whole_messages() -> None:
         json_object(b"{")
     with pytest.raises(InvalidParameter):
         json_object(b"[]")
-
-
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [("1.0", 1.0), ("2", 2.0), (" .5 ", 0.5), ("+1.5", 1.5), ("-3", -3.0), ("1e1", 10.0)],
-)
-def test_a_number_may_be_written_as_a_string(written: str, value: float) -> None:
-    assert number({"n": written}, "n", "w") == value
-
-
-@pytest.mark.parametrize(
-    "written", ["NaN", "inf", "-Infinity", "0x10", "", "  ", "1_0", "1,5", "٣", "1e999", "9" * 30]
-)
-def test_what_is_no_plain_decimal_is_no_number(written: str) -> None:
-    with pytest.raises(InvalidParameter, match=r"^w\.n: .* allowed: a number"):
-        number({"n": written}, "n", "w")
-    with pytest.raises(InvalidParameter, match=r"^w\.n: .* allowed: an integer"):
-        optional({"n": written}, "n", int, "w")
-
-
-def test_integers_and_booleans_may_be_written_as_strings() -> None:
-    fields = {"i": "24000", "t": "True", "f": " false "}
-    assert required(fields, "i", int) == 24000
-    assert (required(fields, "t", bool), required(fields, "f", bool)) == (True, False)
-    assert required(fields, "t", str) == "True"
-    for wrong in ("yes", "1", "", "0"):
-        with pytest.raises(InvalidParameter, match="true or false"):
-            optional({"b": wrong}, "b", bool)
-    with pytest.raises(InvalidParameter, match="an integer"):
-        optional({"i": "1.0"}, "i", int)

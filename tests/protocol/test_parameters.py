@@ -70,7 +70,7 @@ def test_arbitrary_json_is_refused_in_a_bounded_message(value: object) -> None:
         ({"instruct": 1}, "input.instruct: 1 is not allowed; allowed: a string of 0 to 1000"),
         ({"output_format": "midi"}, "input.output_format: 'midi' is not allowed; allowed: wav, mp"),
         ({"sample_rate": 1}, "input.sample_rate: 1 is not allowed; allowed: 8000, 16000, 22050, "),
-        ({"sample_rate": "24001"}, "input.sample_rate: '24001' is not allowed; allowed: 8000, "),
+        ({"sample_rate": "24000"}, "input.sample_rate: '24000' is not allowed; allowed: 8000, "),
         ({"sample_rate": True}, "input.sample_rate: true is not allowed; allowed: 8000, 16000"),
         ({"bit_rate": "1k"}, "input.bit_rate: '1k' is not allowed; allowed: 16k, 32k, 48k, 64k"),
         ({"bit_rate": 192}, "input.bit_rate: 192 is not allowed; allowed: 16k, 32k, 48k, 64k"),
@@ -165,24 +165,3 @@ def test_models() -> None:
     assert check_model("cosyvoice-v2", "model") == "cosyvoice-v2"
     with pytest.raises(ModelNotFound, match=r"^model: no model 'x' here; allowed: "):
         check_model("x", "model")
-
-
-def test_numbers_and_switches_may_be_written_as_strings() -> None:
-    given = {
-        "sample_rate": "16000", "volume": "2", "speed": "1.5", "pitch": "0.5", "seed": "7",
-        "debug": "true", "enable_ssml": "False", "word_timestamp_enabled": "true",
-    }  # fmt: skip
-    asked = parse_parameters({**GOOD, **given}, "input")
-    assert (asked.sample_rate, asked.volume, asked.speed, asked.pitch, asked.seed) == (
-        16000, 2.0, 1.5, 0.5, 7,
-    )  # fmt: skip
-    assert (asked.debug, asked.enable_ssml, asked.word_timestamp_enabled) == (True, False, True)
-
-
-@pytest.mark.parametrize("name", ["sample_rate", "volume", "speed", "pitch", "seed"])
-@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "0x2", " ", "one"])
-def test_other_strings_are_no_numbers(name: str, wrong: str) -> None:
-    with pytest.raises(
-        InvalidParameter, match=rf"^input\.{name}: '{wrong}' is not allowed; allowed: "
-    ):
-        parse_parameters({**GOOD, name: wrong}, "input")

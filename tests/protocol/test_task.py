@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 import pytest
@@ -380,78 +378,6 @@ def test_a_malformed_run_task_that_would_take_its_own_place_says_what_is_wrong()
     assert not protocol.ends_task(error.value)
     (frame,) = protocol.answer(error.value)
     assert b"task-failed" in frame.text
-
-
-def texts(*pieces: str, limits: TextLimits | None = None) -> list[str]:
-    """What the commands of a task say whose pieces these are; the last one is in finish-task."""
-    protocol = TaskProtocol(limits=limits)
-    actions = ["run-task", *["continue-task"] * (len(pieces) - 2), "finish-task"]
-    found = []
-    for action, piece in zip(actions, pieces, strict=True):
-        payload = {
-            "model": "cosyvoice-v2",
-            "parameters": PLAIN.model_dump(mode="json", exclude_none=True),
-            "input": {"text": piece},
-        }
-        header = {"action": action, "task_id": T}
-        command = protocol.receive(json.dumps({"header": header, "payload": payload}))
-        assert isinstance(command, RunTask | ContinueTask | FinishTask)
-        found.append(command.text)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("pieces", "whole"),
-    [
-        (("ok \ud83c", "\udf89 done", ""), "ok 🎉 done"),
-        (("", "ok \ud83c", "", "", "\udf89", ""), "ok 🎉"),
-        (("", "ok \ud83c", "\udf89"), "ok 🎉"),
-        (("a\ud83c", "b", "\udf89c"), "a\ufffdb\ufffdc"),
-        (("a", "b\ud83c", ""), "ab\ufffd"),
-        (("a", "b\ud83c"), "ab\ufffd"),
-    ],
-)
-def test_a_surrogate_pair_may_be_cut_between_pieces(pieces: tuple[str, ...], whole: str) -> None:
-    assert "".join(texts(*pieces)) == whole
-
-
-def test_a_flush_leaves_half_a_pair_waiting() -> None:
-    protocol = TaskProtocol()
-    protocol.receive(encode_command(RunTask(T, "cosyvoice-v2", PLAIN)))
-    first = {"text": "a\ud83c", "flush": True}
-    header = {"action": "continue-task", "task_id": T}
-    flushed = protocol.receive(json.dumps({"header": header, "payload": {"input": first}}))
-    assert flushed == ContinueTask(T, "a", flush=True)
-    header = {"action": "finish-task", "task_id": T}
-    rest = protocol.receive(
-        json.dumps({"header": header, "payload": {"input": {"text": "\udf89"}}})
-    )
-    assert rest == FinishTask(T, "🎉")
-
-
-def test_a_pair_counts_as_one_character_however_it_is_cut() -> None:
-    limits = TextLimits(message=2, task=4)
-    assert texts("a\ud83c", "\udf89b", "c", limits=limits) == ["a", "🎉b", "c"]
-    with pytest.raises(TextTooLong):
-        texts("a\ud83c", "\udf89b", "cd", limits=limits)
-    with pytest.raises(TextTooLong):
-        texts("a\ud83c", "bc", "de", limits=limits)
-
-
-def test_tasks_do_not_share_halves_and_a_refused_one_leaves_them() -> None:
-    def send(action: str, task_id: str, text: str) -> Any:
-        payload = {"model": "cosyvoice-v2", "input": {"text": text}}
-        payload["parameters"] = PLAIN.model_dump(mode="json", exclude_none=True)
-        header = {"action": action, "task_id": task_id}
-        return protocol.receive(json.dumps({"header": header, "payload": payload}))
-
-    protocol = TaskProtocol()
-    send("run-task", "a", "a\ud83c")
-    send("run-task", "b", "b\ud83d")
-    with pytest.raises(InvalidState):
-        send("run-task", "a", "x\ud83e")
-    assert send("continue-task", "b", "\ude00").text == "😀"
-    assert send("continue-task", "a", "\udf89").text == "🎉"
 
 
 def test_frames_tell_their_sender_how_long_their_sound_plays() -> None:

@@ -15,10 +15,7 @@ from cosyserve.server.settings import load_settings
         ("/api-ws/v1/audio/speech", "websocket"),
         ("/api-ws/v1/inference/", "dashscope"),
         ("http://host/api-ws/v1/inference?x=1", "dashscope"),
-        ("//api-ws//v1/audio///speech//", "websocket"),
-        ("http://host//api-ws/v1/inference//?x=1", "dashscope"),
         ("/v1/text-to-speech/alba/stream-input", "elevenlabs"),
-        ("//v1/text-to-speech//alba/stream-input/?a=b//c", "elevenlabs"),
         ("/v1/text-to-speech/alba/multi-stream-input", "elevenlabs"),
     ],
 )

@@ -4,7 +4,6 @@ import asyncio
 import ssl
 
 import pytest
-from yarl import URL
 
 from support.peers import PATH, Peer
 from support.tls import self_signed
@@ -39,24 +38,6 @@ async def test_a_head_may_come_in_pieces(peer: Peer, cut: int) -> None:
     answer = await exchange(peer.server.port, *pieces)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"connection: close" in answer.lower()
-
-
-@pytest.mark.parametrize("path", ["//healthz", "/healthz/", "///healthz///", "http://x//healthz/"])
-async def test_slashes_too_many_lead_to_the_same_place(peer: Peer, path: str) -> None:
-    plain = f"GET {path}?a=//b/ HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-    assert (await exchange(peer.server.port, plain)).startswith(b"HTTP/1.1 200 ")
-    upgrade = UPGRADE.replace(PATH.encode(), b"/" + PATH.replace("/", "//").encode() + b"/")
-    assert (await exchange(peer.server.port, upgrade)).startswith(b"HTTP/1.1 101 ")
-
-
-async def test_a_body_comes_along_whatever_the_slashes(peer: Peer) -> None:
-    body = {"model": "tts-1", "voice": "plain", "input": "one two", "response_format": "pcm"}
-    for path in ("/v1/audio/speech/", "//v1//audio/speech", "/audio/speech//"):
-        async with peer.http.post(
-            URL(f"{peer.server.url}{path}", encoded=True), json=body
-        ) as answer:
-            assert (answer.status, answer.history) == (200, ())
-            assert await answer.read()
 
 
 async def test_the_word_websocket_elsewhere_is_no_upgrade(peer: Peer) -> None:

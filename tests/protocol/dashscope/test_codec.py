@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -296,63 +295,3 @@ def test_a_new_run_task_forgets_the_old_one() -> None:
     frames = codec.encode(result())
     assert kinds(frames) == ["sentence-begin", "sentence-synthesis"]
     assert read(frames)[0][1]["usage"] == {"characters": 1}
-
-
-def escaped(text: str) -> str:
-    """A continue-task whose text may hold half a surrogate pair."""
-    header = {"action": "continue-task", "task_id": T}
-    return json.dumps({"header": header, "payload": {"input": {"text": text}}})
-
-
-def test_a_surrogate_pair_may_be_cut_between_messages() -> None:
-    codec = started()
-    assert codec.decode(escaped("ok \ud83c")) == ContinueTask(T, "ok ")
-    assert codec.decode(more("", flush=True)) == ContinueTask(T, "", flush=True)
-    assert codec.decode(escaped("\udf89 done\ud83c")) == ContinueTask(T, "🎉 done")
-    assert codec.decode(frame("finish-task", {"input": {}})) == FinishTask(T, "\ufffd")
-    result = ResultGenerated(T, "a", b"x", METRICS)
-    begun = orjson.loads(codec.encode(result)[0].text)["payload"]
-    assert begun["output"]["original_text"] == "ok 🎉 done\ufffd"
-    assert begun["usage"]["characters"] == len("ok 🎉 done\ufffd")
-
-
-def test_numbers_and_switches_may_be_written_as_strings() -> None:
-    codec = DashScopeCodec(23.0, lambda: "an-id")
-    given = {
-        "rate": "1.5",
-        "volume": "100",
-        "sample_rate": "24000",
-        "seed": "3",
-        "enable_ssml": "true",
-    }
-    command = codec.decode(run(**given))
-    assert isinstance(command, RunTask)
-    asked = command.parameters
-    assert (asked.speed, asked.volume, asked.sample_rate, asked.seed) == (1.5, 2.0, 24000, 3)
-    assert asked.enable_ssml
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_breaks_in_a_plain_text_are_not_part_of_it(size: int) -> None:
-    codec = started(enable_ssml=True)
-    text = 'One <break time="1s"/>two <b>three</b> <brea'
-    for at in range(0, len(text), size):
-        codec.decode(more(text[at : at + size]))
-    codec.decode(frame("finish-task", {"input": {}}))
-    plain = "One two <b>three</b> <brea"
-    sentences = (Sentence(0, 0, 3, "One"), Sentence(1, 4, len(plain), "two"))
-    told = [
-        orjson.loads(each.text)["payload"]
-        for event in (
-            ResultGenerated(T, "a", b"x", METRICS, sentences=sentences),
-            TaskFinished(T),
-        )
-        for each in codec.encode(event)
-    ]
-    ends = [
-        each["output"]["original_text"]
-        for each in told
-        if each["output"].get("type") == "sentence-end"
-    ]
-    assert ends == ["One ", "two <b>three</b> <brea"]
-    assert told[-1]["usage"]["characters"] == len(plain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import orjson
@@ -403,48 +402,3 @@ def test_auto_mode_flushes_where_a_sentence_ends(text: str, flush: bool) -> None
     command = stream(auto_mode="true").decode(message(text))
     assert isinstance(command, RunTask)
     assert command.flush is flush
-
-
-# Pieces that end anywhere
-
-
-def escaped(text: str, **more: Any) -> str:
-    """A message whose text may hold half a surrogate pair."""
-    return json.dumps({"text": text, **more})
-
-
-def test_a_surrogate_pair_may_be_cut_between_messages() -> None:
-    codec = stream()
-    first = codec.decode(escaped("ok \ud83c"))
-    assert isinstance(first, RunTask)
-    assert first.text == "ok "
-    assert codec.decode(escaped("\udf89 do\ud83c")) == ContinueTask(first.task_id, "🎉 do")
-    assert codec.decode(message("")) == EndSession({first.task_id: "\ufffd"})
-    word = Word("ok", 0.0, 0.1, 0, 2)
-    told = read(codec.encode(result(first.task_id, 0.0, 1.0, word)))
-    told += read(codec.encode(TaskFinished(first.task_id)))
-    chars = [each["alignment"]["chars"] for each in told if each["alignment"]]
-    assert "".join(map("".join, chars)) == "ok 🎉 do\ufffd"
-
-
-def test_contexts_do_not_share_halves() -> None:
-    codec = multi()
-    codec.decode(escaped("a\ud83c", context_id="a"))
-    codec.decode(escaped("b\ud83d", context_id="b"))
-    assert codec.decode(escaped("\ude00 ", context_id="b")) == ContinueTask("b", "😀 ")
-    assert codec.decode(escaped("\udf89\ud83c", context_id="a", flush=True)) == (
-        ContinueTask("a", "🎉 ", flush=True)
-    )
-    closed = codec.decode(message(None, "a", close_context=True))
-    assert closed == FinishTask("a", "\ufffd")
-    codec.decode(escaped("\ud83c", context_id="b"))
-    assert codec.decode(message(None, close_socket=True)) == EndSession({"b": "\ufffd"})
-
-
-def test_a_tag_that_is_open_is_not_cut_by_a_flush() -> None:
-    codec = stream(auto_mode="true", enable_ssml_parsing="true")
-    first = codec.decode(message("One two. "))
-    assert isinstance(first, RunTask)
-    given = [codec.decode(message(text)) for text in ('Three <break time="1.', '5s"/> four. ')]
-    assert given[0] == ContinueTask(first.task_id, 'Three <break time="1.')
-    assert given[1] == ContinueTask(first.task_id, '5s"/> four. ', flush=True)
