@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
 
+from .request_target import tidy_head
+
 MAX_HEAD_BYTES = 16 * 1024
 _UPGRADE = re.compile(rb"^upgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE | re.MULTILINE)
 
@@ -57,7 +59,7 @@ class PortSwitch(ServerConnection):
     def _decide(self, websocket: bool) -> None:
         assert self._head is not None
         assert self._undecided is not None
-        head, self._head = self._head, None
+        head, self._head = tidy_head(self._head), None
         transport = self._undecided
         self._drop_deadline()
         if websocket:
