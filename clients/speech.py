@@ -22,6 +22,7 @@ from cosyserve.protocol.messages import (
     TaskMetrics,
     TaskStarted,
 )
+from cosyserve.protocol.surrogates import join
 
 from .buffer import Chunk, ChunkBuffer
 from .connection import Connection
@@ -86,6 +87,7 @@ class Speech:
         self._started = asyncio.Event()
         self._over = asyncio.Event()
         self._error: ClientError | None = None
+        self._half = ""
         self._text_ended = False
         self._cancelled = False
         self._started_at: float | None = None
@@ -120,11 +122,13 @@ class Speech:
     async def feed(self, text: str) -> None:
         """Send the next piece of text, which may end anywhere; waits only for the socket.
 
+        Half of a surrogate pair waits for its other half; one that stays alone becomes U+FFFD.
         Raises SpeechEnded after `finish`, `cancel` or the end, else what iteration would raise.
         """
         if not text:
             return
         connection = self._writable()
+        text, self._half = join(self._half, text)
         if self._first_text_at is None:
             self._first_text_at = perf_counter()
         await connection.send(ContinueTask(self.task_id, text))
@@ -138,7 +142,7 @@ class Speech:
         if not self._text_ended and not self._over.is_set() and not self._cancelled:
             connection = self._writable()
             self._text_ended = True
-            await connection.send(FinishTask(self.task_id))
+            await connection.send(FinishTask(self.task_id, join(self._half, "", last=True)[0]))
 
     async def feed_all(self, text: Text) -> None:
         """Feed a text, or its pieces as they come, and finish.

@@ -16,6 +16,9 @@ LONGEST_TASK_ID: Final = 64
 TASK_ID: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TASK_ID}}}")
 ACTIONS: Final = ("run-task", "continue-task", "finish-task", "cancel-task")
 
+TEXT_PATH: Final = ("payload", "input", "text")
+"""Where a message has its piece of the text, in this API and in those made after it."""
+
 _INPUT: Final = "payload.input"
 
 
@@ -25,8 +28,9 @@ def decode_command(data: bytes | str) -> TaskCommand:
     Raises BadFrame if it is not JSON, InvalidParameter or ModelNotFound if a field is wrong. Those
     two carry the `task_id` as far as one could be read: an invalid string is given back as it is,
     one that is too long is cut with an ellipsis, so that it is never taken for another task's.
+    The text may have halves of surrogate pairs in it: see `surrogates.join`.
     """
-    message = json_object(data)
+    message = json_object(data, TEXT_PATH)
     header = required(message, "header", dict)
     task_id, action = header.get("task_id"), header.get("action")
     try:

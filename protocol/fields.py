@@ -1,24 +1,29 @@
 """Reading the fields of a decoded JSON object, with errors that name what is allowed.
 
-An explicit null means that the field is absent, everywhere.
+An explicit null means that the field is absent, everywhere. A number or a boolean may be written as
+a string, since many clients do: "1.0", "24000", "true".
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, TypeVar
 
-import orjson
-
-from .errors import BadFrame, InvalidParameter
+from .errors import InvalidParameter
+from .json_text import JsonObject as JsonObject
+from .json_text import decode
 
 T = TypeVar("T", str, int, bool, dict[str, Any])
-JsonObject = dict[str, Any]
-
-# RFC 6455, section 7.4.1
-CLOSE_INVALID_DATA: Final = 1007
 
 LONGEST_SHOWN: Final = 64
 """Characters of a client's value that an error message repeats, not counting the quotes."""
+
+_NUMBER: Final = re.compile(
+    r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?"
+)
+_EXACT: Final = 2**53
+"""A double holds every integer up to this."""
+_BOOLEANS: Final = {"true": True, "false": False}
 
 _KINDS: Final[dict[type, str]] = {
     str: "a string",
@@ -53,16 +58,12 @@ def refusal(where: str, value: object, allowed: str) -> InvalidParameter:
     return InvalidParameter(f"{where}: {what}; allowed: {allowed}")
 
 
-def json_object(data: bytes | str) -> JsonObject:
-    """Parse a whole message.
+def json_object(data: bytes | str, text: tuple[str, ...] = ()) -> JsonObject:
+    """Parse a whole message. text: as in `json_text.decode`.
 
     Raises BadFrame if it is not JSON, InvalidParameter if it is not an object.
     """
-    try:
-        message = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        # Only the parser's own words go out: its position helps, the document it holds may be huge.
-        raise BadFrame(f"not JSON: {error.msg}", CLOSE_INVALID_DATA) from None
+    message = decode(data, text)
     if not isinstance(message, dict):
         raise InvalidParameter(f"message: {shown(message)} is not allowed; allowed: an object")
     return message
@@ -76,6 +77,7 @@ def optional(fields: JsonObject, name: str, kind: type[T], path: str = "") -> T 
     value = fields.get(name)
     if value is None:
         return None
+    value = as_written(value, kind)
     # In Python a bool is an int; in JSON it is not.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise refusal(_join(path, name), value, _KINDS[kind])
@@ -95,9 +97,29 @@ def number(fields: JsonObject, name: str, path: str, default: float | None = Non
     value = fields.get(name)
     if value is None and default is not None:
         return default
+    value = as_written(value, float)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise refusal(_join(path, name), value, "a number")
     return float(value)
+
+
+def as_written(value: object, kind: type) -> object:
+    """A string that spells a boolean or a number (int, float) as what it spells, else the value itself.
+
+    What is no plain decimal (blank, hexadecimal, NaN, infinite, over 20 digits) stays a string, and so
+    does one with a fraction where an integer is wanted.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if kind is bool:
+        return _BOOLEANS.get(text.lower(), value)
+    if kind not in (int, float) or _NUMBER.fullmatch(text) is None:
+        return value
+    found = float(text)
+    if kind is int:
+        return int(found) if found.is_integer() and abs(found) <= _EXACT else value
+    return found if abs(found) < float("inf") else value
 
 
 def _join(path: str, name: str) -> str:

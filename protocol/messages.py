@@ -6,6 +6,7 @@ wire (`header`, `payload`) is the codec's business.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,7 +55,12 @@ class CancelTask:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """No more commands come: finish every task, then close the connection. Other dialects have it."""
+    """No more commands come: finish every task, then close the connection. Other dialects have it.
+
+    rest: by task_id, the last piece of a text that was not whole before.
+    """
+
+    rest: Mapping[str, str] = field(default_factory=dict)
 
 
 TaskCommand = RunTask | ContinueTask | FinishTask | CancelTask

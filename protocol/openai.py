@@ -122,6 +122,9 @@ def parse_speech(body: bytes, longest: int) -> OpenAISpeech:
         raise InvalidParameter(f"body: {error.message}") from None
     model = check_model(_required(request, "model"))
     text = _required(request, "input")
+    if not text.strip():
+        allowed = "a text that is more than blanks"
+        raise InvalidField("input", refusal("input", text, allowed).message)
     if len(text) > longest:
         raise TextTooLong(f"input: {len(text)} characters; allowed: {longest}")
     return OpenAISpeech(

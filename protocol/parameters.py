@@ -6,7 +6,7 @@ Everything is checked once, here, at the edge; inside, the values are trusted.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from .errors import InvalidParameter, ModelNotFound
-from .fields import refusal, shown
+from .fields import as_written, refusal, shown
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000]
 BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k"]
@@ -58,7 +58,21 @@ class AudioFormat(StrEnum):
 
 def _whole(value: object) -> object:
     """A number without a fraction is an integer, however JSON wrote it."""
+    value = as_written(value, int)
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _number(value: object) -> object:
+    return as_written(value, float)
+
+
+def _switch(value: object) -> object:
+    return as_written(value, bool)
+
+
+_Integer = BeforeValidator(_whole)
+_Bool = Annotated[StrictBool, BeforeValidator(_switch)]
+_Factor = Annotated[float, Field(strict=True, ge=0.5, le=2), BeforeValidator(_number)]
 
 
 class SpeechParameters(BaseModel):
@@ -70,16 +84,19 @@ class SpeechParameters(BaseModel):
     reference_audio_id: Annotated[StrictStr, Field(min_length=1, max_length=128)]
     instruct: Annotated[StrictStr, Field(max_length=1000, validate_default=True)] = ""
     output_format: AudioFormat = AudioFormat.WAV
-    sample_rate: SampleRate = 24000
+    sample_rate: Annotated[SampleRate, _Integer] = 24000
     bit_rate: BitRate = "192k"
-    volume: Annotated[float, Field(strict=True, gt=0, le=10)] = 1.0
-    speed: Annotated[float, Field(strict=True, ge=0.5, le=2)] = 1.0
-    debug: StrictBool = False
-    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1), BeforeValidator(_whole)] | None = None
+    volume: Annotated[float, Field(strict=True, gt=0, le=10), BeforeValidator(_number)] = 1.0
+    speed: _Factor = 1.0
+    debug: _Bool = False
+    seed: Annotated[StrictInt, Field(ge=0, le=2**32 - 1), _Integer] | None = None
     audio_transport: Literal["base64", "binary"] = "base64"
-    pitch: Annotated[float, Field(strict=True, ge=0.5, le=2)] = 1.0
-    enable_ssml: StrictBool = False
-    word_timestamp_enabled: StrictBool = False
+    pitch: _Factor = 1.0
+    enable_ssml: _Bool = False
+    word_timestamp_enabled: _Bool = False
+
+    plain_breaks: ClassVar[bool] = False
+    """Whether `<break>` is a pause in any text, SSML or not."""
 
     # These two look at the fields before them, so that one reply can name every field that fails.
     @field_validator("instruct")
@@ -96,6 +113,12 @@ class SpeechParameters(BaseModel):
         if is_opus and sample_rate not in OPUS_SAMPLE_RATES:
             raise ValueError(f"{_either(OPUS_SAMPLE_RATES)} with output_format opus")
         return sample_rate
+
+
+class ParametersWithBreaks(SpeechParameters):
+    """Those of a dialect whose clients write `<break>` in any text."""
+
+    plain_breaks: ClassVar[bool] = True
 
 
 def parse_parameters(raw: object, where: str) -> SpeechParameters:

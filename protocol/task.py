@@ -15,12 +15,14 @@ from .messages import (
     Command,
     EndSession,
     Event,
+    FinishTask,
     ResultGenerated,
     RunTask,
     TaskCommand,
     TaskFailed,
 )
 from .states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState, step_of
+from .surrogates import join
 
 __all__ = ["Codec", "TaskProtocol", "TextLimits"]
 
@@ -43,8 +45,11 @@ class Codec(Protocol):
 
 @dataclass(slots=True)
 class _Task:
+    """half: what its text ends with so far, if that is half of a surrogate pair."""
+
     state: TaskState
     characters: int = 0
+    half: str = ""
 
 
 class TaskProtocol:
@@ -163,7 +168,10 @@ class TaskProtocol:
         if after is IGNORED:
             return None
         characters = self._count_text(command)
+        command, half = self._whole_characters(command)
         self._move(task_id, after, characters)
+        if task := self._tasks.get(task_id):
+            task.half = half
         return command
 
     def _finish_all(self) -> None:
@@ -172,12 +180,24 @@ class TaskProtocol:
             if after is not None:
                 self._move(task_id, after)
 
+    def _whole_characters(self, command: TaskCommand) -> tuple[TaskCommand, str]:
+        """The command with a surrogate pair joined that was cut in two, and the half it leaves."""
+        if isinstance(command, CancelTask):
+            return command, ""
+        half = "" if isinstance(command, RunTask) else self._tasks[command.task_id].half
+        last = isinstance(command, FinishTask)
+        text, rest = join(half, command.text, last=last)
+        return (command if text == command.text else replace(command, text=text)), rest
+
     def _count_text(self, command: TaskCommand) -> int:
         """The characters of the task with this command's. Raises TextTooLong."""
         if isinstance(command, CancelTask):
             return 0
         starting = isinstance(command, RunTask)
-        before = 0 if starting else self._tasks[command.task_id].characters
+        task = None if starting else self._tasks[command.task_id]
+        before = task.characters if task else 0
+        if task and task.half and "\udc00" <= command.text[:1] <= "\udfff":
+            before -= 1  # the other half of a character that is counted
         try:
             self._limits.check(command.text, before)
         except TextTooLong as error:

@@ -27,7 +27,7 @@ def calling(step: str) -> Iterator[None]:
     """
     try:
         yield
-    except (EngineError, TTSError):
+    except (EngineError, TTSError, ContractBroken):
         raise
     except BaseException as error:
         if goes_on(error):

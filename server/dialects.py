@@ -28,6 +28,7 @@ from cosyserve.protocol.limits import TextLimits
 from cosyserve.protocol.task import Codec
 
 from .metrics import Transport
+from .request_target import tidy_target
 from .settings import Settings
 from .voices import HostedVoices
 
@@ -66,7 +67,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One API. path: matches the whole path, less a trailing slash; its groups are Address.parts.
+    """One API. path: matches the whole tidied path; its groups are Address.parts.
 
     open: the terms of a new connection; raises TTSError, which refuses the upgrade.
     token_header: where a token may stand besides Authorization.
@@ -92,11 +93,11 @@ def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
     Raises InvalidParameter if the query has too many fields to be anybody's.
     """
     try:
-        url = urlsplit(target)
+        url = urlsplit(tidy_target(target))
     except ValueError:  # a broken host in it
         return None
     for dialect in dialects:
-        if match := dialect.path.fullmatch(url.path.rstrip("/")):
+        if match := dialect.path.fullmatch(url.path):
             parts = {name: unquote(part) for name, part in match.groupdict().items()}
             try:
                 query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=100))

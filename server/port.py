@@ -20,6 +20,7 @@ from websockets.asyncio.server import ServerConnection
 from .delivery import Deliveries
 from .delivery.delivery import TRANSPORT_BUFFER
 from .delivery.patient import PatientConnection
+from .request_target import tidy_head
 
 log = structlog.get_logger(__name__)
 
@@ -131,7 +132,7 @@ class PortSwitch(PatientConnection):
     def _decide(self, websocket: bool) -> None:
         assert self._head is not None
         assert self._undecided is not None
-        head, self._head = self._head, None
+        head, self._head = tidy_head(self._head), None
         transport = self._undecided
         self._drop_deadline()
         if websocket:

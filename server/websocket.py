@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
@@ -32,6 +33,8 @@ from .outbox import Outbox
 from .services import Services
 from .speaker import Speaker
 from .task_life import TaskLife
+
+log = structlog.get_logger(__name__)
 
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 
@@ -73,6 +76,8 @@ class SpeechConnection:
         except ConnectionClosed:
             pass
         except BadFrame as error:
+            log.warning("bad_frame", caller=self._caller.name, reason=error.message)
+            self._stop_speakers("failed", error.code)
             await self._socket.close(error.close_code, error.message)
         except Exception as error:
             await self._close_broken(as_tts_error(error))
@@ -126,7 +131,7 @@ class SpeechConnection:
                 await self._start(command)
             case EndSession():
                 for each in list(self._speakers.values()):
-                    await each.finish("")
+                    await each.finish(command.rest.get(each.task_id, ""))
                 self._ends_with_tasks = True
                 self._close_if_done()
             case _:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import orjson
 
+from ..breaks import Break, BreakScanner, begins_markup, spoken_text
 from ..characters import count_characters
 from ..event_codec import Frame, milliseconds, told_output
 from ..fields import JsonObject
@@ -16,6 +17,7 @@ from ..growing_text import GrowingText
 from ..messages import (
     CancelTask,
     Event,
+    FinishTask,
     ResultGenerated,
     RunTask,
     Sentence,
@@ -25,6 +27,7 @@ from ..messages import (
     TaskStarted,
     Word,
 )
+from ..surrogates import join
 from .commands import decode_command
 from .parameters import WHERE
 
@@ -40,7 +43,6 @@ ERROR_CODES: Final = {
 }
 """Our codes as this dialect's clients know them; the others are the same in both."""
 
-_MARKUP: Final = re.compile("<[A-Za-z?!/]")
 _BRACKET: Final = re.compile("([<>])")
 
 
@@ -48,33 +50,43 @@ _BRACKET: Final = re.compile("([<>])")
 class _Spoken:
     """What is known of a task: the text that came, and the sentence that is being spoken.
 
-    is_markup: None while it is not known. characters: those outside of tags, so far as it is known
-    what is one. undecided: a `<` that may begin the markup. tag: the characters since the last `<`
-    that no `>` has followed, itself included.
+    is_markup: None while it is not known. breaks: finds those of a plain text, None where they are text as
+    well. text: without them. half: what it ends with, if that is half of a surrogate pair.
+    characters: those outside of tags, so far as it is known what is one. undecided: what may begin the
+    markup. tag: the characters since the last `<` that no `>` has followed, itself included.
     """
 
     is_markup: bool | None
+    breaks: BreakScanner | None = None
     text: GrowingText = field(default_factory=GrowingText)
+    half: str = ""
     characters: int = 0
     undecided: str = ""
     tag: int = 0
     sentence: Sentence | None = None
     words: list[Word] = field(default_factory=list)
 
-    def take(self, text: str) -> None:
-        self.text.append(text)
+    def take(self, text: str, *, flush: bool = False, last: bool = False) -> str:
+        """The text goes on; the same text back, less or more half a surrogate pair."""
+        taken, self.half = join(self.half, text, last=last)
+        text = self.undecided + taken
         if self.is_markup is None:
-            text = self.undecided + text
-            begun = text.lstrip()
-            self.undecided = begun if begun in ("", "<") else ""
-            if begun == self.undecided:
-                text = text.removesuffix(begun)
-            else:
-                self.is_markup = _MARKUP.match(begun) is not None
+            self.is_markup = begins_markup(text, final=flush or last)
+        self.undecided = text.lstrip() if self.is_markup is None else ""
+        self._count(text.removesuffix(self.undecided), last)
+        return taken
+
+    def _count(self, text: str, last: bool) -> None:
         if self.is_markup:
+            self.text.append(text)
             self._count_outside_tags(text)
-        else:
-            self.characters += count_characters(text)
+            return
+        parts: list[str | Break] = [text]
+        if self.breaks is not None:
+            parts = self.breaks.feed(text) + (self.breaks.finish() if last else [])
+        plain = spoken_text(parts)
+        self.text.append(plain)
+        self.characters += count_characters(plain)
 
     def _count_outside_tags(self, text: str) -> None:
         for part in _BRACKET.split(text):
@@ -109,14 +121,21 @@ class DashScopeCodec:
         """Raises TTSError."""
         command = decode_command(data)
         if isinstance(command, RunTask):
-            may_be_markup = command.parameters.enable_ssml
-            self._tasks = {
-                command.task_id: _Spoken(None if may_be_markup else False)
-            }  # one at a time
-        spoken = self._tasks.get(command.task_id)
-        if spoken is not None and not isinstance(command, CancelTask):
-            spoken.take(command.text)
-        return command
+            ssml = command.parameters.enable_ssml
+            spoken = _Spoken(None, BreakScanner()) if ssml else _Spoken(False)
+            self._tasks = {command.task_id: spoken}  # one at a time
+        elif (known := self._tasks.get(command.task_id)) is None:
+            return command
+        else:
+            spoken = known
+        match command:
+            case CancelTask():
+                return command
+            case FinishTask():
+                text = spoken.take(command.text, last=True)
+            case _:
+                text = spoken.take(command.text, flush=command.flush)
+        return command if text == command.text else replace(command, text=text)
 
     def encode(self, event: Event) -> tuple[Frame, ...]:
         match event:

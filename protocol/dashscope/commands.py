@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..command_codec import TASK_ID
+from ..command_codec import TASK_ID, TEXT_PATH
 from ..errors import TTSError
 from ..fields import JsonObject, json_object, optional, refusal, required
 from ..messages import CancelTask, ContinueTask, FinishTask, RunTask, TaskCommand
@@ -18,9 +18,9 @@ def decode_command(data: bytes | str) -> TaskCommand:
     """Read a client's text frame.
 
     Raises BadFrame if it is not JSON, InvalidParameter or ModelNotFound if a field is wrong, with the
-    task_id as far as one could be read.
+    task_id as far as one could be read. The text is as the client wrote it: see `surrogates.join`.
     """
-    message = json_object(data)
+    message = json_object(data, TEXT_PATH)
     header = required(message, "header", dict)
     task_id = header.get("task_id")
     action = header.get("action")

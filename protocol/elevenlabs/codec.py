@@ -30,6 +30,7 @@ MOST_FAILED: Final = 64
 """Failed contexts that are remembered, for text that was already on its way."""
 
 _ONLY: Final = "stream"
+_TEXT_PATH: Final = ("text",)
 
 
 class StreamCodec(Texts):
@@ -41,7 +42,7 @@ class StreamCodec(Texts):
 
     def decode(self, data: bytes | str) -> Command | None:
         """An empty text ends the session; what comes after it is ignored. Raises TTSError."""
-        fields = json_object(data)
+        fields = json_object(data, _TEXT_PATH)
         context = self._context
         try:
             message = read_message(fields)
@@ -51,8 +52,9 @@ class StreamCodec(Texts):
             return None
         if message.text == "" or message.close_socket:
             self._context = context or Context(None)
+            rest = self.rest(self._context)
             self._context.state = State.CLOSING
-            return EndSession()
+            return EndSession({_ONLY: rest} if rest else {})
         if context is None:
             self._context = Context(None)
             return self.start(_ONLY, self._context, message)
@@ -93,7 +95,7 @@ class MultiStreamCodec(Texts):
 
     def decode(self, data: bytes | str) -> Command | None:
         """Raises TTSError, with the task_id of the context."""
-        fields = json_object(data)
+        fields = json_object(data, _TEXT_PATH)
         name = context_id_of(fields)
         try:
             message = read_message(fields)
@@ -107,7 +109,7 @@ class MultiStreamCodec(Texts):
             return None
         if message.close_socket:
             self._over = True
-            return EndSession()
+            return EndSession(self._rests())
         task_id = self._task_id(name)
         context = self._contexts.get(task_id)
         if message.close_context:
@@ -126,6 +128,11 @@ class MultiStreamCodec(Texts):
             task_id = self._new_task_id()
         return self.start(task_id, self._remember(task_id, Context(name)), message)
 
+    def _rests(self) -> dict[str, str]:
+        contexts = self._contexts.items()
+        rests = {key: self.rest(each) for key, each in contexts if each.state is State.OPEN}
+        return {task_id: rest for task_id, rest in rests.items() if rest}
+
     def _close(self, task_id: str, context: Context | None) -> Command | None:
         if context is None:
             return None
@@ -134,7 +141,7 @@ class MultiStreamCodec(Texts):
             return None
         speaks_on = context.state is State.OPEN and context.flushed
         context.state = State.CLOSING
-        return FinishTask(task_id) if speaks_on else CancelTask(task_id)
+        return FinishTask(task_id, self.rest(context)) if speaks_on else CancelTask(task_id)
 
     def encode(self, event: Event) -> tuple[Frame, ...]:
         context = self._contexts.get(event.task_id)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import InvalidParameter, ModelNotFound
-from ..fields import JsonObject, number, optional, refusal, shown
+from ..fields import JsonObject, as_written, number, optional, refusal, shown
 from ..parameters import (
     BIT_RATES,
     MODELS,
@@ -21,6 +21,7 @@ from ..parameters import (
     SAMPLE_RATES,
     AudioFormat,
     Mode,
+    ParametersWithBreaks,
     SpeechParameters,
 )
 
@@ -71,7 +72,7 @@ class StreamOptions:
 
     def speech(self, speed: float = 1.0) -> SpeechParameters:
         """The same in the terms of the other APIs, with the times of words."""
-        return SpeechParameters(
+        return ParametersWithBreaks(
             mode=Mode.FAST,
             reference_audio_id=self.voice,
             output_format=self.output.audio_format,
@@ -137,7 +138,7 @@ def speed_of(fields: JsonObject) -> float:
     settings = optional(fields, "voice_settings", dict) or {}
     speed = number(settings, "speed", "voice_settings", 1.0)
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
-        raise refusal("voice_settings.speed", speed, f"{SPEEDS[0]} to {SPEEDS[1]}")
+        raise refusal("voice_settings.speed", settings["speed"], f"{SPEEDS[0]} to {SPEEDS[1]}")
     return speed
 
 
@@ -169,11 +170,8 @@ def _timeout(query: Mapping[str, str]) -> float:
     value = query.get("inactivity_timeout")
     if value is None:
         return DEFAULT_TIMEOUT
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= LONGEST_TIMEOUT:
+    seconds = as_written(value, float)
+    if not isinstance(seconds, float) or not 1 <= seconds <= LONGEST_TIMEOUT:
         raise refusal("inactivity_timeout", value, f"1 to {LONGEST_TIMEOUT:g} (seconds)")
     return seconds
 

@@ -56,7 +56,7 @@ def parse_speech(voice: str, query: Mapping[str, str], body: bytes, limits: Text
         if (value := optional(fields, name, str)) is not None:
             asked[name] = value
     if fields.get("seed") is not None:
-        seed = number(fields, "seed", "")  # JSON may write it with a decimal point
+        seed = number(fields, "seed", "")  # JSON may write it as a string, or with a decimal point
         asked["seed"] = f"{seed:.0f}" if seed.is_integer() else str(seed)
     return Speech(stream_options(voice, asked), text, speed_of(fields))
 

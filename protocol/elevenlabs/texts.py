@@ -9,8 +9,10 @@ from typing import Final
 
 import pybase64
 
+from ..breaks import Break, BreakScanner, spoken_text
 from ..fields import JsonObject
 from ..messages import ContinueTask, ResultGenerated, RunTask, Word
+from ..surrogates import join
 from .alignment import Characters, CharacterTimes, in_milliseconds
 from .commands import Message
 from .parameters import StreamOptions
@@ -31,6 +33,7 @@ class Context:
     """One text: its name there, and what has been told of it.
 
     begun: it is more than blanks. blank: it ends with one. flushed: it ends where a client's flush is.
+    half: what it ends with, if that is half of a surrogate pair. breaks: tells pauses from what is said.
     told: milliseconds of the speech up to which characters were told.
     """
 
@@ -39,6 +42,8 @@ class Context:
     begun: bool = False
     blank: bool = True
     flushed: bool = False
+    half: str = ""
+    breaks: BreakScanner = field(default_factory=BreakScanner)
     times: CharacterTimes = field(default_factory=CharacterTimes)
     told: int = 0
     words_end: int = 0
@@ -69,10 +74,12 @@ class Texts:
         Blanks before a text say only that the client is there. A sentence that ends is followed by a
         blank: clients that send sentences send none, and join what they are told of the characters.
         """
-        text = message.text or ""
+        text, context.half = join(context.half, message.text or "")
         if not context.begun:
             text = text.lstrip()
-        ends = self._options.auto_mode and _ends_with(text, _ENDS)
+        said = context.breaks.feed(text)
+        cut = context.breaks.holds or context.half
+        ends = self._options.auto_mode and not cut and _ends_with(text, _ENDS)
         several = len(text.split(maxsplit=1)) > 1
         flush = message.flush or (ends and (several or _ends_with(text, _WIDE_ENDS)))
         if text:
@@ -80,11 +87,22 @@ class Texts:
         context.flushed = context.begun and (
             message.flush or (context.flushed and not text.strip())
         )
-        if (flush or ends) and not context.blank:
+        if (flush or ends) and not (context.blank or cut):
+            said += context.breaks.feed(" ")
             text, context.blank = text + " ", True
-        if not self._options.enable_ssml:
-            context.times.feed(text)
+        self._note(context, said)
         return text, flush
+
+    def rest(self, context: Context) -> str:
+        """What of the text is still to be sent on when no more of it comes."""
+        text, context.half = join(context.half, "", last=True)
+        self._note(context, [*context.breaks.feed(text), *context.breaks.finish()])
+        return text
+
+    def _note(self, context: Context, said: Sequence[str | Break]) -> None:
+        """The text that characters are told of goes on; that of SSML is known only by its words."""
+        if not self._options.enable_ssml:
+            context.times.feed(spoken_text(said))
 
     # Events
 

@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from cosyserve.protocol.breaks import without_breaks
 from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, joined
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import Speech, parse_speech, timed_speech
@@ -103,7 +104,7 @@ async def _streamed(
 async def _timed(task: SpeechTask, text: str) -> AsyncGenerator[_TimedSound, None]:
     """The speech with the characters that begin in each chunk; a last one may have only these."""
     times = CharacterTimes()
-    times.feed(text)
+    times.feed(without_breaks(text))
     async with aclosing(task.chunks()) as chunks:
         async for chunk in chunks:
             yield chunk.data, times.take(chunk.words, task.account.speech_seconds)

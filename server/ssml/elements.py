@@ -19,6 +19,8 @@ ALPHABETS: Final = ("ipa", "py")
 LONGEST_BREAK: Final = 10.0
 LONGEST_BREAKS: Final = 3600.0
 """Seconds: of one, and of all those of a task."""
+MOST_BREAKS: Final = 10_000
+"""In all of a task."""
 SLOWEST: Final = 0.5
 FASTEST: Final = 2.0
 """Pace and pitch, as factors, that engines and filters have."""
@@ -110,6 +112,28 @@ EMPHASES: Final[Mapping[str, Prosody]] = MappingProxyType(
         "reduced": Prosody(1.08, 0.97, 0.8),
     }
 )
+
+
+class BreakTotal:
+    """Adds up the breaks of a task."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._number = 0
+
+    def add(self, *seconds: float) -> None:
+        """Count these breaks. Raises InvalidParameter if they are too many, or too long together."""
+        self._seconds += sum(seconds)
+        self._number += len(seconds)
+        if self._seconds > LONGEST_BREAKS:
+            raise InvalidParameter(
+                f"the breaks of the SSML come to {self._seconds:.0f} s; allowed: up to"
+                f" {LONGEST_BREAKS:.0f} s in all of a task"
+            )
+        if self._number > MOST_BREAKS:
+            raise InvalidParameter(
+                f"the SSML has over {MOST_BREAKS} breaks, the most allowed in all of a task"
+            )
 
 
 def break_seconds(time: str | None, strength: str | None, where: str) -> float:

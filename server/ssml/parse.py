@@ -8,6 +8,7 @@ are bounded.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
@@ -105,7 +106,7 @@ class _Reader:
             raise InvalidParameter(f"{where}: there are more than {MOST_ELEMENTS} elements")
         if len(self._open) > DEEPEST:
             raise InvalidParameter(f"{where} is nested more than {DEEPEST} deep")
-        element = Element(name, _checked(name, attributes, where), where)
+        element = Element(name, checked(name, attributes, where), where)
         parent.children.append(element)
         self._open.append(element)
 
@@ -140,7 +141,7 @@ class _Reader:
         return f"{where}: {reason}{inside}"
 
 
-def _checked(name: str, attributes: dict[str, str], where: str) -> dict[str, str]:
+def checked(name: str, attributes: Mapping[str, str], where: str) -> dict[str, str]:
     """The attributes less those that declare namespaces. Raises InvalidParameter."""
     kept = {}
     for attribute, value in attributes.items():

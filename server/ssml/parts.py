@@ -11,6 +11,7 @@ from typing import Final
 from cosyserve.engine.segmenter import SegmentPolicy, TextSegmenter, speakable
 
 from .elements import Prosody
+from .held import HeldSession
 
 _CLOSERS: Final = "\"'”’»)]}』」】）》 "
 _SENTENCE_ENDS: Final = frozenset(".!?…。！？；．؟۔।")
@@ -53,6 +54,11 @@ class Run:
     _last: str = ""
 
     @property
+    def finished(self) -> bool:
+        """Whether no more text of it comes."""
+        return True
+
+    @property
     def text(self) -> str:
         return "".join(piece.spoken for piece in self.pieces)
 
@@ -61,6 +67,16 @@ class Run:
         self.pieces.append(piece)
         self.length += len(piece.spoken)
         self._last = piece.spoken.rstrip(_CLOSERS)[-1:] or self._last
+
+    async def say_in(self, session: HeldSession) -> None:
+        """Have the session speak it."""
+        text, begin = self.text, 0
+        for place in self.flushes:
+            await session.feed(text[begin:place])
+            await session.flush()
+            begin = place
+        await session.feed(text[begin:])
+        await session.finish()
 
     @property
     def pause(self) -> float:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from cosyserve.engine.base import Engine, Session, SynthesisOptions, Voice
+from cosyserve.engine.base import Engine, SynthesisOptions, Voice
 from cosyserve.engine.errors import EngineError
 from cosyserve.engine.phonetic import PhoneticEngine
 
+from ..contract import LETS_GO, calling
 from ..encoders.filters import open_filters
 from .elements import FASTEST, LOUDEST, SLOWEST
+from .held import HeldSession
 from .parts import Part, Run, Silence
 from .voicing import Voicing
 
@@ -44,9 +46,10 @@ class RunSessions:
         self._voice = voice
         self._options = options
         self._native = engine.capabilities
-        self._first: Session | None = engine.open_session(voice, options)
+        self._first: HeldSession | None = HeldSession(engine.open_session(voice, options))
         self._open = [self._first]
-        self._ahead: tuple[Run, asyncio.Task[Session]] | None = None
+        self._leaving: list[asyncio.Task[None]] = []
+        self._ahead: tuple[Run, asyncio.Task[HeldSession]] | None = None
         self._closed = False
 
     def reads(self, alphabet: str, sounds: str) -> bool:
@@ -76,7 +79,7 @@ class RunSessions:
         pace = self._options.speed if part.natural and self._native.speed else 1.0
         return round(part.seconds / pace * self._native.sample_rate)
 
-    def voicing(self, run: Run, session: Session, *, begin: int, sentences: int) -> Voicing:
+    def voicing(self, run: Run, session: HeldSession, *, begin: int, sentences: int) -> Voicing:
         """What makes the task's speech of a session's chunks. begin, sentences: those before it."""
         rate = self._native.sample_rate
         how = self._delivery(run)
@@ -92,12 +95,6 @@ class RunSessions:
             word_times=self._native.word_times,
         )
 
-    def take_first(self) -> Session:
-        """The first session, for text that is no SSML. Call it before any other is asked for."""
-        assert self._first is not None
-        first, self._first = self._first, None
-        return first
-
     def look_ahead(self, parts: Iterable[Part]) -> None:
         """Open the next run's session while others are read, so that there is no gap between them."""
         if self._ahead is None and not self._closed:
@@ -105,7 +102,7 @@ class RunSessions:
             if (run := next(following, None)) is not None:
                 self._begin(run)
 
-    async def session_of(self, run: Run) -> Session | None:
+    async def session_of(self, run: Run) -> HeldSession | None:
         """The session that speaks this run, which is the next one; None after cancel. Cancel-safe.
 
         Raises EngineError.
@@ -121,55 +118,61 @@ class RunSessions:
                 return None
             self._ahead = None
             # What failed ahead is tried once more: there may be room now that others are done.
-            if last or not isinstance(task.exception(), EngineError):
+            if last or task.cancelled() or not isinstance(task.exception(), EngineError):
                 return task.result()
+            if self._leaving:
+                await asyncio.wait(self._leaving, timeout=LETS_GO)
         return None
 
-    async def release(self, session: Session) -> None:
-        """This one has been read to its end."""
+    def release(self, session: HeldSession) -> None:
+        """This one has been read to its end. Who reads on is not made to wait."""
         if session in self._open:
             self._open.remove(session)
-        await session.cancel()
+        self._leaving = [task for task in self._leaving if not _is_well(task)]
+        self._leaving.append(session.leave())
 
     async def cancel(self) -> None:
-        """Free all. Idempotent."""
+        """Free all. Idempotent. Raises ContractBroken if any could not be freed."""
         self._closed = True
         if self._ahead is not None:
             self._ahead[1].cancel()
-        opened, self._open = self._open, []
-        for session in opened:
-            await session.cancel()
+        for session in list(self._open):
+            self.release(session)
+        leaving, self._leaving = self._leaving, []
+        if leaving:
+            await asyncio.wait(leaving)
+        for task in leaving:
+            task.result()
 
     def _begin(self, run: Run) -> None:
         task = asyncio.create_task(self._start(run))
         task.add_done_callback(_note_error)
         self._ahead = (run, task)
 
-    async def _start(self, run: Run) -> Session:
-        """A session of the engine that has all of the run's text."""
+    async def _start(self, run: Run) -> HeldSession:
+        """A session of the engine that speaks the run."""
         session = await self._open_one(run)
-        text, begin = run.text, 0
-        for place in run.flushes:
-            await session.feed(text[begin:place])
-            await session.flush()
-            begin = place
-        await session.feed(text[begin:])
-        await session.finish()
+        await run.say_in(session)
         return session
 
-    async def _open_one(self, run: Run) -> Session:
+    async def _open_one(self, run: Run) -> HeldSession:
         options = self._delivery(run).options
         first, self._first = self._first, None
         if first is not None:
             if options == self._options and not run.alphabet:
+                await first.enter()
                 return first
-            await self.release(first)
-        if run.alphabet:
-            assert isinstance(self._engine, PhoneticEngine)
-            session = self._engine.open_phonetic(self._voice, options, run.alphabet)
-        else:
-            session = self._engine.open_session(self._voice, options)
+            self.release(first)
+            await asyncio.wait({first.leave()}, timeout=LETS_GO)
+        with calling("open_session"):
+            if run.alphabet:
+                assert isinstance(self._engine, PhoneticEngine)
+                opened = self._engine.open_phonetic(self._voice, options, run.alphabet)
+            else:
+                opened = self._engine.open_session(self._voice, options)
+        session = HeldSession(opened)
         self._open.append(session)
+        await session.enter()
         return session
 
     def _delivery(self, run: Run) -> _Delivery:
@@ -191,7 +194,11 @@ class RunSessions:
         )
 
 
-def _note_error(task: asyncio.Task[Session]) -> None:
+def _is_well(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _note_error(task: asyncio.Task[HeldSession]) -> None:
     """Take note of an error that nobody waits for any more, so that asyncio does not complain."""
     if not task.cancelled():
         task.exception()

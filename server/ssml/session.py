@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,22 +16,23 @@ from cosyserve.engine.base import (
     Engine,
     Mark,
     PcmChunk,
-    Session,
     SynthesisOptions,
     Voice,
 )
+from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.growing_text import GrowingText
 
-from .elements import LONGEST_BREAKS
+from ..contract import next_chunk
+from ..failures import ContractBroken
+from .elements import BreakTotal
 from .parse import LONGEST_DOCUMENT, parse
 from .parts import Part, Place, Run, Script, Silence
+from .plain import PausedText, plain_nodes
 from .run_sessions import RunSessions
 from .script import Reads, write_script
 from .voicing import Voicing
 
-_MARKUP: Final = re.compile(r"\s*<[A-Za-z?!/]")
-_UNDECIDED: Final = re.compile(r"\s*<?")
 _AT_ONCE: Final = 20_000
 """Characters of a document that is read on the event loop; a longer one takes over 5 ms."""
 _LAST: Final = 0.01
@@ -44,22 +44,24 @@ _LONGEST_SILENCE: Final = 1.0
 class SsmlSession(CancelsOnExit):
     """engine.base.Session that takes SSML. Made by `open_ssml`.
 
-    A text that does not begin with a tag is spoken as it is, and as it comes. SSML is collected until
-    `flush` or `finish`, since a document must be whole; what comes after a flush is the next one.
+    A text that does not begin with a tag is spoken as it is, and as it comes, with pauses at its breaks.
+    SSML is collected until `flush` or `finish`, since a document must be whole; what comes after a flush
+    is the next one.
     The times of words, sentences and marks are those of the whole task's speech; their places are
     code points of the plain text (`text`): the text inside of the documents, every row of blanks as
-    one. What is read as something else (sub, say-as, phoneme) counts as a whole. Iterating raises
-    InvalidParameter for a document that is wrong, and EngineError.
+    one; of a plain text, all but its breaks. What is read as something else (sub, say-as, phoneme)
+    counts as a whole. Iterating raises InvalidParameter for a document or a break that is wrong, and
+    EngineError.
 
     notices: what of the documents so far cannot be done as asked, a sentence each.
     """
 
-    def __init__(self, engine: Engine, voice: Voice, options: SynthesisOptions) -> None:
-        """Raises what the engine's open_session does."""
+    def __init__(
+        self, engine: Engine, voice: Voice, options: SynthesisOptions, *, documents: bool
+    ) -> None:
+        """documents: whether the text may be SSML. Raises what the engine's open_session does."""
         self._engine_sessions = RunSessions(engine, voice, options)
         self._rate = engine.capabilities.sample_rate
-        self._through: Session | None = None
-        self._through_chunks: AsyncIterator[PcmChunk] | None = None
         self._is_markup = False
         self._buffer: list[str] = []
         self._length = 0
@@ -69,13 +71,14 @@ class SsmlSession(CancelsOnExit):
         self._voicing: Voicing | None = None
         self._ready: deque[PcmChunk] = deque()
         self._marks: list[Mark] = []
-        self._breaks = 0.0
+        self._breaks = BreakTotal()
         self._position = 0
         self._sentences = 0
         self._finished = False
         self._cancelled = False
         self._error: TTSError | None = None
         self._changed = asyncio.Event()
+        self._paused = None if documents else self._pause_text()
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -91,9 +94,8 @@ class SsmlSession(CancelsOnExit):
         """Take the next piece. Ignored after cancel and after an error."""
         if self._cancelled or self._error is not None or self._finished or not text:
             return
-        if self._through is not None:
-            self._plain.append(text)
-            await self._through.feed(text)
+        if self._paused is not None:
+            await self._say(self._paused, text)
             return
         self._length += len(text)
         if self._length > LONGEST_DOCUMENT:
@@ -107,20 +109,21 @@ class SsmlSession(CancelsOnExit):
         """What has come is a whole document, or with plain text, a sentence ends here."""
         if self._cancelled or self._error is not None or self._finished:
             return
-        if self._through is None and not self._is_markup:
+        if self._paused is None and not self._is_markup:
             await self._decide(final=True)
-        if self._through is not None:
-            await self._through.flush()
+        if self._paused is not None:
+            await self._paused.flush()
         else:
             await self._take_document()
 
     async def finish(self) -> None:
         if self._finished or self._cancelled:
             return
-        if self._through is None and not self._is_markup and self._error is None:
+        if self._paused is None and not self._is_markup and self._error is None:
             await self._decide(final=True)
-        if self._through is not None:
-            await self._through.finish()
+        if self._paused is not None:
+            if self._error is None:
+                await self._paused.finish()
         else:
             await self._take_document()
         self._finished = True
@@ -131,20 +134,35 @@ class SsmlSession(CancelsOnExit):
         self._buffer.clear()
         self._ready.clear()
         self._parts.clear()
-        await self._engine_sessions.cancel()
         self._changed.set()
+        await self._engine_sessions.cancel()
 
     async def _decide(self, *, final: bool = False) -> None:
         """Find out whether the text is SSML. final: it is decided by what has come."""
         text = "".join(self._buffer)
-        if _MARKUP.match(text):
-            self._is_markup = True
-        elif not _UNDECIDED.fullmatch(text) or (final and text.strip()):
-            self._through = self._engine_sessions.take_first()
-            self._buffer.clear()
-            self._plain.append(text)
-            self._changed.set()
-            await self._through.feed(text)
+        match begins_markup(text, final=final):
+            case True:
+                self._is_markup = True
+            case False:
+                self._buffer.clear()
+                self._paused = self._pause_text()
+                await self._say(self._paused, text)
+
+    def _pause_text(self) -> PausedText:
+        return PausedText(self._plain, self._parts, self._breaks)
+
+    async def _say(self, paused: PausedText, text: str) -> None:
+        """The next piece of a plain text."""
+        try:
+            await paused.feed(text)
+        except TTSError as error:
+            # At once: who sent the text whole is to hear of it before anything is spoken.
+            self._parts.clear()
+            await paused.end_run()
+            self._fail(error)
+        if self._voicing is not None:
+            self._engine_sessions.look_ahead(self._parts)
+        self._changed.set()
 
     async def _take_document(self) -> None:
         text = "".join(self._buffer)
@@ -155,19 +173,10 @@ class SsmlSession(CancelsOnExit):
         read = partial(_read_document, text, self._engine_sessions.reads, self._plain.part(0))
         try:
             script = await asyncio.to_thread(read) if len(text) > _AT_ONCE else read()
+            silences = (part for part in script.parts if isinstance(part, Silence))
+            self._breaks.add(*(part.seconds for part in silences if not part.natural))
         except TTSError as error:
             self._fail(error)
-            return
-        self._breaks += sum(
-            part.seconds for part in script.parts if isinstance(part, Silence) and not part.natural
-        )
-        if self._breaks > LONGEST_BREAKS:
-            self._fail(
-                InvalidParameter(
-                    f"the breaks of the SSML come to {self._breaks:.0f} s; allowed: up to"
-                    f" {LONGEST_BREAKS:.0f} s in all of a task"
-                )
-            )
             return
         self._plain.append(script.plain)
         self._parts.extend(script.parts)
@@ -188,10 +197,6 @@ class SsmlSession(CancelsOnExit):
     async def __anext__(self) -> PcmChunk:
         """The next chunk. Cancel-safe as far as the engine's is."""
         while not self._cancelled:
-            if self._through is not None:
-                if self._through_chunks is None:
-                    self._through_chunks = aiter(self._through)
-                return await anext(self._through_chunks)
             if self._ready:
                 return self._carry(self._ready.popleft())
             if self._voicing is not None:
@@ -207,7 +212,6 @@ class SsmlSession(CancelsOnExit):
             else:
                 self._changed.clear()
                 await self._changed.wait()
-        await self._engine_sessions.cancel()
         raise StopAsyncIteration
 
     def _carry(self, chunk: PcmChunk) -> PcmChunk:
@@ -216,15 +220,16 @@ class SsmlSession(CancelsOnExit):
         return replace(chunk, marks=(*marks, *chunk.marks)) if marks else chunk
 
     async def _read(self, voicing: Voicing) -> None:
-        try:
-            chunk = await anext(voicing.chunks)
-        except StopAsyncIteration:
+        chunk = await next_chunk(voicing.chunks)
+        if chunk is None:
+            if not voicing.run.finished:
+                raise ContractBroken("iteration ended before finish or cancel")
             chunks, marks = voicing.finish()
             self._ready.extend(chunks)
             self._position, self._sentences = voicing.position, voicing.sentences
             self._add_marks(marks)
             self._voicing = None
-            await self._engine_sessions.release(voicing.session)
+            self._engine_sessions.release(voicing.session)
         else:
             self._ready.extend(voicing.feed(chunk))
 
@@ -260,7 +265,7 @@ class SsmlSession(CancelsOnExit):
 
 
 def _read_document(text: str, reads: Reads, before: str) -> Script:
-    nodes = parse(text) if _MARKUP.match(text) else [text]
+    nodes = parse(text) if begins_markup(text, final=True) else plain_nodes(text)
     return write_script(nodes, reads, before)
 
 

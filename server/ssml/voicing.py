@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from cosyserve.engine.base import Mark, PcmChunk, Samples, Sentence, Session, WordTime, Work
+from cosyserve.engine.base import Mark, PcmChunk, Samples, Sentence, WordTime, Work
 from cosyserve.engine.characters import speakable, weight
 
 from ..encoders.filters import Filter
+from .held import HeldSession
 from .parts import Run
 
 _PACE: Final = 14.0
@@ -27,7 +27,7 @@ class Voicing:
     def __init__(
         self,
         run: Run,
-        session: Session,
+        session: HeldSession,
         filters: Filter,
         *,
         rate: int,
@@ -39,7 +39,7 @@ class Voicing:
     ) -> None:
         self.run = run
         self.session = session
-        self.chunks: AsyncIterator[PcmChunk] = aiter(session)
+        self.chunks = session.chunks()
         self.position = begin
         self.sentences = sentences
         self._filters = filters

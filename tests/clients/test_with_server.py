@@ -56,6 +56,15 @@ async def test_metrics_agree(client: Client) -> None:
     assert all(chunk.metrics.stages is not None for chunk in chunks)
 
 
+async def test_pieces_may_end_inside_of_a_surrogate_pair(client: Client) -> None:
+    async with client.speech(voice=VOICE) as speech:
+        for piece in ("a\ud83c", "\udf89", "\ud83c"):
+            await speech.feed(piece)
+        await speech.finish()
+        assert [chunk async for chunk in speech]
+    assert speech.metrics.characters == 3
+
+
 async def test_cancel(tmp_path: Path) -> None:
     engine = TimedEngine(chunks=1000, chunk_seconds=0.1, interval=0.01)
     settings = load_settings({"host": "127.0.0.1", "port": 0, "references": str(tmp_path)})

@@ -185,3 +185,17 @@ def test_events_are_as_the_contract_has_them() -> None:
     assert events == [audio_delta(b"\xff\xfb\x90\xc4\x00\x00"), audio_done(13, 1.08)]
     for event in (*events, error_event(Throttled("busy"))):
         validate(DOCUMENT, SCHEMAS["OpenAISpeechEvent"], event)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "\u3000", None])
+def test_a_blank_text_is_refused(text: str | None) -> None:
+    with pytest.raises(InvalidField) as error:
+        parse(input=text)
+    assert error.value.param == "input"
+    assert error.value.message.startswith("input: ")
+
+
+def test_a_speed_may_be_a_string() -> None:
+    assert parse(speed="1.5").speed == 1.5
+    with pytest.raises(InvalidField, match=r"^speed: 'NaN' is not allowed; allowed: a number"):
+        parse(speed="NaN")

@@ -70,7 +70,7 @@ def test_arbitrary_json_is_refused_in_a_bounded_message(value: object) -> None:
         ({"instruct": 1}, "input.instruct: 1 is not allowed; allowed: a string of 0 to 1000"),
         ({"output_format": "midi"}, "input.output_format: 'midi' is not allowed; allowed: wav, mp"),
         ({"sample_rate": 1}, "input.sample_rate: 1 is not allowed; allowed: 8000, 16000, 22050, "),
-        ({"sample_rate": "24000"}, "input.sample_rate: '24000' is not allowed; allowed: 8000, "),
+        ({"sample_rate": "24kHz"}, "input.sample_rate: '24kHz' is not allowed; allowed: 8000, "),
         ({"sample_rate": True}, "input.sample_rate: true is not allowed; allowed: 8000, 16000"),
         ({"bit_rate": "1k"}, "input.bit_rate: '1k' is not allowed; allowed: 16k, 32k, 48k, 64k"),
         ({"bit_rate": 192}, "input.bit_rate: 192 is not allowed; allowed: 16k, 32k, 48k, 64k"),
@@ -165,3 +165,29 @@ def test_models() -> None:
     assert check_model("cosyvoice-v2", "model") == "cosyvoice-v2"
     with pytest.raises(ModelNotFound, match=r"^model: no model 'x' here; allowed: "):
         check_model("x", "model")
+
+
+def test_numbers_and_booleans_as_strings() -> None:
+    given = {**GOOD, "sample_rate": "8000", "volume": "2", "speed": "0.5", "pitch": " 1.5 "}
+    given |= {
+        "seed": "7",
+        "debug": "true",
+        "enable_ssml": "FALSE",
+        "word_timestamp_enabled": "True",
+    }
+    asked = parse_parameters(given, "input")
+    assert (asked.sample_rate, asked.volume, asked.speed, asked.pitch) == (8000, 2.0, 0.5, 1.5)
+    assert (asked.seed, asked.debug, asked.enable_ssml) == (7, True, False)
+    assert asked.word_timestamp_enabled is True
+
+
+@pytest.mark.parametrize("value", ["", "NaN", "Infinity", "0x1", "1e999", "one"])
+@pytest.mark.parametrize(
+    "name", ["sample_rate", "volume", "speed", "pitch", "seed", "debug", "enable_ssml"]
+)
+def test_a_string_that_is_none_is_named_as_it_came(name: str, value: str) -> None:
+    with pytest.raises(InvalidParameter) as error:
+        parse_parameters({**GOOD, name: value}, "input")
+    assert error.value.message == (
+        f"input.{name}: {value!r} is not allowed; allowed: {ALLOWED[name]}"
+    )

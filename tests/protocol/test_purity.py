@@ -17,6 +17,7 @@ PURE = {
     "collections",
     "dataclasses",
     "enum",
+    "json",
     "orjson",
     "pybase64",
     "pydantic",

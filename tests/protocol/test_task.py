@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 
 import orjson
@@ -387,3 +388,21 @@ def test_frames_tell_their_sender_how_long_their_sound_plays() -> None:
     (result,) = protocol.send(ResultGenerated(T, "a", b"x", METRICS))
     assert (started.seconds, result.seconds) == (0.0, METRICS.speech_len)
     assert METRICS.speech_len > 0
+
+
+def test_halves_of_a_surrogate_pair_are_joined_over_messages() -> None:
+    protocol = TaskProtocol(limits=TextLimits(message=10, task=3))
+
+    def take(action: str, **payload: object) -> Command | None:
+        header = {"action": action, "task_id": T}
+        return protocol.receive(json.dumps({"header": header, "payload": payload}))
+
+    parameters = {"mode": "fast_replication", "reference_audio_id": "r"}
+    first = take("run-task", model="cosyvoice-v2", parameters=parameters, input={"text": "a\ud83c"})
+    assert isinstance(first, RunTask)
+    assert first.text == "a"
+    assert take("continue-task", input={"flush": True}) == ContinueTask(T, "", flush=True)
+    assert take("continue-task", input={"text": "\udf89\ud83c"}) == ContinueTask(T, "\U0001f389")
+    with pytest.raises(TextTooLong, match="4 characters in one task"):
+        take("continue-task", input={"text": "x"})
+    assert take("finish-task") == FinishTask(T, "\ufffd")

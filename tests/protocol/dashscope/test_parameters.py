@@ -118,3 +118,18 @@ def test_every_cosyvoice_is_served(model: str) -> None:
 def test_other_models_are_not_here(model: str) -> None:
     with pytest.raises(ModelNotFound):
         check_model(model)
+
+
+def test_numbers_and_booleans_as_strings() -> None:
+    given = {
+        "voice": "v",
+        "format": "opus",
+        "sample_rate": "16000",
+        "bit_rate": "64",
+        "volume": "25",
+    }
+    given |= {"rate": "1.5", "pitch": "0.5", "seed": "7", "enable_ssml": "true"}
+    asked = speech_parameters({**given, "word_timestamp_enabled": "False"})
+    assert (asked.sample_rate, asked.bit_rate, asked.volume) == (16000, "64k", 0.5)
+    assert (asked.speed, asked.pitch, asked.seed) == (1.5, 0.5, 7)
+    assert (asked.enable_ssml, asked.word_timestamp_enabled) == (True, False)

@@ -37,7 +37,7 @@ def test_a_message(fields: dict[str, Any], expected: Message) -> None:
         ({"text": 5}, "text"),
         ({"text": "a", "flush": "yes"}, "flush"),
         ({"close_context": 1}, "close_context"),
-        ({"close_socket": "true"}, "close_socket"),
+        ({"close_socket": "1"}, "close_socket"),
         ({"text": " ", "voice_settings": {"speed": 9}}, "voice_settings.speed"),
         ({"pronunciation_dictionary_locators": [{}]}, "pronunciation_dictionary_locators"),
     ],

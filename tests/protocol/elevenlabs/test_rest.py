@@ -60,7 +60,7 @@ def test_the_query_and_the_body_are_read() -> None:
         ({"text": "x" * 21}, TextTooLong, "text"),
         ({"text": "x", "model_id": "tts-1"}, ModelNotFound, "model_id"),
         ({"text": "x", "seed": -1}, InvalidParameter, "seed"),
-        ({"text": "x", "seed": "1"}, InvalidParameter, "seed"),
+        ({"text": "x", "seed": "0x1"}, InvalidParameter, "seed"),
         ({"text": "x", "voice_settings": {"speed": 4}}, InvalidParameter, "voice_settings.speed"),
         ({"text": "x", "apply_text_normalization": "no"}, InvalidParameter, "normalization"),
         ({"text": "x", "pronunciation_dictionary_locators": [1]}, InvalidParameter, "dictionary"),

@@ -371,11 +371,27 @@ async def test_throttled_and_draining_are_told(served) -> None:
             assert len(await answer.read()) == 3 * WORD_BYTES
 
 
-async def test_nothing_to_say_is_no_error(peer: Peer) -> None:
-    for text in ("", " \n"):
-        async with peer.http.post(URL, json=body(input=text)) as answer:
-            assert answer.status == 200
-            assert await answer.read() == bytes(round(0.02 * RATE) * 2)
+@pytest.mark.parametrize("text", ["...", " ?! \n", "\u3002"])
+async def test_punctuation_alone_is_no_error(peer: Peer, text: str) -> None:
+    async with peer.http.post(URL, json=body(input=text)) as answer:
+        assert answer.status == 200
+        assert await answer.read()
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\r\n", "\u3000\u00a0", None])
+async def test_a_blank_text_is_refused(peer: Peer, text: str | None) -> None:
+    async with peer.http.post(URL, json=body(input=text)) as answer:
+        assert answer.status == 400
+        found = await answer.json()
+    promised(URL, "post", 400, found)
+    error = found["error"]
+    assert (error["type"], error["param"], error["code"]) == (
+        "invalid_request_error",
+        "input",
+        "invalid_value",
+    )
+    assert error["message"].startswith("input: ")
+    assert not peer.engine.sessions
 
 
 async def test_tasks_are_counted_as_openais(peer: Peer) -> None:

@@ -1,0 +1,28 @@
+"""Text in which a surrogate pair may be cut in two.
+
+JSON can write a character beyond the basic plane as two escapes, and a client that cuts its text
+between UTF-16 code units sends one half in one message and the other in the next.
+"""
+
+from __future__ import annotations
+
+
+def join(half: str, text: str, *, last: bool = False) -> tuple[str, str]:
+    """The next piece of a text whose pieces so far ended with `half`, and the half that it ends with.
+
+    half: a high surrogate, or "" where nothing is pending. The piece that comes back is well-formed;
+    a half at its end is kept back, for its other half may come. last: no more text comes.
+    """
+    text = half + text
+    if not last and "\ud800" <= text[-1:] <= "\udbff":
+        return well_formed(text[:-1]), text[-1]
+    return well_formed(text), ""
+
+
+def well_formed(text: str) -> str:
+    """The text with halves that belong together joined; one that is alone becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

@@ -1,0 +1,148 @@
+"""Plain text with breaks in it: stretches that are spoken as they come, and silences between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cosyserve.protocol.breaks import Break, BreakScanner
+from cosyserve.protocol.errors import InvalidParameter
+from cosyserve.protocol.growing_text import GrowingText
+
+from .elements import BreakTotal, Prosody, break_seconds
+from .held import HeldSession
+from .parse import Element, checked
+from .parts import Part, Run, Silence
+
+_ALLOWED: Final = 'attributes in quotes, each once, as <break time="500ms"/>'
+
+_Step = Callable[[HeldSession], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class LiveRun(Run):
+    """A run whose text comes while it is spoken; it begins at `begin` in the plain text.
+
+    What comes before there is a session waits for it.
+    """
+
+    begin: int = 0
+    _session: HeldSession | None = None
+    _waiting: list[_Step] = field(default_factory=list)
+    _flushed: bool = True
+    _finished: bool = False
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    def plain(self, begin: int, end: int) -> tuple[int, int]:
+        return self.begin + begin, self.begin + end
+
+    async def say_in(self, session: HeldSession) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for step in waiting:
+                await step(session)
+        # No wait since the last look: from here on all goes straight to the session.
+        self._session = session
+
+    async def feed(self, text: str) -> None:
+        self._flushed = False
+        await self._do(lambda session: session.feed(text))
+
+    async def flush(self) -> None:
+        # One flush after the other says nothing new, and there may be any number of them.
+        if not self._flushed:
+            self._flushed = True
+            await self._do(lambda session: session.flush())
+
+    async def finish(self) -> None:
+        self._finished = True
+        await self._do(lambda session: session.finish())
+
+    async def _do(self, step: _Step) -> None:
+        if self._session is None:
+            self._waiting.append(step)
+        else:
+            await step(self._session)
+
+
+class PausedText:
+    """An incremental transform of a plain text to parts. `feed` raises InvalidParameter for a wrong break.
+
+    plain: gets the text without its breaks. parts: get what is to be spoken.
+    """
+
+    def __init__(self, plain: GrowingText, parts: deque[Part], breaks: BreakTotal) -> None:
+        self._plain = plain
+        self._parts = parts
+        self._breaks = breaks
+        self._scanner = BreakScanner()
+        self._run: LiveRun | None = None
+        self._blanks = ""
+
+    async def feed(self, text: str) -> None:
+        for part in self._scanner.feed(text):
+            if isinstance(part, str):
+                await self._say(part)
+            else:
+                await self._pause(part)
+
+    async def flush(self) -> None:
+        """A sentence ends here, whatever tag may have begun."""
+        if self._run is not None:
+            await self._run.flush()
+
+    async def finish(self) -> None:
+        for part in self._scanner.finish():
+            if isinstance(part, str):
+                await self._say(part)
+        await self.end_run()
+
+    async def end_run(self) -> None:
+        """What comes next is spoken by itself."""
+        run, self._run, self._blanks = self._run, None, ""
+        if run is not None:
+            await run.finish()
+
+    async def _say(self, text: str) -> None:
+        begin = len(self._plain) - len(self._blanks)
+        self._plain.append(text)
+        if self._run is None:
+            text = self._blanks + text
+            self._blanks = text if text.isspace() else ""
+            if self._blanks:
+                return
+            self._run = LiveRun(Prosody(), begin=begin)
+            self._parts.append(self._run)
+        await self._run.feed(text)
+
+    async def _pause(self, found: Break) -> None:
+        seconds = _seconds(found)
+        self._breaks.add(seconds)
+        await self.end_run()
+        if seconds:
+            self._parts.append(Silence(seconds))
+
+
+def plain_nodes(text: str) -> list[str | Element]:
+    """A whole plain text as what documents are made of. Raises InvalidParameter for a wrong break."""
+    scanner = BreakScanner()
+    return [
+        part if isinstance(part, str) else Element("break", _attributes(part), part.where)
+        for part in (*scanner.feed(text), *scanner.finish())
+    ]
+
+
+def _seconds(found: Break) -> float:
+    attributes = _attributes(found)
+    return break_seconds(attributes.get("time"), attributes.get("strength"), found.where)
+
+
+def _attributes(found: Break) -> dict[str, str]:
+    if found.attributes is None:
+        raise InvalidParameter(f"{found.where} is not well-formed; allowed: {_ALLOWED}")
+    return checked("break", found.attributes, found.where)
