@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-import ssl
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
-from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.frames import CloseCode
 
@@ -30,31 +28,37 @@ from .delivery.kernel import keep_unsent_below
 from .delivery.patient import CLOSE_TIMEOUT, PatientConnection
 from .engines import build_engine
 from .handshake import Handshake, select_subprotocol
+from .listening import BACKLOG, Servers, Setting, listen
 from .logs import configure_logging
 from .metrics import CountsMore, Metrics, watch_loop_lag
 from .port import switch_to
-from .references import ReferenceStore, open_store
 from .rest import build_app, build_metrics_app
 from .services import Services
 from .settings import Settings
+from .starting import check_default_voices, start_engine, started_store
+from .tls import tls_context
 from .uploads import ClipLimits
 from .voices import VoiceBook
 from .websocket import SpeechConnection
 
 log = structlog.get_logger(__name__)
 
-BACKLOG = 1024
 ENCODE_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that listens. `port` is the one it got, also where the settings say 0."""
+    """A server that listens.
+
+    port: the one it got, also where the settings say 0. url: for clients on this machine. everywhere: the
+    address that stands for all of this machine's, if it listens at all of them, else None.
+    """
 
     services: Services
     port: int
     url: str
-    websockets: Server
+    everywhere: str | None
+    websockets: Servers
     http: web.AppRunner
 
     async def drain(self) -> None:
@@ -95,13 +99,12 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
     """Run a server within the context; it is ready when the context is entered.
 
     `engine` replaces the one that the settings name. Leaving the context closes at once: `drain` first
-    where running tasks matter. Raises OSError if the port cannot be had, EngineError if the engine
-    cannot start.
+    where running tasks matter. Raises OSError if the port or a place cannot be had, EngineError if the
+    engine cannot start, SettingsError for a setting that is known to be wrong only once it is used.
     """
     async with AsyncExitStack() as stack:
         services = await _build_services(settings, engine, stack)
         http = await _http(services, stack)
-        listening = _listen(settings)
         handshake = Handshake(services)
 
         async def handle(connection: ServerConnection) -> None:
@@ -118,31 +121,44 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
             with place, services.metrics.connection(route.dialect.name):
                 await SpeechConnection(connection, caller, place, services, route).run()
 
-        websockets = await stack.enter_async_context(
-            serve_websockets(
-                handle,
-                sock=listening,
-                create_connection=switch_to(
-                    _http_protocols(http),
-                    services.deliveries,
-                    settings.head_timeout,
-                    _tls(settings),
-                ),
-                process_request=handshake.check,
-                select_subprotocol=select_subprotocol,
-                compression=None,  # deflate costs ten times what the rest of a message does
-                max_size=settings.max_message_bytes,
-                open_timeout=settings.head_timeout,
-                close_timeout=CLOSE_TIMEOUT,
-                ping_interval=settings.ping_interval,
-                ping_timeout=settings.ping_timeout,
-                server_header=f"cosyserve/{VERSION}",
+        tls = tls_context(settings.tls_cert, settings.tls_key)
+        listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
+        stack.callback(listening.close)
+        for each in listening.sockets:  # accepted sockets inherit it
+            keep_unsent_below(each, USUAL_QUEUE)
+        servers = [
+            await stack.enter_async_context(
+                serve_websockets(
+                    handle,
+                    sock=each,
+                    backlog=BACKLOG,  # else asyncio's own, which is far smaller, replaces it
+                    create_connection=switch_to(
+                        _http_protocols(http), services.deliveries, settings.head_timeout, tls
+                    ),
+                    process_request=handshake.check,
+                    select_subprotocol=select_subprotocol,
+                    compression=None,  # deflate costs ten times what the rest of a message does
+                    max_size=settings.max_message_bytes,
+                    open_timeout=settings.head_timeout,
+                    close_timeout=CLOSE_TIMEOUT,
+                    ping_interval=settings.ping_interval,
+                    ping_timeout=settings.ping_timeout,
+                    server_header=f"cosyserve/{VERSION}",
+                )
             )
+            for each in listening.sockets
+        ]
+        scheme = "http" if tls is None else "https"
+        server = RunningServer(
+            services,
+            listening.port,
+            listening.url(scheme),
+            listening.bound_url(scheme) if listening.everywhere else None,
+            Servers(servers),
+            http,
         )
-        port = listening.getsockname()[1]
-        server = RunningServer(services, port, _url(settings, port), websockets, http)
         stack.push_async_callback(server.close)
-        await services.engine.start()
+        await start_engine(services.engine, settings)
         yield server
 
 
@@ -151,8 +167,7 @@ async def _build_services(
 ) -> Services:
     engine = engine or build_engine(settings)
     stack.push_async_callback(engine.stop)
-    store = _open_store(settings)
-    await store.start()
+    store = await started_store(settings)
     stack.push_async_callback(store.stop)
     pool = ThreadPoolExecutor(ENCODE_THREADS, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
@@ -179,21 +194,6 @@ async def _build_services(
     )
 
 
-def _open_store(settings: Settings) -> ReferenceStore:
-    if settings.references_bucket is None:
-        return open_store(settings.references)
-    secret = settings.s3_secret_access_key
-    return open_store(
-        settings.references,
-        endpoint_url=settings.s3_endpoint,
-        region=settings.s3_region,
-        access_key=settings.s3_access_key_id,
-        secret_key=None if secret is None else secret.get_secret_value(),
-        path_style=settings.s3_path_style,
-        signature=settings.s3_signature,
-    )
-
-
 async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
     """The REST side of the port, and the metrics' own address if they have one."""
     runner = web.AppRunner(
@@ -205,38 +205,21 @@ async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     if address := services.settings.metrics_address:
+        setting = Setting("metrics_address", "metrics_address")
+        listening = listen(address.host, address.port, setting=setting)
+        stack.callback(listening.close)
         metrics = web.AppRunner(build_metrics_app(services), access_log=None)
         await metrics.setup()
         stack.push_async_callback(metrics.cleanup)
-        await web.TCPSite(metrics, address.host, address.port).start()
+        for each in listening.sockets:
+            await web.SockSite(metrics, each).start()
+        log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
     return runner
 
 
 def _http_protocols(runner: web.AppRunner) -> web.Server:
     assert isinstance(runner.server, web.Server)
     return runner.server
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    # Accepted sockets inherit both.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
-    keep_unsent_below(listening, USUAL_QUEUE)
-    return listening
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context
-
-
-def _url(settings: Settings, port: int) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
 
 
 def run(settings: Settings) -> int:
@@ -262,7 +245,10 @@ async def _serve_until_signalled(settings: Settings) -> None:
     for notice in settings.notices:
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
+        await check_default_voices(server.services)
         print(f"listening on {server.url}", flush=True)
+        if server.everywhere:
+            print(f"and at every address of this machine: {server.everywhere}", flush=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
         await signalled.wait()

@@ -45,14 +45,22 @@ def serve(argv: Sequence[str]) -> int:
     flags = vars(build_parser().parse_args(argv))
     try:
         settings = load_settings(flags)
-    except SettingsError as error:
-        print("cosyserve serve: these settings cannot be used:", file=sys.stderr)
-        for line in error.lines:
-            print(f"  {line}", file=sys.stderr)
-        return 2
-    from .app import run  # a wrong setting is told before codecs and servers are loaded
+        from .app import run  # a wrong setting is told before codecs and servers are loaded
 
-    return run(settings)
+        return run(settings)
+    except SettingsError as error:  # some are known to be wrong only once they are used
+        _tell(error.lines)
+        return 2
+
+
+def _tell(lines: Sequence[str]) -> None:
+    """One wrong setting is a line of its own, so that it can be found in a log."""
+    if len(lines) == 1:
+        print(f"cosyserve serve: {lines[0]}", file=sys.stderr)
+        return
+    print("cosyserve serve: these settings cannot be used:", file=sys.stderr)
+    for line in lines:
+        print(f"  {line}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 from cosyserve.engine.base import Engine
 from cosyserve.engine.errors import EngineNotReady
 
+from .setting_sources import SettingsError
+from .setting_types import expanded
 from .settings import Settings
 
 # Engines are imported in the functions: one's libraries are loaded only where it is used.
 
 
 def build_engine(settings: Settings) -> Engine:
-    """The engine, not yet started. Raises EngineError with what to do if it cannot be had."""
-    if settings.engine_name == "cosyvoice2":
-        return _cosyvoice(settings)
+    """The engine, not yet started.
+
+    Raises EngineError with what to do if it cannot be had, SettingsError for a setting that it refuses.
+    """
+    try:
+        return _cosyvoice(settings) if settings.model is not None else _embedded(settings)
+    except ValueError as error:  # its words name the setting
+        raise SettingsError([str(error)]) from None
+    except EngineNotReady as error:
+        chosen = "engine: embedded" if settings.model is None else f"model: {settings.model}"
+        raise EngineNotReady(f"{chosen} is not usable; {error}") from error
+
+
+def _embedded(settings: Settings) -> Engine:
     from cosyserve.engine.embedded.engine import EmbeddedEngine
     from cosyserve.engine.embedded.options import EmbeddedOptions
 
@@ -38,7 +54,7 @@ def _cosyvoice(settings: Settings) -> Engine:
             f"a CosyVoice 2 model needs {error.name}, which is not installed; "
             "install cosyserve[cosyvoice], or leave out model to speak with the embedded voice"
         ) from error
-    folder = settings.voice_cache
+    voices = settings.voice_cache
     return CosyVoiceEngine(
         CosyVoiceOptions(
             model=settings.model,
@@ -52,7 +68,7 @@ def _cosyvoice(settings: Settings) -> Engine:
             expected_seconds=settings.expected_seconds,
             max_sessions=settings.lm_streams,
             voice_cache=settings.voice_cache_bytes,
-            voice_folder=None if folder is None else folder.expanduser(),
+            voice_folder=None if voices is None else _expanded("voice_cache", voices),
             prompt_cache=settings.prompt_cache_bytes,
             work_ahead=settings.work_ahead,
             duplex=settings.duplex_text,
@@ -73,6 +89,21 @@ def _cosyvoice(settings: Settings) -> Engine:
                 extra=settings.vllm_args,
                 patience=settings.vllm_park_seconds,
             ),
-            vllm_folder=settings.vllm_folder.expanduser(),
+            vllm_folder=_vllm_folder(settings),
         )
     )
+
+
+def _vllm_folder(settings: Settings) -> Path:
+    """Asked for a home folder only where vLLM may run."""
+    if settings.lm_backend == "torch" or find_spec("vllm") is None:
+        return settings.vllm_folder
+    return _expanded("vllm_folder", settings.vllm_folder)
+
+
+def _expanded(setting: str, folder: Path) -> Path:
+    """Raises ValueError, which names the setting."""
+    try:
+        return expanded(folder)
+    except ValueError as error:
+        raise ValueError(f"{setting}: {str(folder)!r} is not usable; {error}") from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ByteSize, Field
 
-from .setting_types import OrNone, user_folder
+from .setting_types import OrNone, home, user_folder
 
 _MIB = 1024 * 1024
 
@@ -18,7 +19,10 @@ _Bytes = Annotated[
 _Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-def _default_voices() -> Path:
+def _default_voices() -> Path | None:
+    """None where there is no home folder: voices are then prepared anew after a restart."""
+    if home() is None and not os.environ.get("XDG_CACHE_HOME"):
+        return None
     return user_folder("XDG_CACHE_HOME", ".cache") / "voices"
 
 

@@ -23,6 +23,7 @@ from .setting_types import (
     OrNone,
     Token,
     parse_address,
+    parse_host,
     parse_tokens,
     user_folder,
 )
@@ -83,7 +84,7 @@ class Access(BaseModel):
 class Listening(BaseModel):
     """Where to listen"""
 
-    host: str = Field(
+    host: Annotated[str, BeforeValidator(parse_host)] = Field(
         default_factory=_default_host,
         min_length=1,
         description="address to listen on",

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
+from .setting_types import expanded
+
 ENVIRONMENT_PREFIX = "COSYSERVE_"
 
 
@@ -43,9 +45,12 @@ def environment_name(name: str) -> str:
 
 
 def config_path(flags: Mapping[str, Any]) -> Path | None:
-    """The TOML file to read, if any is named."""
+    """The TOML file to read, if any is named. Raises SettingsError."""
     path = flags.get("config") or os.environ.get(environment_name("config"))
-    return Path(path).expanduser() if path else None
+    try:
+        return expanded(Path(path)) if path else None
+    except ValueError as error:
+        raise SettingsError([f"config: {path!r} is not usable; {error}"]) from None
 
 
 def read_config_file(path: Path | None, model: type[BaseModel]) -> dict[str, Any]:

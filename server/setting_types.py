@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -97,7 +97,7 @@ def _plain(value: object) -> str:
 def read_token_file(path: Path) -> tuple[Token, ...]:
     """Read a file of one token a line; blank lines and lines that begin with # are skipped."""
     try:
-        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+        lines = expanded(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -134,11 +134,46 @@ def parse_address(value: object) -> Address:
     host, colon, port = str(value).rpartition(":")
     if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("must be HOST:PORT with a port from 0 to 65535 ([HOST]:PORT for IPv6)")
-    if host.startswith("[") and host.endswith("]"):
-        return Address(host[1:-1], int(port))
-    if ":" in host:
+    if ":" in host and not host.startswith("["):
         raise ValueError("an IPv6 address stands in brackets: [HOST]:PORT")
-    return Address(host, int(port))
+    return Address(parse_host(host), int(port))
+
+
+def parse_host(value: object) -> str:
+    """Read a host name or an address; an IPv6 address may stand in brackets."""
+    host = str(value).strip()
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if ":" not in host:
+            raise ValueError("allowed: in brackets an IPv6 address, as [::1]")
+    if ":" in host:
+        try:
+            ip_address(host)
+        except ValueError:
+            raise ValueError(
+                "allowed: a host name or an address, without a port; port is a setting of its own"
+            ) from None
+    elif not host or not host.isprintable() or any(mark in host for mark in "/ []@"):
+        raise ValueError("allowed: a host name or an address")
+    return host
+
+
+def home() -> Path | None:
+    """The user's home folder; None where there is none: no HOME, and a user without an entry."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def expanded(path: Path) -> Path:
+    """The path with `~` as the home folder. Raises ValueError where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(
+            "there is no home folder (HOME is not set); allowed: a path that does not begin with ~"
+        ) from None
 
 
 def parse_bucket(url: str) -> Bucket:
@@ -157,15 +192,18 @@ OrNone: Final = BeforeValidator(lambda value: None if value in ("", "none") else
 def user_folder(variable: str, fallback: str) -> Path:
     """A folder of the user's, where the XDG base directory specification has it.
 
-    fallback: below the home folder, if the variable is not set to an absolute path.
+    fallback: below the home folder, if the variable is not set to an absolute path. Where there is no
+    home folder it begins with `~`, for whoever needs it to see.
     """
     base = Path(os.environ.get(variable, ""))
-    return (base if base.is_absolute() else Path.home() / fallback) / "cosyserve"
+    return (base if base.is_absolute() else (home() or Path("~")) / fallback) / "cosyserve"
 
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server bound to `host` (an unknown name: no)."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
-        return host.lower() == "localhost"
+        return host.lower().rstrip(".") == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

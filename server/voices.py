@@ -65,6 +65,16 @@ class VoiceBook:
                 return stand_in
             raise
 
+    async def knows(self, owner: str | None, wanted: str) -> bool:
+        """Whether `resolve` would find a voice of this id or name. Raises what the store raises."""
+        if self._builtin(wanted):
+            return True
+        try:
+            await self._stored(owner, wanted)
+        except ReferenceAudioNotFound:
+            return False
+        return True
+
     async def _find(self, owner: str | None, wanted: str) -> Voice:
         if builtin := self._builtin(wanted):
             return builtin

@@ -60,7 +60,8 @@ class EmbeddedEngine:
         self._languages = Languages(library.data)
         if self._options.default_language not in self._languages:
             raise ValueError(
-                f"default_language: espeak-ng has no {self._options.default_language!r}"
+                f"default_language: {self._options.default_language!r} is not usable; allowed: what"
+                f" espeak-ng speaks, which is {', '.join(self._languages.tags)}"
             )
         self._fallback = self._languages.voice(self._options.default_language, "en-us")
         self._library = library

@@ -60,4 +60,10 @@ def _folder(url: str, scheme: str) -> Path:
             "the place for reference clips must be a folder's path, file:///PATH, s3://BUCKET or "
             f"s3://BUCKET/PREFIX, not {url!r}"
         )
-    return Path(url).expanduser()
+    try:
+        return Path(url).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            "there is no home folder (HOME is not set); allowed: a folder whose path does not begin with"
+            " ~, s3://BUCKET or s3://BUCKET/PREFIX"
+        ) from None

@@ -25,6 +25,12 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         Endpoint.parse(url)
 
 
+@pytest.mark.parametrize("url", ["http://::1:8000", "http://::1", "ws://fe80::1:8000/x"])
+def test_an_ipv6_address_without_brackets_is_told_of_them(url: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"brackets, as in http://\[::1\]:8000"):
+        Endpoint.parse(url)
+
+
 def test_the_token_goes_into_the_header_and_nowhere_else() -> None:
     endpoint = Endpoint.parse("http://h", " secret\n")
     assert endpoint.headers == {"Authorization": "Bearer secret"}

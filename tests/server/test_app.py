@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -148,6 +149,77 @@ async def test_a_port_in_use_is_said_plainly(served, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "in use" in errors.decode()
     assert "Traceback" not in errors.decode()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--default-language", "xx-yy"),
+        ("--openai-default-voice", "nobody"),
+        ("--host", "[::1]:80"),
+        ("--tls-cert", __file__, "--tls-key", __file__),
+    ],
+)
+async def test_a_setting_that_is_refused_is_said_in_one_line(
+    flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cosyserve", "serve", "--port", "0", "--log-level", "error",
+        "--references", str(tmp_path), *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, out) == (2, b"")
+    (line,) = errors.decode().splitlines()
+    name = flags[0].removeprefix("--").replace("-", "_")
+    assert line.startswith(f"cosyserve serve: {name}: ")
+    assert flags[1] in line
+    assert "; allowed: " in line
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses"),
+    [
+        ("0.0.0.0", ["127.0.0.1"]),
+        ("localhost", ["127.0.0.1", "[::1]"]),
+        ("::", ["127.0.0.1", "[::1]"]),
+    ],
+)
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_a_host_of_several_addresses_is_served_at_all(
+    served, host: str, addresses: list[str]
+) -> None:
+    async with served(host=host, metrics_address=f"[{host}]:0" if ":" in host else f"{host}:0") as (
+        server,
+        _engine,
+    ):
+        urls = [server.url, *(f"http://{address}:{server.port}" for address in addresses)]
+        for url in urls:
+            async with aiohttp.ClientSession(url) as http, http.get("/readyz") as answer:
+                assert answer.status == 200
+            headers = {"Authorization": "Bearer alice-secret"}
+            uri = f"{url.replace('http', 'ws', 1)}/api-ws/v1/audio/speech"
+            async with connect(uri, additional_headers=headers) as socket_:
+                await socket_.send(run_task("t"))
+                await socket_.send(text("finish-task", "t", "one"))
+                while "task-finished" not in str(await socket_.recv()):
+                    pass
+        held = await connect(uri, additional_headers=headers)
+        assert len(server.websockets.connections) == 1
+        await server.close()
+        with pytest.raises(ConnectionClosed) as closed:
+            await held.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+
+
+async def test_an_address_that_can_be_used_is_printed_beside_that_of_all(tmp_path: Path) -> None:
+    flags = ("--host", "0.0.0.0", "--allow-open", "--references", str(tmp_path))
+    async with started(*flags) as (process, url):
+        assert process.stdout is not None
+        port = int(url.rpartition(":")[2])
+        assert url == f"http://127.0.0.1:{port}"
+        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        assert line.split()[-1] == f"http://0.0.0.0:{port}"
 
 
 async def test_closing_does_not_wait_for_a_stream_that_goes_on(served) -> None:

@@ -1,0 +1,115 @@
+"""What settings name is made ready, or told by its setting and value."""
+
+from __future__ import annotations
+
+import pwd
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cosyserve.engine.errors import EngineNotReady
+from cosyserve.server.engines import build_engine
+from cosyserve.server.setting_sources import SettingsError
+from cosyserve.server.settings import load_settings
+from cosyserve.server.starting import check_default_voices, start_engine, started_store
+from support.fake_engine import FakeEngine
+from support.references import SOUND, make_reference
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No HOME, and a user without an entry, as in many containers."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+
+
+async def test_a_folder_that_cannot_be_written_is_told() -> None:
+    settings = load_settings({"references": "/proc/references"})
+    told = "^references: '/proc/references' is not usable; .*; allowed: a folder"
+    with pytest.raises(OSError, match=told):
+        await started_store(settings)
+
+
+async def test_without_a_home_only_what_needs_one_is_refused(
+    homeless: None, tmp_path: Path
+) -> None:
+    settings = load_settings()
+    with pytest.raises(SettingsError) as caught:
+        await started_store(settings)
+    (line,) = caught.value.lines
+    assert line.startswith("references: '~/.local/share/cosyserve/references' is not usable; ")
+    assert "HOME" in line
+    assert "allowed: a folder" in line
+    await started_store(load_settings({"references": str(tmp_path / "here")}))
+
+
+def test_engines_need_no_home(homeless: None, tmp_path: Path) -> None:
+    build_engine(load_settings())
+    settings = load_settings({"model": str(tmp_path), "lm_backend": "torch"})
+    assert settings.voice_cache is None
+    build_engine(settings)
+
+
+def test_what_is_written_with_a_home_needs_one(homeless: None, tmp_path: Path) -> None:
+    settings = load_settings({"model": str(tmp_path), "voice_cache": "~/voices"})
+    with pytest.raises(
+        SettingsError, match=r"^voice_cache: '~/voices' is not usable; .*HOME.*allowed: "
+    ):
+        build_engine(settings)
+    for name in ("config", "token_file"):
+        with pytest.raises(SettingsError, match=rf"^{name}: .*HOME.*allowed: "):
+            load_settings({name: "~/file"})
+
+
+def test_a_language_that_the_engine_does_not_speak_is_told() -> None:
+    with pytest.raises(
+        SettingsError, match=r"^default_language: 'xx-yy' is not usable; allowed: .*en"
+    ):
+        build_engine(load_settings({"default_language": "xx-yy"}))
+
+
+async def test_an_engine_that_does_not_start_is_told_by_its_setting(tmp_path: Path) -> None:
+    class Broken(FakeEngine):
+        async def start(self) -> None:
+            raise EngineNotReady("it is broken")
+
+    with pytest.raises(EngineNotReady, match=r"^engine: embedded is not usable; it is broken"):
+        await start_engine(Broken(), load_settings())
+    settings = load_settings({"model": str(tmp_path)})
+    with pytest.raises(EngineNotReady, match=f"^model: {tmp_path} is not usable; it is broken"):
+        await start_engine(Broken(), settings)
+
+
+@pytest.mark.parametrize(
+    "setting", ["openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice"]
+)
+async def test_a_default_voice_that_is_not_there_is_told(served, setting: str) -> None:
+    async with served(**{setting: "nobody"}) as (server, _engine):
+        with pytest.raises(SettingsError) as caught:
+            await check_default_voices(server.services)
+    (line,) = caught.value.lines
+    assert line.startswith(f"{setting}: 'nobody' is not usable; ")
+    assert "allowed: plain, " in line
+
+
+async def test_voices_that_are_there_are_taken(served) -> None:
+    aliases = {"alloy": "PLAIN", "nova": "Anna"}
+    async with served(openai_voices=aliases, openai_default_voice="plain") as (server, _engine):
+        with pytest.raises(SettingsError, match=r"^openai_voices, nova: 'Anna' is not usable"):
+            await check_default_voices(server.services)
+        await server.services.store.put(make_reference(name="Anna"), SOUND)
+        await check_default_voices(server.services)
+
+
+async def test_an_engine_without_voices_may_get_them_later(served, capsys) -> None:
+    engine = FakeEngine()
+    engine.capabilities = replace(engine.capabilities, voices=())
+    async with served(engine, openai_default_voice="Anna") as (server, _engine):
+        await check_default_voices(server.services)
+    assert "openai_default_voice: 'Anna' is not usable" in capsys.readouterr().out

@@ -1,0 +1,78 @@
+"""What is wrong with a certificate is told by its setting and file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cosyserve.server.setting_sources import SettingsError
+from cosyserve.server.tls import tls_context
+from support.tls import self_signed
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    folder = tmp_path / "good"
+    folder.mkdir()
+    cert, key = self_signed(folder)
+    return Path(cert), Path(key)
+
+
+def told(cert: Path, key: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        tls_context(cert, key)
+    (line,) = caught.value.lines
+    assert "\n" not in line
+    assert "; allowed: " in line
+    return line
+
+
+def test_a_pair_that_fits(pair: tuple[Path, Path]) -> None:
+    assert tls_context(*pair) is not None
+    assert tls_context(None, None) is None
+
+
+def test_a_key_of_another_certificate(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    _cert, other = self_signed(tmp_path)
+    assert told(pair[0], Path(other)).startswith(
+        f"tls_key: {other} is not usable; it is not the key"
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x00\xff"])
+def test_files_without_what_is_needed(
+    pair: tuple[Path, Path], tmp_path: Path, content: bytes
+) -> None:
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_bytes(content)
+    assert told(wrong, pair[1]).startswith(f"tls_cert: {wrong} is not usable; no certificate")
+    assert told(pair[0], wrong).startswith(f"tls_key: {wrong} is not usable; no private key")
+    assert told(pair[1], pair[0]).startswith("tls_cert: ")
+
+
+def test_damaged_files(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    for setting, file in zip(("tls_cert", "tls_key"), pair, strict=True):
+        damaged = tmp_path / file.name
+        damaged.write_bytes(
+            file.read_bytes()[:-200] + b"\n" + file.read_bytes().splitlines()[-1] + b"\n"
+        )
+        files = {"tls_cert": pair[0], "tls_key": pair[1], setting: damaged}
+        assert told(files["tls_cert"], files["tls_key"]).startswith(f"{setting}: {damaged}")
+
+
+def test_a_key_with_a_passphrase_asks_nobody(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    locked = tmp_path / "locked.pem"
+    subprocess.run(
+        ["openssl", "pkey", "-in", pair[1], "-aes256", "-passout", "pass:secret", "-out", locked],
+        check=True,
+    )
+    line = told(pair[0], locked)
+    assert line.startswith(f"tls_key: {locked} is not usable; it is encrypted; allowed: ")
+
+
+def test_a_file_that_cannot_be_read(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    assert told(tmp_path, pair[1]).startswith(
+        f"tls_cert: {tmp_path} is not usable; it cannot be read"
+    )
