@@ -26,10 +26,11 @@ _AS_LOUD: Final = 0.9  # of the loudest channel's power
 def mixed(columns: Columns, weights: Weights | None) -> Samples:
     """One channel; the mean where there are no weights."""
     # What is beyond float32 becomes infinite, and is found out with the rest of what is no number.
+    if weights is None or len(weights) != len(columns):
+        weights = np.full(len(columns), 1 / len(columns))
     with np.errstate(over="ignore", invalid="ignore"):
-        if weights is None or len(weights) != len(columns):
-            return columns.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return np.asarray(weights @ columns, dtype=np.float32)
+        samples: Samples = (weights @ columns).astype(np.float32)
+    return samples
 
 
 class ChannelMeter:

@@ -201,7 +201,7 @@ def _by_text(data: bytes) -> OtherFile | None:
     """Text of any kind: a page, a playlist, JSON. 16-bit sound never stays within these bytes."""
     sample = data[:_TEXT_SAMPLE]
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        words = sample[: len(sample) // 2 * 2].decode("utf-16", "replace")
+        words = sample[: len(sample) // 2 * 2].decode("utf-16", "replace").strip("\ufeff")
         return OtherFile("text") if words and all(map(_is_written, words)) else None
     if sample.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_TEXT_BEGINNINGS):
         return OtherFile("text")

@@ -40,8 +40,10 @@ _SUBTYPES: Final = {
     **{(3, 32): "FLOAT", (3, 64): "DOUBLE", (6, 8): "ALAW", (7, 8): "ULAW"},
 }
 _KNOWN: Final = frozenset(
-    (b"fmt ", b"data", b"fact", b"LIST", b"bext", b"ds64", b"JUNK", b"junk", b"PAD ", b"FLLR")
-    + (b"cue ", b"smpl", b"inst", b"iXML", b"axml", b"chna", b"PEAK", b"id3 ", b"ID3 ", b"_PMX")
+    (
+        *(b"fmt ", b"data", b"fact", b"ds64", b"LIST", b"bext", b"iXML", b"axml", b"chna", b"_PMX"),
+        *(b"JUNK", b"junk", b"PAD ", b"FLLR", b"PEAK", b"cue ", b"smpl", b"inst", b"id3 ", b"ID3 "),
+    )
 )
 
 

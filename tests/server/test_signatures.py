@@ -97,8 +97,11 @@ def test_text_of_an_old_encoding_is_text() -> None:
 
 @pytest.mark.parametrize(
     ("data", "begin"),
-    [(b"", 0), (b"ID3", 0), (b"ID3\x04\0\0\0\0\x01\x02rest", 10 + 130), (b"fLaC", 0)]
-    + [(b"ID3\x04\0\x10\0\0\0\x05", 25)],
+    [
+        *((b"", 0), (b"ID3", 0), (b"fLaC", 0)),
+        (b"ID3\x04\0\0\0\0\x01\x02rest", 10 + 130),
+        (b"ID3\x04\0\x10\0\0\0\x05", 10 + 5 + 10),
+    ],
 )
 def test_the_sound_begins_behind_the_tag(data: bytes, begin: int) -> None:
     assert skip_id3(data) == begin

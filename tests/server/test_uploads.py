@@ -261,10 +261,10 @@ def test_ogg_vorbis() -> None:
     assert np.corrcoef(clip.samples, SPEECH)[0, 1] > 0.99
 
 
-MP4_FLAGS = [
-    "faststart",
-    "frag_keyframe+empty_moov",
-    "frag_every_frame+empty_moov+default_base_moof",
+MP4_OPTIONS = [
+    {"moov_size": "30000"},
+    {"movflags": "frag_keyframe+empty_moov"},
+    {"movflags": "frag_every_frame+empty_moov+default_base_moof"},
 ]
 
 
