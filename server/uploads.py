@@ -15,10 +15,10 @@ import numpy as np
 from cosyserve.engine.base import Samples
 from cosyserve.protocol.errors import InvalidAudio, InvalidParameter, PayloadTooLarge
 
-from .signatures import AudioFile, OtherFile, identify
+from .signatures import AudioFile, OtherFile, identify, sound_begin
 from .sound_files import decode_file
 
-TAKEN: Final = "WAV, MP3, FLAC, Ogg, M4A, AAC, WebM or raw 16-bit little-endian mono PCM"
+TAKEN: Final = "WAV, MP3, FLAC, Ogg, M4A, AAC, WebM, AIFF, CAF or raw 16-bit little-endian mono PCM"
 PCM_RATE: Final = 16000
 PCM_RATES: Final = (8000, 48000)
 
@@ -78,6 +78,7 @@ def decode_clip(data: bytes, pcm_rate: int | None, limits: ClipLimits) -> Clip:
     if not data:
         raise InvalidAudio("file: it is empty")
     most = limits.max_seconds + _LENGTH_SLACK
+    data = data[sound_begin(data) :]
     match identify(data):
         case OtherFile(name):
             raise InvalidAudio(f"file: it is {name}; allowed: {TAKEN}")
@@ -109,17 +110,20 @@ def judge(clip: Clip, limits: ClipLimits) -> Clip:
             f"file: it is silent; its loudest moment is {decibels}, and at least "
             f"{20 * np.log10(_SILENT_RMS):.0f} dB of full scale is needed"
         )
-    peak = float(np.abs(clip.samples).max())
+    peak = float(max(clip.samples.max(), -clip.samples.min()))
     return Clip(clip.samples / np.float32(peak), clip.sample_rate) if peak > 1 else clip
 
 
 def content_id(clip: Clip, text: str) -> str:
     """A digest of the sound, as 16-bit samples with their rate, and of what is said in it."""
     words = text.encode("utf-8", "surrogatepass")
-    samples = np.rint(clip.samples * np.float32(32767)).astype("<i2")
     digest = hashlib.sha256(f"{clip.sample_rate} {len(words)}\n".encode())
     digest.update(words)
-    digest.update(samples.tobytes())
+    for begin in range(
+        0, len(clip.samples), clip.sample_rate
+    ):  # a copy of it all takes as much again
+        part = clip.samples[begin : begin + clip.sample_rate]
+        digest.update(np.rint(part * np.float32(32767)).astype("<i2").tobytes())
     return digest.hexdigest()
 
 
@@ -130,8 +134,10 @@ def _allowed(limits: ClipLimits) -> str:
 def _loudest(clip: Clip) -> float:
     """The RMS of the loudest 20 ms."""
     window = min(clip.sample_rate // 50, len(clip.samples))
-    whole = clip.samples[: len(clip.samples) // window * window].astype(np.float64)
-    return float(np.sqrt(np.square(whole).reshape(-1, window).mean(axis=1).max()))
+    rows = clip.samples[: len(clip.samples) // window * window].reshape(-1, window)
+    # Sums of squares, in float64 without a copy of the clip in it.
+    energies = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="safe")
+    return float(np.sqrt(energies.max() / window))
 
 
 def _decode_pcm(data: bytes, pcm_rate: int | None, most_seconds: float) -> Clip:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..base import Samples
 
+_RATE = 16000
+"""A clip is analysed at the lowest whole fraction of its sample rate that is no less than this."""
+_ZERO_CROSSINGS = 6
+"""Of the low-pass filter before decimation, on either side."""
+_BATCH = 256
+"""Rows that are worked on at once: frames, or the filter's windows."""
 _LOWEST, _HIGHEST = 60.0, 420.0
 _FRAME = 0.046
 _HOP = 0.012
@@ -19,23 +27,50 @@ _FEWEST_FRAMES = 8
 
 
 def median_f0(samples: Samples, sample_rate: int) -> float | None:
-    """Median F0 in Hz of the voiced parts, None if there are none. Takes about 1 ms per second of sound.
+    """Median F0 in Hz of the voiced parts, None if there are none. Takes 2 to 8 ms per second of sound.
 
+    Needs about a tenth of the clip's own memory, whatever its sample rate.
     The autocorrelation is that of the windowed frame over that of the window: P. Boersma (1993),
     "Accurate short-term analysis of the fundamental frequency...", IFA Proceedings 17.
     """
-    size, hop = round(_FRAME * sample_rate), round(_HOP * sample_rate)
-    if len(samples) < size:
+    factor = max(1, sample_rate // _RATE)
+    narrow, rate = _decimated(samples, factor), sample_rate / factor
+    size, hop = round(_FRAME * rate), round(_HOP * rate)
+    if len(narrow) < size:
         return None
-    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop].astype(np.float64)
-    power = frames.std(axis=1)
+    frames = np.lib.stride_tricks.sliding_window_view(narrow, size)[::hop]
+    power = np.concatenate(
+        [frames[part].std(axis=1, dtype=np.float64) for part in _batches(len(frames))]
+    )
     loud = np.percentile(power, 95)
     if loud <= 1e-4:
         return None
-    frames = frames[power > _QUIET * loud]
-    peaks = [_frame_f0(r, sample_rate) for r in _autocorrelation(frames)]
+    (chosen,) = np.nonzero(power > _QUIET * loud)
+    peaks = [
+        _frame_f0(row, rate)
+        for part in _batches(len(chosen))
+        for row in _autocorrelation(frames[chosen[part]].astype(np.float64))
+    ]
     voiced = [f0 for f0 in peaks if f0 is not None]
     return float(np.median(voiced)) if len(voiced) >= _FEWEST_FRAMES else None
+
+
+def _decimated(samples: Samples, factor: int) -> Samples:
+    """Every `factor`-th sample of `samples`, low-passed by a sinc under a Hann window."""
+    if factor == 1:
+        return samples
+    reach = _ZERO_CROSSINGS * factor
+    taps = np.sinc(np.arange(-reach, reach + 1) / factor) * np.hanning(2 * reach + 3)[1:-1]
+    taps = (taps / taps.sum()).astype(np.float32)
+    if len(samples) < len(taps):
+        return samples[:0]
+    windows = np.lib.stride_tricks.sliding_window_view(samples, len(taps))[::factor]
+    return np.concatenate([windows[part] @ taps for part in _batches(len(windows))])
+
+
+def _batches(rows: int) -> Iterator[slice]:
+    for begin in range(0, rows, _BATCH):
+        yield slice(begin, begin + _BATCH)
 
 
 def _autocorrelation(frames: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Samples:
@@ -51,7 +86,7 @@ def _autocorrelation(frames: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) 
     return np.asarray(rows / np.maximum(rows[:, :1], 1e-12), dtype=np.float32)
 
 
-def _frame_f0(row: Samples, sample_rate: int) -> float | None:
+def _frame_f0(row: Samples, sample_rate: float) -> float | None:
     shortest = max(1, int(sample_rate / _HIGHEST))
     longest = min(len(row) - 1, int(sample_rate / _LOWEST) + 1)
     part = row[shortest - 1 : longest + 1]

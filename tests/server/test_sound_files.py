@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from cosyserve.server.sound_files import decode_file
 from support.audio import make_file, speechlike
 
 WAV = AudioFile("WAV", "wav")
+M4A = AudioFile("M4A", "mov")
 
 
 def test_no_more_is_decoded_than_shows_that_it_is_too_much() -> None:
@@ -31,11 +34,22 @@ def test_channels_are_averaged() -> None:
     np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-6)
 
 
-@pytest.mark.parametrize("codec", ["alac"])
-def test_a_codec_that_is_not_meant_is_named(codec: str) -> None:
-    data = make_file(speechlike(16000, 1.0), 16000, "ipod", codec)
-    with pytest.raises(InvalidAudio, match=codec):
-        decode_file(data, AudioFile("M4A", "mov"), 30.0)
+def test_a_codec_that_is_not_meant_is_named() -> None:
+    data = make_file(speechlike(48000, 1.0), 48000, "mp4", "ac3")
+    with pytest.raises(InvalidAudio, match="ac3 in a M4A file is not taken"):
+        decode_file(data, M4A, 30.0)
+
+
+@pytest.mark.parametrize("samples", [0, 16385, 1 << 24, 0xFFFFFFFF])
+def test_an_alac_frame_of_no_reasonable_size_is_refused_unopened(samples: int) -> None:
+    data = bytearray(make_file(speechlike(16000, 1.0), 16000, "ipod", "alac"))
+    header = data.rindex(b"alac") + 8
+    assert int.from_bytes(data[header : header + 4], "big") == 4096
+    data[header : header + 4] = samples.to_bytes(4, "big")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InvalidAudio, match=f"alac with {samples} samples in a frame"):
+        decode_file(bytes(data), M4A, 30.0)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000
 
 
 def test_a_demuxer_that_is_not_meant_is_not_used() -> None:

@@ -31,7 +31,13 @@ FILES = {
     "ogg-opus": ("ogg", "libopus"),
     "m4a": ("ipod", "aac"),
     "mp4": ("mp4", "aac"),
+    "alac": ("ipod", "alac"),
+    "mov": ("mov", "pcm_s16le"),
     "adts": ("adts", "aac"),
+    "aiff": ("aiff", "pcm_s16be"),
+    "aiff-24": ("aiff", "pcm_s24be"),
+    "caf": ("caf", "pcm_s16be"),
+    "caf-alac": ("caf", "alac"),
     "webm": ("webm", "libopus"),
 }
 

@@ -12,7 +12,7 @@ const PROMPT = navigator.language.startsWith('zh') ? PROMPTS.zh : PROMPTS.en;
 const LABELS = { record: 'Read this aloud', file: 'What is said in the file' };
 const HINTS = {
   record: 'Or write words of your own and read those, in a quiet room. Five to ten seconds are best.',
-  file: 'Word for word. WAV, MP3, FLAC, Ogg, M4A or WebM with one speaker, 1 to 30 seconds.',
+  file: 'Word for word. WAV, MP3, FLAC, Ogg, M4A, WebM, AIFF or CAF with one speaker, 1 to 30 seconds.',
 };
 
 export class ClipForm {

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ def voiced(f0: float, seconds: float, rate: int) -> np.ndarray:
     return (0.2 * waves.sum(axis=0)).astype(np.float32)
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 48000])
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 96000, 192000])
 @pytest.mark.parametrize("f0", [75.0, 110.0, 143.0, 220.0, 330.0, 395.0])
 def test_f0_of_a_steady_tone(f0: float, rate: int) -> None:
     assert median_f0(voiced(f0, 1.0, rate), rate) == pytest.approx(f0, rel=0.01)
@@ -37,3 +39,33 @@ def test_the_median_passes_over_pauses_and_noise() -> None:
 )
 def test_unvoiced_clips_have_none(clip: np.ndarray) -> None:
     assert median_f0(clip, 16000) is None
+
+
+def test_a_clip_s_sample_rate_does_not_change_its_f0() -> None:
+    found = []
+    for rate in (16000, 24000, 44100, 48000, 96000, 176400, 192000):
+        time = np.arange(3 * rate) / rate
+        phase = 2 * np.pi * np.cumsum(150 + 60 * np.sin(2 * np.pi * 0.7 * time)) / rate
+        clip = sum(np.sin(k * phase) / k for k in range(1, 15))
+        hiss = np.random.default_rng(6).standard_normal(len(clip))
+        found.append(median_f0((0.2 * clip + 0.01 * hiss).astype(np.float32), rate))
+    assert found == pytest.approx([found[0]] * len(found), rel=0.02)
+
+
+def test_what_a_high_sample_rate_adds_is_not_heard() -> None:
+    rate = 96000
+    whistle = 0.3 * np.sin(2 * np.pi * 16150 * np.arange(rate) / rate).astype(np.float32)
+    assert median_f0(voiced(120.0, 1.0, rate) + whistle, rate) == pytest.approx(120, rel=0.01)
+
+
+def test_the_memory_is_bounded_whatever_the_sample_rate() -> None:
+    rate = 192000
+    clip = np.tile(voiced(120.0, 1.0, rate), 29)
+    tracemalloc.start()
+    try:
+        found = median_f0(clip, rate)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == pytest.approx(120, rel=0.01)
+    assert peak < 40_000_000
