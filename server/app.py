@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.frames import CloseCode
 
@@ -124,30 +127,8 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        for each in listening.sockets:  # accepted sockets inherit it
-            keep_unsent_below(each, USUAL_QUEUE)
-        servers = [
-            await stack.enter_async_context(
-                serve_websockets(
-                    handle,
-                    sock=each,
-                    backlog=BACKLOG,  # else asyncio's own, which is far smaller, replaces it
-                    create_connection=switch_to(
-                        _http_protocols(http), services.deliveries, settings.head_timeout, tls
-                    ),
-                    process_request=handshake.check,
-                    select_subprotocol=select_subprotocol,
-                    compression=None,  # deflate costs ten times what the rest of a message does
-                    max_size=settings.max_message_bytes,
-                    open_timeout=settings.head_timeout,
-                    close_timeout=CLOSE_TIMEOUT,
-                    ping_interval=settings.ping_interval,
-                    ping_timeout=settings.ping_timeout,
-                    server_header=f"cosyserve/{VERSION}",
-                )
-            )
-            for each in listening.sockets
-        ]
+        open_port = partial(_open_port, handle, handshake, services, _http_protocols(http), tls)
+        servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
         scheme = "http" if tls is None else "https"
         server = RunningServer(
             services,
@@ -160,6 +141,34 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
         stack.push_async_callback(server.close)
         await start_engine(services.engine, settings)
         yield server
+
+
+def _open_port(
+    handle: Callable[[ServerConnection], Awaitable[None]],
+    handshake: Handshake,
+    services: Services,
+    http: web.Server,
+    tls: ssl.SSLContext | None,
+    listening: socket.socket,
+) -> AbstractAsyncContextManager[Server]:
+    """Both protocols on a socket that listens; a context, within which they are served."""
+    settings = services.settings
+    keep_unsent_below(listening, USUAL_QUEUE)  # accepted sockets inherit it
+    return serve_websockets(
+        handle,
+        sock=listening,
+        backlog=BACKLOG,  # else asyncio's own, which is far smaller, replaces it
+        create_connection=switch_to(http, services.deliveries, settings.head_timeout, tls),
+        process_request=handshake.check,
+        select_subprotocol=select_subprotocol,
+        compression=None,  # deflate costs ten times what the rest of a message does
+        max_size=settings.max_message_bytes,
+        open_timeout=settings.head_timeout,
+        close_timeout=CLOSE_TIMEOUT,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        server_header=f"cosyserve/{VERSION}",
+    )
 
 
 async def _build_services(
