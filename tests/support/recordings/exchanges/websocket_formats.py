@@ -1,0 +1,84 @@
+"""Every format, sample rate and bit rate of the native WebSocket."""
+
+from __future__ import annotations
+
+import re
+
+from ..book import Book
+from ..sound import Sound
+from ..stage import Stage
+from ..talk import Talk
+from .frames import SPEECH, finish, run_task
+
+book = Book("websocket/formats")
+
+FINISHED = "task-finished"
+FORMATS = ("wav", "mp3", "pcm", "opus", "aac", "flac")
+RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
+BIT_RATES = ("16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k")
+
+
+@book.exchange()
+async def every_format(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        for name in FORMATS:
+            talk.sound = Sound(name)
+            await talk.send(run_task("t", output_format=name), finish("t", "one two three"))
+            await talk.until(FINISHED)
+            talk.say_sound()
+
+
+@book.exchange()
+async def every_lossy_format_in_binary_frames(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        for name in ("mp3", "opus", "aac"):
+            talk.sound = Sound(name)
+            await talk.send(
+                run_task("t", output_format=name, audio_transport="binary"), finish("t", "one two")
+            )
+            await talk.until(FINISHED)
+            talk.say_sound()
+
+
+@book.exchange()
+async def every_sample_rate(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        for rate in RATES:
+            talk.sound = Sound("pcm", rate)
+            await talk.send(run_task("t", sample_rate=rate), finish("t", "one two"))
+            await talk.until(FINISHED)
+            talk.say_sound()
+
+
+@book.exchange()
+async def a_louder_voice(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        talk.sound = Sound("pcm", exact=False)
+        await talk.send(run_task("t", volume=2.5), finish("t", "one two"))
+        await talk.until(FINISHED)
+        talk.say_sound()
+
+
+@book.exchange(max_tasks_per_connection=len(BIT_RATES))
+async def the_bit_rates_that_are_really_used(stage: Stage) -> None:
+    stage.say("of each task only what its events say of the format")
+    async with stage.open(SPEECH) as talk:
+        for name, rates in (("mp3", RATES), ("opus", (8000, 48000)), ("aac", (8000, 24000, 48000))):
+            for rate in rates:
+                found = await _effective(talk, {"output_format": name, "sample_rate": rate})
+                for asked in BIT_RATES:
+                    stage.say(f"{name} at {rate} Hz, {asked}: {found[asked]}")
+
+
+async def _effective(talk: Talk, parameters: dict[str, object]) -> dict[str, str]:
+    """By the bit rate that is asked for, what the events of a task say of the format."""
+    for asked in BIT_RATES:
+        await talk.socket.send(run_task(asked, **parameters, bit_rate=asked))
+        await talk.socket.send(finish(asked, "one"))
+    found, ended = {}, 0
+    while ended < len(BIT_RATES):
+        event = str(await talk.socket.recv())
+        ended += FINISHED in event
+        if told := re.search('"task_id":"(.*?)".*("format":[^}]*)', event):
+            found[told[1]] = told[2]
+    return found
