@@ -21,6 +21,7 @@ from .product import (
     SynthesisOptions,
     UnsupportedRequest,
     Voice,
+    Work,
 )
 
 FAILURES: dict[str, Exception] = {
@@ -33,6 +34,10 @@ FAILURES: dict[str, Exception] = {
     "USELESS": InvalidReference("the clip cannot serve as a voice"),
 }
 """What a word of the text, an instruct, or the transcript of a clip makes the engine raise."""
+
+
+WORK = Work(queue=0.125, lm=0.25, flow=0.5, vocoder=0.75, tokens=2)
+"""Of a word."""
 
 
 def word_sound(word: str, voice: Voice, options: SynthesisOptions) -> np.ndarray:
@@ -55,7 +60,7 @@ class RecordedSession(FakeSession):
         if word in FAILURES:
             raise FAILURES[word]
         sound = word_sound(word, self.voice, self.options)
-        return replace(super().chunk(number, words), samples=sound)
+        return replace(super().chunk(number, words), samples=sound, work=WORK)
 
 
 class RecordedEngine(FakeEngine):

@@ -46,16 +46,28 @@ class Answer:
     def body(self) -> bytes:
         return b"".join(self.parts)
 
+    def header(self, name: str) -> str:
+        return next(value for each, value in self.headers if each.lower() == name.lower())
+
     def json(self) -> Any:
         return json.loads(self.body)
 
 
-async def fetch(port: int, request: Request | bytes) -> Answer:
-    """Ask, and read until the server closes."""
+async def fetch(port: int, request: Request) -> Answer:
+    """Ask, and read until the server closes.
+
+    It waits for the rest of a body that it does not want, so it is told that there is none once it has
+    answered.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(request if isinstance(request, bytes) else request.encoded())
-        return _answer(await reader.read())
+        writer.write(request.encoded())
+        data = b""
+        while more := await reader.read(2**16):
+            data += more
+            if request.length is not None and b"\r\n\r\n" in data and _answer(data).ended:
+                writer.write_eof()
+        return _answer(data)
     finally:
         writer.close()
         await writer.wait_closed()

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import get_args
 from unittest.mock import patch
 
-from cosyserve.engine.base import PcmChunk, Reference, SynthesisOptions, Voice
+from cosyserve.engine.base import PcmChunk, Reference, SynthesisOptions, Voice, Work
 from cosyserve.engine.errors import (
     EngineBusy,
     EngineDied,
@@ -51,6 +51,7 @@ __all__ = [
     "SynthesisOptions",
     "UnsupportedRequest",
     "Voice",
+    "Work",
     "commands",
     "error_codes",
     "events",

@@ -12,7 +12,7 @@ import numpy as np
 from support.audio import decode
 from support.fake_engine import RATE
 
-DIGITS = 16
+DIGITS = 12
 """Of a SHA-256 that are written down."""
 
 

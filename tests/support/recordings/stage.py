@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -24,7 +25,8 @@ ALICE = {"Authorization": "Bearer alice-secret"}
 BOB = {"Authorization": "Bearer bob-secret"}
 NOBODY: Mapping[str, str] = {}
 
-_TOLD = {"Date": "<date>", "Sec-WebSocket-Accept": "<digest of the key>"}
+Show = Literal["all", "digest", "head"]
+
 _QUIET: Mapping[str, Any] = {
     "user_agent_header": None,
     "compression": None,
@@ -43,6 +45,7 @@ class Stage:
         self.engine = engine
         self.references = references
         self.transcript = Transcript()
+        self._headers: list[str] = []
 
     def say(self, text: str) -> None:
         """Say something of what came before."""
@@ -94,7 +97,7 @@ class Stage:
             response = refused.response
         body = bytes(response.body)
         status = f"HTTP/1.1 {response.status_code} {response.reason_phrase}"
-        self._head(status, response.headers.raw_items(), len(body))
+        self._head(status, response.headers.raw_items(), body)
         self._body((body,))
 
     def _address(self, path: str) -> str:
@@ -118,11 +121,11 @@ class Stage:
         headers: Mapping[str, str] = ALICE,
         *,
         sound: Sound | None = None,
-        is_file: bool = False,
+        show: Show = "all",
     ) -> Answer:
-        """Ask, and write down both. body: bytes, or what becomes JSON. is_file: as in `tell`."""
+        """Ask, and write down both. body: bytes, or what becomes JSON. show: as in `tell`."""
         encoded = body if isinstance(body, bytes) else json_bytes(body)
-        return await self.ask(Request(method, path, headers, encoded), sound, is_file=is_file)
+        return await self.ask(Request(method, path, headers, encoded), sound, show=show)
 
     async def get(self, path: str, headers: Mapping[str, str] = ALICE, **more: Any) -> Answer:
         return await self.request("GET", path, b"", headers, **more)
@@ -133,38 +136,37 @@ class Stage:
         return await self.request("POST", path, body, headers, **more)
 
     async def ask(
-        self, request: Request, sound: Sound | None = None, *, is_file: bool = False
+        self, request: Request, sound: Sound | None = None, *, show: Show = "all"
     ) -> Answer:
         answer = await self.fetch(request)
-        self.tell(request, answer, sound, is_file=is_file)
+        self.tell(request, answer, sound, show=show)
         return answer
 
-    async def fetch(self, request: Request | bytes) -> Answer:
+    async def fetch(self, request: Request) -> Answer:
         """Ask without writing it down; for what goes on at once."""
         return await fetch(self.server.port, request)
 
     def tell(
-        self, request: Request, answer: Answer, sound: Sound | None = None, *, is_file: bool = False
+        self, request: Request, answer: Answer, sound: Sound | None = None, *, show: Show = "all"
     ) -> None:
-        """Write down what was asked and answered. is_file: of the body only the digest."""
+        """Write down what was asked and answered.
+
+        show: the head and the body, the head only, or a digest of the body with its type.
+        """
         self.transcript.add(">", f"{request.method} {request.path}")
         self._asked(request.headers)
         if request.body:
             is_form = request.headers.get("Content-Type", "").startswith("multipart")
-            shown = f"<{digest(request.body)}>" if is_form else _shown(request.body)
-            self.transcript.add(">", shown)
-        self.answered(answer, sound, is_file=is_file)
-
-    def answered(
-        self, answer: Answer, sound: Sound | None = None, *, is_file: bool = False
-    ) -> None:
-        """Write down an answer."""
-        self._head(answer.status, answer.headers, len(answer.body))
-        if is_file:
+            text = f"<{digest(request.body)}>" if is_form else _shown(request.body)
+            self.transcript.add(">", text)
+        if show == "digest":
+            self._head(answer.status, [("Content-Type", answer.header("Content-Type"))])
             self.transcript.add("<", f"<{digest(answer.body)}>")
         else:
+            self._head(answer.status, answer.headers, answer.body)
+        if show == "all":
             self._body(answer.parts, sound)
-        if not answer.ended:
+        if not answer.ended and request.method != "HEAD":
             self.say("the body has no end")
         if sound is not None and answer.status.startswith("HTTP/1.1 200"):
             self.say(sound.told())
@@ -172,18 +174,18 @@ class Stage:
     def _asked(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
             if (name, value) not in ALICE.items():
-                self.transcript.add(">", f"{name}: {value}")
+                told = "<digest>" if name == "If-None-Match" else value
+                self.transcript.add(">", f"{name}: {told}")
         if not headers:
             self.transcript.add(">", "(no token)")
 
-    def _head(self, status: str, headers: Iterable[tuple[str, str]], length: int = -1) -> None:
+    def _head(self, status: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> None:
+        """The status, and the headers unless they are those of the answer before."""
+        told = [f"{name}: {_header(name, value, body)}" for name, value in headers]
         self.transcript.add("<", status)
-        for name, value in headers:
-            if name == "Server":
-                value = f"{value.partition('/')[0]}/<version>"
-            elif name == "Content-Length" and value == str(length):
-                value = "<length>"
-            self.transcript.add("<", f"{name}: {_TOLD.get(name, value)}")
+        for line in told if told != self._headers else ["(the same headers)"]:
+            self.transcript.add("<", line)
+        self._headers = told
 
     def _body(self, parts: Iterable[bytes], sound: Sound | None = None) -> None:
         for part in parts:
@@ -206,6 +208,27 @@ class Stage:
         self.engine.known.clear()
         self.engine.refuses = FAILURES["USELESS"]
         return reference_id
+
+
+def _header(name: str, value: str, body: bytes) -> str:
+    """What a header says, less what no two answers have in common."""
+    match name.lower():
+        case "date":
+            return "<date>"
+        case "sec-websocket-accept":
+            return "<digest of the key>"
+        case "etag":
+            return re.sub("[0-9a-f]{16,}", "<digest>", value)
+        case "content-security-policy":
+            return re.sub("(?<='sha256-)[^']*", "<digest>", value)
+        case "server":
+            return f"{value.partition('/')[0]}/<version>"
+        case "content-length" if value == str(len(body)):
+            return "<length>"
+        case "x-request-id":
+            return "<uuid>, as in the body" if value.encode() in body else "<uuid>"
+        case _:
+            return value
 
 
 def json_bytes(value: Any) -> bytes:

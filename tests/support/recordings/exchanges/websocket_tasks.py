@@ -57,14 +57,6 @@ async def sound_in_binary_frames(stage: Stage) -> None:
 
 
 @book.exchange()
-async def a_wav_stream_has_one_header(stage: Stage) -> None:
-    async with stage.open(SPEECH, sound=Sound("wav")) as talk:
-        await talk.send(run_task("t", output_format="wav"), finish("t", "one two"))
-        await talk.until(FINISHED)
-        talk.say_sound()
-
-
-@book.exchange()
 async def every_parameter_reaches_the_engine_and_the_encoder(stage: Stage) -> None:
     asked: list[dict[str, object]] = [
         {},
