@@ -9,14 +9,11 @@ changed; `git diff tests/recordings` shows it again.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
 import tempfile
 from pathlib import Path
-
-import structlog
 
 from .book import FOLDER, BrokenOff, Exchange, difference, joined, recorded
 from .exchanges import EXCHANGES
@@ -27,10 +24,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m support.recordings", description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of names; none: all of them")
     wanted = parser.parse_args().names
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    chosen = [
-        each for each in EXCHANGES if not wanted or any(part in str(each) for part in wanted)
-    ]
+    logging.disable()
+    chosen = [each for each in EXCHANGES if not wanted or any(part in str(each) for part in wanted)]
     played = {str(each): text for each in chosen if (text := _play_twice(each))}
     if len(played) < len(chosen):
         print("nothing is written")
@@ -54,13 +49,17 @@ def _play_twice(exchange: Exchange) -> str | None:
 
 def _play(exchange: Exchange) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(exchange.run(Path(folder)))
+        return exchange.take(Path(folder))
 
 
 def _write(played: dict[str, str]) -> None:
     """Files in the order of the exchanges; those of which there is no exchange any more go."""
     before = recorded()
-    after = {str(each): text for each in EXCHANGES if (text := played.get(str(each), before.get(str(each))))}
+    after = {
+        str(each): text
+        for each in EXCHANGES
+        if (text := played.get(str(each), before.get(str(each))))
+    }
     files: dict[Path, list[str]] = {}
     for each in EXCHANGES:
         if str(each) in after:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvloop
+from structlog.testing import capture_logs
+
 from .engine import RecordedEngine
 from .product import load_settings, serve
 from .stage import TOKENS, Stage
@@ -40,8 +43,14 @@ class Exchange:
     def __str__(self) -> str:
         return f"{self.file}/{self.name}"
 
-    async def run(self, folder: Path) -> str:
-        """The transcript of it, with its title. folder: for what the server keeps. Raises BrokenOff."""
+    def take(self, folder: Path) -> str:
+        """Its transcript, with a title. folder: for what the server keeps. Raises BrokenOff."""
+        # The loop that servers run on: asyncio's own leaves Nagle's algorithm on, and waits for it.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with capture_logs():  # to print them, tracebacks above all, takes seconds
+                return runner.run(self._run(folder))
+
+    async def _run(self, folder: Path) -> str:
         engine = RecordedEngine(**self.engine)
         references = folder / "references"
         flags = {

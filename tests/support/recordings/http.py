@@ -13,13 +13,17 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Request:
-    """body: as it is sent; length: what its head says of it, where that is not its length."""
+    """body: as it is sent. length: what its head says of it, where that is not its length.
+
+    shown: words for a body that is not fit to be read.
+    """
 
     method: str
     path: str
     headers: Headers
     body: bytes = b""
     length: int | None = None
+    shown: str = ""
 
     def encoded(self) -> bytes:
         length = len(self.body) if self.length is None else self.length

@@ -83,9 +83,7 @@ class Stage:
                 self._head(status, response.headers.raw_items())
             yield Talk(socket, self.transcript, sound or Sound("pcm"), name)
 
-    async def refused(
-        self, path: str, headers: Mapping[str, str] = ALICE, **options: Any
-    ) -> None:
+    async def refused(self, path: str, headers: Mapping[str, str] = ALICE, **options: Any) -> None:
         """An upgrade that is answered with an error."""
         self._upgrade(path, headers, "", options)
         try:
@@ -156,9 +154,7 @@ class Stage:
         self.transcript.add(">", f"{request.method} {request.path}")
         self._asked(request.headers)
         if request.body:
-            is_form = request.headers.get("Content-Type", "").startswith("multipart")
-            text = f"<{digest(request.body)}>" if is_form else _shown(request.body)
-            self.transcript.add(">", text)
+            self.transcript.add(">", request.shown or _shown(request.body))
         if show == "digest":
             self._head(answer.status, [("Content-Type", answer.header("Content-Type"))])
             self.transcript.add("<", f"<{digest(answer.body)}>")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from .http import Request
+from .sound import digest
 
 PATH = "/api/v1/audio/reference_audio"
 BOUNDARY = "the-boundary"
@@ -49,7 +50,10 @@ def form(
     for name, value in fields.items():
         parts.append(_part(name, value if isinstance(value, bytes) else value.encode()))
     body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
-    return Request("POST", PATH, {**headers, "Content-Type": content_type}, body)
+    told = [] if file is None else [f"file={filename!r} <{digest(file)}>"]
+    told += [f"{name}={value!r}" for name, value in fields.items()]
+    headers = {**headers, "Content-Type": content_type}
+    return Request("POST", PATH, headers, body, shown=" ".join(told) or "(no fields)")
 
 
 def _part(name: str, value: bytes, more: str = "") -> bytes:

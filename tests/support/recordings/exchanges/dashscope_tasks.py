@@ -70,7 +70,9 @@ async def every_format(stage: Stage) -> None:
     async with stage.open(INFERENCE) as talk:
         for name in FORMATS:
             is_default = name == "Default"
-            talk.sound = Sound("mp3" if is_default else name.lower(), 22050 if is_default else 24000)
+            talk.sound = Sound(
+                "mp3" if is_default else name.lower(), 22050 if is_default else 24000
+            )
             await talk.send(run_hosted("t", format=name, sample_rate=0 if is_default else 24000))
             await talk.until(STARTED)
             await talk.send(finish("t", "one two"))

@@ -75,7 +75,10 @@ async def a_flush_and_auto_mode(stage: Stage) -> None:
 @book.exchange(engine={"word_times": True})
 async def ssml(stage: Stage) -> None:
     query = "output_format=pcm_24000&enable_ssml_parsing=true"
-    for text in ("<speak>one <break time='50ms'/><b>two</b></speak>", "<speak>one <s>two</s></speak>"):
+    for text in (
+        "<speak>one <break time='50ms'/><b>two</b></speak>",
+        "<speak>one <s>two</s></speak>",
+    ):
         async with stage.open(address(query)) as talk:
             await talk.send(say(text), say(""))
             await talk.closed()

@@ -59,7 +59,8 @@ async def a_louder_voice(stage: Stage) -> None:
         talk.say_sound()
 
 
-@book.exchange(max_tasks_per_connection=len(BIT_RATES))
+# Twice as many as run: a place is free a moment after the last event of its task.
+@book.exchange(max_tasks_per_connection=2 * len(BIT_RATES))
 async def the_bit_rates_that_are_really_used(stage: Stage) -> None:
     stage.say("the bit rate that is asked for, then the one that the events tell of")
     async with stage.open(SPEECH) as talk:
