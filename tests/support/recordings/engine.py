@@ -24,6 +24,7 @@ from .product import (
     Work,
 )
 
+USELESS = InvalidReference("the clip cannot serve as a voice")
 FAILURES: dict[str, Exception] = {
     "BUSY": EngineBusy("the engine has no room now"),
     "DIED": EngineDied("the engine died"),
@@ -31,7 +32,7 @@ FAILURES: dict[str, Exception] = {
     "NOT-READY": EngineNotReady("the engine is not ready"),
     "UNSUPPORTED": UnsupportedRequest("this engine does not do that"),
     "BROKEN": RuntimeError("an inside that no client may see"),
-    "USELESS": InvalidReference("the clip cannot serve as a voice"),
+    "USELESS": USELESS,
 }
 """What a word of the text, an instruct, or the transcript of a clip makes the engine raise."""
 

@@ -48,7 +48,8 @@ class Sound:
         found = f"{self.format}: {rate} Hz, {len(samples)} samples"
         if self.format == "flac" and rate == RATE:
             found += f", decoded {digest(np.rint(samples * 32768).astype('<i2').tobytes())}"
-        return found + _HEADERS.get(self.format, lambda data: "")(data)
+        of_header = _HEADERS.get(self.format)
+        return found if of_header is None else found + of_header(data)
 
 
 def _mp3(data: bytes) -> str:

@@ -12,18 +12,21 @@ from typing import Any, Literal
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from .engine import FAILURES, RecordedEngine
+from .engine import USELESS, RecordedEngine
 from .http import Answer, Request, fetch
 from .product import RunningServer
 from .sound import Sound, digest
 from .talk import Talk
 from .transcript import Transcript, on_one_line, without_sound
-from .uploads import CLIP, form
+from .uploads import CLIP, FORM_TYPE, form
 
 TOKENS = ("alice=alice-secret", "bob=bob-secret")
 ALICE = {"Authorization": "Bearer alice-secret"}
 BOB = {"Authorization": "Bearer bob-secret"}
 NOBODY: Mapping[str, str] = {}
+
+_UNTOLD = {**ALICE, "Content-Type": FORM_TYPE}
+"""What a client sends as a matter of course."""
 
 Show = Literal["all", "digest", "head"]
 
@@ -169,7 +172,7 @@ class Stage:
 
     def _asked(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            if (name, value) not in ALICE.items():
+            if (name, value) not in _UNTOLD.items():
                 told = "<digest>" if name == "If-None-Match" else value
                 self.transcript.add(">", f"{name}: {told}")
         if not headers:
@@ -202,7 +205,7 @@ class Stage:
         """The id of a clip that was a voice when it was uploaded, and is none any more."""
         reference_id = await self.upload()
         self.engine.known.clear()
-        self.engine.refuses = FAILURES["USELESS"]
+        self.engine.refuses = USELESS
         return reference_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -25,10 +26,11 @@ class Talk:
         self._name = name
 
     async def send(self, *frames: Message) -> None:
-        """Text frames, and binary ones for bytes."""
+        """Text frames, and binary ones for bytes. What comes after the server has closed is lost."""
         for frame in frames:
             self._write(">", frame)
-            await self.socket.send(frame)
+            with suppress(ConnectionClosed):
+                await self.socket.send(frame)
 
     async def send_as_text(self, data: bytes) -> None:
         """A text frame of any bytes."""

@@ -11,7 +11,8 @@ from .http import Request
 from .sound import digest
 
 PATH = "/api/v1/audio/reference_audio"
-BOUNDARY = "the-boundary"
+BOUNDARY = "cut"
+FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 _RATE = 16000
 
@@ -43,7 +44,7 @@ def form(
     headers: Mapping[str, str],
     *,
     filename: str = "clip.wav",
-    content_type: str = f"multipart/form-data; boundary={BOUNDARY}",
+    content_type: str = FORM_TYPE,
 ) -> Request:
     """An upload; `file` None: without one."""
     parts = [] if file is None else [_part("file", file, f'; filename="{filename}"')]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from ..book import Book
 from ..stage import BOB, Stage
@@ -50,7 +51,7 @@ async def every_parameter_out_of_its_range(stage: Stage) -> None:
 @book.exchange()
 async def messages_that_are_no_commands(stage: Stage) -> None:
     header = {"action": "run-task", "task_id": "t"}
-    for message in (
+    messages: tuple[Any, ...] = (
         [],
         {},
         {"header": {}},
@@ -63,7 +64,8 @@ async def messages_that_are_no_commands(stage: Stage) -> None:
         {"header": header, "payload": {"model": "cosyvoice-v2"}},
         {"header": header, "payload": {"model": "cosyvoice-v2", "parameters": 1}},
         {"header": header, "payload": {"model": "cosyvoice-v2", "input": 1}},
-    ):
+    )
+    for message in messages:
         await _refused(stage, frame(message))
 
 

@@ -83,7 +83,7 @@ async def every_format(stage: Stage) -> None:
 @book.exchange()
 async def opus_at_the_rates_that_it_does_not_have(stage: Stage) -> None:
     async with stage.open(INFERENCE) as talk:
-        for rate, bit_rate in ((22050, 6), (44100, 510), (8000, 32000), (16000, None)):
+        for rate, bit_rate in ((22050, 6), (44100, 510), (8000, 32000)):
             talk.sound = Sound("opus")
             await talk.send(run_hosted("t", format="opus", sample_rate=rate, bit_rate=bit_rate))
             await talk.until(STARTED)

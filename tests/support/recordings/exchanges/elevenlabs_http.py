@@ -94,7 +94,7 @@ async def lists_and_single_voices(stage: Stage) -> None:
 
 @refusals.exchange()
 async def bodies_and_addresses_that_are_no_call(stage: Stage) -> None:
-    for body in (
+    bodies: tuple[Any, ...] = (
         b"",
         b"{not json",
         [],
@@ -110,7 +110,8 @@ async def bodies_and_addresses_that_are_no_call(stage: Stage) -> None:
         call(voice_settings={"speed": 3}),
         call(apply_text_normalization="maybe"),
         call(pronunciation_dictionary_locators=[{"id": "x"}]),
-    ):
+    )
+    for body in bodies:
         await stage.post(path(), body)
     for name in ("ulaw_8000", "mp3_11025_32", "pcm_24000_64", "opus_44100", "flac_24000"):
         await stage.post(path(query=f"?output_format={name}"), call())

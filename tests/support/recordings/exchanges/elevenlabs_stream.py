@@ -147,9 +147,9 @@ async def messages_that_cannot_be_used(stage: Stage) -> None:
         await talk.until(SOUND)
         await talk.send(say(5))
         await talk.closed()
-    for message in ("{not json", b"\x00"):
+    for unread in ("{not json", b"\x00"):
         async with stage.open(address()) as talk:
-            await talk.send(message)
+            await talk.send(unread)
             await talk.closed()
 
 

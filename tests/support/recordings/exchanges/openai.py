@@ -113,7 +113,8 @@ async def voices_of_an_engine_without_any(stage: Stage) -> None:
 
 @refusals.exchange()
 async def bodies_that_are_no_call(stage: Stage) -> None:
-    for body in (b"", b"{not json", [], {}):
+    bodies: tuple[Any, ...] = (b"", b"{not json", [], {})
+    for body in bodies:
         await stage.post(PATH, body)
     for given in (
         {"model": 1},

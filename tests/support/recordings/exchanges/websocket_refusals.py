@@ -55,50 +55,52 @@ async def parameters_that_do_not_go_together(stage: Stage) -> None:
 
 @book.exchange()
 async def messages_that_are_no_commands(stage: Stage) -> None:
-    header = {"action": "run-task", "task_id": "t"}
     good = {"model": "cosyvoice-v2", "parameters": {"mode": "fast_replication"}}
+    header = {"action": "run-task", "task_id": "t"}
+    messages: tuple[Any, ...] = (
+        [],
+        1,
+        None,
+        "run-task",
+        {},
+        {"header": []},
+        {"header": {}},
+        {"header": {"action": 1, "task_id": "t"}},
+        {"header": {"action": "pause-task", "task_id": "t"}},
+        {"header": {"action": "run-task"}},
+        {"header": {"action": "run-task", "task_id": 7}},
+        {"header": {"action": "run-task", "task_id": ""}},
+        {"header": {"action": "run-task", "task_id": "a b"}},
+        {"header": {"action": "run-task", "task_id": "t" * 65}},
+        {"header": {**header, "streaming": 1}},
+        {"header": header},
+        {"header": header, "payload": 1},
+        {"header": header, "payload": {**good, "task_group": 1}},
+        {"header": header, "payload": {**good, "task": 1}},
+        {"header": header, "payload": {**good, "function": 1}},
+        {"header": header, "payload": {}},
+        {"header": header, "payload": {**good, "model": 1}},
+        {"header": header, "payload": {"model": "cosyvoice-v2"}},
+        {"header": header, "payload": {**good, "parameters": []}},
+        {"header": header, "payload": good},
+    )
     async with stage.open(SPEECH) as talk:
-        for message in (
-            [],
-            1,
-            None,
-            "run-task",
-            {},
-            {"header": []},
-            {"header": {}},
-            {"header": {"action": 1, "task_id": "t"}},
-            {"header": {"action": "pause-task", "task_id": "t"}},
-            {"header": {"action": "run-task"}},
-            {"header": {"action": "run-task", "task_id": 7}},
-            {"header": {"action": "run-task", "task_id": ""}},
-            {"header": {"action": "run-task", "task_id": "a b"}},
-            {"header": {"action": "run-task", "task_id": "t" * 65}},
-            {"header": {**header, "streaming": 1}},
-            {"header": header},
-            {"header": header, "payload": 1},
-            {"header": header, "payload": {**good, "task_group": 1}},
-            {"header": header, "payload": {**good, "task": 1}},
-            {"header": header, "payload": {**good, "function": 1}},
-            {"header": header, "payload": {}},
-            {"header": header, "payload": {**good, "model": 1}},
-            {"header": header, "payload": {"model": "cosyvoice-v2"}},
-            {"header": header, "payload": {**good, "parameters": []}},
-            {"header": header, "payload": good},
-        ):
+        for message in messages:
             await talk.send(frame(message))
             await talk.read()
 
 
 @book.exchange()
 async def inputs_that_are_none(stage: Stage) -> None:
+    payloads: tuple[Any, ...] = (
+        {},
+        {"input": 1},
+        {"input": {}},
+        {"input": {"text": 7}},
+        {"input": {"text": "one", "flush": "yes"}},
+    )
     async with stage.open(SPEECH) as talk:
-        for payload in (
-            {},
-            {"input": 1},
-            {"input": {}},
-            {"input": {"text": 7}},
-            {"input": {"text": "one", "flush": "yes"}},
-        ):
+        for payload in payloads:
             await talk.send(run_task("t"))
             await talk.until(STARTED)
             await talk.send(command("continue-task", "t", **payload))

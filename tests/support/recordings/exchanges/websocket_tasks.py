@@ -181,7 +181,12 @@ async def fields_that_are_null_or_unknown(stage: Stage) -> None:
         "speed": None,
         "unknown": [1],
     }
-    header = {"action": "run-task", "task_id": "t", "streaming": None, "more": {}}
+    header: dict[str, object] = {
+        "action": "run-task",
+        "task_id": "t",
+        "streaming": None,
+        "more": {},
+    }
     payload = {
         "task_group": None,
         "task": "tts",
