@@ -1,0 +1,115 @@
+"""All that the recordings import of the product: the one module to change where its parts move."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import get_args
+from unittest.mock import patch
+
+from cosyserve.engine.base import PcmChunk, Reference, SynthesisOptions, Voice, Work
+from cosyserve.engine.errors import (
+    EngineBusy,
+    EngineDied,
+    EngineError,
+    EngineNotReady,
+    InvalidReference,
+    UnsupportedRequest,
+)
+from cosyserve.protocol import errors
+from cosyserve.protocol.dashscope.codec import ERROR_CODES as DASHSCOPE_CODES
+from cosyserve.protocol.elevenlabs.errors import status_of
+from cosyserve.protocol.elevenlabs.rest import CONTENT_TYPES as ELEVENLABS_FORMATS
+from cosyserve.protocol.errors import BadFrame, TTSError
+from cosyserve.protocol.messages import Event, TaskCommand
+from cosyserve.protocol.openai import error_body
+from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat, SpeechParameters
+from cosyserve.server.app import RunningServer, serve
+from cosyserve.server.dialects import DIALECTS
+from cosyserve.server.metrics import TRANSPORTS
+from cosyserve.server.rest import references, task
+from cosyserve.server.settings import load_settings
+
+__all__ = [
+    "BIT_RATES",
+    "DIALECTS",
+    "ELEVENLABS_FORMATS",
+    "SAMPLE_RATES",
+    "TRANSPORTS",
+    "AudioFormat",
+    "EngineBusy",
+    "EngineDied",
+    "EngineError",
+    "EngineNotReady",
+    "InvalidReference",
+    "PcmChunk",
+    "Reference",
+    "RunningServer",
+    "SpeechParameters",
+    "SynthesisOptions",
+    "UnsupportedRequest",
+    "Voice",
+    "Work",
+    "commands",
+    "error_codes",
+    "events",
+    "impatient",
+    "load_settings",
+    "serve",
+]
+
+_TIMEOUTS: tuple[tuple[ModuleType, str], ...] = (
+    (task, "BODY_TIMEOUT"),
+    (references, "UPLOAD_TIMEOUT"),
+)
+
+
+@contextmanager
+def impatient(seconds: float) -> Iterator[None]:
+    """A server that waits only so long for the body of a request."""
+    patches = [patch.object(module, name, seconds) for module, name in _TIMEOUTS]
+    for each in patches:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in patches:
+            each.stop()
+
+
+def events() -> set[str]:
+    """The names that the native dialect has for everything that can happen to a task."""
+    return {_wire_name(kind) for kind in get_args(Event)}
+
+
+def commands() -> set[str]:
+    """Likewise for what a client can send."""
+    return {_wire_name(kind) for kind in get_args(TaskCommand)}
+
+
+def error_codes(dialect: str) -> dict[str, str]:
+    """What a dialect calls each error of the tree, by the tree's own code."""
+    found = {}
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, TTSError) and kind is not TTSError:
+            error = kind("", 1007) if issubclass(kind, BadFrame) else kind("")
+            found[error.code] = _code(error, dialect)
+    return found
+
+
+def _code(error: TTSError, dialect: str) -> str:
+    match dialect:
+        case "openai":
+            return str(error_body(error)["error"]["code"])
+        case "elevenlabs":
+            return status_of(error.code)
+        case "dashscope":
+            return DASHSCOPE_CODES.get(error.code, error.code)
+        case _:
+            return error.code
+
+
+def _wire_name(kind: type) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
