@@ -16,12 +16,13 @@ _MPEG_FRAMES: Final = 3  # in a row, before sync bytes are believed: quiet PCM b
 _STRAY_MPEG_FRAMES: Final = 5  # if they are not at the beginning
 _MPEG_SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xea\xeb\xf0-\xf3\xf8-\xfb]")  # Layer III and ADTS
 _STRAY_BYTES: Final = 1 << 16  # before a first frame: the rest of one, or a tag with a wrong size
-_BLANK: Final = re.compile(rb"(?:[\0\t\n\r ]|\xef\xbb\xbf)*")  # with the mark of UTF-8
+_BLANK: Final = re.compile(rb"[\0\t\n\r ]*(?:\xef\xbb\xbf)?[\0\t\n\r ]*")  # and UTF-8's mark
+_MOST_TAGS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """A file that FFmpeg is to decode, by `demuxers` alone. name: for messages."""
+    """A file that is taken. demuxers: those of FFmpeg that may read it. name: for messages."""
 
     name: str
     demuxers: str
@@ -86,15 +87,19 @@ def sound_begin(data: bytes) -> int:
     0 if the bytes say nothing, as those of raw PCM do, which may begin with silence.
     """
     begin = first = _skip_blank(data, 0)
-    while tag := skip_id3(data[begin : begin + 10]):
+    for _ in range(_MOST_TAGS):
+        if not (tag := skip_id3(data[begin : begin + 10])):
+            break
         begin = _skip_blank(data, begin + tag)
-    if isinstance(_by_signature(data[begin : begin + 64]), AudioFile):
+    found = _by_signature(data[begin : begin + 64])
+    if isinstance(found, AudioFile):
         return begin
     # An MP4 file begins with a box's size, which begins with zeros and may look blank to its end.
     for box in range(max(4, begin), begin + 5):
         if data[box : box + 4] in _M4A_BOXES:
             return box - 4
-    if (frame := _first_frame(data, begin)) is not None:
+    # An archive may hold an MP3 file as it is.
+    if found is None and (frame := _first_frame(data, begin)) is not None:
         return frame
     return first if begin > first else 0
 

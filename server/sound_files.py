@@ -29,9 +29,7 @@ _CODECS: Final = (
     *("pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be"),
     *("mp3float", "mp3", "flac", "vorbis", "opus", "libopus", "aac"),
 )
-_MOST_ALAC_SAMPLES: Final = (
-    16384  # a frame; Apple's encoder makes 4096, and a header may ask for 2^24
-)
+_MOST_ALAC_SAMPLES: Final = 16384  # a frame; Apple's encoder makes 4096, a header may say 2^24
 _RATES: Final = (8000, 192000)
 _PROBE_BYTES: Final = "1000000"  # FFmpeg keeps what it reads ahead: 35 times that, in tiny packets
 _MAX_PACKETS: Final = 50_000  # of 2.5 ms, the shortest there are, these make two minutes

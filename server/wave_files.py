@@ -30,6 +30,7 @@ _EXTENSIBLE: Final = 0xFFFE
 _IN_DS64: Final = 0xFFFF_FFFF
 _PLACEHOLDER: Final = 0x7F00_0000  # a size from here on, or
 _PLACEHOLDER_SECONDS: Final = 600.0  # sound this long in a reference clip, was never meant
+_RIFF_SLACK: Final = 64  # bytes by which writers miscount a file's size, its own 8 among them
 _MOST_CHUNKS: Final = 1000
 _SUBWOOFER: Final = 0x8  # in a channel mask
 _5_1: Final = 0x3F  # what six channels are taken for where no mask tells
@@ -71,13 +72,15 @@ class WaveFile:
     def parse(cls, data: bytes) -> WaveFile:
         """Raises ValueError if the bytes are no such file, InvalidAudio for one without sound."""
         order: _Order = "big" if data[:4] == b"RIFX" else "little"
-        form, wide_size = b"", 0
+        riff = int.from_bytes(data[4:8], order)
+        form, wide_riff, wide_size = b"", 0, 0
         for name, begin, size in _chunks(data, order):
             if name == b"data" and form:
                 break
             if name == b"fmt ":
                 form = data[begin : begin + size]
             elif name == b"ds64":
+                wide_riff = int.from_bytes(data[begin : begin + 8], "little")
                 wide_size = int.from_bytes(data[begin + 8 : begin + 16], "little")
         else:
             if form:
@@ -91,10 +94,15 @@ class WaveFile:
         if tag == _EXTENSIBLE and len(form) >= 26:
             mask, tag = struct.unpack_from(f"{prefix}IH", form, 20)
         if size == _IN_DS64 and wide_size:
-            size = wide_size
-        end = begin + size if _is_confirmed(data, order, begin, size) else len(data)
-        believable = size < _PLACEHOLDER and size < _PLACEHOLDER_SECONDS * byte_rate
-        cut_off = begin + size > len(data) and believable
+            riff, size = wide_riff, wide_size
+        end = begin + size
+        cut_off = (
+            len(data) < end <= riff + _RIFF_SLACK
+            and riff < _PLACEHOLDER
+            and size < _PLACEHOLDER_SECONDS * byte_rate
+        )
+        if not _is_confirmed(data, order, begin, size, riff):
+            end = len(data)
         return cls(
             order=order,
             tag=tag,
@@ -163,8 +171,11 @@ def _next_chunk(data: bytes, end: int, odd: bool) -> int:
     return end + 1
 
 
-def _is_confirmed(data: bytes, order: _Order, begin: int, size: int) -> bool:
-    """Whether the file ends where `size` says that its sound ends, or goes on in a known way."""
+def _is_confirmed(data: bytes, order: _Order, begin: int, size: int, riff: int) -> bool:
+    """Whether the file ends where `size` says that its sound ends, or goes on in a known way.
+
+    riff: the size of the whole file but for 8 bytes, as it says.
+    """
     end = begin + size
     if end > len(data):
         return False
@@ -175,11 +186,11 @@ def _is_confirmed(data: bytes, order: _Order, begin: int, size: int) -> bool:
         return True
     if not size:
         return False
-    riff_ends = (end, following, end + 1)
     return (
         len(head) < 8
-        or 8 + int.from_bytes(data[4:8], order) in riff_ends
-        or (data[end : end + 3] == b"TAG" and len(data) - end == 128)  # ID3v1
+        or riff + 8 in (end, following)
+        or (data[following : following + 3] == b"TAG" and len(data) - following == 128)  # ID3v1
+        or head == b"APETAGEX"
         or data.count(0, end) == len(data) - end
     )
 

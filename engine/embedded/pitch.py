@@ -29,7 +29,7 @@ _FEWEST_FRAMES = 8
 def median_f0(samples: Samples, sample_rate: int) -> float | None:
     """Median F0 in Hz of the voiced parts, None if there are none. Takes 2 to 8 ms per second of sound.
 
-    Needs about a tenth of the clip's own memory, whatever its sample rate.
+    Works in batches: some 20 MB of memory, whatever the clip's sample rate.
     The autocorrelation is that of the windowed frame over that of the window: P. Boersma (1993),
     "Accurate short-term analysis of the fundamental frequency...", IFA Proceedings 17.
     """

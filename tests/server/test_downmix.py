@@ -87,6 +87,14 @@ def test_surround_sound(container: str) -> None:
     assert np.corrcoef(mixed_down(in_a_room, container), SPEECH)[0, 1] > 0.98
 
 
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "CAF"])
+@pytest.mark.parametrize("count", [3, 6, 8, 20])
+def test_one_channel_of_many(count: int, container: str) -> None:
+    channels = [NOTHING] * count
+    channels[1] = SPEECH
+    assert_alike(mixed_down(channels, container), SPEECH)
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 100])
 def test_the_meter_counts_the_same_in_any_pieces(pieces: int) -> None:
     meter = ChannelMeter()
