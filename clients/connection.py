@@ -7,6 +7,7 @@ wait (that is how a slow reader pushes back on the server), but only as long as 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -199,8 +200,14 @@ def _closed(endpoint: Endpoint, error: ConnectionClosed) -> ConnectionLost:
     return ConnectionLost(f"{endpoint.http} closed the connection: code {close.code}{reason}")
 
 
+def _refused_everywhere(told: str) -> bool:
+    """Whether asyncio lists refusals only, one for each address of the name."""
+    refusals = told.count(f"[Errno {errno.ECONNREFUSED}]")
+    return told.startswith("Multiple exceptions: ") and refusals == told.count("[Errno ")
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ConnectionRefusedError) or _refused_everywhere(str(error)):
         return "nothing listens there; is the server running? (cosyserve serve)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

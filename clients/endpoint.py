@@ -41,7 +41,7 @@ class Endpoint:
             )
         path = parts.path.rstrip("/").removesuffix(SPEECH_PATH)
         return cls(
-            urlunsplit((_PLAIN[parts.scheme], parts.netloc, path, "", "")),
+            urlunsplit((_PLAIN[parts.scheme], _plain_zone(parts.netloc), path, "", "")),
             _clean_token(token),
             tls,
         )
@@ -66,6 +66,12 @@ def _reason(url: str, error: ValueError) -> str:
     if "[" not in url and url.count(":") > 2:
         return "an IPv6 address stands in brackets, as in http://[::1]:8000"
     return str(error)
+
+
+def _plain_zone(netloc: str) -> str:
+    """With the % before an IPv6 zone as resolvers take it, and not escaped as RFC 6874 has it."""
+    before, bracket, host = netloc.rpartition("[")
+    return before + bracket + (host.replace("%25", "%", 1) if bracket else host)
 
 
 def _clean_token(token: str | None) -> str | None:

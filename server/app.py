@@ -34,11 +34,12 @@ from .handshake import Handshake, select_subprotocol
 from .listening import BACKLOG, Servers, Setting, listen
 from .logs import configure_logging
 from .metrics import CountsMore, Metrics, watch_loop_lag
+from .open_files import make_room
 from .port import switch_to
 from .rest import build_app, build_metrics_app
 from .services import Services
-from .settings import Settings
-from .starting import check_default_voices, start_engine, started_store
+from .settings import Address, Settings
+from .starting import check_default_voices, start_engine, started_store, voice_cache_notice
 from .tls import tls_context
 from .uploads import ClipLimits
 from .voices import VoiceBook
@@ -129,6 +130,8 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
         stack.callback(listening.close)
         open_port = partial(_open_port, handle, handshake, services, _http_protocols(http), tls)
         servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
+        if settings.metrics_address is not None:
+            await _serve_metrics(settings.metrics_address, services, stack)
         scheme = "http" if tls is None else "https"
         server = RunningServer(
             services,
@@ -204,7 +207,7 @@ async def _build_services(
 
 
 async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
-    """The REST side of the port, and the metrics' own address if they have one."""
+    """The REST side of the port."""
     runner = web.AppRunner(
         build_app(services),
         handler_cancellation=True,
@@ -213,17 +216,19 @@ async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    if address := services.settings.metrics_address:
-        setting = Setting("metrics_address", "metrics_address")
-        listening = listen(address.host, address.port, setting=setting)
-        stack.callback(listening.close)
-        metrics = web.AppRunner(build_metrics_app(services), access_log=None)
-        await metrics.setup()
-        stack.push_async_callback(metrics.cleanup)
-        for each in listening.sockets:
-            await web.SockSite(metrics, each).start()
-        log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
     return runner
+
+
+async def _serve_metrics(address: Address, services: Services, stack: AsyncExitStack) -> None:
+    setting = Setting("metrics_address", "metrics_address")
+    listening = listen(address.host, address.port, setting=setting)
+    stack.callback(listening.close)
+    metrics = web.AppRunner(build_metrics_app(services), access_log=None)
+    await metrics.setup()
+    stack.push_async_callback(metrics.cleanup)
+    for each in listening.sockets:
+        await web.SockSite(metrics, each, backlog=BACKLOG).start()
+    log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
 
 
 def _http_protocols(runner: web.AppRunner) -> web.Server:
@@ -251,7 +256,8 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve_until_signalled(settings: Settings) -> None:
     loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    for notice in settings.notices:
+    starting = (make_room(settings.max_connections), voice_cache_notice(settings))
+    for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
         await check_default_voices(server.services)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from cosyserve.engine.base import Engine
@@ -95,10 +94,10 @@ def _cosyvoice(settings: Settings) -> Engine:
 
 
 def _vllm_folder(settings: Settings) -> Path:
-    """Asked for a home folder only where vLLM may run."""
-    if settings.lm_backend == "torch" or find_spec("vllm") is None:
-        return settings.vllm_folder
-    return _expanded("vllm_folder", settings.vllm_folder)
+    """Asked for a home folder only where vLLM runs; with `auto` that is known once there is a device."""
+    if settings.lm_backend == "vllm":
+        return _expanded("vllm_folder", settings.vllm_folder)
+    return settings.vllm_folder
 
 
 def _expanded(setting: str, folder: Path) -> Path:

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
+import structlog
 from websockets.asyncio.server import Server, ServerConnection
+
+from .setting_types import is_localhost
+
+log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 1024
 _ATTEMPTS: Final = 16
@@ -21,6 +26,9 @@ _ATTEMPTS: Final = 16
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _V4, _V6 = socket.AF_INET, socket.AF_INET6
 _LOOPBACKS: Final = ("127.0.0.1", "::1")
+_IPV4_ONLY: Final = (
+    "{setting}: {host} is served over IPv4 only: this machine has no IPv6; allowed: also 0.0.0.0"
+)
 
 
 class Setting(NamedTuple):
@@ -36,6 +44,10 @@ class _Candidate(NamedTuple):
     family: socket.AddressFamily
     address: tuple[Any, ...]
     both: bool = False
+
+    @property
+    def everywhere(self) -> bool:
+        return ip_address(_bare(str(self.address[0]))).is_unspecified
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,7 @@ def listen(
     for attempt in range(_ATTEMPTS):
         sockets: list[socket.socket] = []
         missing: OSError | None = None
+        absent: list[_Candidate] = []
         try:
             for candidate in candidates:
                 try:
@@ -109,8 +122,11 @@ def listen(
                     if error.errno not in _NOT_HERE:
                         raise
                     missing = error
+                    absent.append(candidate)
             if missing is not None and not sockets:
                 raise missing
+            if any(each.everywhere for each in absent):
+                log.warning("notice", notice=_IPV4_ONLY.format(setting=setting.host, host=host))
             return Listening(host, tuple(sockets))
         except OSError as error:
             for each in sockets:
@@ -122,7 +138,7 @@ def listen(
 
 
 def _candidates(host: str, port: int, setting: Setting) -> Iterator[_Candidate]:
-    if host.lower().rstrip(".") == "localhost":  # RFC 6761: whatever a resolver says
+    if is_localhost(host):
         yield _Candidate(_V4, (_LOOPBACKS[0], port))
         yield _Candidate(_V6, (_LOOPBACKS[1], port, 0, 0))
         return
@@ -136,7 +152,7 @@ def _candidates(host: str, port: int, setting: Setting) -> Iterator[_Candidate]:
         ) from error
     for family, _, _, _, address in dict.fromkeys(found):
         candidate = _Candidate(family, address)
-        if family == _V6 and ip_address(_bare(str(address[0]))).is_unspecified:
+        if family == _V6 and candidate.everywhere:
             both = socket.has_dualstack_ipv6()
             yield candidate._replace(both=both)
             if not both:
@@ -175,6 +191,11 @@ def _explained(error: OSError, host: str, port: int, setting: Setting) -> OSErro
             message = f"{what} is in use; {free}"
         case errno.EACCES | errno.EPERM:
             message = f"{what} is not permitted to this user; allowed: mostly ports from 1024 on"
+        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT if ":" in host and not has_ipv6():
+            message = (
+                f"{setting.host}: {host} is an IPv6 address, and this machine has no IPv6; allowed: an"
+                " IPv4 address, or a name that has one"
+            )
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             message = (
                 f"{setting.host}: {host} is no address of this machine; allowed: one that is, or"
@@ -183,6 +204,16 @@ def _explained(error: OSError, host: str, port: int, setting: Setting) -> OSErro
         case _:
             message = f"{what} cannot be listened on: {error.strerror or error}; {free}"
     return OSError(message)
+
+
+def has_ipv6() -> bool:
+    """Whether this machine can listen at ::1."""
+    try:
+        with socket.socket(_V6, socket.SOCK_STREAM) as probe:
+            probe.bind((_LOOPBACKS[1], 0))
+    except OSError:
+        return False
+    return True
 
 
 def _in_url(host: str) -> str:

@@ -87,7 +87,7 @@ class Listening(BaseModel):
     host: Annotated[str, BeforeValidator(parse_host)] = Field(
         default_factory=_default_host,
         min_length=1,
-        description="address to listen on",
+        description="address to listen on; :: takes IPv6 and IPv4, localhost what there is of both",
         json_schema_extra={
             "allowed": "a host name or an address",
             "default_text": "0.0.0.0 with tokens, else 127.0.0.1",

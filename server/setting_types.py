@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -140,7 +140,10 @@ def parse_address(value: object) -> Address:
 
 
 def parse_host(value: object) -> str:
-    """Read a host name or an address; an IPv6 address may stand in brackets."""
+    """Read a host name or an address; an IPv6 address may stand in brackets.
+
+    An IPv4 address that is written as an IPv6 one becomes itself.
+    """
     host = str(value).strip()
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -155,7 +158,19 @@ def parse_host(value: object) -> str:
             ) from None
     elif not host or not host.isprintable() or any(mark in host for mark in "/ []@"):
         raise ValueError("allowed: a host name or an address")
-    return host
+    if is_localhost(host):
+        return "localhost"  # the only spelling that resolvers look up
+    mapped = _as_ipv4(host)
+    return host if mapped is None else str(mapped)
+
+
+def _as_ipv4(host: str) -> IPv4Address | None:
+    """The address that is written as ::ffff:127.0.0.1, which only a socket for IPv4 can have alone."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return address.ipv4_mapped if isinstance(address, IPv6Address) else None
 
 
 def home() -> Path | None:
@@ -202,8 +217,11 @@ def user_folder(variable: str, fallback: str) -> Path:
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server bound to `host` (an unknown name: no)."""
     try:
-        address = ip_address(host)
+        return ip_address(parse_host(host)).is_loopback
     except ValueError:
-        return host.lower().rstrip(".") == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
+        return is_localhost(host)
+
+
+def is_localhost(host: str) -> bool:
+    """Whether it is the name that means this machine, whatever a resolver says of it (RFC 6761, 6.3)."""
+    return host.lower().removesuffix(".") == "localhost"

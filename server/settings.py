@@ -5,6 +5,7 @@ Flags go before the environment, the environment before the TOML file, the file 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,8 +131,8 @@ class Settings(
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert, tls_key: allowed: both or neither")
         for name, file in (("tls_cert", self.tls_cert), ("tls_key", self.tls_key)):
-            if file is not None and not file.is_file():
-                raise ValueError(f"{name}: {file} is no file")
+            if file is not None and not os.path.isfile(file):  # says no where Path.is_file raises
+                raise ValueError(f"{name}: {file} is no file; allowed: a PEM file")
         return self
 
     @model_validator(mode="after")
@@ -142,9 +143,12 @@ class Settings(
             raise ValueError(
                 "model: the embedded engine takes none; allowed: engine auto or cosyvoice2"
             )
-        if self.model is None or Path(self.model).is_dir() or _HUB_ID.fullmatch(self.model):
+        if self.model is None or os.path.isdir(self.model) or _HUB_ID.fullmatch(self.model):
             return self
-        raise ValueError(f"model: {self.model} is no folder and no NAME/NAME@REVISION")
+        raise ValueError(
+            f"model: {self.model} is not usable; allowed: a folder that is there, or "
+            "NAME/NAME@REVISION"
+        )
 
     @model_validator(mode="after")
     def _check_references(self) -> Self:
@@ -196,6 +200,12 @@ class Settings(
             lines.append(
                 f"tokens with characters that a WebSocket subprotocol cannot carry: {unfit}; "
                 "browsers cannot use them"
+            )
+        kept = self.voice_cache is not None or "voice_cache" in self.model_fields_set
+        if self.engine_name == "cosyvoice2" and not kept:
+            lines.append(
+                "voice_cache: there is no home folder to keep prepared voices in, and they are prepared "
+                "anew after a restart; allowed: a folder, or none"
             )
         return tuple(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import structlog
@@ -13,6 +14,7 @@ from cosyserve.protocol.errors import TTSError
 from .references import ReferenceStore, open_store
 from .services import Services
 from .setting_sources import SettingsError
+from .setting_types import expanded
 from .settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,25 @@ async def started_store(settings: Settings) -> ReferenceStore:
             f"{where}; {reason}; allowed: a folder that this user can write to"
         ) from error
     return store
+
+
+def voice_cache_notice(settings: Settings) -> str | None:
+    """Make the folder for prepared voices; None if it can be used. Without it the engine speaks as well."""
+    folder = settings.voice_cache
+    if settings.engine_name != "cosyvoice2" or folder is None:
+        return None
+    try:
+        folder = expanded(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written"
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError:  # whoever builds the engine refuses it
+        return None
+    return reason and (
+        f"voice_cache: {str(folder)!r} is not usable; {reason}, and voices are prepared anew after a "
+        "restart; allowed: a folder that can be made and written, or none"
+    )
 
 
 async def start_engine(engine: Engine, settings: Settings) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from .setting_sources import SettingsError
+
+_OTHER_KEY: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL keeps a certificate for each kind of key: for a key of another kind it has none assigned."""
+_OF_CERTIFICATE: Final = ("EE_", "CA_")
+"""How its reasons begin that are about a certificate which its security level refuses."""
 
 
 class _Encrypted(Exception):
@@ -27,12 +32,15 @@ def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     except _Encrypted:
         raise _refusal("tls_key", key, "it is encrypted", "a key without a passphrase") from None
     except (OSError, ValueError) as error:
-        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        reason = getattr(error, "reason", None) or ""
+        if reason in _OTHER_KEY:
             why = f"it is not the key of the certificate in {cert}"
             raise _refusal(
                 "tls_key", key, why, "the key that the certificate was made for"
             ) from None
-        if b"-----BEGIN CERTIFICATE-----" not in certificates:
+        if reason.startswith(_OF_CERTIFICATE):
+            why = f"OpenSSL does not take its certificate: {reason.replace('_', ' ').lower()}"
+        elif b"-----BEGIN CERTIFICATE-----" not in certificates:
             why = "no certificate is in it"
         elif b"PRIVATE KEY-----" in private and not _holds_certificates(cert):
             why = "its certificate is damaged"

@@ -143,7 +143,14 @@ async def _vllm(options: CosyVoiceOptions, checkpoint: Checkpoint) -> SpeechLM:
     from .lm.vllm.convert import converted
     from .lm.vllm.host import EngineHost
 
-    folder = await asyncio.to_thread(converted, checkpoint, options.vllm_folder)
+    try:
+        cache = options.vllm_folder.expanduser()
+    except RuntimeError as error:
+        raise EngineNotReady(
+            f"vllm_folder: {str(options.vllm_folder)!r} needs a home folder, and there is none; "
+            "allowed: a folder that can be made and written"
+        ) from error
+    folder = await asyncio.to_thread(converted, checkpoint, cache)
     vllm = replace(
         options.vllm,
         model_folder=folder,

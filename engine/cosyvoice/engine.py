@@ -83,10 +83,9 @@ class CosyVoiceEngine:
             loaded = await asyncio.to_thread(load, self._options, device)
             self._running = await bring_up(self._options, loaded, device)
         except CheckpointError as error:
-            problems = "; ".join(error.problems)
-            raise EngineNotReady(f"the model cannot be used: {problems}") from error
+            raise _unusable("; ".join(error.problems)) from error
         except (OnnxModelError, TokenizerError, OSError) as error:
-            raise EngineNotReady(f"the model cannot be used: {error}") from error
+            raise _unusable(str(error)) from error
         except torch.OutOfMemoryError as error:
             raise EngineNotReady(f"the model does not fit into the memory of {device}") from error
         self._builtin = tuple(
@@ -195,3 +194,10 @@ def _lm_prompt(text: TextProcessor, voice: VoicePrompt, options: SynthesisOption
     if options.mode == INSTRUCTED and options.instruct.strip():
         return LmPrompt(text.instruction(options.instruct))
     return LmPrompt()
+
+
+def _unusable(problem: str) -> EngineNotReady:
+    return EngineNotReady(
+        f"the model cannot be used: {problem}; allowed: a complete CosyVoice 2 checkpoint "
+        "(cosyserve model check looks at one)"
+    )

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 
 def _cache_folder() -> Path:
-    return Path.home() / ".cache" / "cosyserve" / "speech-lm"
+    return Path("~/.cache/cosyserve/speech-lm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class CosyVoiceOptions:
     utterances_ahead: utterances of a session that the LM may be in at once.
     cuda_graphs: "auto" records the flow's steps as CUDA graphs where there is a GPU.
     vllm: how vLLM is started; its model_folder, max_num_seqs and dtype are filled in from here.
-    vllm_folder: where the speech LM is kept in the form that vLLM loads.
+    vllm_folder: where the speech LM is kept in the form that vLLM loads; may begin with ~.
     """
 
     model: Path | str

@@ -98,7 +98,9 @@ class EmbeddedEngine:
         try:
             self._data = await asyncio.to_thread(make_data, self._library.data)
         except OSError as error:
-            raise EngineNotReady(f"the voices cannot be written: {error.strerror}") from error
+            raise EngineNotReady(
+                f"the voices cannot be written: {error.strerror}; allowed: TMPDIR names a folder that can be"
+            ) from error
         voice = f"{self._fallback}+{DEFAULT.variant.name}"
         try:
             await self._pool.start(worker_command(self._library.path, self._data, voice))

@@ -43,7 +43,10 @@ class LibraryMissing(Exception):
 
 def find_library() -> Library:
     """Find espeak-ng without loading it. Raises LibraryMissing."""
-    hint = "the embedded voice needs espeak-ng: pip install 'cosyserve[embedded]'"
+    hint = (
+        "the embedded voice needs espeak-ng, which is not installed; allowed: with it "
+        "(pip install 'cosyserve[embedded]'), or CosyVoice 2 with a model"
+    )
     if importlib.util.find_spec("espeakng_loader") is None:
         raise LibraryMissing(hint)
     import espeakng_loader
@@ -52,7 +55,7 @@ def find_library() -> Library:
         library = Library(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
     except RuntimeError as error:
         raise LibraryMissing(hint) from error
-    if not Path(library.path).exists():
+    if not all(Path(part).exists() for part in (library.path, f"{library.data}/phontab")):
         raise LibraryMissing(hint)
     return library
 

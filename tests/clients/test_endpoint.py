@@ -11,6 +11,11 @@ from cosyserve.clients.endpoint import Endpoint
         ("https://h/", "https://h", "wss://h/api-ws/v1/audio/speech"),
         ("ws://h:1/api-ws/v1/audio/speech", "http://h:1", "ws://h:1/api-ws/v1/audio/speech"),
         ("wss://h/tts/", "https://h/tts", "wss://h/tts/api-ws/v1/audio/speech"),
+        (
+            "http://[fe80::1%25eth0]:9",
+            "http://[fe80::1%eth0]:9",
+            "ws://[fe80::1%eth0]:9/api-ws/v1/audio/speech",
+        ),
         (" http://[::1]:9 ", "http://[::1]:9", "ws://[::1]:9/api-ws/v1/audio/speech"),
     ],
 )

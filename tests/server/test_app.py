@@ -212,6 +212,32 @@ async def test_a_host_of_several_addresses_is_served_at_all(
     assert closed.value.rcvd.code == 1012
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("::ffff:127.0.0.1", "http://127.0.0.1:{}"),
+        ("[::ffff:0.0.0.0]", "http://127.0.0.1:{}"),
+        ("LocalHost.", "http://localhost:{}"),
+    ],
+)
+async def test_a_host_written_another_way_is_announced_as_clients_can_use_it(
+    served, host: str, url: str
+) -> None:
+    async with served(host=host, metrics_address="[::ffff:127.0.0.1]:0") as (server, _engine):
+        assert server.url == url.format(server.port)
+        async with aiohttp.ClientSession(server.url) as http, http.get("/readyz") as answer:
+            assert answer.status == 200
+
+
+async def test_metrics_at_the_port_itself_are_told_as_theirs(served) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    with pytest.raises(OSError, match=rf"^metrics_address: {address} is in use; allowed: "):
+        async with served(port=port, metrics_address=address):
+            pass
+
+
 async def test_an_address_that_can_be_used_is_printed_beside_that_of_all(tmp_path: Path) -> None:
     flags = ("--host", "0.0.0.0", "--allow-open", "--references", str(tmp_path))
     async with started(*flags) as (process, url):

@@ -63,19 +63,50 @@ def test_every_address_is_told_beside_one_that_can_be_used(host: str, everywhere
         assert found.bound_url("https") == f"https://{written}:{found.port}"
 
 
-def test_without_ipv6_both_families_are_the_one_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.socket
 
-    def no_ipv6(family: int = socket.AF_INET, *rest: int) -> socket.socket:
+    def only_ipv4(family: int = socket.AF_INET, *rest: int) -> socket.socket:
         if family == socket.AF_INET6:
             raise OSError(97, "Address family not supported by protocol")
         return real(family, *rest)
 
-    monkeypatch.setattr(socket, "socket", no_ipv6)
-    for host in ("::", "localhost"):
-        with listening(host) as found:
-            assert [each.family for each in found.sockets] == [socket.AF_INET]
-            assert reaches("127.0.0.1", found.port)
+    monkeypatch.setattr(socket, "socket", only_ipv4)
+
+
+@pytest.mark.parametrize(("host", "warned"), [("::", True), ("localhost", False)])
+def test_without_ipv6_both_families_are_the_one_there_is(
+    no_ipv6: None, capsys: pytest.CaptureFixture[str], host: str, warned: bool
+) -> None:
+    with listening(host) as found:
+        assert [each.family for each in found.sockets] == [socket.AF_INET]
+        assert reaches("127.0.0.1", found.port)
+    told = "host: :: is served over IPv4 only: this machine has no IPv6"
+    assert capsys.readouterr().out.count(told) == warned
+
+
+@pytest.mark.parametrize("host", ["::1", "2001:db8::1"])
+def test_without_ipv6_an_ipv6_address_is_told(no_ipv6: None, host: str) -> None:
+    told = f"^host: {host} is an IPv6 address, and this machine has no IPv6; allowed: an IPv4"
+    with pytest.raises(OSError, match=told):
+        listen(host, 0)
+
+
+@needs_ipv6
+def test_an_ipv6_address_of_another_machine_is_told_as_such() -> None:
+    with pytest.raises(OSError, match=r"^host: 2001:db8::1 is no address of this machine; "):
+        listen("2001:db8::1", 0)
+
+
+def test_a_port_that_is_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(socket.socket):
+        def bind(self, address: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    with pytest.raises(OSError, match=r"^port: 80 at 127.0.0.1 is not permitted to this user; all"):
+        listen("127.0.0.1", 80)
 
 
 @needs_ipv6

@@ -13,6 +13,7 @@ from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED
 from cosyserve.server.setting_docs import allowed_values, default_text
 from cosyserve.server.setting_groups import GROUPS
 from cosyserve.server.setting_sources import environment_name
+from cosyserve.server.setting_types import is_loopback
 from cosyserve.server.settings import Address, Bucket, Settings, SettingsError, load_settings
 
 SECRET = "correct-horse"
@@ -94,12 +95,37 @@ def test_host_is_open_only_with_tokens() -> None:
     assert "allow_open" in line
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
-def test_loopback_needs_no_token(host: str) -> None:
-    assert load_settings({"host": host}).host == host
+@pytest.mark.parametrize(
+    ("host", "kept"),
+    [
+        ("localhost", "localhost"),
+        ("LOCALHOST.", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.8.8.8", "127.8.8.8"),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("0:0:0:0:0:0:0:1", "0:0:0:0:0:0:0:1"),
+        ("::1%lo", "::1%lo"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("[::ffff:127.9.9.9]", "127.9.9.9"),
+    ],
+)
+def test_loopback_needs_no_token(host: str, kept: str) -> None:
+    assert is_loopback(host)
+    assert load_settings({"host": host}).host == kept
 
 
-@pytest.mark.parametrize("host", ["::", "10.0.0.1", "example.org", "localhost.example.org"])
+@pytest.mark.parametrize("host", ["[localhost]", "[127.0.0.1]", "[]", "[::1]x", "[[::1]]"])
+def test_only_an_ipv6_address_stands_in_brackets(host: str) -> None:
+    assert not is_loopback(host)
+    assert lines_of(host=host)[0].startswith("host: ")
+    assert lines_of(metrics_address=f"{host}:9")[0].startswith("metrics_address: ")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["::", "[::]", "10.0.0.1", "::ffff:10.0.0.1", "example.org", "localhost.example.org", "127.1"],
+)
 def test_other_hosts_need_a_token(host: str) -> None:
     assert lines_of(host=host)
 
@@ -269,6 +295,32 @@ def test_pairs_come_together(tmp_path: Path) -> None:
     assert lines_of(tls_cert=str(file), tls_key=str(tmp_path / "no"))[0].startswith("tls_key:")
     assert lines_of(s3_access_key_id="x")[0].startswith("s3_access_key_id,")
     assert lines_of(min_reference_seconds="31")[0].startswith("min_reference_seconds: 31")
+
+
+def test_a_path_that_nobody_can_follow_is_refused_as_any_other(tmp_path: Path) -> None:
+    far = str(tmp_path / ("x" * 300) / "file")  # longer than a name may be: looking raises
+    for name in ("model", "tls_cert"):
+        flags = {name: far} if name == "model" else {"tls_cert": far, "tls_key": far}
+        (line,) = lines_of(**flags)
+        assert line.startswith(f"{name}: {far} ")
+        assert "; allowed: " in line
+
+
+def test_a_voice_cache_without_home_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    flags = {"model": str(tmp_path), "tokens": [SECRET], "references": str(tmp_path)}
+    (line,) = load_settings(flags).notices
+    assert line.startswith("voice_cache: there is no home folder")
+    assert line.endswith("; allowed: a folder, or none")
+    assert load_settings({**flags, "voice_cache": "none"}).notices == ()
+    assert load_settings({**flags, "model": "none"}).notices == ()
 
 
 def test_notices() -> None:

@@ -12,7 +12,12 @@ from cosyserve.engine.errors import EngineNotReady
 from cosyserve.server.engines import build_engine
 from cosyserve.server.setting_sources import SettingsError
 from cosyserve.server.settings import load_settings
-from cosyserve.server.starting import check_default_voices, start_engine, started_store
+from cosyserve.server.starting import (
+    check_default_voices,
+    start_engine,
+    started_store,
+    voice_cache_notice,
+)
 from support.fake_engine import FakeEngine
 from support.references import SOUND, make_reference
 
@@ -84,6 +89,33 @@ async def test_an_engine_that_does_not_start_is_told_by_its_setting(tmp_path: Pa
     settings = load_settings({"model": str(tmp_path)})
     with pytest.raises(EngineNotReady, match=f"^model: {tmp_path} is not usable; it is broken"):
         await start_engine(Broken(), settings)
+
+
+def test_a_folder_for_prepared_voices_is_made_or_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def notice(folder: Path | str) -> str:
+        flags = {"model": str(tmp_path), "voice_cache": str(folder)}
+        return voice_cache_notice(load_settings(flags)) or ""
+
+    made = tmp_path / "a" / "b"
+    assert notice(made) == notice("none") == ""
+    assert made.is_dir()
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below"):
+        assert notice(folder).startswith(f"voice_cache: '{folder}' is not usable; ")
+        assert notice(folder).endswith("; allowed: a folder that can be made and written, or none")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "it cannot be written" in notice(made)
+    assert voice_cache_notice(load_settings({"voice_cache": str(file)})) is None  # not used
+
+
+def test_vllm_alone_needs_a_home_for_its_folder(homeless: None, tmp_path: Path) -> None:
+    flags = {"model": str(tmp_path), "references": str(tmp_path)}
+    build_engine(load_settings(flags))
+    with pytest.raises(SettingsError, match=r"^vllm_folder: '~/.*HOME.*allowed: "):
+        build_engine(load_settings({**flags, "lm_backend": "vllm"}))
 
 
 @pytest.mark.parametrize(

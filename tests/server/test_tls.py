@@ -20,6 +20,10 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     return Path(cert), Path(key)
 
 
+def openssl(*words: str) -> None:
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+
 def told(cert: Path, key: Path) -> str:
     with pytest.raises(SettingsError) as caught:
         tls_context(cert, key)
@@ -70,6 +74,29 @@ def test_a_key_with_a_passphrase_asks_nobody(pair: tuple[Path, Path], tmp_path: 
     )
     line = told(pair[0], locked)
     assert line.startswith(f"tls_key: {locked} is not usable; it is encrypted; allowed: ")
+
+
+@pytest.mark.parametrize(
+    "kind", [("EC", "ec_paramgen_curve:secp384r1"), ("ED25519", ""), ("RSA", "")]
+)
+def test_a_key_of_another_kind(
+    pair: tuple[Path, Path], tmp_path: Path, kind: tuple[str, str]
+) -> None:
+    other = tmp_path / "other.pem"
+    option = ["-pkeyopt", kind[1]] if kind[1] else []
+    openssl("genpkey", "-algorithm", kind[0], *option, "-out", str(other))
+    assert told(pair[0], other).startswith(f"tls_key: {other} is not usable; it is not the key of")
+
+
+def test_a_certificate_that_is_too_weak(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=weak"),
+        *("-keyout", str(key), "-out", str(cert)),
+    )
+    assert told(cert, key).startswith(
+        f"tls_cert: {cert} is not usable; OpenSSL does not take its certificate: ee key too small"
+    )
 
 
 def test_a_file_that_cannot_be_read(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def converted(checkpoint: Checkpoint, cache: Path) -> Path:
                 _sweep(target)
                 _write(config, checkpoint.weights["llm"], padding, target)
     except OSError as error:
-        raise CheckpointError(f"{cache}: {error.strerror or error}") from error
+        raise CheckpointError(f"vllm_folder {cache}: {error.strerror or error}") from error
     return target
 
 
