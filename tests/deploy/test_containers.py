@@ -112,10 +112,13 @@ def test_yamllint_finds_nothing() -> None:
 
 def test_the_wheel_gets_every_file_that_is_served() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    patterns = config["tool"]["setuptools"]["package-data"]["cosyserve"]
+    data = config["tool"]["setuptools"]["package-data"]
+    folders = {name.removeprefix("cosyserve.").replace(".", "/"): name for name in data}
     for package in ("protocol", "engine", "server", "clients"):
         for path in (ROOT / package).rglob("*"):
             if path.suffix not in (".yaml", ".html", ".css", ".js", ".svg"):
                 continue
             name = str(path.relative_to(ROOT))
-            assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+            [folder] = [each for each in folders if name.startswith(f"{each}/")]
+            within = name.removeprefix(f"{folder}/")
+            assert any(fnmatch.fnmatch(within, each) for each in data[folders[folder]]), name
