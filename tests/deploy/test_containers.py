@@ -55,8 +55,8 @@ def test_only_what_the_wheel_needs_is_sent_to_the_builder() -> None:
     assert rules[0] == "*"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert all((ROOT / name).exists() for name in kept)
-    packages = {link.name for link in (ROOT / "src" / "cosyserve").iterdir() if link.is_symlink()}
-    files = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]}
+    packages = {folder.parent.name for folder in ROOT.glob("*/__init__.py")}
+    files = {"pyproject.toml", "setup.py", PROJECT["readme"], *PROJECT["license-files"]}
     assert kept == packages | files | {"src"}
     for secret in (".git", ".env", "deploy/secrets/tokens"):
         assert not any(fnmatch.fnmatch(secret, name) for name in kept)
