@@ -170,6 +170,8 @@ def _bound(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if candidate.family == _V6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not candidate.both)
+        # Accepted sockets inherit it; asyncio's own loop would leave Nagle's algorithm on.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port, *rest = candidate.address
         listening.bind((host, before[0].getsockname()[1] if before else port, *rest))
         if send_buffer is not None:

@@ -55,8 +55,8 @@ def test_only_what_the_wheel_needs_is_sent_to_the_builder() -> None:
     assert rules[0] == "*"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert all((ROOT / name).exists() for name in kept)
-    packages = {link.name for link in (ROOT / "src" / "cosyserve").iterdir() if link.is_symlink()}
-    files = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]}
+    packages = {folder.parent.name for folder in ROOT.glob("*/__init__.py")}
+    files = {"pyproject.toml", "setup.py", PROJECT["readme"], *PROJECT["license-files"]}
     assert kept == packages | files | {"src"}
     for secret in (".git", ".env", "deploy/secrets/tokens"):
         assert not any(fnmatch.fnmatch(secret, name) for name in kept)
@@ -112,10 +112,13 @@ def test_yamllint_finds_nothing() -> None:
 
 def test_the_wheel_gets_every_file_that_is_served() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    patterns = config["tool"]["setuptools"]["package-data"]["cosyserve"]
+    data = config["tool"]["setuptools"]["package-data"]
+    folders = {name.removeprefix("cosyserve.").replace(".", "/"): name for name in data}
     for package in ("protocol", "engine", "server", "clients"):
         for path in (ROOT / package).rglob("*"):
             if path.suffix not in (".yaml", ".html", ".css", ".js", ".svg"):
                 continue
             name = str(path.relative_to(ROOT))
-            assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+            [folder] = [each for each in folders if name.startswith(f"{each}/")]
+            within = name.removeprefix(f"{folder}/")
+            assert any(fnmatch.fnmatch(within, each) for each in data[folders[folder]]), name

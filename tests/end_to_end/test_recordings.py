@@ -2,7 +2,7 @@
 
 Where it is meant to change, record it again and read the difference:
 
-    PYTHONPATH=src:tests .venv/bin/python -m support.recordings [PART OF A NAME ...]
+    PYTHONPATH=tests .venv/bin/python -m support.recordings [PART OF A NAME ...]
     git diff tests/recordings
 
 `support/recordings/exchanges/` says what clients do; a new exchange is a new function there.

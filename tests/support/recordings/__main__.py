@@ -1,6 +1,6 @@
 """Record the exchanges again:
 
-    PYTHONPATH=src:tests python -m support.recordings [PART OF A NAME ...]
+    PYTHONPATH=tests python -m support.recordings [PART OF A NAME ...]
 
 Each is played twice, and nothing is written unless both times the same went over the wire. Shows what
 changed; `git diff tests/recordings` shows it again.

@@ -16,7 +16,7 @@ async def frames_that_cannot_be_understood(stage: Stage) -> None:
         await talk.until("task-started")
         await talk.send(b"\x00\x01")
         await talk.closed()
-    for text in ("{not json", "", '{"header":{}} more', '{"header":"\\ud800"}', "NaN"):
+    for text in ("{not json", "", '{"header":{}} more', "NaN"):
         async with stage.open(SPEECH) as talk:
             await talk.send(text)
             await talk.closed()
