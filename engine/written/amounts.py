@@ -42,11 +42,19 @@ _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
 _TO: Final = re.compile(r"([ \u202f]?)([-–—~])([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)")
 _UNTIL: Final = re.compile(r"[-–—~](?=\d)")
 _COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
-_SPACED_INCHES: Final = re.compile(r"[ ]in(?![A-Za-z])")
-_FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot),? $")
+_SPACED_INCHES: Final = re.compile(r"[ ]in(?:\.(?= [a-z0-9])|(?![A-Za-z]))")
+_FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot)[.,]? $")
 _YUAN: Final = re.compile("元")
 _SUM: Final = re.compile(r"[ ]?=")
 _SCORE_BEFORE: Final = re.compile("(?:比分|以|[战大险惜]?胜|负|战平|击败|赢|输|总分)[为是]?[ ]?$")
+_ROOM_BEFORE: Final = re.compile(
+    r"(?i)(?<![a-z])(?:apt|apartment|suite|ste|unit|room|rm|flat|gate|seat|row|platform|building|bldg|hall"
+    r"|section|exhibit|question|option)\.? $|(?:座位|登机口|房间)[号是为:：]?[ ]?$"
+)
+_STREET_AFTER: Final = re.compile(
+    r" (?:[A-Z][a-z]{1,20} ){1,3}"
+    r"(?:St|Street|Ave|Avenue|Rd|Road|Ln|Lane|Dr|Drive|Blvd|Way|Court|Place)(?![a-z])"
+)
 _TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
 _SIGNED_MEASURE: Final = re.compile(r"[-+]\d{1,9}(?:\.\d{1,9})?[ ]?[%‰°℃℉元度]")
 """After Han a minus sign, and no hyphen."""
@@ -154,6 +162,8 @@ def _with_unit(place: Place, read: Quantity) -> Quantity:
 
 
 def _is_scale(place: Place, read: Quantity, name: str) -> bool:
+    if name in "BKM" and not read.currency and not read.part and _is_place(place, read.end + 1):
+        return False
     if name[0] in "万亿千百":
         return place.zh and bool(read.currency)
     if len(name) > 1 or read.currency:
@@ -161,6 +171,11 @@ def _is_scale(place: Place, read: Quantity, name: str) -> bool:
     return (name in "MB" and not (name == "B" and read.part == "" and place.zh)) or (
         name in "kK" and (name == "k" or read.part != "" or len(read.whole) > 1)
     )
+
+
+def _is_place(place: Place, end: int) -> bool:
+    """Whether a number with a letter, up to `end`, names a house, a flat, a gate or a seat."""
+    return bool(_ROOM_BEFORE.search(place.before) or _STREET_AFTER.match(place.text, end))
 
 
 def _range(place: Place, first: Quantity) -> Found | None:

@@ -25,7 +25,7 @@ _YM: Final = re.compile(r"((?:19|20)\d\d)([-/])(0[1-9]|1[0-2])(?![\d/.%:]|-\d)")
 """In English "2010-12" is rather a span of years."""
 _CLOCK_AFTER: Final = re.compile(r"T(?=\d{1,2}:\d\d)")
 _ZONE: Final = re.compile(r"Z(?![A-Za-z0-9])|([+-])(\d\d):?(\d\d)(?!\d)")
-_DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d:%/日号]|[.,]\d)")
+_DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d%/日号]|[.,:]\d)")
 _DAY_RANGE: Final = re.compile(r"[ ]?[-–~][ ]?(\d{1,2})(?:st|nd|rd|th)?(?![\d:%/]|[.,]\d)")
 _DAY_OF: Final = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?(?= (?:of )?(?:{MONTH})(?![A-Za-z]))")
 _DAY_MONTH: Final = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
