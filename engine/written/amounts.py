@@ -34,7 +34,7 @@ _COMPARED: Final = {
 }
 _SIGN: Final = re.compile(r"[-–+](?=[\d.]|" + PREFIX + r"[ ]?[\d.])")
 _CURRENCY: Final = re.compile(rf"({PREFIX})[ \u202f]?(-?)(?=\.?\d)")
-_SUFFIX: Final = re.compile(rf"[ \u202f]?({SUFFIX})")
+_SUFFIX: Final = re.compile(rf"[ \u202f]?({SUFFIX})(?!\.?\d)")
 _SCALE: Final = re.compile(
     r"([ \u202f](?:thousand|million|billion|trillion)|[万亿千百]+|[ ]?(?:bn|mn|tn)|[kKMBmTb])(?![A-Za-z0-9])"
 )
@@ -154,7 +154,8 @@ def _with_unit(place: Place, read: Quantity) -> Quantity:
         return replace(read, percent=found[1], end=found.end())
     if found := _SUFFIX.match(text, read.end):
         return replace(read, currency=CURRENCIES[found[1]], end=found.end())
-    if (inches := _SPACED_INCHES.match(text, read.end)) and _FEET_BEFORE.search(place.before):
+    inches = _SPACED_INCHES.match(text, read.end)
+    if inches and (inches[0].endswith(".") or _FEET_BEFORE.search(place.before)):
         return replace(read, unit=INCH, end=inches.end())
     if unit := unit_at(text, read.end):
         return replace(read, unit=unit[0], end=unit[1], hyphen=unit[2])
@@ -223,7 +224,8 @@ def _range_words(place: Place, first: Quantity, last: Quantity) -> tuple[str, ..
     scale = first.scale if first.scale != last.scale else ""
     shown = replace(first, currency=None, unit=None, percent="", scale=scale)
     begun = quantity_words(shown, place)
-    if place.zh and first.bare and last.bare and measured(place.text, last.end):
+    numbered = place.before.endswith("第")
+    if place.zh and not numbered and first.bare and last.bare and measured(place.text, last.end):
         begun = count(first.whole, first.part, "zh")
     if last.unit and place.zh:
         ended = quantity_words(replace(last, unit=None), place)

@@ -8,7 +8,7 @@ from typing import Final
 from .numbers import cardinal, count, decimal
 from .place import Found, Place
 
-_HALF: Final = r"[ \u202f]?([AaPp])(?:\.[Mm]|[Mm])(?![A-Za-z])(?:\.(?=[,;:!?)]))?"
+_HALF: Final = r"[ \u202f]?([AaPp])(?:\.[Mm]|[Mm])(?![A-Za-z])(?:\.(?=[,;:!?)]|[ ]?[-–—~]))?"
 CLOCK: Final = re.compile(
     rf"(\d{{1,2}}):([0-5]\d)(?::([0-5]\d)(?:\.(\d{{1,6}}))?)?(?![\d:])(?:{_HALF})?"
 )

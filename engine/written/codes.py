@@ -12,7 +12,7 @@ from .units import unit_at
 _ABROAD: Final = re.compile(r"\+\d(?:[ .()\u202f-]{0,2}\d){6,14}(?!\d)")
 _PHONES: Final = re.compile(
     r"(?:1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # Chinese mobiles
-    r"|0\d{2,3}[ -]\d{7,8}|\(0\d{2,3}\)[ ]?\d{7,8}|[48]00-\d{4}-\d{3}"
+    r"|0\d{2,3}[ -]\d{7,8}|\(0\d{2,4}\)[ ]?(?:\d{7,8}|\d{3,4}[ -]\d{3,4})|[48]00-\d{4}-\d{3}"
     r"|(?:1[ .-])?(?:\(\d{3}\)[ ]?|\d{3}[ .-])\d{3}[ .-]\d{4})"  # North American ones
     r"(?![\d%]|[.,-]\d)"
 )
@@ -33,6 +33,7 @@ _REFERENCE_BEFORE: Final = re.compile(
     r"(?i)(?<![a-z])(?:(?:invoice|order|reference|ref|case|ticket|account|serial|policy|claim|no|nr)\.?"
     r"(?: (?:number|no\.|id))?(?: is)?:? ?#?|(?:单|编|票|案|序列)号[是为:：]?[ ]?)$"
 )
+_FLAT: Final = re.compile(r"[1-9]\d{2,3}(?!\d)")
 _ROOM: Final = re.compile("[1-9]\\d{2,3}(?=室|房间?(?![子价东产地])|号房)")
 _CARD: Final = re.compile(r"\d{4}(?:([ -])\d{4})(?:\1\d{4}){1,3}(?:\1\d{1,3})?(?![\d-])")
 _HYPHENED: Final = re.compile(r"\d+(?:-\d+){2,}(?![\d%])")
@@ -142,7 +143,7 @@ def digit_rows(place: Place) -> Found | None:
         and not _is_minute(place, found.end())
     ):
         return Found(found.end(), digits(found[0], language))
-    if place.zh and (found := place.match(_ROOM)):
+    if place.zh and (found := place.match(_FLAT if place.before.endswith("单元") else _ROOM)):
         return Found(found.end(), digits(found[0], language))
     if (found := place.match(_LONG)) and not _is_amount(place, found):
         return Found(found.end(), digits(found[0], language))

@@ -10,7 +10,7 @@ from .numbers import cardinal, count, decimal, ordinal
 from .place import Found, Place
 from .units import unit_at
 
-_TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9])")
+_TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9]|[ ]?[-+=*/^])")
 _BY: Final = re.compile(r"[ \u202f]?([xX×*])[ \u202f]?(?=\.?\d)")
 _SAID_SO: Final = {
     ("24", "7"): ("twenty-four seven", "二十四七"),
@@ -46,9 +46,10 @@ def fraction(place: Place) -> Found | None:
     """1/2, 1 1/2, ½, 1½, 24/7."""
     if found := place.match(_VULGAR):
         whole, (above, below) = found[1], map(str, _VULGAR_PARTS[found[2]])
-    elif (found := place.match(_RATING)) and not place.zh and _is_rating(place, found):
-        above = decimal(*found[1].partition(".")[::2], "en")
-        return Found(found.end(), f"{above} out of {cardinal(found[2], 'en')}")
+    elif (found := place.match(_RATING)) and _is_rating(place, found):
+        above = decimal(*found[1].partition(".")[::2], place.language)
+        below = cardinal(found[2], place.language)
+        return Found(found.end(), above + place.pick(" out of ", "，满分") + below)
     elif found := place.match(_FRACTION):
         whole, above, below = found.group(1, 2, 3)
         if not whole and (above, below) in _SAID_SO:

@@ -163,7 +163,9 @@ _NAME_BEFORE: Final = re.compile(
 _DIGIT_AFTER: Final = re.compile(rf",|[ ]?(?:\d|(?:{MONTH})(?![a-z]))")
 _UNDOTTED_WORD: Final = re.compile(rf"({'|'.join(_UNDOTTED)})(?=[ ][A-Z])")
 _VERSUS: Final = re.compile(r"([Vv])s(?![A-Za-z0-9.])")
-_DAYS_WORD: Final = re.compile(rf"({_DAY})\.?[ ]?[-–—][ ]?({_DAY})(?![A-Za-z0-9])")
+_DAYS_WORD: Final = re.compile(
+    rf"({_DAY})\.?[ ]?[-–—][ ]?({_DAY})(?![A-Za-z0-9])(?:\.(?=[,;:)]|[ ][a-z0-9]))?"
+)
 _DAY_AFTER: Final = re.compile(r"[ ]\d")
 _HOUSE_BEFORE: Final = re.compile(r"\d[A-Za-z]? (?:[A-Z][a-z]+ ){1,2}$")
 _ENDS: Final = re.compile(r"[\s\"')\]”’]*$")

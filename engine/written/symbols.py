@@ -50,6 +50,7 @@ _TIGHT_EQUALS: Final = re.compile(r"=(?=-?[\d.])")
 _VARIABLE_EQUALS: Final = re.compile(r"=(?=-?[A-Za-z0-9])")
 _VARIABLE: Final = re.compile(r"(?:(?<![A-Za-z0-9_])[A-Za-z]|[²³)])$")
 _MINUS: Final = re.compile(r"[-–](?=[ ]?\d)")
+_SCALED: Final = re.compile(r"\d[kKM]$")
 _TRAILING_PLUS: Final = re.compile(r"\+(?![A-Za-z0-9+\-=])")
 _SUPERSCRIPTS: Final = re.compile("([⁺⁻]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})")
 _CARET: Final = re.compile(r"\^(?:\{([-+]?\d{1,3})\}|([-+]?\d{1,3}))(?![\d.]\d)")
@@ -96,7 +97,9 @@ def sign(place: Place) -> Found | None:
             return _said(place, found, found[0])
         if place.zh and last.isdigit() and (found := place.match(_OVER)):
             return Found(found.end(), "多")
-        if (last.isdigit() or last in "ABCD%") and (found := place.match(_TRAILING_PLUS)):
+        if (last.isdigit() or last in "ABCD%" or _SCALED.search(before)) and (
+            found := place.match(_TRAILING_PLUS)
+        ):
             return _said(place, found, "+")
     return None
 

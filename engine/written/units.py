@@ -123,6 +123,7 @@ _OTHERS: Final = {
     "gal": _plain("gallon", "加仑"),
     "tsp": _plain("teaspoon", "茶匙"),
     "tbsp": _plain("tablespoon", "汤匙"),
+    "Tbsp": _plain("tablespoon", "汤匙"),
     "hp": Unit("horsepower", "horsepower", "马力"),
     "¢": Unit("cent", "cents", "美分"),
     "K": Unit("kelvin", "kelvins", "开尔文"),
@@ -218,7 +219,7 @@ SPACED_UNIT: Final = rf"[ \u202f]({_any(_APART)}){_END}{_PER}"
 """A unit with a blank before it."""
 _SPACED: Final = re.compile(SPACED_UNIT)
 _WITH_STOP: Final = frozenset(
-    _words("hr hrs min mins sec secs ft in mi yd oz lb lbs gal tsp tbsp")
+    _words("hr hrs min mins sec secs ft in mi yd oz lb lbs gal tsp tbsp Tbsp")
 ) | {"sq ft", "sq. ft", "fl oz", "fl. oz"}
 """Abbreviated with a full stop; it ends a sentence as well only if nothing goes on."""
 _STOP: Final = re.compile(r"\.(?= [a-z0-9])")

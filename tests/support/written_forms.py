@@ -649,7 +649,23 @@ IN_TEXT: Final[tuple[tuple[str, str], ...]] = (
     ("Washington, DC 20500", "Washington, DC two zero five zero zero"),
     ("6 ft. 2 in. tall", "six feet two inches tall"),
     ("3 tbsp. sugar", "three tablespoons sugar"),
-    ("20 sq. ft. more", "twenty square feet more"),
+    ("about 20 sq. ft. more", "about twenty square feet more"),
+    ("Mon.–Fri., we rest", "Monday to Friday, we rest"),
+    ("f(x) = 2x + 1 here", "f(x) equals two x plus one here"),
+    (
+        "Call (020) 7946 0018, ok",
+        "Call zero two zero, seven nine four six, zero zero one eight, ok",
+    ),
+    ("from 7 p.m.–9 p.m. daily", "from seven p.m to nine p.m. daily"),
+    ("Happy 4th of July", "Happy fourth of July"),
+    ("1M+ downloads", "one million plus downloads"),
+    ("2 Tbsp oil", "two tablespoons oil"),
+    ("a 1 in. thick steak", "a one inch thick steak"),
+    ("2单元501的人", "二单元五零一的人"),
+    ("评分4.8/5的店", "评分四点八，满分五的店"),
+    ("now $20 $15", "now twenty dollars fifteen dollars"),
+    ("第2-3页", "第二到三页"),
+    ("Valid thru 12/27 only", "Valid thru December twenty-seventh only"),
 )
 """Texts whose letters tell the language, and their words."""
 
