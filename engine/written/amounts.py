@@ -34,7 +34,7 @@ _COMPARED: Final = {
 }
 _SIGN: Final = re.compile(r"[-–+](?=[\d.]|" + PREFIX + r"[ ]?[\d.])")
 _CURRENCY: Final = re.compile(rf"({PREFIX})[ \u202f]?(-?)(?=\.?\d)")
-_SUFFIX: Final = re.compile(rf"[ \u202f]?({SUFFIX})")
+_SUFFIX: Final = re.compile(rf"[ \u202f]?({SUFFIX})(?!\.?\d)")
 _SCALE: Final = re.compile(
     r"([ \u202f](?:thousand|million|billion|trillion)|[万亿千百]+|[ ]?(?:bn|mn|tn)|[kKMBmTb])(?![A-Za-z0-9])"
 )
@@ -42,11 +42,19 @@ _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
 _TO: Final = re.compile(r"([ \u202f]?)([-–—~])([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)")
 _UNTIL: Final = re.compile(r"[-–—~](?=\d)")
 _COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
-_SPACED_INCHES: Final = re.compile(r"[ ]in(?![A-Za-z])")
-_FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot),? $")
+_SPACED_INCHES: Final = re.compile(r"[ ]in(?:\.(?= [a-z0-9])|(?![A-Za-z]))")
+_FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot)[.,]? $")
 _YUAN: Final = re.compile("元")
 _SUM: Final = re.compile(r"[ ]?=")
 _SCORE_BEFORE: Final = re.compile("(?:比分|以|[战大险惜]?胜|负|战平|击败|赢|输|总分)[为是]?[ ]?$")
+_ROOM_BEFORE: Final = re.compile(
+    r"(?i)(?<![a-z])(?:apt|apartment|suite|ste|unit|room|rm|flat|gate|seat|row|platform|building|bldg|hall"
+    r"|section|exhibit|question|option)\.? $|(?:座位|登机口|房间)[号是为:：]?[ ]?$"
+)
+_STREET_AFTER: Final = re.compile(
+    r" (?:[A-Z][a-z]{1,20} ){1,3}"
+    r"(?:St|Street|Ave|Avenue|Rd|Road|Ln|Lane|Dr|Drive|Blvd|Way|Court|Place)(?![a-z])"
+)
 _TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
 _SIGNED_MEASURE: Final = re.compile(r"[-+]\d{1,9}(?:\.\d{1,9})?[ ]?[%‰°℃℉元度]")
 """After Han a minus sign, and no hyphen."""
@@ -146,7 +154,8 @@ def _with_unit(place: Place, read: Quantity) -> Quantity:
         return replace(read, percent=found[1], end=found.end())
     if found := _SUFFIX.match(text, read.end):
         return replace(read, currency=CURRENCIES[found[1]], end=found.end())
-    if (inches := _SPACED_INCHES.match(text, read.end)) and _FEET_BEFORE.search(place.before):
+    inches = _SPACED_INCHES.match(text, read.end)
+    if inches and (inches[0].endswith(".") or _FEET_BEFORE.search(place.before)):
         return replace(read, unit=INCH, end=inches.end())
     if unit := unit_at(text, read.end):
         return replace(read, unit=unit[0], end=unit[1], hyphen=unit[2])
@@ -154,6 +163,8 @@ def _with_unit(place: Place, read: Quantity) -> Quantity:
 
 
 def _is_scale(place: Place, read: Quantity, name: str) -> bool:
+    if name in "BKM" and not read.currency and not read.part and _is_place(place, read.end + 1):
+        return False
     if name[0] in "万亿千百":
         return place.zh and bool(read.currency)
     if len(name) > 1 or read.currency:
@@ -161,6 +172,11 @@ def _is_scale(place: Place, read: Quantity, name: str) -> bool:
     return (name in "MB" and not (name == "B" and read.part == "" and place.zh)) or (
         name in "kK" and (name == "k" or read.part != "" or len(read.whole) > 1)
     )
+
+
+def _is_place(place: Place, end: int) -> bool:
+    """Whether a number with a letter, up to `end`, names a house, a flat, a gate or a seat."""
+    return bool(_ROOM_BEFORE.search(place.before) or _STREET_AFTER.match(place.text, end))
 
 
 def _range(place: Place, first: Quantity) -> Found | None:
@@ -208,7 +224,8 @@ def _range_words(place: Place, first: Quantity, last: Quantity) -> tuple[str, ..
     scale = first.scale if first.scale != last.scale else ""
     shown = replace(first, currency=None, unit=None, percent="", scale=scale)
     begun = quantity_words(shown, place)
-    if place.zh and first.bare and last.bare and measured(place.text, last.end):
+    numbered = place.before.endswith("第")
+    if place.zh and not numbered and first.bare and last.bare and measured(place.text, last.end):
         begun = count(first.whole, first.part, "zh")
     if last.unit and place.zh:
         ended = quantity_words(replace(last, unit=None), place)

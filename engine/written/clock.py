@@ -8,11 +8,16 @@ from typing import Final
 from .numbers import cardinal, count, decimal
 from .place import Found, Place
 
-_HALF: Final = r"[ \u202f]?([AaPp])(?:\.[Mm]|[Mm])(?![A-Za-z])(?:\.(?=[,;:!?)]))?"
+_HALF: Final = r"[ \u202f]?([AaPp])(?:\.[Mm]|[Mm])(?![A-Za-z])(?:\.(?=[,;:!?)]|[ ]?[-–—~]))?"
 CLOCK: Final = re.compile(
     rf"(\d{{1,2}}):([0-5]\d)(?::([0-5]\d)(?:\.(\d{{1,6}}))?)?(?![\d:])(?:{_HALF})?"
 )
 _HOUR: Final = re.compile(rf"(\d{{1,2}})(?:[ ]?([-–~])[ ]?(\d{{1,2}}))?{_HALF}")
+_LASTING: Final = re.compile(
+    r"(?:(\d{1,3}) ?(hrs?|h) ?(\d{1,2}) ?(mins?|m)(?: ?(\d{1,2}) ?(secs?|s))?"
+    r"|(\d{1,3})(m) ?(\d{1,2})(s))(?![A-Za-z0-9²³/])"
+)
+_LASTS: Final = {"h": ("hour", "小时"), "m": ("minute", "分钟"), "s": ("second", "秒")}
 _RANGE: Final = re.compile(r"[ ]?[-–~—][ ]?(?=\d{1,2}:\d\d|\d{1,2}[ ]?[AaPp]\.?[Mm])")
 _HAN_HALF: Final = re.compile("[上下中]午|[早晚]上|凌晨|清晨|傍晚|深夜|半夜|夜里|早晨")
 _RATIO_BEFORE: Final = re.compile(
@@ -56,6 +61,26 @@ def time(place: Place) -> Found | None:
         if last is not None:
             return Found(last.end, first.words + place.pick(" to ", "到") + last.words)
     return first
+
+
+def lasting(place: Place) -> Found | None:
+    """1h 30m, 2h30min, 5m 20s: how long something takes."""
+    found = place.match(_LASTING)
+    if found is None:
+        return None
+    parts: list[Found] = []
+    for group in range(1, _LASTING.groups, 2):
+        number, unit = found.group(group, group + 1)
+        if number is None:
+            continue
+        english, chinese = _LASTS[unit[0]]
+        if place.zh:
+            said = count(number, "", "zh") + chinese
+        else:
+            said = f"{cardinal(number, 'en')} {english}{'' if int(number) == 1 else 's'}"
+        parts.append(Found(found.end(group + 1), said))
+    words = place.pick(" ", "").join(part.words for part in parts)
+    return Found(found.end(), words, tuple(parts) if " " in found[0] else ())
 
 
 def _one_time(text: str, at: int, place: Place) -> Found | None:

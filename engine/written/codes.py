@@ -7,21 +7,34 @@ from typing import Final
 
 from .numbers import MOST_DIGITS, cardinal, decimal, digit_groups, digits, ordinal, year
 from .place import Found, Place
+from .units import unit_at
 
 _ABROAD: Final = re.compile(r"\+\d(?:[ .()\u202f-]{0,2}\d){6,14}(?!\d)")
 _PHONES: Final = re.compile(
     r"(?:1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # Chinese mobiles
-    r"|0\d{2,3}[ -]\d{7,8}|\(0\d{2,3}\)[ ]?\d{7,8}|[48]00-\d{4}-\d{3}"
+    r"|0\d{2,3}[ -]\d{7,8}|\(0\d{2,4}\)[ ]?(?:\d{7,8}|\d{3,4}[ -]\d{3,4})|[48]00-\d{4}-\d{3}"
     r"|(?:1[ .-])?(?:\(\d{3}\)[ ]?|\d{3}[ .-])\d{3}[ .-]\d{4})"  # North American ones
     r"(?![\d%]|[.,-]\d)"
 )
 _LOCAL: Final = re.compile(r"(\d{3})-(\d{4})(?![\d-]|[.,]\d)")
-_DIALLED: Final = re.compile(r"\d{3,12}(?:[ -]\d{2,8}){0,4}(?![\d:./%]|[ ]?[年月日元个点时])")
+_DIALLED: Final = re.compile(r"\d{3,12}(?:[ -]\d{2,8}){0,4}(?![\d:/%]|\.\d|[ ]?[年月日元个点时])")
 _DIAL_BEFORE: Final = re.compile(
     r"(?i)(?:(?<![a-z])(?:call|dial|phone|text|fax|tel|hotline|pin|code|zip|extension|ext)"
-    r"(?: is| at| number)?[.:]?|拨打|致电|报警|急救|电话|热线|号码|尾号|验证码|密码|邮编"
+    r"(?: is| was| at| number)?[.:]?|拨打|致电|报警|急救|电话|热线|号码|尾号|验证码|密码|邮编"
     r"|账号|卡号|证号|学号|工号|订单号|编号|房间号|群号)[是为:：]?[ ]?$"
 )
+_POSTCODE: Final = re.compile(r"\d{5}(?:-\d{4})?(?![\d%]|[.,-]\d)")
+_STATE_BEFORE: Final = re.compile(
+    r"(?<![A-Za-z])(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI"
+    r"|S[CD]|T[NX]|UT|V[AT]|W[AIVY]) $"
+)
+_REFERENCE: Final = re.compile(r"\d{2,8}-\d{2,8}(?![\d%/-]|[.,]\d)")
+_REFERENCE_BEFORE: Final = re.compile(
+    r"(?i)(?<![a-z])(?:(?:invoice|order|reference|ref|case|ticket|account|serial|policy|claim|no|nr)\.?"
+    r"(?: (?:number|no\.|id))?(?: is)?:? ?#?|(?:单|编|票|案|序列)号[是为:：]?[ ]?)$"
+)
+_FLAT: Final = re.compile(r"[1-9]\d{2,3}(?!\d)")
+_ROOM: Final = re.compile("[1-9]\\d{2,3}(?=室|房间?(?![子价东产地])|号房)")
 _CARD: Final = re.compile(r"\d{4}(?:([ -])\d{4})(?:\1\d{4}){1,3}(?:\1\d{1,3})?(?![\d-])")
 _HYPHENED: Final = re.compile(r"\d+(?:-\d+){2,}(?![\d%])")
 _ADDRESS: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{2,5})|/(\d{1,2}))?(?![\d/]|\.\d)")
@@ -29,7 +42,7 @@ _VERSION: Final = re.compile(r"\d+(?:\.\d+){2,}(?!\d|,\d\d(?!\d))")
 _POINTED_GROUPS: Final = re.compile(r"[1-9]\d{0,2}(?:\.000){2,}(?!\d)")
 _LONG: Final = re.compile(r"\d{10,}(?!\d|[.,]\d)")
 _MOBILE: Final = re.compile(r"1[3-9]\d{9}")
-_COUNTED: Final = re.compile("[ ]?(?:[元人个万亿%块米吨次]|[A-Za-z]{1,3}(?![A-Za-z]))")
+_COUNTED: Final = re.compile("[ ]?[元人个万亿%块米吨次]|[A-Za-z]{1,3}(?![A-Za-z])")
 _ROUND: Final = re.compile(r"[1-9]\d*000")
 _ZEROS: Final = re.compile(r"0\d+(?![\d:/]|[.,]\d)")
 _DATE_PART: Final = re.compile("[月日号点分秒时天个]")
@@ -38,6 +51,8 @@ _ORDINAL: Final = re.compile(
     r"(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th|ST|ND|RD|TH)(?![A-Za-z0-9])"
 )
 _NUMBERED: Final = re.compile(r"#(\d{1,9})(?![A-Za-z0-9_])")
+_MOST_COUNTED: Final = 4
+"""Digits of a number with # that counts something; those of an order or a ticket are said one by one."""
 _SOFTWARE: Final = re.compile(
     r"(?i)(?<![a-z])(?:version|ver\.?|v|release|python|java|node|php|ruby|ubuntu|android|ios|macos|windows|chrome|firefox"
     r"|linux|kernel|swift|go|rust|django|pytorch|cuda|版本号?)[ ]?$"
@@ -62,16 +77,26 @@ def telephone(place: Place) -> Found | None:
             return _called(place, found)
     if place.before[-1:] == "+":
         return None
-    if (found := place.match(_PHONES)) and not _COUNTED.match(place.text, found.end()):
+    if (found := place.match(_PHONES)) and not _is_counted(place, found):
         return _called(place, found)
-    if (found := place.match(_LOCAL)) and not _COUNTED.match(place.text, found.end()):
+    if (found := place.match(_LOCAL)) and not _is_counted(place, found):
         first, last = int(found[1]), int(found[2])
         ranges = found[2][0] != "0" and (last - first < 200 or (first % 50 == 0 == last % 50))
         if not ranges or _DIAL_BEFORE.search(place.before):
             return _called(place, found)
     if (found := place.match(_DIALLED)) and _DIAL_BEFORE.search(place.before):
         return _called(place, found)
+    if (found := place.match(_POSTCODE)) and _STATE_BEFORE.search(place.before):
+        return _called(place, found)
+    if (found := place.match(_REFERENCE)) and _REFERENCE_BEFORE.search(place.before):
+        return Found(found.end(), digit_groups(found[0].split("-"), place.language))
     return None
+
+
+def _is_counted(place: Place, found: re.Match[str]) -> bool:
+    """Whether what a number counts follows it. A short word ("now", "or") is no unit."""
+    text, end = place.text, found.end()
+    return _COUNTED.match(text, end) is not None or unit_at(text, end) is not None
 
 
 def _called(place: Place, found: re.Match[str]) -> Found:
@@ -112,19 +137,29 @@ def digit_rows(place: Place) -> Found | None:
     if found := place.match(_SCIENTIFIC):
         return Found(found.end(), _scientific(place, found))
     if (found := place.match(_ZEROS)) and not (
-        place.zh and len(found[0]) == 2 and _DATE_PART.match(place.text, found.end())
+        place.zh
+        and len(found[0]) == 2
+        and _DATE_PART.match(place.text, found.end())
+        and not _is_minute(place, found.end())
     ):
+        return Found(found.end(), digits(found[0], language))
+    if place.zh and (found := place.match(_FLAT if place.before.endswith("单元") else _ROOM)):
         return Found(found.end(), digits(found[0], language))
     if (found := place.match(_LONG)) and not _is_amount(place, found):
         return Found(found.end(), digits(found[0], language))
     return None
 
 
+def _is_minute(place: Place, end: int) -> bool:
+    """Whether a number up to `end` is the 05 of 8点05分, whose zero is said."""
+    return place.before.endswith("点") and place.text.startswith("分", end)
+
+
 def _is_amount(place: Place, found: re.Match[str]) -> bool:
     row = found[0]
     if len(row) > MOST_DIGITS:
         return False
-    if _COUNTED.match(place.text, found.end()):
+    if _is_counted(place, found):
         return True
     return _ROUND.fullmatch(row) is not None and not _MOBILE.fullmatch(row)
 
@@ -152,7 +187,8 @@ def _scientific(place: Place, found: re.Match[str]) -> str:
 def ordinals(place: Place) -> Found | None:
     """1st, 22nd, #1."""
     if found := place.match(_NUMBERED):
-        said = cardinal(found[1], place.language)
+        read = digits if len(found[1]) > _MOST_COUNTED else cardinal
+        said = read(found[1], place.language)
         return Found(found.end(), place.pick(f"number {said}", f"{said}号"))
     found = place.match(_ORDINAL)
     return Found(found.end(), ordinal(found[1].replace(",", ""), place.language)) if found else None

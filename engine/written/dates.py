@@ -25,11 +25,13 @@ _YM: Final = re.compile(r"((?:19|20)\d\d)([-/])(0[1-9]|1[0-2])(?![\d/.%:]|-\d)")
 """In English "2010-12" is rather a span of years."""
 _CLOCK_AFTER: Final = re.compile(r"T(?=\d{1,2}:\d\d)")
 _ZONE: Final = re.compile(r"Z(?![A-Za-z0-9])|([+-])(\d\d):?(\d\d)(?!\d)")
-_DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d:%/日号]|[.,]\d)")
+_DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d%/日号]|[.,:]\d)")
 _DAY_RANGE: Final = re.compile(r"[ ]?[-–~][ ]?(\d{1,2})(?:st|nd|rd|th)?(?![\d:%/]|[.,]\d)")
 _DAY_OF: Final = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?(?= (?:of )?(?:{MONTH})(?![A-Za-z]))")
 _DAY_MONTH: Final = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
-_ON_A_DAY: Final = re.compile(r"(?i)(?<![a-z])(?:on|until|till|by|due|dated?|since) $")
+_ON_A_DAY: Final = re.compile(
+    r"(?i)(?<![a-z])(?:on|until|till|thru|through|by|due|dated?|since|expires|starting) $"
+)
 
 _YEAR: Final = re.compile(r"(\d{4})(?![\d:%/]|[.,]\d|[A-Za-z])")
 _YEAR_RANGE: Final = re.compile(
@@ -136,7 +138,7 @@ def month_day(place: Place) -> Found | None:
     found = place.match(_DAY_OF)
     if found is None or not 1 <= int(found[1]) <= 31:
         return None
-    the = "" if place.before.lower().endswith("the ") else "the "
+    the = "" if place.before.lower().endswith(("the ", "happy ")) else "the "
     of = "" if place.text.startswith(" of ", found.end()) else " of"
     return Found(found.end(), f"{the}{ordinal(found[1], 'en')}{of}")
 

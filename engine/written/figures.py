@@ -10,7 +10,7 @@ from .numbers import cardinal, count, decimal, ordinal
 from .place import Found, Place
 from .units import unit_at
 
-_TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9])")
+_TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9]|[ ]?[-+=*/^])")
 _BY: Final = re.compile(r"[ \u202f]?([xX×*])[ \u202f]?(?=\.?\d)")
 _SAID_SO: Final = {
     ("24", "7"): ("twenty-four seven", "二十四七"),
@@ -21,6 +21,14 @@ _POWER: Final = re.compile(r"\^([-+]?\d{1,3})(?![\d.])")
 _FEET: Final = re.compile(r"(\d)'[ ]?(\d{1,2})(?:\"|''|(?![\d'A-Za-z]))")
 _INCHES: Final = re.compile(r"(\d{1,3}(?:\.\d)?)\"(?=[ ][a-z])")
 _FRACTION: Final = re.compile(r"(?:(\d{1,4})[ +-])?(\d{1,4})/(\d{1,4})(?![\d/]|\.\d)")
+_RATING: Final = re.compile(
+    r"(\d{1,3}\.\d{1,2}(?=/(?:5|100?)(?!\d))|\d{1,2}(?=/100?(?!\d)))/(\d{1,3})(?![\d/]|\.\d)"
+)
+"""4.5/5, 8/10, 95/100: so many of what there could be."""
+_RATES: Final = re.compile(
+    r"(?i)(?<![a-z])(?:rate[sd]?|rating|scored?|scores|grade|got|gets?|give|gave|gives|review)"
+    r"(?: (?:it|is|was|of|him|her|them|this|an?)){0,2}:? $|(?-i:[A-Z][a-z]+): $"
+)
 _VULGAR: Final = re.compile(r"(\d{1,9})?[ ]?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])")
 _VULGAR_PARTS: Final = dict(
     zip(
@@ -38,6 +46,10 @@ def fraction(place: Place) -> Found | None:
     """1/2, 1 1/2, ½, 1½, 24/7."""
     if found := place.match(_VULGAR):
         whole, (above, below) = found[1], map(str, _VULGAR_PARTS[found[2]])
+    elif (found := place.match(_RATING)) and _is_rating(place, found):
+        above = decimal(*found[1].partition(".")[::2], place.language)
+        below = cardinal(found[2], place.language)
+        return Found(found.end(), above + place.pick(" out of ", "，满分") + below)
     elif found := place.match(_FRACTION):
         whole, above, below = found.group(1, 2, 3)
         if not whole and (above, below) in _SAID_SO:
@@ -53,6 +65,16 @@ def fraction(place: Place) -> Found | None:
             return Found(end, unit[0].said_in_chinese(said))
         return Found(end, f"{said} {unit[0].english(one=not whole)}")
     return Found(end, said)
+
+
+def _is_rating(place: Place, found: re.Match[str]) -> bool:
+    """Whether it is no fraction: 8/10 is one but after a word that rates."""
+    above, below = found[1], found[2]
+    return (
+        "." in above
+        or (below == "100" and len(above) > 1)
+        or _RATES.search(place.before) is not None
+    )
 
 
 def _over(place: Place, found: re.Match[str]) -> Found:

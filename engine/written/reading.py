@@ -33,13 +33,14 @@ _ANCHOR: Final = re.compile(
     rf"|(?:<=|>=|!=|[<>≤≥≈≠~±])[ \u202f]?[-+]?(?:{PREFIX})?[ ]?\.?\d|[{SIGNS}]|'\d"
     r"|(?<![A-Za-z0-9_.])\.\d|\((?=0?\d{2,3}\)[ ]?\d)|\d|#\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])"
     r"|(?P<numero>№)"
-    rf"|(?P<sign>[{symbols.ALWAYS}=+*<>§/⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
+    rf"|(?P<sign>[{symbols.ALWAYS}=+*<>§/\^⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
 )
 _SIGNS_OF_NUMBERS: Final = frozenset("~<>=≈≠≤≥±+-–№") | {"<=", ">=", "!=", "=="}
 _NUMBER_RULES: Final[tuple[Rule, ...]] = (
     dates.date,
     codes.telephone,
     clock.time,
+    clock.lasting,
     dates.month_day,
     figures.feet,
     figures.fraction,

@@ -110,6 +110,10 @@ _ANYWHERE: Final = {
     "esp": "especially",
     "resp": "respectively",
     "viz": "namely",
+    "Approx": "Approximately",
+    "Avg": "Average",
+    "E.g": "For example",
+    "I.e": "That is",
 }
 """With a full stop, whatever is around."""
 _DAYS: Final = {
@@ -130,11 +134,15 @@ _DOTTED: Final = (
     )
     .replace("e.g", r"e\.g")
     .replace("i.e", r"i\.e")
+    .replace("E.g", r"E\.g")
+    .replace("I.e", r"I\.e")
 )
 _BEFORE_NUMBERS: Final = "|".join(sorted(_NUMBERED, key=len, reverse=True))
+_DAY: Final = "(?:" + "|".join(sorted(_DAYS, key=len, reverse=True)) + ")"
+_DAY_RANGE: Final = rf"{_DAY}\.?[ ]?[-–—][ ]?{_DAY}(?![A-Za-z0-9])"
 _LABEL: Final = "(?:[IVXL]{1,6}|[A-Z])(?![A-Za-z0-9.'])"
 WORD: Final = (
-    rf"(?:(?:{_SHORT_MONTHS})(?:\.|(?=[ ]\d))|(?:{_DOTTED}|[Nn]o|[Vv]s)\."
+    rf"(?:{_DAY_RANGE}|(?:{_SHORT_MONTHS})(?:\.|(?=[ ]\d))|(?:{_DOTTED}|[Nn]o|[Vv]s)\."
     rf"|(?i:{_BEFORE_NUMBERS})\.(?=[ \u202f]?(?:\d|{_LABEL}))"
     rf"|(?:{'|'.join(_UNDOTTED)})(?=[ ][A-Z])|[Vv]s(?=[ ]\w)"
     r"|[Nn]o(?=[ ]\d)|[IVXL]{1,7}(?![A-Za-z0-9.'-]))"
@@ -142,7 +150,7 @@ WORD: Final = (
 """What a rule here may read; at the beginning of a word."""
 _OPENERS: Final = re.compile(
     rf"(?:(?:{MONTH}|[Vv]s|No)\.?|(?:{_DOTTED}|(?i:{_BEFORE_NUMBERS}))\.|{'|'.join(_UNDOTTED)}"
-    r"|[IVXL]{2,7}|[VX])[,;:)]?"
+    rf"|{_DAY}\.?(?:[-–—](?:{_DAY})?)?|[IVXL]{{2,7}}|[VX])[,;:)]?"
 )
 
 _MONTH_WORD: Final = re.compile(rf"({_SHORT_MONTHS})(\.?)")
@@ -152,9 +160,12 @@ _NAME_AFTER: Final = re.compile(rf"[ ]?[A-Z]|[ ](?:and|or|&)[ ](?:{'|'.join(_TIT
 _NAME_BEFORE: Final = re.compile(
     r"(?:[A-Z][a-z]+|\d(?:st|nd|rd|th)|[a-z]th|[a-z]rd|first|second),? $"
 )
-_DIGIT_AFTER: Final = re.compile(rf",?[ ]?(?:\d|(?:{MONTH})(?![a-z]))")
+_DIGIT_AFTER: Final = re.compile(rf",|[ ]?(?:\d|(?:{MONTH})(?![a-z]))")
 _UNDOTTED_WORD: Final = re.compile(rf"({'|'.join(_UNDOTTED)})(?=[ ][A-Z])")
 _VERSUS: Final = re.compile(r"([Vv])s(?![A-Za-z0-9.])")
+_DAYS_WORD: Final = re.compile(
+    rf"({_DAY})\.?[ ]?[-–—][ ]?({_DAY})(?![A-Za-z0-9])(?:\.(?=[,;:)]|[ ][a-z0-9]))?"
+)
 _DAY_AFTER: Final = re.compile(r"[ ]\d")
 _HOUSE_BEFORE: Final = re.compile(r"\d[A-Za-z]? (?:[A-Z][a-z]+ ){1,2}$")
 _ENDS: Final = re.compile(r"[\s\"')\]”’]*$")
@@ -189,6 +200,8 @@ def word(place: Place) -> Found | None:
     """Feb., Fig. 7, vs., Dr. Smith, Main St., Henry VIII."""
     if roman := place.match(_ROMAN):
         return _roman(place, roman)
+    if found := place.match(_DAYS_WORD):
+        return Found(found.end(), f"{_DAYS[found[1]]} to {_DAYS[found[2]]}")
     if found := place.match(_NUMBERED_WORD):
         english, chinese = _NUMBERED[found[1].lower()]
         plain_no = found[1].lower() == "no" and found[0][2:3] != "."

@@ -7,8 +7,10 @@ import unicodedata
 from typing import Final
 
 from .figures import power
+from .money import PREFIX
 from .numbers import cardinal
 from .place import HAN, Found, Place
+from .units import per_at
 
 _WORDS: Final = {
     "≥": ("greater than or equal to", "大于等于"),
@@ -48,14 +50,19 @@ _TIGHT_EQUALS: Final = re.compile(r"=(?=-?[\d.])")
 _VARIABLE_EQUALS: Final = re.compile(r"=(?=-?[A-Za-z0-9])")
 _VARIABLE: Final = re.compile(r"(?:(?<![A-Za-z0-9_])[A-Za-z]|[²³)])$")
 _MINUS: Final = re.compile(r"[-–](?=[ ]?\d)")
+_SCALED: Final = re.compile(r"\d[kKM]$")
 _TRAILING_PLUS: Final = re.compile(r"\+(?![A-Za-z0-9+\-=])")
 _SUPERSCRIPTS: Final = re.compile("([⁺⁻]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})")
+_CARET: Final = re.compile(r"\^(?:\{([-+]?\d{1,3})\}|([-+]?\d{1,3}))(?![\d.]\d)")
 _PLUS_PLUS: Final = re.compile(r"([CGg])\+\+(?![A-Za-z0-9+])")
 _SHARP: Final = re.compile(r"([A-GJMQ])([#♯])(?![A-Za-z0-9#])")
 _FLAT: Final = re.compile(r"([A-G])♭(?![A-Za-z0-9])")
 _DOT_NAME: Final = re.compile(r"\.(?=NET(?![A-Za-z]))")
-_EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤吨平])")
-_HAN_BEFORE: Final = re.compile(rf"[{HAN}]$")
+_EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤吨平桶瓶杯盒箱袋包晚])")
+_COUNTED_BEFORE: Final = re.compile(rf"[{HAN}]$|(?:{PREFIX})[ ]?[\d,.]+$")
+_PRICE_BEFORE: Final = re.compile("[元块角]$")
+_OVER: Final = re.compile(rf"\+(?=[{HAN}])")
+"""200+项: more than that many."""
 _CIRCLED: Final = re.compile("[①-⑳⑴-⒇⒈-⒛㉑-㉟㊱-㊿]")
 _ROMAN: Final = re.compile("[Ⅰ-Ⅻⅰ-ⅻ]")
 
@@ -70,7 +77,11 @@ def sign(place: Place) -> Found | None:
     if (found := place.match(_CIRCLED)) or (found := place.match(_ROMAN)):
         return Found(found.end(), cardinal(f"{unicodedata.numeric(found[0]):.0f}", place.language))
     if found := place.match(_EACH):
-        return Found(found.end(), "每") if place.zh and _HAN_BEFORE.search(before) else None
+        return Found(found.end(), "每") if place.zh and _COUNTED_BEFORE.search(before) else None
+    if place.zh and _PRICE_BEFORE.search(before) and (per := per_at(place.text, place.at)):
+        return Found(per[1], f"每{per[0].chinese}")
+    if found := place.match(_CARET):
+        return _powered(place, found)
     if found := place.match(_DOT_NAME):
         return Found(found.end(), place.pick("dot ", "点"))
     spaced, last = before[-1:] in (" ", ""), before.rstrip(" ")[-1:]
@@ -84,7 +95,11 @@ def sign(place: Place) -> Found | None:
         pattern = _TIGHT if last.isdigit() else variable
         if found := place.match(pattern):
             return _said(place, found, found[0])
-        if (last.isdigit() or last in "ABCD%") and (found := place.match(_TRAILING_PLUS)):
+        if place.zh and last.isdigit() and (found := place.match(_OVER)):
+            return Found(found.end(), "多")
+        if (last.isdigit() or last in "ABCD%" or _SCALED.search(before)) and (
+            found := place.match(_TRAILING_PLUS)
+        ):
             return _said(place, found, "+")
     return None
 
@@ -104,6 +119,13 @@ def _exponent(place: Place, found: re.Match[str]) -> Found | None:
         return None
     exponent = unicodedata.normalize("NFKC", found[0]).replace("−", "-")
     return Found(found.end(), power(exponent, place.language))
+
+
+def _powered(place: Place, found: re.Match[str]) -> Found | None:
+    """mc^2, (a+b)^3, 10^{6}."""
+    if not (place.before[-1:].isalnum() or place.before[-1:] in (")", "]")):
+        return None
+    return Found(found.end(), power(found[1] or found[2], place.language))
 
 
 def named_sign(place: Place) -> Found | None:

@@ -123,6 +123,7 @@ _OTHERS: Final = {
     "gal": _plain("gallon", "加仑"),
     "tsp": _plain("teaspoon", "茶匙"),
     "tbsp": _plain("tablespoon", "汤匙"),
+    "Tbsp": _plain("tablespoon", "汤匙"),
     "hp": Unit("horsepower", "horsepower", "马力"),
     "¢": Unit("cent", "cents", "美分"),
     "K": Unit("kelvin", "kelvins", "开尔文"),
@@ -168,6 +169,8 @@ _SIGNS: Final = MappingProxyType(
             for powers, name, chinese in (("²2", "square", "平方"), ("³3", "cubic", "立方"))
             for power in (*powers, "sq" if name == "square" else "cu")
         },
+        "sq. ft": Unit("square foot", "square feet", "平方英尺"),
+        "fl. oz": Unit("fluid ounce", "fluid ounces", "液量盎司"),
         "sq ft": Unit("square foot", "square feet", "平方英尺"),
         "sq m": Unit("square meter", "square meters", "平方米"),
         "fl oz": Unit("fluid ounce", "fluid ounces", "液量盎司"),
@@ -215,6 +218,11 @@ _ATTACHED: Final = re.compile(rf"(-?)({_any(_SIGNS)}){_END}{_PER}")
 SPACED_UNIT: Final = rf"[ \u202f]({_any(_APART)}){_END}{_PER}"
 """A unit with a blank before it."""
 _SPACED: Final = re.compile(SPACED_UNIT)
+_WITH_STOP: Final = frozenset(
+    _words("hr hrs min mins sec secs ft in mi yd oz lb lbs gal tsp tbsp Tbsp")
+) | {"sq ft", "sq. ft", "fl oz", "fl. oz"}
+"""Abbreviated with a full stop; it ends a sentence as well only if nothing goes on."""
+_STOP: Final = re.compile(r"\.(?= [a-z0-9])")
 _DEGREES: Final = re.compile(r"[ \u202f]?([°℃℉](?:[CF](?![A-Za-z]))?)")
 _PER_ALONE: Final = re.compile(rf"/({_any(_DENOMINATORS)}){_END}")
 _MEASURES: Final = re.compile(
@@ -230,10 +238,16 @@ def unit_at(text: str, at: int) -> tuple[Unit, int, bool] | None:
         return _SIGNS[found[1]], found.end(), False
     if found := _ATTACHED.match(text, at):
         unit = _SIGNS[found[2]]
-        return _per(unit, found[3]), found.end(), bool(found[1])
+        return _per(unit, found[3]), _past_stop(text, found[2], found.end()), bool(found[1])
     if found := _SPACED.match(text, at):
-        return _per(_SIGNS[found[1]], found[2]), found.end(), False
+        return _per(_SIGNS[found[1]], found[2]), _past_stop(text, found[1], found.end()), False
     return None
+
+
+def _past_stop(text: str, sign: str, end: int) -> int:
+    """Where a unit ends, with the full stop of its abbreviation: "3 tbsp. sugar"."""
+    stop = _STOP.match(text, end) if sign in _WITH_STOP else None
+    return stop.end() if stop else end
 
 
 def per_at(text: str, at: int) -> tuple[Unit, int] | None:

@@ -31,6 +31,8 @@ _JOINERS: Final = frozenset("：～－–—．·、，（）′″")
 """Marks that numbers may go on after: 10：30, 3～5."""
 _PREFIXES: Final = frozenset("－–−＃（‘’")
 """Marks that may begin what is written: －5, ＃1, ’90s."""
+_DASHES: Final = ("–", "—")
+"""Mon–Fri."""
 _PRIMES: Final = ("′", "″")
 _AND: Final = ("and", "or", "&")
 """Mr. and Mrs. Smith."""
@@ -116,11 +118,12 @@ class WrittenForms:
             return self._close() if _closes(atom) else []
         last = self._span[-1]
         if atom.kind is Kind.SIGN and not is_cjk(atom.text[0]):
-            if atom.text not in _JOINERS or not _is_written(last):
+            if atom.text not in _JOINERS or not (_is_written(last) or self._may_open(last)):
                 return [*self._close(), *self._begin(atom)]
             self._span.append(atom)
             return []
-        if last.kind is Kind.SIGN and last.text not in _PRIMES and not is_cjk(last.text[0]):
+        apart = last.kind is Kind.SIGN and last.text not in _PRIMES and not is_cjk(last.text[0])
+        if apart and not (last.text in _DASHES and self._may_open(atom)):
             return [*self._close(), *self._begin(atom)]
         self._span.append(atom)
         if atom.text not in _AND:
