@@ -47,7 +47,8 @@ def fraction(place: Place) -> Found | None:
     if found := place.match(_VULGAR):
         whole, (above, below) = found[1], map(str, _VULGAR_PARTS[found[2]])
     elif (found := place.match(_RATING)) and _is_rating(place, found):
-        above = decimal(*found[1].partition(".")[::2], place.language)
+        whole, _, part = found[1].partition(".")
+        above = decimal(whole, part, place.language)
         below = cardinal(found[2], place.language)
         return Found(found.end(), above + place.pick(" out of ", "，满分") + below)
     elif found := place.match(_FRACTION):
