@@ -47,8 +47,8 @@ def fraction(place: Place) -> Found | None:
     if found := place.match(_VULGAR):
         whole, (above, below) = found[1], map(str, _VULGAR_PARTS[found[2]])
     elif (found := place.match(_RATING)) and _is_rating(place, found):
-        whole, _, part = found[1].partition(".")
-        above = decimal(whole, part, place.language)
+        points, _, part = found[1].partition(".")
+        above = decimal(points, part, place.language)
         below = cardinal(found[2], place.language)
         return Found(found.end(), above + place.pick(" out of ", "，满分") + below)
     elif found := place.match(_FRACTION):
@@ -71,11 +71,9 @@ def fraction(place: Place) -> Found | None:
 def _is_rating(place: Place, found: re.Match[str]) -> bool:
     """Whether it is no fraction: 8/10 is one but after a word that rates."""
     above, below = found[1], found[2]
-    return (
-        "." in above
-        or (below == "100" and len(above) > 1)
-        or _RATES.search(place.before) is not None
-    )
+    if "." in above or place.zh:
+        return "." in above
+    return (below == "100" and len(above) > 1) or _RATES.search(place.before) is not None
 
 
 def _over(place: Place, found: re.Match[str]) -> Found:

@@ -33,6 +33,7 @@ _PREFIXES: Final = frozenset("－–−＃（‘’")
 """Marks that may begin what is written: －5, ＃1, ’90s."""
 _DASHES: Final = ("–", "—")
 """Mon–Fri."""
+_HALVES: Final = ("a.m.", "p.m.")
 _PRIMES: Final = ("′", "″")
 _AND: Final = ("and", "or", "&")
 """Mr. and Mrs. Smith."""
@@ -118,7 +119,9 @@ class WrittenForms:
             return self._close() if _closes(atom) else []
         last = self._span[-1]
         if atom.kind is Kind.SIGN and not is_cjk(atom.text[0]):
-            if atom.text not in _JOINERS or not (_is_written(last) or self._may_open(last)):
+            if atom.text not in _JOINERS or not (
+                _is_written(last) or self._may_open(last) or last.text.lower() in _HALVES
+            ):
                 return [*self._close(), *self._begin(atom)]
             self._span.append(atom)
             return []
