@@ -55,6 +55,22 @@ class Ticket:
         self.release()
 
 
+class TaskTicket(Ticket):
+    """A task's place. `free` lets the next task have it before this one is accounted for."""
+
+    def __init__(self, free: Callable[[], None], give_back: Callable[[], None]) -> None:
+        super().__init__(give_back)
+        self._freed = Ticket(free)
+
+    def free(self) -> None:
+        """To be called just before the last word goes out: whoever reads that finds the place free."""
+        self._freed.release()
+
+    def release(self) -> None:
+        self.free()
+        super().release()
+
+
 class ConnectionTicket(Ticket):
     """A connection's place; `tasks` is how many tasks run on it."""
 
@@ -77,6 +93,7 @@ class Admission:
         self._tasks: Counter[str] = Counter()
         self._mean_duration = 1.0
         self._draining = False
+        self._unaccounted = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -103,7 +120,7 @@ class Admission:
         self._connections += 1
         return ConnectionTicket(self._disconnected)
 
-    def enter(self, caller: Caller, connection: ConnectionTicket | None = None) -> Ticket:
+    def enter(self, caller: Caller, connection: ConnectionTicket | None = None) -> TaskTicket:
         """Take a place for a task. Raises Throttled, EngineUnavailable (draining)."""
         self._refuse_if_draining()
         limits, name = self._limits, caller.name
@@ -116,9 +133,10 @@ class Admission:
         if connection is not None:
             connection.tasks += 1
         self._tasks[name] += 1
+        self._unaccounted += 1
         self._idle.clear()
         began = self._clock()
-        return Ticket(lambda: self._task_ended(name, connection, began))
+        return TaskTicket(lambda: self._freed(name, connection, began), self._task_ended)
 
     def upload(self) -> Ticket:
         """Take a place for an upload, which is held in memory until it is stored.
@@ -150,14 +168,17 @@ class Admission:
         """Seconds until one of `running` tasks should end, if they last as long as earlier ones."""
         return min(max(1, math.ceil(self._mean_duration / running)), MAX_RETRY_AFTER)
 
-    def _task_ended(self, name: str, connection: ConnectionTicket | None, began: float) -> None:
+    def _freed(self, name: str, connection: ConnectionTicket | None, began: float) -> None:
         self._mean_duration += _SMOOTHING * (self._clock() - began - self._mean_duration)
         if connection is not None:
             connection.tasks -= 1
         self._tasks[name] -= 1
         if not self._tasks[name]:
             del self._tasks[name]
-        if not self._tasks:
+
+    def _task_ended(self) -> None:
+        self._unaccounted -= 1
+        if not self._unaccounted:
             self._idle.set()
 
     def _disconnected(self) -> None:

@@ -39,7 +39,7 @@ from .port import switch_to
 from .rest import build_app, build_metrics_app
 from .services import Services
 from .settings import Address, Settings
-from .starting import check_default_voices, start_engine, started_store, voice_cache_notice
+from .starting import start_engine, started_store, voice_cache_notice, warn_of_missing_voices
 from .tls import tls_context
 from .uploads import ClipLimits
 from .voices import VoiceBook
@@ -260,7 +260,7 @@ async def _serve_until_signalled(settings: Settings) -> None:
     for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
-        await check_default_voices(server.services)
+        await warn_of_missing_voices(server.services)
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
             print(f"and at every address of this machine: {server.everywhere}", flush=True)

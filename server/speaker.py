@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -49,14 +49,17 @@ class Speaker:
         protocol: TaskProtocol,
         outbox: Outbox,
         text_timeout: float,
+        give_place_back: Callable[[], None],
     ) -> None:
-        """text_timeout: the task fails after so many seconds without text."""
+        """text_timeout: the task fails after so many seconds without text. give_place_back: called just
+        before the last event goes out, so that whoever reads that finds the place free."""
         self.task_id = task.task_id
         self._parameters = task.parameters
         self._life = life
         self._protocol = protocol
         self._outbox = outbox
         self._text_timeout = text_timeout
+        self._give_place_back = give_place_back
         self._synthesis: Synthesis | None = None
         self._early: list[tuple[str, bool]] = []
         self._no_more_text = False
@@ -192,7 +195,9 @@ class Speaker:
         """
         if error is None:
             try:
-                await self._send(self._protocol.send(self._finished()))
+                frames = self._protocol.send(self._finished())
+                self._give_place_back()
+                await self._send(frames)
             except BaseException as fault:
                 if _passes(fault):
                     raise
@@ -204,6 +209,7 @@ class Speaker:
         for told in (error, InternalError("internal error")):
             try:
                 if frames := self._protocol.fail(self.task_id, told):
+                    self._give_place_back()
                     await self._send(frames)
                     return
             except BaseException as fault:

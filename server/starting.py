@@ -72,28 +72,25 @@ async def start_engine(engine: Engine, settings: Settings) -> None:
         raise EngineNotReady(f"{place} is not usable; {error}") from error
 
 
-async def check_default_voices(services: Services) -> None:
-    """See that the voices which settings name are there.
+async def warn_of_missing_voices(services: Services) -> None:
+    """Warn of voices that settings name and nobody has.
 
-    Where the engine has no voices of its own a missing one is only warned of: the first references
-    come once the server runs. Raises SettingsError.
+    They may be references, which come and go while the server runs: one that its owner has deleted
+    must not keep a server from starting.
     """
     own = [voice.id for voice in services.engine.capabilities.voices]
-    lines = []
     for setting, voice in _default_voices(services.settings):
         try:
             known = await services.voices.knows(None, voice)
         except TTSError:  # the store does not answer now, and says so in the log
             return
         if not known:
-            lines.append(
-                f"{setting}: {voice!r} is not usable; no voice has this id or name; allowed: "
-                f"{', '.join([*own, 'the id or the name of a reference that is stored'])}"
+            allowed = ", ".join([*own, "the id or the name of a reference that is stored"])
+            log.warning(
+                "notice",
+                notice=f"{setting}: {voice!r} is not usable; no voice has this id or name; "
+                f"allowed: {allowed}",
             )
-    if lines and own:
-        raise SettingsError(lines)
-    for line in lines:
-        log.warning("notice", notice=line)
 
 
 def _default_voices(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -164,7 +164,9 @@ class SpeechConnection:
                 life.over()
             await self._tell_failure(failure, self._protocol.fail(command.task_id, failure))
             return
-        speaker = Speaker(command, life, self._protocol, self._outbox, self._terms.text_timeout)
+        speaker = Speaker(
+            command, life, self._protocol, self._outbox, self._terms.text_timeout, ticket.free
+        )
         self._speakers[command.task_id] = speaker
         task = asyncio.create_task(speaker.run())
         self._running[task] = speaker

@@ -14,6 +14,7 @@ from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
 from cosyserve.protocol.parameters import SpeechParameters
 
 from ..account import TaskAccount
+from ..admission import TaskTicket
 from ..auth import Caller
 from ..failures import as_tts_error, goes_on
 from ..metrics import Transport
@@ -57,6 +58,7 @@ class SpeechTask:
         self.services = services
         self._text = text
         self._life = TaskLife(parameters, caller, services, transport, hosted)
+        self._place: TaskTicket | None = None
 
     @property
     def account(self) -> TaskAccount:
@@ -75,7 +77,7 @@ class SpeechTask:
         """
         life = self._life
         try:
-            with self.services.admission.enter(life.caller):
+            with self.services.admission.enter(life.caller) as self._place:
                 response = await answer()
             life.settle("finished")
             return response
@@ -117,6 +119,8 @@ class SpeechTask:
                     cut = not await _told(answer, told, failure) or cut
                 if cut:
                     raise answer.cut() from None
+            if self._place is not None:  # whoever reads the end finds it free
+                self._place.free()
             await answer.end()
         return answer.response
 

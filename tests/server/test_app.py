@@ -155,7 +155,6 @@ async def test_a_port_in_use_is_said_plainly(served, tmp_path: Path) -> None:
     "flags",
     [
         ("--default-language", "xx-yy"),
-        ("--openai-default-voice", "nobody"),
         ("--host", "[::1]:80"),
         ("--tls-cert", __file__, "--tls-key", __file__),
     ],

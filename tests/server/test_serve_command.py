@@ -139,24 +139,6 @@ def test_espeak_ng_that_is_missing(kept: tuple[str, str], tmp_path: Path) -> Non
     assert "allowed: " in line
 
 
-@pytest.mark.parametrize(
-    ("flag", "value", "setting"),
-    [
-        ("--openai-default-voice", "nosuch", "openai_default_voice"),
-        ("--dashscope-default-voice", "nosuch", "dashscope_default_voice"),
-        ("--elevenlabs-default-voice", "nosuch", "elevenlabs_default_voice"),
-        ("--openai-voices", "alloy=alba,nova=nosuch", "openai_voices, nova"),
-    ],
-)
-def test_a_voice_that_is_not_there(
-    kept: tuple[str, str], flag: str, value: str, setting: str
-) -> None:
-    outcome = run_serve(*kept, flag, value)
-    assert outcome.status == 2
-    line = outcome.line(setting)
-    assert "'nosuch' is not usable; no voice has this id or name; allowed: alba, " in line
-
-
 async def test_voices_that_are_there(tmp_path: Path) -> None:
     """The engine's own, and references in a folder that outlives a server, by name and by id."""
     kept = ("--references", str(tmp_path / "references"))

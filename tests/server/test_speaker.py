@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -51,10 +51,11 @@ def speaker_of(
     outbox: SentFrames,
     voices: LateVoice,
     text_timeout: float = 60,
+    give_place_back: Callable[[], None] = lambda: None,
 ) -> Speaker:
     services = replace(peer.server.services, voices=cast(Any, voices))
     life = TaskLife(TASK.parameters, Caller("alice"), services, "websocket", task_id="t")
-    return Speaker(TASK, life, protocol, cast(Any, outbox), text_timeout)
+    return Speaker(TASK, life, protocol, cast(Any, outbox), text_timeout, give_place_back)
 
 
 async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_moment(
@@ -123,3 +124,21 @@ async def test_a_client_that_is_gone_when_it_is_sent_to_is_no_failure(peer: Peer
     assert [(line["event"], line["outcome"]) for line in lines] == [("task_ended", "disconnected")]
     assert speaker.failed_with is None
     assert not peer.engine.open
+
+
+async def test_the_place_is_free_before_the_last_event_is_out(peer: Peer) -> None:
+    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    sent_before: list[int] = []
+    protocol.receive(encode_command(TASK))
+    speaker = speaker_of(
+        peer,
+        protocol,
+        outbox,
+        voices,
+        give_place_back=lambda: sent_before.append(len(outbox.frames)),
+    )
+    speaker.cancel()
+    await speaker.run()
+    speaker.over()
+    assert sent_before == [0]
+    assert [b"task-finished" in frame.text for frame in outbox.frames] == [True]

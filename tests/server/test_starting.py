@@ -13,10 +13,10 @@ from cosyserve.server.engines import build_engine
 from cosyserve.server.setting_sources import SettingsError
 from cosyserve.server.settings import load_settings
 from cosyserve.server.starting import (
-    check_default_voices,
     start_engine,
     started_store,
     voice_cache_notice,
+    warn_of_missing_voices,
 )
 from support.fake_engine import FakeEngine
 from support.references import SOUND, make_reference
@@ -121,27 +121,27 @@ def test_vllm_alone_needs_a_home_for_its_folder(homeless: None, tmp_path: Path) 
 @pytest.mark.parametrize(
     "setting", ["openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice"]
 )
-async def test_a_default_voice_that_is_not_there_is_told(served, setting: str) -> None:
+async def test_a_default_voice_that_is_not_there_is_warned_of(served, capsys, setting: str) -> None:
     async with served(**{setting: "nobody"}) as (server, _engine):
-        with pytest.raises(SettingsError) as caught:
-            await check_default_voices(server.services)
-    (line,) = caught.value.lines
-    assert line.startswith(f"{setting}: 'nobody' is not usable; ")
-    assert "allowed: plain, " in line
+        await warn_of_missing_voices(server.services)
+    said = capsys.readouterr().out
+    assert f"{setting}: 'nobody' is not usable; " in said
+    assert "allowed: plain, " in said
 
 
-async def test_voices_that_are_there_are_taken(served) -> None:
+async def test_voices_that_are_there_are_not_warned_of(served, capsys) -> None:
     aliases = {"alloy": "PLAIN", "nova": "Anna"}
     async with served(openai_voices=aliases, openai_default_voice="plain") as (server, _engine):
-        with pytest.raises(SettingsError, match=r"^openai_voices, nova: 'Anna' is not usable"):
-            await check_default_voices(server.services)
+        await warn_of_missing_voices(server.services)
+        assert "openai_voices, nova: 'Anna' is not usable" in capsys.readouterr().out
         await server.services.store.put(make_reference(name="Anna"), SOUND)
-        await check_default_voices(server.services)
+        await warn_of_missing_voices(server.services)
+        assert "is not usable" not in capsys.readouterr().out
 
 
 async def test_an_engine_without_voices_may_get_them_later(served, capsys) -> None:
     engine = FakeEngine()
     engine.capabilities = replace(engine.capabilities, voices=())
     async with served(engine, openai_default_voice="Anna") as (server, _engine):
-        await check_default_voices(server.services)
+        await warn_of_missing_voices(server.services)
     assert "openai_default_voice: 'Anna' is not usable" in capsys.readouterr().out
