@@ -19,7 +19,7 @@ _GROUPS: Final = (
 NUMBER: Final = re.compile(rf"({_GROUPS}|\d+)?(?:\.(\d+)(?!\.?\d))?")
 _EUROPEAN: Final = re.compile(r"(\d{1,3}(?:\.\d{3})+|\d+),(\d\d)(?!\d|,\d)")
 _COMPARISON: Final = re.compile(r"(<=|>=|!=|[<>≤≥≈≠~]|±)[ \u202f]?")
-_COMPARED: Final = {
+COMPARED: Final = {
     ">": ("greater than", "大于"),
     "<": ("less than", "小于"),
     "≥": ("greater than or equal to", "大于等于"),
@@ -77,7 +77,7 @@ def amount(place: Place) -> Found | None:
     found = place.match(_COMPARISON)
     arrow = place.before[-1:] in ("-", "=", "<", ">") or _TAG_BEFORE.search(place.before)
     if found and not (found[1] in "<>" and arrow):
-        compared, at = place.pick(*_COMPARED[found[1]]), found.end()
+        compared, at = place.pick(*COMPARED[found[1]]), found.end()
     elif found:
         return None
     first = _one(place, at, signed=bool(compared) or _sign_stands(place))

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
+from .amounts import COMPARED
 from .figures import power
 from .money import PREFIX
 from .numbers import cardinal
@@ -13,11 +14,7 @@ from .place import HAN, Found, Place
 from .units import per_at
 
 _WORDS: Final = {
-    "≥": ("greater than or equal to", "大于等于"),
-    "≤": ("less than or equal to", "小于等于"),
-    "≈": ("approximately", "约等于"),
-    "≠": ("not equal to", "不等于"),
-    "±": ("plus or minus", "正负"),
+    **COMPARED,
     "×": ("times", "乘"),
     "÷": ("divided by", "除以"),
     "∞": ("infinity", "无穷大"),
@@ -29,12 +26,7 @@ _WORDS: Final = {
     "-": ("minus", "减"),
     "–": ("minus", "减"),
     "*": ("times", "乘"),
-    "<": ("less than", "小于"),
-    ">": ("greater than", "大于"),
-    "<=": ("less than or equal to", "小于等于"),
-    ">=": ("greater than or equal to", "大于等于"),
     "==": ("equals", "等于"),
-    "!=": ("not equal to", "不等于"),
     "℃": ("degrees Celsius", "摄氏度"),
     "°C": ("degrees Celsius", "摄氏度"),
     "°F": ("degrees Fahrenheit", "华氏度"),
