@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Final
 
 from tokenizers import models, pre_tokenizers
+
+from cosyserve.engine.cosyvoice.text import TextTokenizer
 
 MERGES: Final = (
     *("h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "l d", "Ġwor ld", "Ġ t", "Ġt he"),
@@ -59,3 +62,10 @@ def _add_word(spelling: str, vocabulary: dict[str, int], merges: list[tuple[str,
         merges.append((left, right))
         vocabulary.setdefault(left + right, len(vocabulary))
         tokens[:2] = [left + right]
+
+
+def tiny_tokenizer() -> TextTokenizer:
+    """What `write_tokenizer` writes, loaded."""
+    with tempfile.TemporaryDirectory() as name:
+        write_tokenizer(Path(name))
+        return TextTokenizer.load(Path(name))

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import tempfile
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,22 +11,14 @@ from cosyserve.engine.cosyvoice.text import (
     TextDelta,
     TextFrontend,
     TextProcessor,
-    TextTokenizer,
     Utterance,
     UtteranceCollector,
     UtterancePolicy,
     load_normalizer,
 )
-from support.tiny_tokenizer import write_tokenizer
+from support.tiny_tokenizer import tiny_tokenizer
 
-
-def _tokenizer() -> TextTokenizer:
-    with tempfile.TemporaryDirectory() as name:
-        write_tokenizer(Path(name))
-        return TextTokenizer.load(Path(name))
-
-
-TOKENIZER = _tokenizer()
+TOKENIZER = tiny_tokenizer()
 NORMALIZER = load_normalizer()
 SHORT = UtterancePolicy(min_tokens=3, soft_tokens=12, max_tokens=20)
 PIECES = (

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from cosyserve.engine.cosyvoice.text import (
     PlainNormalizer,
     TextProcessor,
-    TextTokenizer,
     Utterance,
     UtteranceCollector,
 )
-from support.tiny_tokenizer import write_tokenizer
+from support.tiny_tokenizer import tiny_tokenizer
 
-
-def _tokenizer() -> TextTokenizer:
-    with tempfile.TemporaryDirectory() as name:
-        write_tokenizer(Path(name))
-        return TextTokenizer.load(Path(name))
-
-
-TOKENIZER = _tokenizer()
+TOKENIZER = tiny_tokenizer()
 PROCESSOR = TextProcessor(TOKENIZER, PlainNormalizer())
 
 

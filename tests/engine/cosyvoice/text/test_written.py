@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from cosyserve.engine.cosyvoice.text import (
     PlainNormalizer,
     TextFrontend,
-    TextTokenizer,
     Utterance,
     UtteranceCollector,
 )
-from support.tiny_tokenizer import write_tokenizer
+from support.tiny_tokenizer import tiny_tokenizer
 from support.written_forms import IN_TEXT, LONE
 
-
-def _tokenizer() -> TextTokenizer:
-    with tempfile.TemporaryDirectory() as name:
-        write_tokenizer(Path(name))
-        return TextTokenizer.load(Path(name))
-
-
-TOKENIZER = _tokenizer()
+TOKENIZER = tiny_tokenizer()
 
 
 def utterances(*pieces: str) -> list[Utterance]:
