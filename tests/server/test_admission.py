@@ -142,6 +142,23 @@ async def test_draining_refuses_and_waits_for_the_running() -> None:
     await idle
 
 
+async def test_a_place_that_is_free_is_not_idle_before_its_task_is_accounted_for() -> None:
+    admission = Admission(Limits(max_tasks=1))
+    ticket = admission.enter(ANN)
+    ticket.free()
+    ticket.free()
+    assert admission.tasks == 0
+    following = admission.enter(BOB)
+    following.release()
+    idle = asyncio.ensure_future(admission.wait_idle())
+    await asyncio.sleep(0)
+    assert not idle.done()
+    ticket.release()
+    ticket.release()
+    await idle
+    assert admission.tasks == 0
+
+
 async def test_idle_from_the_start() -> None:
     await Admission(Limits()).wait_idle()
 

@@ -190,6 +190,7 @@ async def test_a_failure_of_another_message_ends_what_is_spoken(peer: Peer) -> N
     assert json.loads(last)["header"]["event"] == "task-failed"
     await peer.server.services.admission.wait_idle()
     assert peer.engine.sessions[0].cancelled
+    assert peer.server.services.admission.tasks == 0
 
 
 async def test_a_failure_is_told_and_closes_the_connection(peer: Peer) -> None:
