@@ -35,8 +35,8 @@ class TextFrontend:
     markup: whether marks of Markdown and HTML are taken out.
 
     Each token comes out as soon as no text that may follow can change it. `feed` takes about 0.1 ms
-    per token of plain text and some ms per number or date, 30 ms for the worst of them: give it large
-    texts in slices, or off the event loop.
+    per token and a millisecond or two for what the normaliser reads: give it large texts in slices, or
+    off the event loop.
     """
 
     def __init__(
