@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 from cosyserve.engine.base import Voice
 from cosyserve.protocol.codec import Frame
 from cosyserve.protocol.command_codec import encode_command
-from cosyserve.protocol.messages import FinishTask, RunTask
+from cosyserve.protocol.messages import CancelTask, FinishTask, RunTask
 from cosyserve.protocol.parameters import Mode, SpeechParameters
 from cosyserve.protocol.states import TaskState
 from cosyserve.protocol.task import TaskProtocol
@@ -130,6 +130,7 @@ async def test_the_place_is_free_before_the_last_event_is_out(peer: Peer) -> Non
     protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
     sent_before: list[int] = []
     protocol.receive(encode_command(TASK))
+    protocol.receive(encode_command(CancelTask("t")))
     speaker = speaker_of(
         peer,
         protocol,
