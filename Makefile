@@ -20,7 +20,7 @@ help:
 	@echo "make bench   measure latency and overhead (results in bench-out/)"
 
 demo: .venv/.run
-	$(BIN)/python -m cosyserve.benchmarks.demo
+	$(BIN)/python -m cosyserve.benchmarks.load.demo
 
 serve: .venv/.run
 	$(BIN)/cosyserve serve
@@ -30,7 +30,7 @@ test: .venv/.dev .venv/.vllm .venv-clients/.ready .venv-deploy/.ready
 	$(BIN)/pytest
 
 quick: .venv/.dev
-	$(BIN)/pytest -m "not vllm" --ignore tests/dialects
+	$(BIN)/pytest -m "not vllm" --ignore tests/third_party
 
 lint: .venv/.dev build/tree
 	$(BIN)/ruff format --check .
@@ -45,7 +45,7 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.dev
-	$(BIN)/python -m cosyserve.benchmarks.run --out bench-out
+	$(BIN)/python -m cosyserve.benchmarks.load.run --out bench-out
 
 clean:
 	rm -rf .venv .venv-* build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
@@ -74,7 +74,7 @@ build/tree: setup.py
 	touch $@
 
 # What the tests drive and run; their pins must not meet ours, so each gets an environment of its own.
-.venv-clients/.ready: tests/dialects/requirements.txt
+.venv-clients/.ready: tests/third_party/requirements.txt
 .venv-deploy/.ready: tests/deploy/requirements.txt
 .venv-%/.ready:
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .generator import LoadResult
-from .load import TaskRecord
+from .load.generator import LoadResult
+from .load.bench import TaskRecord
 from .report import milliseconds
 from .stats import Summary, gaps, summarize, underruns
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import torch
 
-from cosyserve.benchmarks.streaming_model import random_lm_weights
+from cosyserve.benchmarks.model.models import random_lm_weights
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.config import LmConfig, ModelConfig
-from cosyserve.engine.cosyvoice.device import DeviceThread
+from cosyserve.engine.cosyvoice.scheduling.device import DeviceThread
 from cosyserve.engine.cosyvoice.lm import LmPrompt, SamplingOptions, SpeechLM, TokenStream
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM

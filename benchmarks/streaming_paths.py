@@ -17,7 +17,7 @@ from torch import Tensor
 from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, FlowConfig
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt
 from cosyserve.engine.cosyvoice.vocoder import Hift
-from cosyserve.engine.cosyvoice.vocoder.parity import ReferenceChain
+from cosyserve.benchmarks.parity.reference import ReferenceChain
 
 HOP: Final = TOKEN_RATE
 """Tokens per chunk."""

@@ -2,19 +2,7 @@
 
 from .buffer import Chunk
 from .client import Client
-from .errors import (
-    AuthenticationFailed,
-    ClientError,
-    ConnectionFailed,
-    ConnectionLost,
-    InvalidRequest,
-    NotFound,
-    RequestFailed,
-    SpeechEnded,
-    SpeechStalled,
-    TaskFailed,
-    UnexpectedMessage,
-)
+from .errors import AuthenticationFailed, ClientError, ConnectionFailed, ConnectionLost, InvalidRequest, NotFound, RequestFailed, SpeechEnded, SpeechStalled, TaskFailed, UnexpectedMessage
 from .references import BuiltinVoice, ReferenceAudio, References
 from .speech import Speech, SpeechMetrics
 

@@ -20,22 +20,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from cosyserve.protocol.codec import decode_event, encode_command
 from cosyserve.protocol.errors import TTSError
-from cosyserve.protocol.messages import (
-    Event,
-    ResultGenerated,
-    TaskCommand,
-    TaskFailed,
-    TaskFinished,
-)
+from cosyserve.protocol.messages import Event, ResultGenerated, TaskCommand, TaskFailed, TaskFinished
 
 from .endpoint import Endpoint
-from .errors import (
-    AuthenticationFailed,
-    ClientError,
-    ConnectionFailed,
-    ConnectionLost,
-    UnexpectedMessage,
-)
+from .errors import AuthenticationFailed, ClientError, ConnectionFailed, ConnectionLost, UnexpectedMessage
 
 MAX_MESSAGE: Final = 16 * 2**20  # minutes of sound as base64: more is no chunk
 _log = logging.getLogger(__name__)

@@ -34,7 +34,7 @@ class Endpoint:
             parts = urlsplit(url.strip())
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise InvalidRequest(f"{url!r} is no address: {_reason(url, error)}") from None
+            raise InvalidRequest(f"{url!r} is no address: {_refusal_reason(url, error)}") from None
         if parts.scheme not in _PLAIN or not host:
             raise InvalidRequest(
                 f"{url!r} is no server address; it must look like http://127.0.0.1:8000"
@@ -62,7 +62,7 @@ class Endpoint:
         return f"cannot reach {self.http}"
 
 
-def _reason(url: str, error: ValueError) -> str:
+def _refusal_reason(url: str, error: ValueError) -> str:
     if "[" not in url and url.count(":") > 2:
         return "an IPv6 address stands in brackets, as in http://[::1]:8000"
     return str(error)

@@ -11,14 +11,7 @@ import orjson
 
 from .connection import authentication_hint
 from .endpoint import Endpoint
-from .errors import (
-    AuthenticationFailed,
-    ClientError,
-    ConnectionFailed,
-    NotFound,
-    RequestFailed,
-    UnexpectedMessage,
-)
+from .errors import AuthenticationFailed, ClientError, ConnectionFailed, NotFound, RequestFailed, UnexpectedMessage
 
 
 class Rest:

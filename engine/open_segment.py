@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from .abbreviations import LONGEST
-from .ahead import Ahead
-from .boundaries import Mark, Run, Verdict, judge_run, mark_of
-from .characters import cluster_start, is_blank, is_extender, is_newline, is_spoken, weight
-from .layout import Layout
-from .scripts import is_cjk
+from .segmentation.ahead import Ahead
+from .segmentation.boundaries import Mark, Run, Verdict, judge_run, mark_of
+from .segmentation.characters import cluster_start, is_blank, is_extender, is_newline, is_spoken, weight
+from .segmentation.layout import Layout
+from .segmentation.scripts import is_cjk
 
 _LATIN: Final = re.compile(r"[A-Za-z0-9]+")
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]+")

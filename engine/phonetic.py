@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from .base import Session, SynthesisOptions, Voice
+from .interface import Session, SynthesisOptions, Voice
 
 
 @runtime_checkable

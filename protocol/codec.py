@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .command_codec import decode_command, encode_command
+from .cosyvoice.codec import decode_command, encode_command
 from .errors import BadFrame
 from .event_codec import Frame, decode_event, encode_event
 from .messages import Command, Event

@@ -10,20 +10,7 @@ import orjson
 import pybase64
 
 from .fields import JsonObject, json_object, number, optional, refusal, required
-from .messages import (
-    ChunkMetrics,
-    EffectiveAudio,
-    Event,
-    FinishReason,
-    Mark,
-    ResultGenerated,
-    StageTimes,
-    TaskFailed,
-    TaskFinished,
-    TaskMetrics,
-    TaskStarted,
-    Word,
-)
+from .messages import ChunkMetrics, EffectiveAudio, Event, FinishReason, Mark, ResultGenerated, StageTimes, TaskFailed, TaskFinished, TaskMetrics, TaskStarted, Word
 
 EVENTS: Final = ("task-started", "result-generated", "task-finished", "task-failed")
 

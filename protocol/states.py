@@ -12,18 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from .messages import (
-    CancelTask,
-    ContinueTask,
-    Event,
-    FinishTask,
-    ResultGenerated,
-    RunTask,
-    TaskCommand,
-    TaskFailed,
-    TaskFinished,
-    TaskStarted,
-)
+from .messages import CancelTask, ContinueTask, Event, FinishTask, ResultGenerated, RunTask, TaskCommand, TaskFailed, TaskFinished, TaskStarted
 
 
 class LocalProtocolError(Exception):

@@ -7,20 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from .codec import CosyVoiceCodec, Frame
-from .command_codec import TASK_ID
+from .cosyvoice.codec import TASK_ID
 from .errors import InvalidState, TextTooLong, TTSError
 from .limits import TextLimits
-from .messages import (
-    CancelTask,
-    Command,
-    EndSession,
-    Event,
-    FinishTask,
-    ResultGenerated,
-    RunTask,
-    TaskCommand,
-    TaskFailed,
-)
+from .messages import CancelTask, Command, EndSession, Event, FinishTask, ResultGenerated, RunTask, TaskCommand, TaskFailed
 from .states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState, step_of
 from .surrogates import join
 

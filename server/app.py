@@ -18,32 +18,32 @@ from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.frames import CloseCode
 
-from cosyserve.engine.base import Engine
+from cosyserve.engine.interface import Engine
 from cosyserve.engine.errors import EngineError
 from cosyserve.protocol.errors import TTSError
 from cosyserve.version import VERSION
 
-from .admission import Admission
+from .tasks.admission import Admission
 from .auth import Authenticator
 from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .delivery.patient import CLOSE_TIMEOUT, PatientConnection
 from .engines import build_engine
-from .handshake import Handshake, select_subprotocol
-from .listening import BACKLOG, Servers, Setting, listen
-from .logs import configure_logging
-from .metrics import CountsMore, Metrics, watch_loop_lag
-from .open_files import make_room
-from .port import switch_to
-from .rest import build_app, build_metrics_app
+from .websocket.handshake import Handshake, select_subprotocol
+from .port.listening import BACKLOG, Servers, Setting, listen
+from .observe.logs import configure_logging
+from .observe.metrics import CountsMore, Metrics, watch_loop_lag
+from .startup.open_files import make_room
+from .port.connections import switch_to
+from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import Address, Settings
-from .starting import start_engine, started_store, voice_cache_notice, warn_of_missing_voices
-from .tls import tls_context
-from .uploads import ClipLimits
-from .voices import VoiceBook
-from .websocket import SpeechConnection
+from .startup.parts import start_engine, started_store, voice_cache_notice, warn_of_missing_voices
+from .port.tls import tls_context
+from .voices.clip import ClipLimits
+from .voices.book import VoiceBook
+from .websocket.connection import SpeechConnection
 
 log = structlog.get_logger(__name__)
 

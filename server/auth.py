@@ -8,7 +8,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
-from .setting_types import Token
+from .settings.values import Token
 
 SUBPROTOCOL: Final = "cosyvoice.v1"
 """The subprotocol the server answers with, where a browser offers its token beside it."""

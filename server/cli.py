@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from pydantic.fields import FieldInfo
 
-from .setting_docs import allowed_values, default_text, flag
-from .setting_groups import GROUPS
-from .setting_sources import environment_name
+from .settings.describe import allowed_values, default_text, flag
+from .settings.groups import GROUPS
+from .settings.sources import environment_name
 from .settings import Settings, SettingsError, load_settings
 
 _DESCRIPTION = """\

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cosyserve.engine.base import Engine
+from cosyserve.engine.interface import Engine
 from cosyserve.engine.errors import EngineNotReady
 
-from .setting_sources import SettingsError
-from .setting_types import expanded
+from .settings.sources import SettingsError
+from .settings.values import expanded
 from .settings import Settings
 
 # Engines are imported in the functions: one's libraries are loaded only where it is used.
@@ -47,7 +47,7 @@ def _cosyvoice(settings: Settings) -> Engine:
         from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
         from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
         from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
-        from cosyserve.engine.cosyvoice.schedule import HopPolicy
+        from cosyserve.engine.cosyvoice.scheduling.chunker import HopPolicy
     except ImportError as error:
         raise EngineNotReady(
             f"a CosyVoice 2 model needs {error.name}, which is not installed; "

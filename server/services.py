@@ -5,15 +5,15 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from cosyserve.engine.base import Engine
+from cosyserve.engine.interface import Engine
 
-from .admission import Admission
+from .tasks.admission import Admission
 from .auth import Authenticator, Caller
 from .delivery import Deliveries
-from .metrics import Metrics
-from .references.base import ReferenceStore
+from .observe.metrics import Metrics
+from .voices.store import ReferenceStore
 from .settings import Settings
-from .voices import VoiceBook
+from .voices.book import VoiceBook
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from .setting_types import OrNone
+from .settings.values import OrNone
 
 
 class Dialects(BaseModel):

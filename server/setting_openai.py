@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from cosyserve.protocol.openai import LONGEST_VOICE
 
-from .setting_types import OrNone
+from .settings.values import OrNone
 
 _FORM: Final = (
     "a table, or NAME=VOICE with commas between; a name has 1 to 64 of A-Z a-z 0-9 . _ -, "

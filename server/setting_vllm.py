@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 
 from cosyserve.engine.cosyvoice.lm.vllm.options import check_extra
 
-from .setting_types import OrNone, user_folder
+from .settings.values import OrNone, user_folder
 
 _MIB = 1024 * 1024
 _FORM = (

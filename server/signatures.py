@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from .wave_files import MAGICS as WAVE_MAGICS
+from .voices.wave_files import MAGICS as WAVE_MAGICS
 
 _TEXT_SAMPLE: Final = 4096
 _LATIN_SHARE: Final = 0.7  # of ASCII in text of an older encoding

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from ..base import BuiltinVoice, Capabilities, Reference, SynthesisOptions, Voice
+from ..interface import BuiltinVoice, Capabilities, Reference, SynthesisOptions, Voice
 from ..errors import EngineNotReady, InvalidReference, UnsupportedRequest
-from .building import Running, bring_up, choose_backend
+from .build import Running, bring_up, choose_backend
 from .checkpoint import CheckpointError
 from .config import SAMPLE_RATE
-from .features import OnnxModelError
+from .prompt import OnnxModelError
 from .lm import LmPrompt, SamplingOptions
 from .loading import load, pick_device
 from .options import CosyVoiceOptions
@@ -24,7 +24,7 @@ from .reading import Manner
 from .session import CosyVoiceSession
 from .stats import engine_stats
 from .text import TextProcessor, TokenizerError
-from .voice import VoicePrompt
+from .prompt.voice import VoicePrompt
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

@@ -12,11 +12,11 @@ import torch
 
 from ..errors import EngineNotReady
 from .checkpoint import Checkpoint, open_checkpoint
-from .features import SpeakerEncoder, SpeechTokenizer
+from .prompt import SpeakerEncoder, SpeechTokenizer
 from .options import CosyVoiceOptions, Precision
 from .speakers import load_speakers
 from .text import TextProcessor, TextTokenizer, TokenizerError, load_normalizer
-from .voice import VoicePreparer, VoicePrompt
+from .prompt.voice import VoicePreparer, VoicePrompt
 
 _log = logging.getLogger(__name__)
 

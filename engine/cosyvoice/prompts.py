@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from .flow import FlowPrompt
-from .voice import VoicePrompt
+from .prompt.voice import VoicePrompt
 
 
 @dataclass(eq=False, slots=True)

@@ -18,9 +18,9 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ..errors import EngineDied
-from .hops import Voicing
+from .scheduling.hops import Voicing
 from .lm import LmPrompt, SamplingOptions, SpeechLM, TokenStream
-from .schedule import TokenChunker
+from .scheduling.chunker import TokenChunker
 from .text import TextDelta, TextFrontend
 
 T = TypeVar("T")

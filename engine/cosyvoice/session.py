@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..base import CancelsOnExit, PcmChunk, Sentence, Work
+from ..interface import CancelsOnExit, PcmChunk, Sentence, Work
 from ..errors import EngineDied, EngineError
 from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
-from .hops import HopJob, HopResult, Voicing
+from .scheduling.hops import HopJob, HopResult, Voicing
 from .lm import SpeechLM
-from .memory import Lease, MemoryBook
+from .scheduling.memory import Lease, MemoryBook
 from .prompts import PromptCache
 from .reading import Manner, Reading, Utterance, utterance_seed
-from .runtime import Runtime
-from .schedule import HopPolicy, Listener, TokenChunker
+from .scheduling.batcher import Runtime
+from .scheduling.chunker import HopPolicy, Listener, TokenChunker
 from .vocoder import StreamPolicy
-from .voice import VoicePrompt
+from .prompt.voice import VoicePrompt
 
 _log = logging.getLogger(__name__)
 

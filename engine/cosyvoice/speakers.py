@@ -16,7 +16,7 @@ from torch import Tensor
 from .checkpoint import CheckpointError
 from .checkpoint.errors import printable
 from .config import FRAMES_PER_TOKEN, ModelConfig
-from .voice import VoicePrompt
+from .prompt.voice import VoicePrompt
 
 _MOST: Final = 10_000
 

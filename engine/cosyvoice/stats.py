@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .flow import FlowStats
-from .memory import MemoryBook
+from .scheduling.memory import MemoryBook
 from .prompts import PromptCache
-from .runtime import Runtime
-from .voice_cache import VoiceCache
+from .scheduling.batcher import Runtime
+from .prompt.caches import VoiceCache
 
 
 def engine_stats(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from .ipa import phoneme_names
+from .readings.phonemes import phoneme_names
 from .pinyin import numbered, spelled
 
 _NUMBERED: Final = re.compile(r"[a-z]{1,6}[1-5](?: [a-z]{1,6}[1-5])*")

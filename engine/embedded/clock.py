@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from ..characters import is_spoken
+from ..segmentation.characters import is_spoken
 from .espeak import WordMark
 from .frames import SpokenWord
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from ..base import Capabilities, Reference, SynthesisOptions, Voice
+from ..interface import Capabilities, Reference, SynthesisOptions, Voice
 from ..errors import EngineNotReady, UnsupportedRequest
 from ..plain import PlainText
 from .alphabets import ALPHABETS, Alphabet
@@ -21,15 +21,7 @@ from .plan import Pause, Reading
 from .pool import WorkerPool
 from .process import LibraryMissing, find_library, worker_command
 from .session import EmbeddedSession, Manner
-from .voices import (
-    BUILTIN_VOICES,
-    DEFAULT,
-    WHISPER,
-    VoiceTraits,
-    at_pitch,
-    builtin_traits,
-    traits_for,
-)
+from .voices import BUILTIN_VOICES, DEFAULT, WHISPER, VoiceTraits, at_pitch, builtin_traits, traits_for
 
 _MODES = frozenset(
     {"fast_replication", "cross_lingual_replication", "natural_language_replication"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..base import Samples
+from ..interface import Samples
 
 _RATE = 16000
 """A clip is analysed at the lowest whole fraction of its sample rate that is no less than this."""

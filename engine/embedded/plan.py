@@ -10,8 +10,8 @@ from enum import Enum
 from typing import Final
 
 from ..origins import Origins
-from ..scripts import LANGUAGES, Script, language_runs
-from ..segmenter import Segment, speakable
+from ..segmentation.scripts import LANGUAGES, Script, language_runs
+from ..segmentation.segmenter import Segment, speakable
 from ..written import Surroundings, spoken
 from .points import unmarked, unpaused
 

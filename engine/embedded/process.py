@@ -12,19 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from .frames import (
-    DoneFrame,
-    FrameReader,
-    JobFrame,
-    Kind,
-    SoundFrame,
-    pack_job,
-    pack_quit,
-    pack_stop,
-    unpack_done,
-    unpack_number,
-    unpack_sound,
-)
+from .frames import DoneFrame, FrameReader, JobFrame, Kind, SoundFrame, pack_job, pack_quit, pack_stop, unpack_done, unpack_number, unpack_sound
 
 _MODULE = f"{__package__}.worker"
 

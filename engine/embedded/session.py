@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base import CancelsOnExit, PcmChunk, Samples, Sentence, WordTime, Work
+from ..interface import CancelsOnExit, PcmChunk, Samples, Sentence, WordTime, Work
 from ..errors import EngineError
 from ..plain import PlainText
-from ..segmenter import Segment, TextSegmenter, speakable
+from ..segmentation.segmenter import Segment, TextSegmenter, speakable
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job

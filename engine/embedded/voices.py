@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from ..base import BuiltinVoice
+from ..interface import BuiltinVoice
 from .definitions import STEP, moved
 
 

@@ -13,8 +13,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ..characters import SPOKEN_SYMBOLS, is_blank, is_extender
-from ..scripts import Script, script_of
+from ..segmentation.characters import SPOKEN_SYMBOLS, is_blank, is_extender
+from ..segmentation.scripts import Script, script_of
 from .plan import Utterance
 
 _JOINERS: Final = frozenset("-'’‘ʼ＇‐‑‧·_*\\/״׳")

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-from ..scripts import is_cjk
+from ..segmentation.scripts import is_cjk
 from ..written import THIN_BLANKS
 from .forms import RAISED, Form, Treatment, form_of, roman_number
 from .rewriting import Rewriter

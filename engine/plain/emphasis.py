@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from ..scripts import is_cjk
+from ..segmentation.scripts import is_cjk
 
 _OPENERS: Final = frozenset("([{<\"'“‘«‹「『《〈【（〔¿¡*_~—–")
 _NOT_OPENED: Final = frozenset(".,/;:)]}!?%=<>|+、。，；：？！）】》」』")

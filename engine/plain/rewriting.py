@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from re import Match, Pattern
 from typing import Final
 
-from ..ahead import MoreText
-from ..characters import is_newline
+from ..segmentation.ahead import MoreText
+from ..segmentation.characters import is_newline
 from ..origins import Origins
 
 NEWLINES: Final = "\n\v\f\x85\u2028\u2029"

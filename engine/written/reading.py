@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from ..origins import Origins
-from ..scripts import is_cjk
+from ..segmentation.scripts import is_cjk
 from . import amounts, clock, codes, dates, figures, shorthand, symbols
 from .fold import THIN, fold
 from .money import CURRENCIES, PREFIX, SIGNS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..scripts import Script, script_of
+from ..segmentation.scripts import Script, script_of
 from .money import SUFFIX
 from .place import HAN, REACH
 from .units import SPACED_UNIT

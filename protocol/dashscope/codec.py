@@ -13,20 +13,8 @@ from ..breaks import Break, BreakScanner, begins_markup, spoken_text
 from ..characters import count_characters
 from ..event_codec import Frame, milliseconds, told_output
 from ..fields import JsonObject
-from ..growing_text import GrowingText
-from ..messages import (
-    CancelTask,
-    Event,
-    FinishTask,
-    ResultGenerated,
-    RunTask,
-    Sentence,
-    TaskCommand,
-    TaskFailed,
-    TaskFinished,
-    TaskStarted,
-    Word,
-)
+from ..text import GrowingText
+from ..messages import CancelTask, Event, FinishTask, ResultGenerated, RunTask, Sentence, TaskCommand, TaskFailed, TaskFinished, TaskStarted, Word
 from ..surrogates import join
 from .commands import decode_command
 from .parameters import WHERE

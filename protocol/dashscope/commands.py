@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..command_codec import TASK_ID, TEXT_PATH
+from ..cosyvoice.codec import TASK_ID, TEXT_PATH
 from ..errors import TTSError
 from ..fields import JsonObject, json_object, optional, refusal, required
 from ..messages import CancelTask, ContinueTask, FinishTask, RunTask, TaskCommand

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..fields import JsonObject
-from ..growing_text import GrowingText
+from ..text import GrowingText
 
 _NOTHING = 1e-6
 """Seconds, for comparing times that were added up on different ways."""

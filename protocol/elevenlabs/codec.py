@@ -6,21 +6,11 @@ from typing import Final
 
 import orjson
 
-from ..command_codec import TASK_ID
+from ..cosyvoice.codec import TASK_ID
 from ..errors import TTSError
 from ..event_codec import Frame
 from ..fields import JsonObject, json_object
-from ..messages import (
-    CancelTask,
-    Command,
-    EndSession,
-    Event,
-    FinishTask,
-    ResultGenerated,
-    TaskFailed,
-    TaskFinished,
-    TaskStarted,
-)
+from ..messages import CancelTask, Command, EndSession, Event, FinishTask, ResultGenerated, TaskFailed, TaskFinished, TaskStarted
 from .commands import Message, context_id_of, read_message
 from .errors import error_message
 from .parameters import StreamOptions

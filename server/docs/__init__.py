@@ -3,6 +3,6 @@
 `python -m cosyserve.server.docs` renders it anew after a change of openapi.yaml or asyncapi.yaml.
 """
 
-from .serving import add_docs
+from ..page.reference import add_docs
 
 __all__ = ["add_docs"]

@@ -6,10 +6,10 @@ from aiohttp import web
 
 from cosyserve.protocol.elevenlabs.rest import voice_list, voice_object, voice_page
 from cosyserve.protocol.fields import JsonObject
-from cosyserve.protocol.rest import LIMIT_MAX
+from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
 
-from ..references.base import StoredReference
-from ..rest.envelope import CALLER, SERVICES, json_response
+from ..voices.store import StoredReference
+from ..http.envelope import CALLER, SERVICES, json_response
 from ..services import Services
 
 

@@ -10,7 +10,7 @@ import av
 
 from cosyserve.protocol.parameters import AudioFormat
 
-from .pcm import WAV_HEADER_SIZE, wav_header
+from ..audio.pcm import WAV_HEADER_SIZE, wav_header
 
 _STREAMINFO_TOTAL: Final = slice(
     18, 26

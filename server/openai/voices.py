@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from cosyserve.engine.base import BuiltinVoice
+from cosyserve.engine.interface import BuiltinVoice
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.protocol.openai import HOSTED_VOICES
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from .base import StoredReference
-from .clip import is_id
+from ..voices.store import StoredReference
+from ..voices.record import is_id
 
 if TYPE_CHECKING:
-    from .bucket import Listed
+    from ..voices.s3_bucket import Listed
 
 _LAST_SECOND: Final = 10**12 - 1
 _LAST_SEQUENCE: Final = 10**20 - 1

@@ -6,7 +6,7 @@ plain text -> PausedText -> LiveRun, Silence -> SsmlSession -> PcmChunk
 
 from __future__ import annotations
 
-from cosyserve.engine.base import Engine, SynthesisOptions, Voice
+from cosyserve.engine.interface import Engine, SynthesisOptions, Voice
 
 from .session import SsmlSession
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from cosyserve.engine.base import PcmChunk, Session
+from cosyserve.engine.interface import PcmChunk, Session
 
-from ..contract import calling
+from ..tasks.contract import calling
 
 
 class HeldSession:

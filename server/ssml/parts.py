@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from cosyserve.engine.segmenter import SegmentPolicy, TextSegmenter, speakable
+from cosyserve.engine.segmentation.segmenter import SegmentPolicy, TextSegmenter, speakable
 
 from .elements import Prosody
 from .held import HeldSession

@@ -9,7 +9,7 @@ from typing import Final
 
 from cosyserve.protocol.breaks import Break, BreakScanner
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.protocol.growing_text import GrowingText
+from cosyserve.protocol.text import GrowingText
 
 from .elements import BreakTotal, Prosody, break_seconds
 from .held import HeldSession

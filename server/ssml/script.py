@@ -6,34 +6,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from cosyserve.engine.scripts import is_cjk
-from cosyserve.engine.segmenter import speakable
+from cosyserve.engine.segmentation.scripts import is_cjk
+from cosyserve.engine.segmentation.segmenter import speakable
 from cosyserve.protocol.errors import InvalidParameter
 
-from .elements import (
-    ALPHABETS,
-    EMPHASES,
-    FASTEST,
-    INTERPRETATIONS,
-    SLOWEST,
-    UNHEARD,
-    Prosody,
-    break_seconds,
-    prosody,
-    shown,
-    speak_prosody,
-)
+from .elements import ALPHABETS, EMPHASES, FASTEST, INTERPRETATIONS, SLOWEST, UNHEARD, Prosody, break_seconds, prosody, shown, speak_prosody
 from .parse import LONGEST_DOCUMENT, Element
-from .parts import (
-    SENTENCE_PAUSE,
-    Part,
-    Piece,
-    Place,
-    Run,
-    Script,
-    Silence,
-    close_sentences,
-)
+from .parts import SENTENCE_PAUSE, Part, Piece, Place, Run, Script, Silence, close_sentences
 from .say_as import said_as
 
 Reads = Callable[[str, str], bool]

@@ -11,25 +11,18 @@ from typing import Final
 
 import numpy as np
 
-from cosyserve.engine.base import (
-    CancelsOnExit,
-    Engine,
-    Mark,
-    PcmChunk,
-    SynthesisOptions,
-    Voice,
-)
+from cosyserve.engine.interface import CancelsOnExit, Engine, Mark, PcmChunk, SynthesisOptions, Voice
 from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
-from cosyserve.protocol.growing_text import GrowingText
+from cosyserve.protocol.text import GrowingText
 
-from ..contract import next_chunk
-from ..failures import ContractBroken
+from ..tasks.contract import next_chunk
+from ..errors import ContractBroken
 from .elements import BreakTotal
 from .parse import LONGEST_DOCUMENT, parse
 from .parts import Part, Place, Run, Script, Silence
 from .plain import PausedText, plain_nodes
-from .run_sessions import RunSessions
+from .runs import RunSessions
 from .script import Reads, write_script
 from .voicing import Voicing
 

@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
-from cosyserve.engine.base import Mark, PcmChunk, Samples, Sentence, WordTime, Work
-from cosyserve.engine.characters import speakable, weight
+from cosyserve.engine.interface import Mark, PcmChunk, Samples, Sentence, WordTime, Work
+from cosyserve.engine.segmentation.characters import speakable, weight
 
-from ..encoders.filters import Filter
+from ..audio.filters import Filter
 from .held import HeldSession
 from .parts import Run
 

@@ -16,13 +16,13 @@ _BROKEN_PIPE: Final = 128 + 13
 _COMMANDS: Final = {
     "serve": ("cosyserve.server.cli", "serve", "run the server"),
     "say": (
-        "cosyserve.clients.say",
+        "cosyserve.clients.cli.say",
         "main",
         "speak a text into a file, a pipe or the loudspeaker",
     ),
-    "voices": ("cosyserve.clients.voices", "main", "add, list and remove reference clips"),
+    "voices": ("cosyserve.clients.cli.voices", "main", "add, list and remove reference clips"),
     "model": ("cosyserve.server.model_cli", "main", "look at a checkpoint, or convert it"),
-    "bench": ("cosyserve.benchmarks.latency", "main", "measure a server under load"),
+    "bench": ("cosyserve.benchmarks.load.latency", "main", "measure a server under load"),
     "version": ("", "", "print the version"),
 }
 

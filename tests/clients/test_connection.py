@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cosyserve.clients import Client, ConnectionFailed
-from cosyserve.server.listening import has_ipv6
+from cosyserve.server.port.listening import has_ipv6
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")

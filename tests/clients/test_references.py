@@ -3,17 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.clients import (
-    BuiltinVoice,
-    Client,
-    ConnectionFailed,
-    InvalidRequest,
-    NotFound,
-    RequestFailed,
-    UnexpectedMessage,
-)
+from cosyserve.clients import BuiltinVoice, Client, ConnectionFailed, InvalidRequest, NotFound, RequestFailed, UnexpectedMessage
 from cosyserve.clients.references import parse_voices
-from support.scripted_server import VOICES, ScriptedServer, scripted_server
+from support.peers.scripted_server import VOICES, ScriptedServer, scripted_server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosyserve.benchmarks.timed_engine import VOICE, TimedEngine
+from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
 from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, TaskFailed
 from cosyserve.clients.wavfile import write_true_sizes
 from cosyserve.server.app import serve

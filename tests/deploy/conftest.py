@@ -14,8 +14,8 @@ import pytest
 
 from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.settings import load_settings
-from support.fake_engine import FakeEngine
-from support.tls import self_signed
+from support.engines.fake_engine import FakeEngine
+from support.peers.tls import self_signed
 
 
 class Steps(asyncio.Event):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cosyserve.server.setting_sources import environment_name
+from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings import Settings
-from support.clients_env import ROOT
-from support.tools import DEPLOY, passes, tool
+from support.peers.clients_env import ROOT
+from support.tools.programs import DEPLOY, passes, tool
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 VARIABLES = {environment_name(name) for name in Settings.model_fields}

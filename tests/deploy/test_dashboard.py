@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 import yaml
 
-from support.exposed import TARGET_LABELS, full_metrics, on_page, series_of
-from support.promql import parse
-from support.tools import DEPLOY, passes, tool
+from support.peers.exposed import TARGET_LABELS, full_metrics, on_page, series_of
+from support.tools.promql import parse
+from support.tools.programs import DEPLOY, passes, tool
 
 from .conftest import Stepped
 

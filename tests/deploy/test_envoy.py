@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.proxied import CHECKS, Check, Proxy
-from support.tools import DEPLOY, passes, running, tool, with_places
+from support.peers.proxied import CHECKS, Check, Proxy
+from support.tools.programs import DEPLOY, passes, running, tool, with_places
 
 from .conftest import Certificate, Stepped
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cosyserve.server.setting_sources import environment_name
+from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings import Settings
-from support.tools import DEPLOY, passes, tool
+from support.tools.programs import DEPLOY, passes, tool
 
 FOLDER = DEPLOY / "kubernetes"
 VARIABLES = {environment_name(name) for name in Settings.model_fields}

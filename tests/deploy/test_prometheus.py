@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cosyserve.server.setting_docs import flag
+from cosyserve.server.settings.describe import flag
 from cosyserve.server.settings import Settings
-from support.exposed import TARGET_LABELS, full_metrics, series_of
-from support.promql import parse
-from support.tools import DEPLOY, passes, tool
+from support.peers.exposed import TARGET_LABELS, full_metrics, series_of
+from support.tools.promql import parse
+from support.tools.programs import DEPLOY, passes, tool
 
 FOLDER = DEPLOY / "prometheus"
 RULES: list[dict[str, Any]] = [

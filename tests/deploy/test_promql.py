@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.promql import parse
+from support.tools.promql import parse
 
 
 def test_names_labels_and_groupings_are_told_apart() -> None:

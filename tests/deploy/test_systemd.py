@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.server.setting_sources import environment_name
+from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings import Settings
-from support.tools import DEPLOY, passes, tool
+from support.tools.programs import DEPLOY, passes, tool
 
 UNIT = DEPLOY / "systemd" / "cosyserve.service"
 GPU = DEPLOY / "systemd" / "cosyserve.service.d" / "gpu.conf"

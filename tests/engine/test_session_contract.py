@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cosyserve.benchmarks.timed_engine import VOICE, TimedEngine
-from cosyserve.engine.base import SynthesisOptions, Voice
+from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
+from cosyserve.engine.interface import SynthesisOptions, Voice
 from cosyserve.server.ssml import open_ssml
-from support import cosyvoice, embedded
-from support.fake_engine import FakeEngine
-from support.faulty_engine import FaultyEngine
-from support.session_contract import CONTRACT, Subject
-from support.tiny_checkpoint import build
+from support.engines import cosyvoice, embedded
+from support.engines.fake_engine import FakeEngine
+from support.engines.faulty_engine import FaultyEngine
+from support.engines.session_contract import CONTRACT, Subject
+from support.engines.tiny_checkpoint import build
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.growing_text import GrowingText
+from cosyserve.protocol.text import GrowingText
 
 
 @given(st.lists(st.integers(0, 2500), max_size=6), st.integers(0, 9000), st.integers(0, 9000))

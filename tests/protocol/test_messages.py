@@ -8,14 +8,9 @@ from typing import get_args
 import pytest
 
 from cosyserve.protocol import messages
-from cosyserve.protocol.codec import (
-    decode_command,
-    decode_event,
-    encode_command,
-    encode_event,
-)
+from cosyserve.protocol.codec import decode_command, decode_event, encode_command, encode_event
 from cosyserve.protocol.messages import Event, TaskCommand
-from support.protocol_examples import COMMANDS, EVENTS
+from support.tools.protocol_examples import COMMANDS, EVENTS
 
 # What messages are made of, no messages themselves.
 PARTS = {"StageTimes", "ChunkMetrics", "TaskMetrics", "EffectiveAudio", "Word", "Sentence", "Mark"}

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from cosyserve.protocol.states import IGNORED, TRANSITIONS, Step, TaskState, step_of
-from support.protocol_examples import COMMANDS, EVENTS
+from support.tools.protocol_examples import COMMANDS, EVENTS
 
 S = TaskState
 RECEIVED = {Step.RUN, Step.CONTINUE, Step.FINISH, Step.CANCEL}

@@ -10,30 +10,11 @@ import orjson
 import pytest
 
 from cosyserve.protocol.codec import CosyVoiceCodec, Frame, decode_event, encode_command
-from cosyserve.protocol.errors import (
-    InvalidParameter,
-    InvalidState,
-    TextTooLong,
-    Throttled,
-    TTSError,
-)
-from cosyserve.protocol.messages import (
-    CancelTask,
-    Command,
-    ContinueTask,
-    EndSession,
-    Event,
-    FinishTask,
-    ResultGenerated,
-    RunTask,
-    TaskCommand,
-    TaskFailed,
-    TaskFinished,
-    TaskStarted,
-)
+from cosyserve.protocol.errors import InvalidParameter, InvalidState, TextTooLong, Throttled, TTSError
+from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, EndSession, Event, FinishTask, ResultGenerated, RunTask, TaskCommand, TaskFailed, TaskFinished, TaskStarted
 from cosyserve.protocol.states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState
 from cosyserve.protocol.task import ENDED_REMEMBERED, TaskProtocol, TextLimits
-from support.protocol_examples import METRICS, PLAIN
+from support.tools.protocol_examples import METRICS, PLAIN
 
 T = "t-1"
 RUN = RunTask(T, "cosyvoice-v2", PLAIN)

@@ -10,21 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cosyserve.protocol.codec import encode_command
 from cosyserve.protocol.errors import InternalError, InvalidParameter, InvalidState, TTSError
-from cosyserve.protocol.messages import (
-    CancelTask,
-    Command,
-    ContinueTask,
-    Event,
-    FinishReason,
-    FinishTask,
-    ResultGenerated,
-    RunTask,
-    TaskFinished,
-    TaskStarted,
-)
+from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, Event, FinishReason, FinishTask, ResultGenerated, RunTask, TaskFinished, TaskStarted
 from cosyserve.protocol.states import LocalProtocolError
 from cosyserve.protocol.task import TaskProtocol
-from support.protocol_examples import METRICS, PLAIN
+from support.tools.protocol_examples import METRICS, PLAIN
 
 ids = st.sampled_from(["a", "b", "c"])
 

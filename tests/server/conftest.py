@@ -11,9 +11,9 @@ import pytest
 
 from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.settings import load_settings
-from support.fake_engine import FakeEngine
-from support.faulty_engine import FaultyEngine
-from support.peers import Peer
+from support.engines.fake_engine import FakeEngine
+from support.engines.faulty_engine import FaultyEngine
+from support.peers.peers import Peer
 
 TOKENS = ("alice=alice-secret", "bob=bob-secret")
 

@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
-from support.peers import Peer, audio, message, run_task, text
-from support.tls import self_signed
+from support.peers.peers import Peer, audio, message, run_task, text
+from support.peers.tls import self_signed
 
 
 async def test_drain_lets_running_tasks_finish_and_takes_no_new_ones(served) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.server.auth import ANONYMOUS, SUBPROTOCOL, Authenticator, Caller
-from cosyserve.server.setting_types import parse_token
+from cosyserve.server.settings.values import parse_token
 
 ANN, BOB = Caller("ann"), Caller("bob")
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
-from support.peers import Peer
-from support.texts import CALLS, DASHSCOPE, ELEVENLABS, OWN, STREAM, TALKS, VOICE, Call, Talk
+from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
+from support.peers.peers import Peer
+from support.peers.texts import CALLS, DASHSCOPE, ELEVENLABS, OWN, STREAM, TALKS, VOICE, Call, Talk
 
 TEXT = 'one <break time="600ms"/> two & <i>.<break strength="strong"/> three'
 SAID = ["one ", " two & <i>.", " three"]

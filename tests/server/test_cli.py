@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 from cosyserve.server.cli import build_parser, serve
-from cosyserve.server.setting_docs import default_text, flag
-from cosyserve.server.setting_sources import environment_name
+from cosyserve.server.settings.describe import default_text, flag
+from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings import Settings
 
 

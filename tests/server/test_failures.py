@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from cosyserve.engine import errors as engine_errors
 from cosyserve.engine.errors import EngineError
 from cosyserve.protocol.errors import Throttled
-from cosyserve.server.failures import ContractBroken, as_tts_error, goes_on
+from cosyserve.server.errors import ContractBroken, as_tts_error, goes_on
 
 CODES = {
     "EngineNotReady": "EngineUnavailable",

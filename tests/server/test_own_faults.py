@@ -13,38 +13,18 @@ from structlog.testing import capture_logs
 from cosyserve.protocol.codec import CosyVoiceCodec
 from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec
-from cosyserve.protocol.messages import (
-    EffectiveAudio,
-    Event,
-    ResultGenerated,
-    TaskFailed,
-    TaskFinished,
-    TaskStarted,
-)
-from cosyserve.server import synthesis
-from cosyserve.server.account import TaskAccount
+from cosyserve.protocol.messages import EffectiveAudio, Event, ResultGenerated, TaskFailed, TaskFinished, TaskStarted
+from cosyserve.server.tasks import synthesis
+from cosyserve.server.tasks.account import TaskAccount
 from cosyserve.server.encoders import Encoded
-from cosyserve.server.metrics import Metrics, TaskMeter
-from cosyserve.server.openai import routes as openai_routes
-from cosyserve.server.outbox import Outbox
-from support.fake_engine import RATE
-from support.faulty_engine import (
-    SECRET,
-    raises,
-    wait_for_what_is_cancelled,
-)
-from support.last_word import (
-    WHOLE,
-    WORDS,
-    assert_accounted,
-    assert_told,
-    assert_usable,
-    counted,
-    engine_of,
-    say,
-)
-from support.peers import Peer
-from support.ways import HTTP, SOCKETS, Way
+from cosyserve.server.observe.metrics import Metrics, TaskMeter
+from cosyserve.server.dialects import openai as openai_routes
+from cosyserve.server.websocket.outbox import Outbox
+from support.engines.fake_engine import RATE
+from support.engines.faulty_engine import SECRET, raises, wait_for_what_is_cancelled
+from support.peers.last_word import WHOLE, WORDS, assert_accounted, assert_told, assert_usable, counted, engine_of, say
+from support.peers.peers import Peer
+from support.engines.ways import HTTP, SOCKETS, Way
 
 CODECS = {
     "native socket": CosyVoiceCodec,

@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 import pytest
 
-from cosyserve.benchmarks.launch import launched_server
+from cosyserve.benchmarks.load.launch import launched_server
 from cosyserve.clients import Client
-from cosyserve.server.listening import BACKLOG, has_ipv6
-from support.audio import make_file, speechlike
-from support.tls import self_signed
+from cosyserve.server.port.listening import BACKLOG, has_ipv6
+from support.listening.audio import make_file, speechlike
+from support.peers.tls import self_signed
 
 SOURCES = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 NOBODY = 54321

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from cosyserve.server.uploads import content_id, decode_clip
-from support.audio import delay_of, speechlike
-from support.uploads import LIMITS, PCM, SPEECH, file_of, refusal
+from cosyserve.server.voices.clip import content_id, decode_clip
+from support.listening.audio import delay_of, speechlike
+from support.peers.uploads import LIMITS, PCM, SPEECH, file_of, refusal
 
 
 def tag(size: int, body: bytes = b"", flags: int = 0) -> bytes:

@@ -17,9 +17,9 @@ from pathlib import Path
 from .convert import convert
 from .errors import CheckpointError
 from .hub import Download, download, parse_id
-from .layout import Files
+from .source import Files
 from .models import load_flow, load_hift, load_llm
-from .opening import Checkpoint, from_state_dicts, open_folder
+from .open import Checkpoint, from_state_dicts, open_folder
 from .report import PartReport, Report, check
 
 __all__ = [

@@ -12,11 +12,11 @@ from typing import Final
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .durable import flush
+from .files import flush
 from .errors import CheckpointError, printable
 from .keys import TIED_HEAD
-from .layout import MANIFEST, Files
-from .opening import FORMAT, Checkpoint, open_folder
+from .source import MANIFEST, Files
+from .open import FORMAT, Checkpoint, open_folder
 
 _COPY_MODE: Final = 0o644
 

@@ -18,17 +18,7 @@ from typing import Final, cast
 
 from .errors import CheckpointError, printable
 from .keys import PARTS
-from .layout import (
-    CAMPPLUS,
-    MANIFEST,
-    QWEN_CONFIG,
-    SPEAKERS,
-    SPEECH_TOKENIZER,
-    TOKENIZER,
-    TOKENIZER_EXTRAS,
-    VOCABULARY,
-    YAML,
-)
+from .source import CAMPPLUS, MANIFEST, QWEN_CONFIG, SPEAKERS, SPEECH_TOKENIZER, TOKENIZER, TOKENIZER_EXTRAS, VOCABULARY, YAML
 
 WANTED: Final = (
     YAML,

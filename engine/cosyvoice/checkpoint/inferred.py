@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from .declared import Claim
+from .sizes import Claim
 from .keys import DIRECTION, TEXT_EMBEDDING, Shape, Shapes
 
 _Reader = Callable[[Shapes], int | tuple[int, ...] | None]

@@ -18,7 +18,7 @@ from ..lm.qwen2 import Qwen2Lm
 from ..vocoder import Hift
 from .errors import CheckpointError, listing, printable
 from .keys import TEXT_EMBEDDING, TIED_HEAD
-from .opening import Checkpoint
+from .open import Checkpoint
 
 Model = TypeVar("Model", bound=nn.Module)
 

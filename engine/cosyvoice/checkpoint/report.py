@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from ..config import ModelConfig
-from ..features.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
+from ..prompt.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
 from ..text.tokenizer import TextTokenizer, TokenizerError
 from .errors import CheckpointError, printable
 from .fingerprint import fingerprint
 from .keys import PARTS, TIED_HEAD
-from .layout import Files, find_files
-from .opening import fit_problems, read_config
+from .source import Files, find_files
+from .open import fit_problems, read_config
 from .weights import read_weights
 
 

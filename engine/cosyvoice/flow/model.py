@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FRAMES_PER_TOKEN, FlowConfig
-from .batch import Networks, run_pass
+from .step import Networks, run_pass
 from .cache import CacheShape
 from .convolution import TAIL
 from .encoder import Encoder

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import packed
+from .. import linear as packed
 
 Activation = Literal["none", "gelu"]
 

@@ -1,6 +1,6 @@
 """The speech LM: text ids to speech tokens."""
 
-from .backend import LmPrompt, SamplingOptions, SpeechLM, TokenStream
+from .interface import LmPrompt, SamplingOptions, SpeechLM, TokenStream
 from .errors import LmError, LmFailed, LmLoop, LmNotFinite, LmTooLong
 
 __all__ = [

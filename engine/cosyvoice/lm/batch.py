@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .cache import adjacent
+from .attention import adjacent
 
 
 class Span(NamedTuple):

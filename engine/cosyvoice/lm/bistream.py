@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import LmConfig
-from .backend import LmPrompt, SamplingOptions
+from .interface import LmPrompt, SamplingOptions
 from .errors import LmTooLong
 from .ids import IdSpace
 

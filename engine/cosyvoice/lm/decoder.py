@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .batch import Batch, Span
-from .cache import KvCache
+from .attention import KvCache
 from .ids import IdSpace
 from .matrix import Matrix
 from .qwen2 import Layer, Qwen2Lm, Scale

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import packed
+from .. import linear as packed
 
 _TYPICAL_ROWS: Final = 64
 """The layout for 64 rows serves 1 to 300 well."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .backend import LmPrompt
+from .interface import LmPrompt
 from .bistream import REFERENCE, Bistream, Chunk, Composition, Limits, Quirks, Unistream
 from .decoder import Decoder, Span
 from .ids import IdSpace

@@ -20,7 +20,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from .backend import SamplingOptions
+from .interface import SamplingOptions
 
 NO_TOKEN: Final = -1
 """Pads histories on the left."""

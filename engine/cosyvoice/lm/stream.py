@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from ...errors import EngineError
 from ..config import TOKEN_RATE
-from .backend import SamplingOptions
+from .interface import SamplingOptions
 from .bistream import Chunk, Composition
 from .errors import LmLoop
 from .loops import LoopDetector

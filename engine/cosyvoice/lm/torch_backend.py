@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...errors import EngineDied, EngineError, EngineNotReady
-from ..device import DeviceClosed, DeviceThread
-from .backend import LmPrompt, SamplingOptions
+from ..scheduling.device import DeviceClosed, DeviceThread
+from .interface import LmPrompt, SamplingOptions
 from .bistream import Composition, composition
 from .decoder import Decoder
 from .errors import LmFailed, LmNotFinite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .backend import SamplingOptions
+from .interface import SamplingOptions
 from .bistream import Chunk, Composition
 from .sampling import Draw, UniformSource
 from .step import Row

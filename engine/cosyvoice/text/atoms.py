@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ...characters import cluster_start, is_blank, is_extender
-from ...scripts import is_cjk
+from ...segmentation.characters import cluster_start, is_blank, is_extender
+from ...segmentation.scripts import is_cjk
 from ...written import THIN_BLANKS
 from .tokenizer import MARKUP
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ...scripts import is_cjk
+from ...segmentation.scripts import is_cjk
 from .atoms import Atom, Kind
 
 _MARKER: Final = re.compile(r"(\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.):]")

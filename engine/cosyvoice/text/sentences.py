@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ...ahead import MoreText
-from ...boundaries import Verdict
-from ...layout import Layout
+from ...segmentation.ahead import MoreText
+from ...segmentation.boundaries import Verdict
+from ...segmentation.layout import Layout
 from ...open_segment import OpenSegment
 
 _LONGEST: Final = 2000

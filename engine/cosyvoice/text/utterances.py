@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...characters import speakable
-from ...scripts import is_cjk
+from ...segmentation.characters import speakable
+from ...segmentation.scripts import is_cjk
 from .stream import TextToken, TokenStream
 from .tokenizer import TextTokenizer
 from .written import Piece

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...characters import is_spoken
-from ...scripts import Script, is_cjk, script_of
+from ...segmentation.characters import is_spoken
+from ...segmentation.scripts import Script, is_cjk, script_of
 from ...written import THIN, Expression, Surroundings, expressions, opens
 from .atoms import Atom, Kind
 from .normalizer import Normalizer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.tiny_checkpoint import build
+from support.engines.tiny_checkpoint import build
 
 
 @pytest.fixture(scope="session")

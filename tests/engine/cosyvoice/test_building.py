@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice import building
-from cosyserve.engine.cosyvoice.building import choose_backend
+from cosyserve.engine.cosyvoice import build as building
+from cosyserve.engine.cosyvoice.build import choose_backend
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions, LmBackend
 from cosyserve.engine.errors import EngineNotReady

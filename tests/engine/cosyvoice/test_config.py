@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from support import goldens
+from support.engines import goldens
 
 
 def test_flat_names_are_paths() -> None:

@@ -12,19 +12,12 @@ import pytest
 import pytest_asyncio
 import torch
 
-from cosyserve.engine.base import Reference, Samples, Sentence, SynthesisOptions, Voice
+from cosyserve.engine.interface import Reference, Samples, Sentence, SynthesisOptions, Voice
 from cosyserve.engine.cosyvoice.engine import CROSS_LINGUAL, INSTRUCTED, CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
-from cosyserve.engine.errors import (
-    EngineBusy,
-    EngineDied,
-    EngineError,
-    EngineNotReady,
-    InvalidReference,
-    UnsupportedRequest,
-)
-from support.cosyvoice import FAST, RATE, clip, read, reference, running, speak
-from support.tiny_checkpoint import TINY
+from cosyserve.engine.errors import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, UnsupportedRequest
+from support.engines.cosyvoice import FAST, RATE, clip, read, reference, running, speak
+from support.engines.tiny_checkpoint import TINY
 
 TEXT = "hello world and two."
 LONG = "hello world, and the other world is going on and on. " * 6

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from support.embedded import running
+from support.engines.embedded import running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from support.embedded import check_words, running, speak
+from support.engines.embedded import check_words, running, speak
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from cosyserve.engine.base import SynthesisOptions
+from cosyserve.engine.interface import SynthesisOptions
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.jobs import Job
-from support.embedded import check_words, running, speak, voice_of
-from support.spoken import Spoken
-from support.ssml import speak_ssml
+from support.engines.embedded import check_words, running, speak, voice_of
+from support.listening.spoken import Spoken
+from support.listening.ssml import speak_ssml
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.plan import LONGEST, Pause, Reading, Utterance, _weight, utterances
-from cosyserve.engine.segmenter import Segment, TextSegmenter
-from support.written_forms import IN_TEXT, LONE
+from cosyserve.engine.segmentation.segmenter import Segment, TextSegmenter
+from support.writing.written_forms import IN_TEXT, LONE
 
 ENGLISH = Reading("en-us")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cosyserve.engine.base import SynthesisOptions
+from cosyserve.engine.interface import SynthesisOptions
 from cosyserve.engine.embedded import process
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.errors import EngineDied, EngineNotReady
-from support.embedded import running, speak, voice_of
+from support.engines.embedded import running, speak, voice_of
 
 
 async def test_a_killed_worker_fails_its_session_alone() -> None:

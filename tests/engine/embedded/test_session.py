@@ -3,11 +3,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from cosyserve.engine.base import Samples, Sentence, SynthesisOptions, WordTime
+from cosyserve.engine.interface import Samples, Sentence, SynthesisOptions, WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.errors import EngineNotReady
-from support.embedded import RATE, check_words, running, silences, speak, voice_of
-from support.spoken import Spoken
+from support.engines.embedded import RATE, check_words, running, silences, speak, voice_of
+from support.listening.spoken import Spoken
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

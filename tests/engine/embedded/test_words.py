@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.base import WordTime
+from cosyserve.engine.interface import WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.plan import Pause, Utterance
 from cosyserve.engine.embedded.words import Word, told_words, whole_word, word_stretches
 from cosyserve.engine.origins import Origins
-from support.embedded import check_words, speak
+from support.engines.embedded import check_words, speak
 
 TEXTS: dict[str, str] = {
     "My mother-in-law came": "My|mother-in-law|came",

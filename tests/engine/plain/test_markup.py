@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.plain import in_pieces, plain
+from support.writing.plain import in_pieces, plain
 
 MARKS = {
     # emphasis

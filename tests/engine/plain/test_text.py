@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cosyserve.engine.plain import CUES, PlainText
 from cosyserve.engine.plain.links import LOOK_AHEAD
-from support.plain import plain
+from support.writing.plain import plain
 
 
 @pytest.mark.parametrize("cue", CUES)

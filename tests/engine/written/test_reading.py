@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.engine.written import Surroundings, expressions, opens, spoken
-from support.written_forms import BEFORE_THE_FILTER, IN_TEXT, LONE
+from support.writing.written_forms import BEFORE_THE_FILTER, IN_TEXT, LONE
 
 CHARACTERS = st.one_of(
     st.characters(exclude_categories=()),

@@ -12,21 +12,10 @@ import pytest
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec, stream_options
 from cosyserve.protocol.elevenlabs.commands import LONGEST_CONTEXT_ID
 from cosyserve.protocol.elevenlabs.errors import status_of
-from cosyserve.protocol.elevenlabs.parameters import (
-    DEFAULT_OUTPUT,
-    DEFAULT_TIMEOUT,
-    LONGEST_TIMEOUT,
-    SPEEDS,
-)
-from cosyserve.protocol.messages import (
-    ChunkMetrics,
-    ResultGenerated,
-    TaskFailed,
-    TaskFinished,
-    Word,
-)
+from cosyserve.protocol.elevenlabs.parameters import DEFAULT_OUTPUT, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, SPEEDS
+from cosyserve.protocol.messages import ChunkMetrics, ResultGenerated, TaskFailed, TaskFinished, Word
 from cosyserve.server.dialects import MULTI_STREAM, STREAM
-from support.contracts import load, resolve, validate
+from support.tools.contracts import load, resolve, validate
 
 DOCUMENT = load("asyncapi.yaml")
 SCHEMAS = DOCUMENT["components"]["schemas"]

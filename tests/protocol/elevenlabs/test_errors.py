@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.protocol.elevenlabs.errors import (
-    INTERNAL,
-    error_body,
-    error_message,
-    status_of,
-)
+from cosyserve.protocol.elevenlabs.errors import INTERNAL, error_body, error_message, status_of
 from cosyserve.protocol.errors import BadFrame, InternalError, InvalidState, TTSError
 from cosyserve.protocol.errors import ReferenceAudioNotFound as NoVoice
-from support.contracts import error_classes
+from support.tools.contracts import error_classes
 
 
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)

@@ -19,10 +19,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from cosyserve.engine.errors import EngineDied
-from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
-from support.peers import PATH, message, run_task, text
-from support.slow_reader import Heard, SlowReader
-from support.tls import self_signed
+from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
+from support.peers.peers import PATH, message, run_task, text
+from support.peers.slow_reader import Heard, SlowReader
+from support.peers.tls import self_signed
 
 from ..conftest import Served
 

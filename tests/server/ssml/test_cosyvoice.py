@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyserve.engine.base import SynthesisOptions
+from cosyserve.engine.interface import SynthesisOptions
 from cosyserve.server.ssml import open_ssml
-from support.cosyvoice import RATE, reference, running
-from support.tiny_checkpoint import build
+from support.engines.cosyvoice import RATE, reference, running
+from support.engines.tiny_checkpoint import build
 
 
 @pytest.fixture(autouse=True)

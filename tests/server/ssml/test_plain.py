@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosyserve.engine.base import SynthesisOptions, Voice
+from cosyserve.engine.interface import SynthesisOptions, Voice
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml import SsmlSession, open_ssml
 from cosyserve.server.ssml.elements import MOST_BREAKS
-from support.fake_engine import RATE, WORD_SECONDS, FakeEngine
-from support.ssml import SpokenSsml, speak_ssml
+from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
+from support.listening.ssml import SpokenSsml, speak_ssml
 
 
 async def opened(engine: FakeEngine, *, documents: bool = True) -> SsmlSession:

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyserve.engine.base import Mark, SynthesisOptions, Voice
+from cosyserve.engine.interface import Mark, SynthesisOptions, Voice
 from cosyserve.engine.errors import EngineBusy, EngineDied, EngineNotReady
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml import SsmlSession, open_ssml
 from cosyserve.server.ssml.parse import LONGEST_DOCUMENT
-from support.audio import median_pitch
-from support.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
-from support.ssml import SpokenSsml, speak_ssml
+from support.listening.audio import median_pitch
+from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
+from support.listening.ssml import SpokenSsml, speak_ssml
 
 
 async def started(**abilities: bool) -> FakeEngine:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from cosyserve.engine.base import SynthesisOptions
+from cosyserve.engine.interface import SynthesisOptions
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.pitch import median_f0
-from support.embedded import RATE, running, silences, speak
-from support.speech import rank_by_dtw, recognise
-from support.ssml import SpokenSsml, speak_ssml
+from support.engines.embedded import RATE, running, silences, speak
+from support.listening.speech import rank_by_dtw, recognise
+from support.listening.ssml import SpokenSsml, speak_ssml
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,21 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from support.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
+from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
 
-from .product import (
-    EngineBusy,
-    EngineDied,
-    EngineError,
-    EngineNotReady,
-    InvalidReference,
-    PcmChunk,
-    Reference,
-    SynthesisOptions,
-    UnsupportedRequest,
-    Voice,
-    Work,
-)
+from .product import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, PcmChunk, Reference, SynthesisOptions, UnsupportedRequest, Voice, Work
 
 USELESS = InvalidReference("the clip cannot serve as a voice")
 FAILURES: dict[str, Exception] = {

@@ -9,15 +9,8 @@ from types import ModuleType
 from typing import get_args
 from unittest.mock import patch
 
-from cosyserve.engine.base import PcmChunk, Reference, SynthesisOptions, Voice, Work
-from cosyserve.engine.errors import (
-    EngineBusy,
-    EngineDied,
-    EngineError,
-    EngineNotReady,
-    InvalidReference,
-    UnsupportedRequest,
-)
+from cosyserve.engine.interface import PcmChunk, Reference, SynthesisOptions, Voice, Work
+from cosyserve.engine.errors import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, UnsupportedRequest
 from cosyserve.protocol import errors
 from cosyserve.protocol.dashscope.codec import ERROR_CODES as DASHSCOPE_CODES
 from cosyserve.protocol.elevenlabs.errors import status_of
@@ -28,8 +21,9 @@ from cosyserve.protocol.openai import error_body
 from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat, SpeechParameters
 from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.dialects import DIALECTS
-from cosyserve.server.metrics import TRANSPORTS
-from cosyserve.server.rest import references, task
+from cosyserve.server.observe.metrics import TRANSPORTS
+from cosyserve.server.dialects import references
+from cosyserve.server.http import task
 from cosyserve.server.settings import load_settings
 
 __all__ = [

@@ -9,7 +9,7 @@ from itertools import count
 
 from ....errors import EngineDied
 from ...config import LmConfig
-from ..backend import LmPrompt, SamplingOptions
+from ..interface import LmPrompt, SamplingOptions
 from ..bistream import Composition, composition
 from .compat import sessions_are_sound
 from .drawing import LONGEST_WINDOW

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...checkpoint import Checkpoint, CheckpointError
-from ...checkpoint.durable import flush
+from ...checkpoint.files import flush
 from ...checkpoint.fingerprint import fingerprint
 from ...checkpoint.keys import TEXT_EMBEDDING, TIED_HEAD
 from ...config import LmConfig

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from ..backend import SamplingOptions
+from ..interface import SamplingOptions
 from ..bistream import Chunk
 from ..sampling import Draw, UniformSource
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ....errors import EngineDied, EngineError
-from ..backend import SamplingOptions
+from ..interface import SamplingOptions
 from ..bistream import Chunk, Composition
 from ..errors import LmFailed, LmNotFinite
 from ..stream import ComposedStream

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support import tiny_checkpoint
+from support.engines import tiny_checkpoint
 
 
 @pytest.fixture(scope="session")

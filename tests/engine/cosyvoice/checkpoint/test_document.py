@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cosyserve.engine.cosyvoice.checkpoint.document import LARGEST, Document
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
-from support import tiny_checkpoint
+from support.engines import tiny_checkpoint
 
 
 def parse(text: str) -> Document:

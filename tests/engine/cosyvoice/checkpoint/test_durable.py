@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.cosyvoice.checkpoint.durable import flush
+from cosyserve.engine.cosyvoice.checkpoint.files import flush
 
 
 def test_files_and_folders_are_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

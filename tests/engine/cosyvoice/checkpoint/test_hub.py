@@ -12,7 +12,7 @@ import pytest
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, locate, open_checkpoint
 from cosyserve.engine.cosyvoice.checkpoint.hub import HubId, parse_id
-from cosyserve.engine.cosyvoice.checkpoint.layout import find_files
+from cosyserve.engine.cosyvoice.checkpoint.source import find_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

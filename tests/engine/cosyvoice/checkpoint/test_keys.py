@@ -9,7 +9,7 @@ from cosyserve.engine.cosyvoice.checkpoint.keys import PARTS, TIED_HEAD, expecte
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
-from support import goldens
+from support.engines import goldens
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
-from cosyserve.engine.cosyvoice.checkpoint.layout import find_files, read_json
+from cosyserve.engine.cosyvoice.checkpoint.source import find_files, read_json
 
 NEEDED = (
     "cosyvoice2.yaml",

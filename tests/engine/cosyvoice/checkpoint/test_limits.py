@@ -6,7 +6,7 @@ import pytest
 
 from cosyserve.engine.cosyvoice.checkpoint.limits import size_problems
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from support import goldens, tiny_checkpoint
+from support.engines import goldens, tiny_checkpoint
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from cosyserve.engine.cosyvoice.checkpoint import (
-    CheckpointError,
-    from_state_dicts,
-    load_flow,
-    load_hift,
-    load_llm,
-    open_checkpoint,
-)
+from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, from_state_dicts, load_flow, load_hift, load_llm, open_checkpoint
 from cosyserve.engine.cosyvoice.checkpoint.keys import PARTS, TIED_HEAD
 from cosyserve.engine.cosyvoice.checkpoint.models import _Unfilled
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from support import goldens, tiny_checkpoint
+from support.engines import goldens, tiny_checkpoint
 
 PRECISE = {torch.float32, torch.float64}
 """The vocoder keeps what its phase depends on in float64."""

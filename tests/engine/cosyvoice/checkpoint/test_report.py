@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import check, open_checkpoint
-from support import tiny_checkpoint
-from support.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
+from support.engines import tiny_checkpoint
+from support.engines.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
 
 
 def test_a_whole_checkpoint(whole: Path) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
 from cosyserve.engine.cosyvoice.checkpoint.keys import DIRECTION, GAIN
 from cosyserve.engine.cosyvoice.checkpoint.weights import key_problems, official, read_weights
-from support import tiny_checkpoint
+from support.engines import tiny_checkpoint
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
 

@@ -3,8 +3,8 @@ import torch
 from torch import Tensor
 
 from cosyserve.engine.cosyvoice.flow.estimator import Estimator
-from support import goldens
-from support.tiny_flow import difference, tiny_flow
+from support.engines import goldens
+from support.engines.tiny_flow import difference, tiny_flow
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import torch
 
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt
 from cosyserve.engine.cosyvoice.flow.graphs import GraphCache, GraphShape, graphs_for
-from support.recorded_work import Recorder
-from support.tiny_flow import difference, random_case, small_flow
+from support.engines.recorded_work import Recorder
+from support.engines.tiny_flow import difference, random_case, small_flow
 
 CPU = torch.device("cpu")
 CASES = [random_case(seed, prompt=prompt, tokens=100) for seed, prompt in enumerate((0, 30, 140))]

@@ -8,16 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.flow import (
-    EXACT,
-    RECOMPUTE,
-    ContextPolicy,
-    Flow,
-    FlowError,
-)
+from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowError
 from cosyserve.engine.cosyvoice.flow.parity import Case, speak
-from support import goldens
-from support.tiny_flow import difference, golden_case, random_case, small_flow, tiny_flow
+from support.engines import goldens
+from support.engines.tiny_flow import difference, golden_case, random_case, small_flow, tiny_flow
 
 TOLERANCE = 1e-4
 LOOP = goldens.meta("e_token2wav_loop")

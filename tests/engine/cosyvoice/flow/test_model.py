@@ -5,8 +5,8 @@ import torch
 
 from cosyserve.engine.cosyvoice.config import FlowConfig, ModelConfig
 from cosyserve.engine.cosyvoice.flow import Flow, FlowError
-from support import goldens
-from support.tiny_flow import difference, golden_case, tiny_flow
+from support.engines import goldens
+from support.engines.tiny_flow import difference, golden_case, tiny_flow
 
 TOLERANCE = 1e-4
 

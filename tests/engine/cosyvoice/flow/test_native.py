@@ -17,9 +17,9 @@ from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention, native
 from cosyserve.engine.cosyvoice.flow.native import AttentionKernel, attention_kernel
 from cosyserve.engine.cosyvoice.flow.parity import speak
-from support.clients_env import missing
-from support.tiny_checkpoint import TINY, weights
-from support.tiny_flow import difference, random_case
+from support.peers.clients_env import missing
+from support.engines.tiny_checkpoint import TINY, weights
+from support.engines.tiny_flow import difference, random_case
 
 
 @pytest.fixture(scope="module")

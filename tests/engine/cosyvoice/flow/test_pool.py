@@ -9,7 +9,7 @@ from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow
 from cosyserve.engine.cosyvoice.flow import pool as pool_module
 from cosyserve.engine.cosyvoice.flow.parity import speak
 from cosyserve.engine.cosyvoice.flow.pool import MemoryPool
-from support.tiny_flow import difference, random_case, small_flow
+from support.engines.tiny_flow import difference, random_case, small_flow
 
 MIB = 1 << 20
 CPU = torch.device("cpu")

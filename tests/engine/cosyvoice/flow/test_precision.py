@@ -5,7 +5,7 @@ import torch
 
 from cosyserve.engine.cosyvoice.flow import Flow, FlowError
 from cosyserve.engine.cosyvoice.flow.parity import speak
-from support.tiny_flow import difference, golden_case, tiny_flow
+from support.engines.tiny_flow import difference, golden_case, tiny_flow
 
 CASE = golden_case("b_flow_inference")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowPrompt
 from cosyserve.engine.cosyvoice.flow.parity import Case, speak
-from support.tiny_flow import difference, random_case, small_flow
+from support.engines.tiny_flow import difference, random_case, small_flow
 
 TOLERANCE = 1e-4
 POLICIES = [EXACT, EXACT, ContextPolicy(window=60), RECOMPUTE]

@@ -1,8 +1,8 @@
 import torch
 
 from cosyserve.engine.cosyvoice.flow.solver import Condition, euler_schedule, time_span
-from support import goldens
-from support.tiny_flow import difference
+from support.engines import goldens
+from support.engines.tiny_flow import difference
 
 
 def test_euler_schedule() -> None:

@@ -9,18 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyserve.engine.cosyvoice.config import LmConfig
-from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions
-from cosyserve.engine.cosyvoice.lm.bistream import (
-    CLEAN,
-    REFERENCE,
-    Bistream,
-    Chunk,
-    Composition,
-    Limits,
-    Quirks,
-    Unistream,
-    composition,
-)
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
+from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Bistream, Chunk, Composition, Limits, Quirks, Unistream, composition
 from cosyserve.engine.cosyvoice.lm.errors import LmTooLong
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 

@@ -13,9 +13,9 @@ from cosyserve.engine.cosyvoice.lm import parity
 from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Quirks
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
-from cosyserve.engine.cosyvoice.parity import lm as golden_lm
-from cosyserve.engine.cosyvoice.parity.lm import spelled
-from support import goldens
+from cosyserve.benchmarks.parity import lm as golden_lm
+from cosyserve.benchmarks.parity.lm import spelled
+from support.engines import goldens
 
 TENSORS = goldens.tensors("f_llm")
 META = goldens.meta("f_llm")

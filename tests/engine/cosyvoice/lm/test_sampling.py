@@ -7,17 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.lm.backend import SamplingOptions
-from cosyserve.engine.cosyvoice.lm.sampling import (
-    NO_TOKEN,
-    RasLaw,
-    UniformSource,
-    draw,
-    left_padded,
-    ras_distribution,
-)
-from cosyserve.engine.cosyvoice.parity.lm import law_of
-from support import goldens
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
+from cosyserve.engine.cosyvoice.lm.sampling import NO_TOKEN, RasLaw, UniformSource, draw, left_padded, ras_distribution
+from cosyserve.benchmarks.parity.lm import law_of
+from support.engines import goldens
 
 META = goldens.meta("f_ras_sampling")
 CASES = [case["case"] for case in META["cases"]]

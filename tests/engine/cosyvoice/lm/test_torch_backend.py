@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.lm import parity
-from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import CLEAN
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.lm.errors import LmFailed, LmLoop, LmNotFinite, LmTooLong
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from cosyserve.engine.errors import EngineDied, EngineNotReady
-from support import tiny_lm
-from support.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, running, spoken, text
+from support.engines import tiny_lm
+from support.engines.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, running, spoken, text
 
 
 def options(base: SamplingOptions = SEEDED, **changed: Any) -> SamplingOptions:

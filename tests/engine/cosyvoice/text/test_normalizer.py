@@ -4,12 +4,7 @@ import sys
 
 import pytest
 
-from cosyserve.engine.cosyvoice.text.normalizer import (
-    LANGUAGES,
-    PlainNormalizer,
-    WetextNormalizer,
-    load_normalizer,
-)
+from cosyserve.engine.cosyvoice.text.normalizer import LANGUAGES, PlainNormalizer, WetextNormalizer, load_normalizer
 
 
 @pytest.fixture(scope="module")

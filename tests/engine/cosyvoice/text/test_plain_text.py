@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.cosyvoice.text import (
-    PlainNormalizer,
-    TextProcessor,
-    Utterance,
-    UtteranceCollector,
-)
-from support.tiny_tokenizer import tiny_tokenizer
+from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextProcessor, Utterance, UtteranceCollector
+from support.engines.tiny_tokenizer import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 PROCESSOR = TextProcessor(TOKENIZER, PlainNormalizer())

@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-from cosyserve.engine.cosyvoice.text.tokenizer import (
-    MARKUP,
-    SPECIAL_TOKENS,
-    TextTokenizer,
-    TokenizerError,
-)
-from support.tiny_tokenizer import write_tokenizer
+from cosyserve.engine.cosyvoice.text.tokenizer import MARKUP, SPECIAL_TOKENS, TextTokenizer, TokenizerError
+from support.engines.tiny_tokenizer import write_tokenizer
 
 
 @pytest.fixture(scope="module")

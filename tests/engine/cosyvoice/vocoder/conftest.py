@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.vocoder import Hift
-from support.vocoder import golden_hift
+from support.engines.vocoder import golden_hift
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from cosyserve.engine.cosyvoice.config import HiftConfig
 from cosyserve.engine.cosyvoice.vocoder import Hift, PhaseLaw
-from support import goldens
-from support.vocoder import hift_config
+from support.engines import goldens
+from support.engines.vocoder import hift_config
 
 GOLDEN = goldens.tensors("d_hift")
 LAWS = pytest.mark.parametrize("law", list(PhaseLaw))

@@ -8,19 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cosyserve.engine.cosyvoice.vocoder import Hift
-from cosyserve.engine.cosyvoice.vocoder.parity import (
-    LOOPS,
-    Call,
-    Loop,
-    calls_of,
-    chunk_ends,
-    loop_named,
-    mel_of,
-    play,
-    token2wav,
-)
-from support import goldens
-from support.tiny_flow import difference, golden_case, tiny_flow
+from cosyserve.benchmarks.parity.reference import LOOPS, Call, Loop, calls_of, chunk_ends, loop_named, mel_of, play, token2wav
+from support.engines import goldens
+from support.engines.tiny_flow import difference, golden_case, tiny_flow
 
 MELS = goldens.tensors("b_flow_inference")
 TAIL = goldens.tensors("e2_tail")

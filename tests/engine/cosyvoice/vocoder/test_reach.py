@@ -4,7 +4,7 @@ import torch
 
 from cosyserve.engine.cosyvoice.config import HiftConfig
 from cosyserve.engine.cosyvoice.vocoder import Hift, PhaseLaw, reach
-from support.vocoder import hift_config, random_mel
+from support.engines.vocoder import hift_config, random_mel
 
 FRAMES = 60
 CHANGED = 30

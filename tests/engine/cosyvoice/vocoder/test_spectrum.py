@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from cosyserve.engine.cosyvoice.vocoder.spectrum import analyse, synthesise
-from support import goldens
+from support.engines import goldens
 
 
 def test_analysis_of_the_golden_source() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cosyserve.engine.cosyvoice.vocoder.speed import TimeScale
-from support.vocoder import random_mel
+from support.engines.vocoder import random_mel
 
 SPEEDS = st.floats(0.5, 2.0)
 

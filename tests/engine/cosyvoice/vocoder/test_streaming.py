@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyserve.engine.cosyvoice.vocoder import Hift, PhaseLaw, StreamPolicy, reach
-from cosyserve.engine.cosyvoice.vocoder.parity import ReferenceChain
-from support import goldens
-from support.vocoder import at_once, golden_hift, hift_config, in_steps, random_mel
+from cosyserve.benchmarks.parity.reference import ReferenceChain
+from support.engines import goldens
+from support.engines.vocoder import at_once, golden_hift, hift_config, in_steps, random_mel
 
 EXACT = StreamPolicy(look_ahead=reach(hift_config()).right)
 GOLDEN_MEL = goldens.tensors("b_flow_inference")["mel_offline"][0]

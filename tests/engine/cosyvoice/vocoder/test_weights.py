@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from cosyserve.engine.cosyvoice.vocoder import fold_weight_norm
-from support import goldens
+from support.engines import goldens
 
 
 def test_the_same_as_the_parametrised_layer() -> None:

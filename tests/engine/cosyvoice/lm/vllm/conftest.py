@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
-from support import vllm
+from support.engines import vllm
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions, SpeechLM
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions, SpeechLM
 from cosyserve.engine.cosyvoice.lm.errors import LmLoop, LmTooLong
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
-from support import goldens, tiny_lm
-from support.scripted_bistream import ScriptedBistream
-from support.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, say, text
-from support.vllm import MAX_MODEL_LEN
+from support.engines import goldens, tiny_lm
+from support.engines.scripted_bistream import ScriptedBistream
+from support.engines.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, say, text
+from support.engines.vllm import MAX_MODEL_LEN
 
 pytestmark = [
     pytest.mark.vllm,

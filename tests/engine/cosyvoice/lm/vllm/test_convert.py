@@ -14,7 +14,7 @@ from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.vllm import convert
 from cosyserve.engine.cosyvoice.lm.vllm.convert import converted, vllm_config
 from cosyserve.engine.cosyvoice.lm.vllm.padding import Padding
-from support import tiny_checkpoint
+from support.engines import tiny_checkpoint
 
 
 def checkpoint(seed: int = 0) -> Checkpoint:

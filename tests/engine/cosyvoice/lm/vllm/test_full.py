@@ -11,7 +11,7 @@ import pytest_asyncio
 from cosyserve.engine.cosyvoice.lm import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.host import vllm_metrics
-from support import vllm
+from support.engines import vllm
 
 pytestmark = [
     pytest.mark.vllm,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.backend import SamplingOptions
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk
 from cosyserve.engine.cosyvoice.lm.errors import LmTooLong
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace

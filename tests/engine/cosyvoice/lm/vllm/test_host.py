@@ -10,17 +10,10 @@ import pytest
 
 from cosyserve.engine.cosyvoice.lm.vllm.admission import KvCapacity
 from cosyserve.engine.cosyvoice.lm.vllm.host import Built, EngineHost, build_engine
-from cosyserve.engine.cosyvoice.lm.vllm.options import (
-    NAMED,
-    NOT_INSTALLED,
-    OURS,
-    VllmOptions,
-    check_extra,
-    engine_arguments,
-)
+from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED, NOT_INSTALLED, OURS, VllmOptions, check_extra, engine_arguments
 from cosyserve.engine.cosyvoice.lm.vllm.supervisor import RestartPolicy
 from cosyserve.engine.errors import EngineDied, EngineNotReady
-from support import vllm
+from support.engines import vllm
 
 
 class FakeLLM:

@@ -15,8 +15,8 @@ import pytest
 from cosyserve.engine.cosyvoice.lm import LmFailed, LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.errors import EngineNotReady
-from support import vllm
-from support.processes import descendants
+from support.engines import vllm
+from support.tools.processes import descendants
 
 pytestmark = [
     pytest.mark.vllm,

@@ -13,13 +13,13 @@ import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.checkpoint.keys import TEXT_EMBEDDING
-from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.lm.errors import LmNotFinite
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
-from support import tiny_checkpoint, tiny_lm, vllm
-from support.tiny_lm import read, say, text
+from support.engines import tiny_checkpoint, tiny_lm, vllm
+from support.engines.tiny_lm import read, say, text
 
 pytestmark = [
     pytest.mark.vllm,

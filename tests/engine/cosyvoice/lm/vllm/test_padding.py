@@ -12,7 +12,7 @@ from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.lm.vllm.convert import vllm_weights
 from cosyserve.engine.cosyvoice.lm.vllm.padding import Padding
-from support import tiny_checkpoint
+from support.engines import tiny_checkpoint
 
 
 def config(head: int) -> LmConfig:

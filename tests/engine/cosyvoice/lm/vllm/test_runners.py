@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.lm.backend import SamplingOptions
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk
 from cosyserve.engine.cosyvoice.lm.sampling import draw_tokens
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
-from support import vllm
+from support.engines import vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -41,7 +41,7 @@ def wanted(logits: torch.Tensor, rows: dict[int, tuple[Any, list[int]]]) -> dict
 
 def first() -> Any:
     vllm.required()
-    from cosyserve.engine.cosyvoice.lm.vllm.runner_v1 import SpeechSampler
+    from cosyserve.engine.cosyvoice.lm.vllm.sampler_v1 import SpeechSampler
 
     return SpeechSampler(None, torch.device("cpu"), False)
 
@@ -101,7 +101,7 @@ def test_the_second_runner_draws_what_the_first_does() -> None:
     pytest.importorskip("vllm.v1.worker.gpu.sample.logits_processor")
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 
-    from cosyserve.engine.cosyvoice.lm.vllm.runner_v2 import SpeechSampler
+    from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SpeechSampler
 
     source = random.Random(4)
     all_tokens = torch.zeros(8, 100, dtype=torch.int32)
@@ -152,7 +152,7 @@ def _padded(sampler: Any, logits: torch.Tensor, context: Any) -> torch.Tensor:
 def test_bad_parameters_are_refused_by_both() -> None:
     samplers = [type(first())]
     if pytest.importorskip("vllm.v1.worker.gpu.sample.logits_processor"):
-        from cosyserve.engine.cosyvoice.lm.vllm.runner_v2 import SpeechSampler
+        from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SpeechSampler
 
         samplers.append(SpeechSampler)
     for sampler in samplers:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.lm.backend import LmPrompt, SamplingOptions
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk, Limits, Unistream
 from cosyserve.engine.cosyvoice.lm.errors import LmFailed, LmNotFinite, LmTooLong
 from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBook, KvCapacity
@@ -19,8 +19,8 @@ from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
 from cosyserve.engine.cosyvoice.lm.vllm.stream import VllmTokenStream
 from cosyserve.engine.errors import EngineDied, EngineNotReady
-from support import goldens, vllm
-from support.tiny_lm import read
+from support.engines import goldens, vllm
+from support.engines.tiny_lm import read
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

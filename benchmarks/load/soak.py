@@ -1,0 +1,195 @@
+"""What a server keeps: memory per idle connection, and memory after many tasks one after another.
+
+It starts a server of its own, or watches one on this machine (--url with --pid). Needs Linux.
+"""
+
+# Absolute imports, because this file can also be run by its path.
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from cosyserve.benchmarks.load.launch import ServerDidNotStart, launched_server
+from cosyserve.benchmarks.memory import children, resident_kib
+from cosyserve.benchmarks.report import conditions, write_report
+from cosyserve.benchmarks.stats import slope
+from cosyserve.clients import Client, ClientError
+from cosyserve.clients.table import format_table
+
+SETTLE: Final = 1.0  # seconds for the server to finish what it began before its memory is read
+OPENING: Final = 50  # connections that are opened at the same time
+SAMPLES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Resident memory (KiB) of the server before, with so many idle connections, and after them."""
+
+    connections: int
+    before_kib: int
+    with_kib: int
+    after_kib: int
+
+    @property
+    def each_kib(self) -> float:
+        return (self.with_kib - self.before_kib) / self.connections
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Resident memory (KiB) after so many tasks: the server's and, together, its children's."""
+
+    tasks: int
+    seconds: float
+    server_kib: int
+    children_kib: int
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run with these arguments; returns the exit code."""
+    options = _parser().parse_args(argv)
+    if (options.pid is None) != (options.url is None):
+        print("soak: --url and --pid go together", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(_soak(options))
+    except (ClientError, ServerDidNotStart, OSError) as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="soak.py", description=__doc__)
+    parser.add_argument("--connections", type=int, default=1000, help="idle ones; 0: none")
+    parser.add_argument("--tasks", type=int, default=10_000, help="one after another; 0: none")
+    parser.add_argument("--text", default="Yes.", help="of every task")
+    parser.add_argument("--url", help="of a server to watch; else one is started")
+    parser.add_argument("--token", help="for the server at --url")
+    parser.add_argument("--pid", type=int, help="of the server at --url")
+    parser.add_argument("--out", type=Path, default=Path("bench-out"))
+    return parser
+
+
+async def _soak(options: argparse.Namespace) -> None:
+    around = conditions()
+    async with AsyncExitStack() as stack:
+        url, pid = options.url, options.pid
+        if url is None:
+            _allow_files(options.connections + 200)
+            server = await stack.enter_async_context(launched_server("--log-level", "warning"))
+            url, pid = server.url, server.pid
+        client = await stack.enter_async_context(Client(url, token=options.token))
+        voice = (await client.voices())[0].id
+        await client.synthesize(options.text, voice=voice)  # what is loaded once is no leak
+        idle = None
+        if options.connections:
+            idle = await measure_idle(url, options.token, pid, options.connections)
+            _print_idle(idle)
+        samples = []
+        if options.tasks:
+            samples = await measure_tasks(client, voice, options.text, pid, options.tasks)
+            _print_tasks(samples)
+    content = {
+        **around,
+        "idle": asdict(idle) | {"each_kib": idle.each_kib} if idle else None,
+        "tasks": [asdict(sample) for sample in samples],
+        "kib_per_1000_tasks": growth(samples),
+    }
+    print(f"wrote {write_report(options.out, 'soak', content)}")
+
+
+async def measure_idle(
+    url: str, token: str | None, pid: int, connections: int, settle: float = SETTLE
+) -> Idle:
+    """Open so many connections, keep them idle, close them; `settle` seconds before each reading."""
+    await asyncio.sleep(settle)
+    before = resident_kib(pid)
+    async with AsyncExitStack() as stack:
+        opening = asyncio.Semaphore(OPENING)
+        clients = [
+            await stack.enter_async_context(Client(url, token=token, timeout=60))
+            for _ in range(connections)
+        ]
+
+        async def connect(client: Client) -> None:
+            async with opening:
+                await client.connect()
+
+        await asyncio.gather(*map(connect, clients))
+        await asyncio.sleep(settle)
+        during = resident_kib(pid)
+        await asyncio.gather(*(client.close() for client in clients))
+    await asyncio.sleep(settle)
+    return Idle(connections, before, during, resident_kib(pid))
+
+
+async def measure_tasks(
+    client: Client, voice: str, text: str, pid: int, tasks: int
+) -> list[Sample]:
+    """Run so many tasks on one connection, and read the memory 20 times in between."""
+    began = perf_counter()
+
+    def sample(done: int) -> Sample:
+        workers = sum(resident_kib(child) for child in children(pid))
+        return Sample(done, perf_counter() - began, resident_kib(pid), workers)
+
+    samples = [sample(0)]
+    every = max(1, tasks // SAMPLES)
+    for done in range(1, tasks + 1):
+        async for _ in client.say(text, voice=voice):
+            pass
+        if done % every == 0 or done == tasks:
+            samples.append(sample(done))
+    return samples
+
+
+def growth(samples: Sequence[Sample]) -> float | None:
+    """KiB that the server grew per 1,000 tasks in the last three quarters; None if too few samples.
+
+    The first quarter fills caches and arenas.
+    """
+    late = samples[len(samples) // 4 :]
+    if len(late) < 2:
+        return None
+    return 1000 * slope([item.tasks for item in late], [item.server_kib for item in late])
+
+
+def _print_idle(idle: Idle) -> None:
+    head = ("idle connections", "before KiB", "with KiB", "after KiB", "each KiB")
+    figures = (idle.connections, idle.before_kib, idle.with_kib, idle.after_kib)
+    print(format_table(head, [(*map(str, figures), f"{idle.each_kib:.1f}")]))
+
+
+def _print_tasks(samples: Sequence[Sample]) -> None:
+    rows = [
+        (str(item.tasks), f"{item.seconds:.0f}", str(item.server_kib), str(item.children_kib))
+        for item in samples
+    ]
+    print(format_table(("tasks", "seconds", "server KiB", "children KiB"), rows))
+    grown = growth(samples)
+    if grown is not None:
+        print(f"growth: {grown:+.1f} KiB per 1,000 tasks, without the first quarter")
+
+
+def _allow_files(count: int) -> None:
+    """Raise this process's limit of open files, which the server inherits. Raises OSError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        if hard != resource.RLIM_INFINITY and hard < count:
+            raise OSError(f"{count} open files are needed; this system allows {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""From options to a running engine: which backend the speech LM gets, and what is started in which order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Final, Literal
+
+import torch
+
+from ..errors import EngineNotReady
+from .checkpoint import Checkpoint, load_flow, load_hift, load_llm
+from .config import FlowConfig, SamplingConfig
+from .scheduling.device import DeviceThread
+from .flow import Flow, MemoryPool, attention_kernel, graphs_for
+from .scheduling.hops import HopRunner
+from .lm import SpeechLM
+from .lm.decoder import Decoder
+from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
+from .lm.vllm.options import NOT_INSTALLED
+from .loading import Loaded, free_memory, pick_dtype
+from .scheduling.memory import MemoryBook, SessionCosts
+from .options import CosyVoiceOptions, LmBackend
+from .prompts import PromptCache
+from .scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
+from .session import Workshop
+from .text import TextProcessor
+from .vocoder import StreamPolicy
+from .prompt.voice import VoicePrompt
+from .prompt.caches import VoiceCache
+
+_TEXT_THREADS: Final = 2
+_VOCODER_BYTES: Final = 1 << 16
+"""Of an utterance: its last 60 mel frames or so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Everything between start and stop. in_vllm: where the speech LM runs."""
+
+    shop: Workshop
+    thread: SharedThread
+    runtime: Runtime
+    flow: Flow
+    lm: SpeechLM
+    in_vllm: bool
+    prompts: PromptCache
+    book: MemoryBook
+    voices: VoiceCache
+    text: TextProcessor
+    speakers: dict[str, VoicePrompt]
+    sampling: SamplingConfig
+    text_threads: ThreadPoolExecutor
+
+    async def stop(self) -> None:
+        await self.voices.close()
+        await self.runtime.stop()
+        await self.lm.stop()
+        self.prompts.clear()
+        await self.thread.close()
+        self.text_threads.shutdown(wait=False, cancel_futures=True)
+
+
+def choose_backend(
+    asked: LmBackend, device: torch.device, installed: bool | None = None
+) -> Literal["torch", "vllm"]:
+    """What runs the speech LM. Raises EngineNotReady where vLLM is asked for and not installed.
+
+    installed: whether vLLM is; None looks.
+    """
+    if asked == "torch":
+        return "torch"
+    if installed is None:
+        installed = find_spec("vllm") is not None
+    if asked == "vllm" and not installed:
+        raise EngineNotReady(NOT_INSTALLED)
+    return "vllm" if asked == "vllm" or (installed and device.type == "cuda") else "torch"
+
+
+async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.device) -> Running:
+    """Start all parts. Raises EngineNotReady, CheckpointError and torch's errors; leaves nothing then.
+
+    vLLM goes first: it takes its share of the whole device, and what the sessions of flow and vocoder
+    may take is measured when that is gone.
+    """
+    backend = choose_backend(options.lm_backend, device)
+    async with AsyncExitStack() as undo:
+        thread = SharedThread(device)
+        undo.push_async_callback(thread.close)
+        runtime = Runtime(thread, options.max_batch)
+        lm = (
+            await _vllm(options, loaded.checkpoint)
+            if backend == "vllm"
+            else _torch(options, loaded.checkpoint, device, thread)
+        )
+        undo.push_async_callback(lm.stop)
+        if backend == "vllm":
+            await lm.start()
+        undo.push_async_callback(runtime.stop)
+        runner = await runtime.start(_hops(options, loaded.checkpoint, device))
+        if backend == "torch":
+            await lm.start()
+        running = _assemble(options, loaded, thread, runtime, runner.flow, lm, backend == "vllm")
+        undo.pop_all()
+    return running
+
+
+def _hops(
+    options: CosyVoiceOptions, checkpoint: Checkpoint, device: torch.device
+) -> Callable[[], HopRunner]:
+    dtype = pick_dtype(options.flow_precision, device, torch.float16)
+
+    def load() -> HopRunner:
+        flow = load_flow(checkpoint, device, dtype)
+        if device.type == "cpu":
+            attention_kernel()  # compiled now, and not while a listener waits
+        flow.use_graphs(graphs_for(device, options.cuda_graphs))
+        runner = HopRunner(flow, load_hift(checkpoint, device))
+        runner.warm_up(options.max_batch)
+        return runner
+
+    return load
+
+
+def _torch(
+    options: CosyVoiceOptions, checkpoint: Checkpoint, device: torch.device, thread: DeviceThread
+) -> SpeechLM:
+    dtype = pick_dtype(options.lm_precision, device, torch.bfloat16)
+    return TorchSpeechLM(
+        lambda: Decoder(load_llm(checkpoint, device, dtype)),
+        thread,
+        TorchLmSettings(max_streams=options.max_sessions, priority=LM_PRIORITY),
+    )
+
+
+async def _vllm(options: CosyVoiceOptions, checkpoint: Checkpoint) -> SpeechLM:
+    # Imported here: with vLLM not installed there is nothing to import.
+    from .lm.vllm.backend import VllmSpeechLM
+    from .lm.vllm.convert import converted
+    from .lm.vllm.host import EngineHost
+
+    try:
+        cache = options.vllm_folder.expanduser()
+    except RuntimeError as error:
+        raise EngineNotReady(
+            f"vllm_folder: {str(options.vllm_folder)!r} needs a home folder, and there is none; "
+            "allowed: a folder that can be made and written"
+        ) from error
+    folder = await asyncio.to_thread(converted, checkpoint, cache)
+    vllm = replace(
+        options.vllm,
+        model_folder=folder,
+        max_num_seqs=options.max_sessions,
+        dtype=options.lm_precision,
+    )
+    return VllmSpeechLM(EngineHost(vllm), checkpoint.config.lm)
+
+
+def _assemble(
+    options: CosyVoiceOptions,
+    loaded: Loaded,
+    thread: SharedThread,
+    runtime: Runtime,
+    flow: Flow,
+    lm: SpeechLM,
+    in_vllm: bool,
+) -> Running:
+    checkpoint = loaded.checkpoint
+    costs = SessionCosts.of(
+        flow.shapes.bytes_per_token(flow.cache_dtype),
+        flow.config.encoder.chunk_tokens,
+        options.expected_seconds,
+        options.window_seconds,
+        fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
+    )
+    prompts = PromptCache(
+        runtime.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes
+    )
+    book = MemoryBook(
+        options.memory or round(options.memory_share * free_memory(thread.device)),
+        costs,
+        options.overflow,
+        # In vLLM its keys and values lie in memory that was taken before the free memory was measured.
+        elsewhere=lambda: (
+            prompts.nbytes + flow.pool.idle + int(lm.stats().get("lm_cache_bytes", 0))
+        ),
+        make_room=lambda nbytes: _make_room(nbytes, flow.pool, prompts),
+    )
+    text_threads = ThreadPoolExecutor(_TEXT_THREADS, thread_name_prefix="text")
+    return Running(
+        shop=_workshop(options, flow.config, lm, runtime, prompts, book, text_threads),
+        thread=thread,
+        runtime=runtime,
+        flow=flow,
+        lm=lm,
+        in_vllm=in_vllm,
+        prompts=prompts,
+        book=book,
+        voices=VoiceCache(
+            loaded.preparer.prepare,
+            model=checkpoint.voice_fingerprint,
+            memory_bytes=options.voice_cache,
+            folder=options.voice_folder,
+        ),
+        text=loaded.text,
+        speakers=loaded.speakers,
+        sampling=checkpoint.config.sampling,
+        text_threads=text_threads,
+    )
+
+
+def _make_room(nbytes: int, pool: MemoryPool, prompts: PromptCache) -> None:
+    missing = nbytes - pool.shrink(nbytes)
+    if missing > 0:
+        prompts.make_room(missing)
+        pool.shrink(missing)  # where the prompts' memory has gone
+
+
+def _workshop(
+    options: CosyVoiceOptions,
+    flow: FlowConfig,
+    lm: SpeechLM,
+    runtime: Runtime,
+    prompts: PromptCache,
+    book: MemoryBook,
+    text_threads: ThreadPoolExecutor,
+) -> Workshop:
+    return Workshop(
+        lm=lm,
+        runtime=runtime,
+        prompts=prompts,
+        book=book,
+        text_threads=text_threads,
+        flow=flow,
+        hops=options.hops,
+        seam=StreamPolicy(look_ahead=options.seam_frames),
+        work_ahead=options.work_ahead,
+        utterances_ahead=options.utterances_ahead,
+    )

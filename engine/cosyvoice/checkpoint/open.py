@@ -1,0 +1,176 @@
+"""From a directory or from state dictionaries to a Checkpoint: sizes that agree, weights that fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from torch import Tensor
+
+from ..config import ModelConfig, Value
+from .sizes import Claim, claims_of_qwen, claims_of_yaml
+from .document import LARGEST, Document
+from .errors import CheckpointError, printable
+from .fingerprint import fingerprint
+from .inferred import claims_of_weights
+from .keys import PARTS, expected
+from .source import QWEN_CONFIG, Files, find_files, read_json
+from .limits import size_problems
+from .weights import key_problems, official, read_weights
+
+FORMAT: Final = 1
+"""Of a converted directory's manifest."""
+
+Weights = Mapping[str, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Sizes and weights that are known to fit each other.
+
+    weights: by part (`llm`, `flow`, `hift`), the official keys; mapped from the files, not read. Drop the
+    Checkpoint when the models are loaded, and what they do not use is unmapped.
+    files: where the other parts lie; None if it was made of state dictionaries.
+    fingerprint: changes with any content; voice_fingerprint: with what a prepared voice depends on only
+    (speech tokenizer, speaker embedding, text tokenizer), so it names voices in a cache. Empty without files.
+    """
+
+    config: ModelConfig
+    weights: Weights
+    files: Files | None = None
+    fingerprint: str = ""
+    voice_fingerprint: str = ""
+
+
+def open_folder(folder: Path) -> Checkpoint:
+    """Open a checkpoint's directory, in the official or the converted layout.
+
+    Blocking: seconds for the official layout, less for the converted one. Raises CheckpointError with
+    everything that is missing, extra or ill-shaped.
+    """
+    files = find_files(folder)
+    weights = {part: read_weights(path, part) for part, path in files.weights.items()}
+    config = read_config(files, weights)
+    problems = fit_problems(config, weights, files)
+    if problems:
+        raise CheckpointError(problems)
+    try:
+        whole = fingerprint(files.all())
+        of_voices = fingerprint([files.campplus, files.speech_tokenizer, *files.tokenizer])
+    except OSError as error:
+        raise CheckpointError(f"{printable(folder)}: {error.strerror}") from error
+    return Checkpoint(config, weights, files, whole, of_voices)
+
+
+def from_state_dicts(
+    config: ModelConfig,
+    *,
+    llm: Mapping[str, Tensor] | None = None,
+    flow: Mapping[str, Tensor] | None = None,
+    hift: Mapping[str, Tensor] | None = None,
+) -> Checkpoint:
+    """A Checkpoint of state dictionaries in any of the official spellings; parts left out cannot be loaded.
+
+    Raises CheckpointError as for a directory.
+    """
+    given = {"llm": llm, "flow": flow, "hift": hift}
+    weights = {
+        part: official(state, part, part) for part, state in given.items() if state is not None
+    }
+    problems = fit_problems(config, weights)
+    if problems:
+        raise CheckpointError(problems)
+    return Checkpoint(config, weights)
+
+
+def read_config(files: Files, weights: Weights) -> ModelConfig:
+    """The sizes: of the manifest, or of yaml, Qwen2's config.json and the weights together.
+
+    Raises CheckpointError if any two of them disagree.
+    """
+    if files.converted:
+        return _of_manifest(files)
+    problems: list[str] = []
+    claims: list[Claim] = []
+    try:
+        claims += claims_of_yaml(_document(files))
+    except CheckpointError as error:
+        problems += error.problems
+    if files.qwen_config is not None:
+        try:
+            claims += claims_of_qwen(read_json(files.qwen_config, QWEN_CONFIG), QWEN_CONFIG)
+        except CheckpointError as error:
+            problems += error.problems
+    if problems:
+        raise CheckpointError(problems)
+    shapes = {
+        part: {key: tuple(tensor.shape) for key, tensor in state.items()}
+        for part, state in weights.items()
+    }
+    places = {part: path.name for part, path in files.weights.items()}
+    return _agreed([*claims, *claims_of_weights(shapes, places)])
+
+
+def fit_problems(config: ModelConfig, weights: Weights, files: Files | None = None) -> list[str]:
+    """What keeps these weights from being a model of these sizes; empty if nothing does."""
+    # impossible sizes would make an impossible list of expected keys
+    return size_problems(config) or [
+        line
+        for part in PARTS
+        if part in weights
+        for line in key_problems(
+            weights[part],
+            expected(config, part),
+            files.weights[part].name if files is not None else part,
+        )
+    ]
+
+
+def _document(files: Files) -> Document:
+    name = files.config.name
+    try:
+        with files.config.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise CheckpointError(f"{name}: cannot be read: {error.strerror}") from error
+    return Document.parse(data, name)
+
+
+def _agreed(claims: Sequence[Claim]) -> ModelConfig:
+    first: dict[str, Claim] = {}
+    problems: list[str] = []
+    for claim in claims:
+        known = first.setdefault(claim.name, claim)
+        if known.value != claim.value:
+            problems.append(
+                f"{known.place} is {printable(known.value)}, but {claim.place} "
+                f"{'show' if claim.place.endswith('weights') else 'is'} {printable(claim.value)}"
+            )
+    if problems:
+        raise CheckpointError(problems)
+    return _config({claim.name: claim.value for claim in first.values()}, "configuration")
+
+
+def _of_manifest(files: Files) -> ModelConfig:
+    name = files.config.name
+    raw = read_json(files.config, name)
+    if raw.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{name}: format {printable(raw.get('format'))}, where {FORMAT} is known"
+        )
+    config = raw.get("config")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{name}: config: missing")
+    absent = sorted(set(ModelConfig().flatten()) - set(config))
+    if absent:
+        raise CheckpointError([f"{name}: config: {entry}: missing" for entry in absent])
+    return _config(config, name)
+
+
+def _config(values: Mapping[str, Value], place: str) -> ModelConfig:
+    try:
+        return ModelConfig.from_flat(values)
+    except ValueError as error:
+        raise CheckpointError(f"{place}: {printable(error)}") from error

@@ -1,0 +1,182 @@
+"""Who gets device memory: admission by bytes.
+
+A session costs what its caches grow by per second of speech, times the length it is expected to
+have; a voice's prompt costs once for all who speak in it; the LM's cache is counted as it stands. A
+session that fits is exact. One that does not fit gets, as the operator has chosen:
+
+    window      a bounded left context: an approximation, with a bounded cost
+    recompute   no caches of its own: exact, at a cost in time that grows with the position
+    refuse      nothing
+
+and where not even that fits, EngineBusy. A session that grows beyond what it was admitted for is
+narrowed to the window while the budget is exceeded (not if overflow is "recompute" or "refuse":
+then it may exceed the budget, as a refusal in the midst of speech helps nobody).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ...errors import EngineBusy
+from ..config import FRAMES_PER_TOKEN, TOKEN_RATE
+from ..flow import RECOMPUTE, ContextPolicy
+
+Overflow = Literal["window", "recompute", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCosts:
+    """Bytes: of one more token in the caches, and of what a session keeps besides; tokens: that a session is
+    expected to have at once, that a window holds, and of one chunk, which every step needs."""
+
+    token_bytes: int
+    fixed_bytes: int
+    expected_tokens: int
+    window_tokens: int
+    chunk_tokens: int
+
+    @classmethod
+    def of(
+        cls,
+        token_bytes: int,
+        chunk_tokens: int,
+        expected_seconds: float,
+        window_seconds: float,
+        fixed_bytes: int = 0,
+    ) -> SessionCosts:
+        return cls(
+            token_bytes,
+            fixed_bytes,
+            round(expected_seconds * TOKEN_RATE),
+            round(window_seconds * TOKEN_RATE),
+            chunk_tokens,
+        )
+
+    @property
+    def exact(self) -> int:
+        return self._bytes(max(self.expected_tokens, self.chunk_tokens))
+
+    @property
+    def window(self) -> int:
+        # A page is dropped when all of it has left the window, so one more is held.
+        return self._bytes(self.window_tokens + 2 * self.chunk_tokens)
+
+    @property
+    def recompute(self) -> int:
+        return self._bytes(self.chunk_tokens)
+
+    def _bytes(self, tokens: int) -> int:
+        return self.fixed_bytes + self.token_bytes * tokens
+
+    @property
+    def exact_policy(self) -> ContextPolicy:
+        # What was reserved is taken at once.
+        return ContextPolicy(room=self.expected_tokens * FRAMES_PER_TOKEN)
+
+    @property
+    def window_policy(self) -> ContextPolicy:
+        return ContextPolicy(window=self.window_tokens * FRAMES_PER_TOKEN)
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """A session's share. policy: how it may keep its past. reserved, used: bytes."""
+
+    policy: ContextPolicy
+    reserved: int
+    used: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return max(self.reserved, self.used)
+
+
+@dataclass(slots=True)
+class MemoryCounts:
+    windowed: int = 0
+    recomputed: int = 0
+    refused: int = 0
+    narrowed: int = 0
+
+
+class MemoryBook:
+    """Keeps account of the budget. No tensor passes through here.
+
+    elsewhere: bytes that others take of the budget now. make_room: asked to free so many bytes of
+    what nobody uses now.
+    """
+
+    def __init__(
+        self,
+        budget: int,
+        costs: SessionCosts,
+        overflow: Overflow,
+        elsewhere: Callable[[], int] = lambda: 0,
+        make_room: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.budget = budget
+        self.counts = MemoryCounts()
+        self._costs = costs
+        self._overflow = overflow
+        self._elsewhere = elsewhere
+        self._make_room = make_room
+        self._leases: set[Lease] = set()
+
+    @property
+    def leased(self) -> int:
+        """Bytes that sessions have or are promised."""
+        return sum(lease.nbytes for lease in self._leases)
+
+    @property
+    def session_bytes(self) -> int:
+        """Bytes that sessions hold now."""
+        return sum(lease.used for lease in self._leases)
+
+    @property
+    def free(self) -> int:
+        return self.budget - self.leased - self._elsewhere()
+
+    def admit(self, prompt_bytes: int) -> Lease:
+        """A share for one more session, whose voice's prompt will take so much more.
+
+        Raises EngineBusy.
+        """
+        costs = self._costs
+        if self._fits(prompt_bytes + costs.exact):
+            return self._lease(costs.exact_policy, costs.exact)
+        windows = self._overflow == "window" and costs.window < costs.exact
+        if windows and self._fits(prompt_bytes + costs.window):
+            self.counts.windowed += 1
+            return self._lease(costs.window_policy, costs.window)
+        if self._overflow == "recompute" and self._fits(prompt_bytes + costs.recompute):
+            self.counts.recomputed += 1
+            return self._lease(RECOMPUTE, costs.recompute)
+        self.counts.refused += 1
+        raise EngineBusy("the engine has no memory left for another session")
+
+    def close(self, lease: Lease) -> None:
+        """Idempotent."""
+        self._leases.discard(lease)
+
+    def must_narrow(self, lease: Lease, used: int) -> ContextPolicy | None:
+        """Tell what a session holds now; returns the policy it must go on with, None for its own."""
+        lease.used = used
+        if lease not in self._leases or used <= lease.reserved:
+            return None
+        if not lease.policy.keeps_all or self._overflow != "window" or self._fits(0):
+            return None
+        self.counts.narrowed += 1
+        lease.policy = self._costs.window_policy
+        return lease.policy
+
+    def _fits(self, nbytes: int) -> bool:
+        if nbytes > self.free:
+            self._make_room(nbytes - self.free)
+        return nbytes <= self.free
+
+    def _lease(self, policy: ContextPolicy, reserved: int) -> Lease:
+        lease = Lease(policy, reserved)
+        self._leases.add(lease)
+        return lease

@@ -1,0 +1,214 @@
+"""The formats with a codec: MP3, Opus in Ogg, AAC in ADTS and FLAC, through FFmpeg."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+import numpy as np
+from av.packet import Packet
+
+from cosyserve.engine.interface import Samples
+from cosyserve.protocol.parameters import AudioFormat
+
+from .encoder import NOTHING, Encoded
+from .pcm import to_s16
+
+_AAC_FAST_FROM: Final = 64  # kbit/s; below it FFmpeg's slower coder sounds better
+_MP3_CAREFUL_TO: Final = 48
+_PIECES_PER_SECOND: Final = 10  # what is given to FFmpeg at once is at most that long
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """How FFmpeg is told to write a format.
+
+    sample_format: FFmpeg's name of what the codec takes. whole_frames: a decoder gives back every
+    packet's full frame, start delay and padding included (else only the times the packets bear).
+    least: samples that a stream has at least; a shorter one is filled up with silence.
+    """
+
+    codec: str
+    container: str
+    sample_format: str
+    whole_frames: bool
+    codec_options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+    least: int = 0
+
+
+def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
+    match audio_format:
+        case AudioFormat.MP3:
+            # Without the bit reservoir no packet waits for a later one. No Xing frame: its sizes
+            # are unknown while streaming, and it would be decoded as sound.
+            # At low rates LAME's fast mode costs intelligibility: of ten sentences spoken at 1.5 and
+            # coded at 32k, a recogniser took 5, against 8 with the careful mode (three times the CPU).
+            level = "2" if kbits <= _MP3_CAREFUL_TO else "7"
+            codec_options = {"compression_level": level, "reservoir": "0"}
+            container_options = {"write_xing": "0", "id3v2_version": "0"}
+            return _Setup("libmp3lame", "mp3", "fltp", True, codec_options, container_options)
+        case AudioFormat.OPUS:
+            # The muxer's own page lasts a second. Unconstrained, libopus spends up to a sixth more
+            # than it was told; its voip mode keeps to the rate no better and filters the lows.
+            codec_options = {"application": "audio", "vbr": "constrained", "frame_duration": "20"}
+            return _Setup("libopus", "ogg", "flt", False, codec_options, {"page_duration": "20000"})
+        case AudioFormat.AAC:
+            # Two frames of sound and the start delay make the three by which readers know ADTS.
+            coder = "fast" if kbits >= _AAC_FAST_FROM else "twoloop"
+            return _Setup("aac", "adts", "fltp", True, {"aac_coder": coder}, least=2 * 1024)
+        case AudioFormat.FLAC:
+            # Frames of 20 ms: FFmpeg's own are five times as long.
+            codec_options = {"frame_size": str(sample_rate // 50)}
+            no_padding = {"metadata_header_padding": "0"}  # else 8 KiB of it
+            return _Setup("flac", "flac", "s16", False, codec_options, no_padding)
+        case _:
+            raise ValueError(f"{audio_format} has no codec")
+
+
+class _Sink:
+    """The muxer's output, taken bit by bit; it cannot be sought in, so nothing is rewritten."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def take(self) -> bytes:
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+
+@contextlib.contextmanager
+def _on_one_cpu() -> Iterator[None]:
+    """Hold this thread to one of its processors.
+
+    PyAV's `encode` cuts frames with a filter graph that it builds at the first call. FFmpeg gives
+    that graph as many threads as the caller may use processors, up to 16 for every stream, which
+    never do anything; there is no option against it.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError):  # where a sandbox forbids it, there are idle threads
+        os.sched_setaffinity(0, {random.choice(list(allowed))})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, allowed)
+
+
+class _Stream:
+    """An open FFmpeg encoder and muxer for one channel."""
+
+    def __init__(self, setup: _Setup, sample_rate: int, kbits: int | None) -> None:
+        self.sink = _Sink()
+        self._container = av.open(
+            self.sink,
+            "w",
+            format=setup.container,
+            container_options={"flush_packets": "1", **setup.container_options},
+        )
+        stream = self._container.add_stream(
+            setup.codec, rate=sample_rate, layout="mono", options=setup.codec_options
+        )
+        assert isinstance(stream, av.AudioStream)
+        self._stream = stream
+        context = stream.codec_context
+        context.format = av.AudioFormat(setup.sample_format)
+        context.thread_count = 1
+        if kbits:
+            context.bit_rate = 1000 * kbits
+
+    @property
+    def frame_size(self) -> int:
+        """Samples in a packet."""
+        return self._stream.codec_context.frame_size
+
+    def write(self, frame: av.AudioFrame | None) -> list[Packet[Any]]:
+        """Encode and mux a frame; None ends the stream. Returns the packets that were written."""
+        # FLAC's last packet is empty: a checksum for a header that is long gone.
+        packets = [packet for packet in self._stream.encode(frame) if packet.size]
+        for packet in packets:
+            self._container.mux(packet)
+        if frame is None:
+            self._container.close()
+        return packets
+
+
+class PacketCodec:
+    """One stream of a codec in its container; bytes leave it as soon as the codec gives a packet.
+
+    FFmpeg's side is opened with the first samples, so that the constructor costs nothing.
+    """
+
+    def __init__(self, audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> None:
+        self._setup = _setup(audio_format, sample_rate, kbits or 0)
+        self._sample_rate = sample_rate
+        self._kbits = kbits
+        self._time_base = Fraction(1, sample_rate)
+        self._stream: _Stream | None = None
+        self._position = 0  # samples given to the codec
+        self._decodable = 0  # end of the sound in the packets so far, in samples
+        self._told = 0  # of which the results so far have told
+
+    def encode(self, samples: Samples) -> Encoded:
+        if not len(samples):
+            return NOTHING
+        step = self._sample_rate // _PIECES_PER_SECOND
+        if self._stream is None:
+            self._stream = _Stream(self._setup, self._sample_rate, self._kbits)
+            with _on_one_cpu():
+                self._count(self._stream, self._stream.write(self._frame(samples[:step])))
+            samples = samples[step:]
+        for begin in range(0, len(samples), step):
+            frame = self._frame(samples[begin : begin + step])
+            self._count(self._stream, self._stream.write(frame))
+        return self._result(self._stream)
+
+    def flush(self) -> Encoded:
+        if self._stream is None:
+            return NOTHING
+        missing = self._setup.least - self._position
+        if missing > 0:
+            silence = self._frame(np.zeros(missing, np.float32))
+            self._count(self._stream, self._stream.write(silence))
+        self._count(self._stream, self._stream.write(None))
+        return self._result(self._stream)
+
+    def _frame(self, samples: Samples) -> av.AudioFrame:
+        name = self._setup.sample_format
+        row = to_s16(samples) if name == "s16" else np.clip(samples, -1.0, 1.0)
+        frame = av.AudioFrame.from_ndarray(row.reshape(1, -1), format=name, layout="mono")
+        frame.sample_rate = self._sample_rate
+        frame.time_base = self._time_base
+        frame.pts = self._position
+        self._position += len(samples)
+        return frame
+
+    def _count(self, stream: _Stream, packets: Iterable[Packet[Any]]) -> None:
+        for packet in packets:
+            if self._setup.whole_frames:
+                self._decodable += stream.frame_size
+            elif packet.pts is not None and packet.duration is not None:
+                end = (packet.pts + packet.duration) * packet.time_base * self._sample_rate
+                self._decodable = round(end)
+
+    def _result(self, stream: _Stream) -> Encoded:
+        """What is written and not yet told of, unless it is only a header."""
+        new = self._decodable - self._told
+        if new <= 0:
+            return NOTHING
+        self._told = self._decodable
+        return Encoded(stream.sink.take(), new / self._sample_rate)

@@ -1,0 +1,112 @@
+"""The HTTP routes of the ElevenLabs dialect."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from cosyserve.protocol.breaks import without_breaks
+from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, joined
+from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
+from cosyserve.protocol.elevenlabs.rest import Speech, parse_speech, timed_speech
+from cosyserve.protocol.limits import TextLimits
+
+from ..encoders import sized
+from ..http.envelope import CALLER, SERVICES, json_response
+from ..http.answers import ChunkedAnswer
+from ..http.task import SpeechTask, read_body
+from ..voices.book import HostedVoices
+from ..elevenlabs.voices import voice, voices, voices_page
+
+_TimedSound = tuple[bytes, Characters | None]
+_Answer = Callable[[web.Request, SpeechTask, Speech], Awaitable[web.StreamResponse]]
+
+_SPEECH: Final = "/v1/text-to-speech/{voice_id}"
+
+
+def add_elevenlabs(app: web.Application) -> None:
+    """Add the dialect to an application whose middleware is the REST envelope."""
+    app.router.add_post(_SPEECH, _spoken(_sound))
+    app.router.add_post(f"{_SPEECH}/stream", _spoken(_sound))
+    app.router.add_post(f"{_SPEECH}/with-timestamps", _spoken(_timed_whole))
+    app.router.add_post(f"{_SPEECH}/stream/with-timestamps", _spoken(_timed_stream))
+    app.router.add_get("/v1/voices", voices)
+    app.router.add_get("/v1/voices/{voice_id}", voice)
+    app.router.add_get("/v2/voices", voices_page)
+
+
+def _spoken(answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler that reads the call and answers it like this."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        services, caller = request.app[SERVICES], request[CALLER]
+        most = services.settings.max_task_characters
+        body = await read_body(request)
+        voice_id = request.match_info["voice_id"]
+        asked = parse_speech(voice_id, request.query, body, TextLimits(message=most, task=most))
+        hosted = HostedVoices(HOSTED_VOICES, services.settings.elevenlabs_default_voice)
+        task = SpeechTask(asked.parameters, asked.text, caller, services, "elevenlabs", hosted)
+        return await task.run(lambda: answer(request, task, asked))
+
+    return handler
+
+
+async def _sound(request: web.Request, task: SpeechTask, asked: Speech) -> web.StreamResponse:
+    """The sound itself, as it is made."""
+    return await _streamed(request, task, asked, asked.content_type, lambda data, _: data)
+
+
+async def _timed_stream(
+    request: web.Request, task: SpeechTask, asked: Speech
+) -> web.StreamResponse:
+    """A JSON object on a line for each chunk, as it is made; times are those of the whole speech."""
+
+    def line(data: bytes, found: Characters | None) -> bytes:
+        return orjson.dumps(timed_speech(data, found)) + b"\n"
+
+    return await _streamed(request, task, asked, "application/json", line)
+
+
+async def _timed_whole(request: web.Request, task: SpeechTask, asked: Speech) -> web.Response:
+    """All of the speech as one JSON object."""
+    sound = bytearray()
+    found = []
+    async with aclosing(_timed(task, asked.text)) as chunks:
+        async for data, characters in chunks:
+            sound += data
+            found.append(characters)
+    whole = sized(bytes(sound), asked.options.output.audio_format)
+    return json_response(timed_speech(whole, joined(found)))
+
+
+async def _streamed(
+    request: web.Request,
+    task: SpeechTask,
+    asked: Speech,
+    content_type: str,
+    written: Callable[[bytes, Characters | None], bytes],
+) -> web.StreamResponse:
+    headers = {"Content-Type": content_type}
+    answer = ChunkedAnswer(request, headers)
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        async with aclosing(_timed(task, asked.text)) as chunks:
+            async for data, characters in chunks:
+                yield written(data, characters)
+
+    return await task.stream(answer, pieces())
+
+
+async def _timed(task: SpeechTask, text: str) -> AsyncGenerator[_TimedSound, None]:
+    """The speech with the characters that begin in each chunk; a last one may have only these."""
+    times = CharacterTimes()
+    times.feed(without_breaks(text))
+    async with aclosing(task.chunks()) as chunks:
+        async for chunk in chunks:
+            yield chunk.data, times.take(chunk.words, task.account.speech_seconds)
+    if rest := times.rest():
+        yield b"", rest

@@ -1,0 +1,157 @@
+"""What wraps every REST request: its id, who asks, and the one shape of errors."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+import structlog
+from aiohttp import web
+
+from cosyserve.protocol import openai
+from cosyserve.protocol.elevenlabs import errors as elevenlabs
+from cosyserve.protocol.errors import InvalidParameter, MethodNotAllowed, NotFound, PayloadTooLarge, RequestTimeout, TTSError, Unauthorized
+from cosyserve.protocol.fields import JsonObject
+from cosyserve.protocol.cosyvoice.rest import error_body
+from cosyserve.version import VERSION
+
+from ..auth import Caller
+from ..errors import as_tts_error, error_headers
+from ..observe.logs import log_ids
+from ..observe.metrics import Transport
+from ..services import Services
+from .sending import DELIVERY, CutOff, cut_off, send
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SERVICES: Final = web.AppKey("services", Services)
+CALLER: Final = web.RequestKey("caller", Caller)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+SERVER: Final = f"cosyserve/{VERSION}"
+_ELEVENLABS_PATHS: Final = re.compile(r"/v1/text-to-speech(/|$)|/v[12]/voices(/|$)")
+_OPENAI_PATHS: Final = re.compile(r"/v1(/|$)|/(audio|models)(/|$)")
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+FILES: Final = web.AppKey("files", set[str])
+"""Paths of static files and the like; as OPEN_PATHS they need no token and are not logged."""
+
+
+def json_response(body: JsonObject | list[JsonObject], status: int = 200) -> web.Response:
+    """An answer in JSON."""
+    return web.Response(
+        body=orjson.dumps(body), status=status, content_type="application/json", charset="utf-8"
+    )
+
+
+def error_response(error: TTSError, request: web.Request) -> web.Response:
+    """The answer for an error: the same body on every route of a dialect."""
+    match transport_of(request.path):
+        case "openai":
+            body = openai.error_body(error)
+        case "elevenlabs":
+            body = elevenlabs.error_body(error)
+        case _:
+            body = error_body(error, request[REQUEST_ID])
+    response = json_response(body, error.status)
+    response.headers.update(error_headers(error))
+    return response
+
+
+def transport_of(path: str) -> Transport:
+    """Whose address this is, whether or not there is anything at it."""
+    if _ELEVENLABS_PATHS.match(path):
+        return "elevenlabs"
+    return "openai" if _OPENAI_PATHS.match(path) else "rest"
+
+
+@web.middleware
+async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Outermost: gives the request its id, knows the caller, answers every failure."""
+    request_id = str(uuid.uuid4())
+    request[REQUEST_ID] = request_id
+    services = request.app[SERVICES]
+    began = time.monotonic()
+    if (transport := request.transport) is None:
+        raise asyncio.CancelledError
+    with log_ids(request_id=request_id), services.deliveries.answer(transport) as delivery:
+        request[DELIVERY] = delivery
+        with services.metrics.connection(transport_of(request.path)):
+            response = await _answer(request, handler)
+            if not _is_open(request):
+                log.info(
+                    "request_ended",
+                    method=request.method,
+                    path=request.rel_url.raw_path[:200],
+                    status=response.status,
+                    seconds=round(time.monotonic() - began, 4),
+                )
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+            response.headers["Server"] = SERVER
+            response.force_close()  # see server/port/connections.py
+        await send(request, response)
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        if not _is_open(request):
+            request[CALLER] = authenticate(request)
+        return await handler(request)
+    except web.HTTPException as refused:
+        if refused.status < 400:
+            raise
+        response = error_response(_as_error(refused, request), request)
+        if isinstance(refused, web.HTTPMethodNotAllowed):
+            response.headers["Allow"] = refused.headers["Allow"]
+        return response
+    except CutOff:
+        await cut_off(request)
+        raise asyncio.CancelledError from None
+    except Exception as error:
+        if isinstance(error, ConnectionResetError) and _is_gone(request):
+            # Nobody is there to answer. So ends a request where aiohttp sees it first; anything else
+            # it would log as a fault of ours.
+            raise asyncio.CancelledError from None
+        return error_response(as_tts_error(error), request)
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _is_open(request: web.Request) -> bool:
+    return request.path in OPEN_PATHS or request.path in request.app[FILES]
+
+
+def authenticate(request: web.Request) -> Caller:
+    """Whose token the request carries. Raises Unauthorized."""
+    headers = request.headers.getall("Authorization", [])
+    if not headers and transport_of(request.path) == "elevenlabs":
+        headers = request.headers.getall("xi-api-key", [])
+    authenticator = request.app[SERVICES].authenticator
+    caller = authenticator.by_header(headers[0] if headers else None) if len(headers) < 2 else None
+    if caller is None:
+        raise Unauthorized("a valid token is needed: Authorization: Bearer TOKEN")
+    return caller
+
+
+def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
+    match refused:
+        case web.HTTPNotFound():
+            return NotFound(f"there is no {request.path[:200]} here")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(refused.allowed_methods))
+            return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")
+        case web.HTTPRequestEntityTooLarge():
+            return PayloadTooLarge("the body is too large")
+        case web.HTTPRequestTimeout():
+            return RequestTimeout("the body did not come in time")
+        case _:
+            return InvalidParameter(refused.reason or "the request cannot be understood")

@@ -1,0 +1,266 @@
+"""What the server counts and times, for Prometheus. One object per server; nothing is global.
+
+Labels come from closed sets only (transports, modes, formats, outcomes, error codes, the names of
+configured tokens), so that no client can make series.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from cosyserve.protocol.errors import InternalError, TTSError
+from cosyserve.protocol.messages import TaskMetrics
+from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
+from cosyserve.version import VERSION
+
+from ..auth import ANONYMOUS, Caller
+from ..metric_families import DELAY_BUCKETS, FACTOR_BUCKETS, LAG_BUCKETS, Documented, Families
+from ..playback import PlaybackClock
+
+Transport = Literal["websocket", "rest", "openai", "dashscope", "elevenlabs"]
+Outcome = Literal["finished", "cancelled", "failed", "throttled", "disconnected"]
+UploadOutcome = Literal["stored", "refused", "failed"]
+
+TRANSPORTS: Final[tuple[Transport, ...]] = get_args(Transport)
+UPLOAD_OUTCOMES: Final[tuple[UploadOutcome, ...]] = ("stored", "refused", "failed")
+LAG_INTERVAL: Final = 0.5
+
+
+@runtime_checkable
+class CountsMore(Protocol):
+    """An engine whose libraries count things under names of their own."""
+
+    def extra_metrics(self) -> Iterable[Metric]: ...
+
+
+def _no_stats() -> Mapping[str, float]:
+    return {}
+
+
+class Metrics:
+    """All metrics of a server. For one event loop; `render` may be called from any thread.
+
+    stats: the engine's own numbers, read at each scrape. ready: whether new tasks would be served.
+    token_names: the names that the label `token` may have. extra: what the engine's libraries count,
+    likewise read at each scrape.
+    """
+
+    def __init__(
+        self,
+        engine_name: str,
+        stats: Callable[[], Mapping[str, float]] = _no_stats,
+        ready: Callable[[], bool] = lambda: True,
+        token_names: Iterable[str] = (),
+        extra: Callable[[], Iterable[Metric]] = lambda: (),
+    ) -> None:
+        families = Families()
+        self._families = families
+        self._token_names = frozenset(token_names)
+        self._make_task_metrics(families)
+        self._make_audio_metrics(families)
+        self._make_server_metrics(families)
+        families.gauge(
+            "build_info", "Always 1; the labels say what runs.", "version", "engine"
+        ).labels(VERSION, engine_name).set(1)
+        families.gauge("ready", "1 if new tasks would be served, else 0.").set_function(
+            lambda: float(ready())
+        )
+        families.engine(stats)
+        families.foreign(extra)
+        ProcessCollector(registry=families.registry)
+
+    def _make_task_metrics(self, make: Families) -> None:
+        self.tasks_running = make.gauge("tasks_running", "Tasks that run now.", "mode")
+        self.tasks = make.counter(
+            "tasks_total",
+            "Tasks that ended; code is the error code of failed and throttled ones.",
+            "transport", "mode", "format", "outcome", "code",
+        )  # fmt: skip
+        self.first_package = make.histogram(
+            "first_package_seconds",
+            "From a task's first text to its first audio.",
+            DELAY_BUCKETS,
+            "transport",
+        )
+        self.chunk_gap = make.histogram(
+            "chunk_gap_seconds",
+            "Between two chunks of audio of a task.",
+            DELAY_BUCKETS,
+            "transport",
+        )
+        self.real_time_factor = make.histogram(
+            "real_time_factor",
+            "Seconds from first text to last audio per second of speech, for finished tasks.",
+            FACTOR_BUCKETS,
+            "transport",
+        )
+        self.underruns = make.counter(
+            "underruns_total",
+            "Times that a client playing in real time would have run dry for over 100 ms.",
+            "transport",
+        )
+        self.streams_with_underrun = make.counter(
+            "streams_with_underrun_total", "Tasks with at least one underrun.", "transport"
+        )
+
+    def _make_audio_metrics(self, make: Families) -> None:
+        self.speech_seconds = make.counter("speech_seconds_total", "Speech sent.", "format")
+        self.audio_bytes = make.counter("audio_bytes_total", "Encoded audio sent.", "format")
+        self.characters = make.counter(
+            "characters_total", "Characters of text taken, as usage counts them.", "transport"
+        )
+        self.token_tasks = make.counter("token_tasks_total", "Tasks that ended, by token.", "token")
+        self.token_speech_seconds = make.counter(
+            "token_speech_seconds_total", "Speech sent, by token.", "token"
+        )
+        self.uploads = make.counter("uploads_total", "Uploads of reference audio.", "outcome")
+        self.upload_bytes = make.counter("upload_bytes_total", "Reference audio stored.")
+
+    def _make_server_metrics(self, make: Families) -> None:
+        self.connections = make.gauge("connections", "Connections that are open.", "transport")
+        self.connections_opened = make.counter(
+            "connections_opened_total", "Connections opened.", "transport"
+        )
+        self.loop_lag = make.histogram(
+            "event_loop_lag_seconds", "How late the event loop runs a timer.", LAG_BUCKETS
+        )
+        for transport in TRANSPORTS:  # so that the series are there from the start
+            self.connections.labels(transport)
+            self.underruns.labels(transport)
+        for mode in Mode:
+            self.tasks_running.labels(mode.value)
+        for outcome in UPLOAD_OUTCOMES:
+            self.uploads.labels(outcome)
+
+    @property
+    def documented(self) -> tuple[Documented, ...]:
+        """Every metric of ours, as the README's table has it."""
+        return tuple(self._families.documented)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """What `render` renders."""
+        return self._families.registry
+
+    @contextmanager
+    def connection(self, transport: Transport) -> Iterator[None]:
+        """Count a connection as open within the context."""
+        self.connections_opened.labels(transport).inc()
+        gauge = self.connections.labels(transport)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def task_arrived(
+        self, transport: Transport, parameters: SpeechParameters, caller: Caller | None = None
+    ) -> TaskMeter:
+        """A task was asked for; its meter must be told how it ends."""
+        name = ANONYMOUS.name if caller is None else caller.name
+        token = name if name in self._token_names else ANONYMOUS.name
+        return TaskMeter(self, transport, parameters.mode, parameters.output_format, token)
+
+    def upload(self, outcome: UploadOutcome, size: int) -> None:
+        """An upload ended; `size` in bytes."""
+        self.uploads.labels(outcome).inc()
+        self.upload_bytes.inc(size)
+
+    def render(self, accept: str | None = None) -> tuple[bytes, str]:
+        """The page and its content type; OpenMetrics if the Accept header asks for it."""
+        encode, content_type = choose_encoder(accept or "")
+        return encode(self.registry), content_type
+
+
+class TaskMeter:
+    """The metrics of one task. Its labels are resolved once, so that a chunk costs microseconds."""
+
+    def __init__(
+        self, metrics: Metrics, transport: Transport, mode: Mode, form: AudioFormat, token: str
+    ) -> None:
+        self._metrics = metrics
+        self._labels = (transport, mode.value, form.value)
+        self._token = token
+        self._running = metrics.tasks_running.labels(mode.value)
+        self._gap = metrics.chunk_gap.labels(transport)
+        self._speech = metrics.speech_seconds.labels(form.value)
+        self._bytes = metrics.audio_bytes.labels(form.value)
+        self._playback = PlaybackClock()
+        self._last_chunk: float | None = None
+        self._over = False
+        self._running.inc()
+
+    def chunk(
+        self, speech_seconds: float, size: int, now: float, first_package_seconds: float | None
+    ) -> None:
+        """A chunk was sent: its seconds of speech, its bytes, when (seconds of a steady clock).
+
+        first_package_seconds: what the task's first chunk took, None if that is not known.
+        """
+        if self._last_chunk is not None:
+            self._gap.observe(now - self._last_chunk)
+        elif first_package_seconds is not None:
+            self._metrics.first_package.labels(self._labels[0]).observe(first_package_seconds)
+        self._last_chunk = now
+        self._speech.inc(speech_seconds)
+        self._bytes.inc(size)
+        if self._playback.chunk_sent(now, speech_seconds):
+            self._metrics.underruns.labels(self._labels[0]).inc()
+
+    def ended(
+        self,
+        outcome: Outcome,
+        code: str = "",
+        totals: TaskMetrics | None = None,
+        characters: int = 0,
+    ) -> None:
+        """The task is over; only the first call counts. Throttled is an outcome of its own."""
+        if self._over:
+            return
+        self._over = True
+        metrics, transport = self._metrics, self._labels[0]
+        self._running.dec()
+        if code == "Throttled":
+            outcome = "throttled"
+        metrics.tasks.labels(*self._labels, outcome, _known_code(code)).inc()
+        metrics.token_tasks.labels(self._token).inc()
+        metrics.characters.labels(transport).inc(characters)
+        if self._playback.underruns:
+            metrics.streams_with_underrun.labels(transport).inc()
+        if totals is not None and totals.speech_len > 0:
+            metrics.token_speech_seconds.labels(self._token).inc(totals.speech_len)
+            if outcome == "finished":
+                metrics.real_time_factor.labels(transport).observe(totals.rtf)
+
+
+def _codes(error: type[TTSError]) -> Iterator[str]:
+    yield error.code
+    for kind in error.__subclasses__():
+        yield from _codes(kind)
+
+
+_CODES: Final = frozenset(_codes(TTSError)) | {""}
+
+
+def _known_code(code: str) -> str:
+    return code if code in _CODES else InternalError.code
+
+
+async def watch_loop_lag(
+    metrics: Metrics,
+    interval: float = LAG_INTERVAL,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Measure until cancelled how late the event loop wakes a sleeper, every `interval` seconds."""
+    while True:
+        due = clock() + interval
+        await sleep(interval)
+        metrics.loop_lag.observe(max(0.0, clock() - due))

@@ -1,0 +1,76 @@
+"""The certificate that the server shows, and what is wrong with one that it cannot show."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Final, NoReturn
+
+from ..settings.sources import SettingsError
+
+_OTHER_KEY: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL keeps a certificate for each kind of key: for a key of another kind it has none assigned."""
+_OF_CERTIFICATE: Final = ("EE_", "CA_")
+"""How its reasons begin that are about a certificate which its security level refuses."""
+
+
+class _Encrypted(Exception):
+    """A key is asked a passphrase for, which nobody is there to give."""
+
+
+def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """The context of the server's port; None without a certificate.
+
+    Raises SettingsError, whose line names the setting, the file and what is allowed.
+    """
+    if cert is None or key is None:
+        return None
+    certificates, private = _read("tls_cert", cert), _read("tls_key", key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key, password=_nobody_to_ask)
+    except _Encrypted:
+        raise _refusal("tls_key", key, "it is encrypted", "a key without a passphrase") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or ""
+        if reason in _OTHER_KEY:
+            why = f"it is not the key of the certificate in {cert}"
+            raise _refusal(
+                "tls_key", key, why, "the key that the certificate was made for"
+            ) from None
+        if reason.startswith(_OF_CERTIFICATE):
+            why = f"OpenSSL does not take its certificate: {reason.replace('_', ' ').lower()}"
+        elif b"-----BEGIN CERTIFICATE-----" not in certificates:
+            why = "no certificate is in it"
+        elif b"PRIVATE KEY-----" in private and not _holds_certificates(cert):
+            why = "its certificate is damaged"
+        else:
+            why = "no private key is in it, or a damaged one"
+            raise _refusal("tls_key", key, why, "a PEM file with the certificate's key") from None
+        raise _refusal("tls_cert", cert, why, "a PEM file with the certificate chain") from None
+    return context
+
+
+def _nobody_to_ask() -> NoReturn:
+    """OpenSSL would ask at the terminal, and wait for ever where there is none."""
+    raise _Encrypted
+
+
+def _holds_certificates(file: Path) -> bool:
+    try:
+        ssl.create_default_context(cafile=file)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _read(setting: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        why = f"it cannot be read: {error.strerror}"
+        raise _refusal(setting, file, why, "a file that this user can read") from None
+
+
+def _refusal(setting: str, file: Path, why: str, allowed: str) -> SettingsError:
+    return SettingsError([f"{setting}: {file} is not usable; {why}; allowed: {allowed}"])

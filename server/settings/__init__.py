@@ -1,0 +1,198 @@
+"""One frozen settings object.
+
+Flags go before the environment, the environment before the TOML file, the file before defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from .engine import CosyVoice
+from ..setting_dialects import Dialects
+from .describe import allowed_values
+from .groups import Access, EngineChoice, Limits, Listening, Observing, References, Timeouts
+from ..setting_openai import OpenAI
+from .sources import ENVIRONMENT_PREFIX, EnvironmentSource, SettingsError, config_path, read_config_file, report
+from .values import Address, Bucket, Token, check_distinct, is_loopback, parse_bucket, parse_tokens, read_token_file
+from ..setting_vllm import Vllm
+
+__all__ = ["Address", "Bucket", "Settings", "SettingsError", "Token", "load_settings"]
+
+_HUB_ID = re.compile(r"([a-z]+:)?[\w.-]+/[\w.-]+@[\w./-]+", re.ASCII)
+
+HIDDEN = frozenset({"tokens", "s3_secret_access_key"})
+
+
+# Fields are collected from the last base to the first: the default of `host` needs `tokens`.
+class Settings(
+    Observing,
+    Timeouts,
+    Limits,
+    OpenAI,
+    Dialects,
+    References,
+    Vllm,
+    CosyVoice,
+    EngineChoice,
+    Listening,
+    Access,
+    BaseSettings,
+):
+    """All settings; build it with `load_settings`. Equal for the life of the process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_parse_none_str="none",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        flags = init_settings()
+        in_file = read_config_file(config_path(flags), settings_cls)
+        return (
+            init_settings,
+            EnvironmentSource(settings_cls),
+            InitSettingsSource(settings_cls, in_file),
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_token_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("token_file") in (None, "", "none"):
+            return values
+        try:
+            more = read_token_file(Path(values["token_file"]))
+        except ValueError as error:
+            raise ValueError(f"token_file: {error}") from None
+        try:
+            return {**values, "tokens": (*parse_tokens(values.get("tokens", ())), *more)}
+        except ValueError as error:
+            raise ValueError(f"tokens: {error}") from None
+
+    @model_validator(mode="after")
+    def _check_access(self) -> Self:
+        try:
+            check_distinct(self.tokens)
+        except ValueError as error:
+            raise ValueError(f"tokens: {error}") from None
+        if not (self.tokens or self.allow_open or is_loopback(self.host)):
+            raise ValueError(
+                f"host: {self.host} can be reached by others and no tokens are set; allowed: "
+                "tokens, a loopback host such as 127.0.0.1, or allow_open to let everybody in"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert, tls_key: allowed: both or neither")
+        for name, file in (("tls_cert", self.tls_cert), ("tls_key", self.tls_key)):
+            if file is not None and not os.path.isfile(file):  # says no where Path.is_file raises
+                raise ValueError(f"{name}: {file} is no file; allowed: a PEM file")
+        return self
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> Self:
+        if self.engine == "cosyvoice2" and self.model is None:
+            raise ValueError("engine: cosyvoice2 needs model, the folder of a checkpoint")
+        if self.engine == "embedded" and self.model is not None:
+            raise ValueError(
+                "model: the embedded engine takes none; allowed: engine auto or cosyvoice2"
+            )
+        if self.model is None or os.path.isdir(self.model) or _HUB_ID.fullmatch(self.model):
+            return self
+        raise ValueError(
+            f"model: {self.model} is not usable; allowed: a folder that is there, or "
+            "NAME/NAME@REVISION"
+        )
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Self:
+        if self.min_reference_seconds > self.max_reference_seconds:
+            raise ValueError(
+                f"min_reference_seconds: {self.min_reference_seconds:g} is not usable; "
+                f"allowed: at most max_reference_seconds, {self.max_reference_seconds:g}"
+            )
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("s3_access_key_id, s3_secret_access_key: allowed: both or neither")
+        if self.references.startswith("s3://"):
+            try:
+                parse_bucket(self.references)
+            except ValueError as error:
+                raise ValueError(f"references: {self.references!r} {error}") from None
+        elif "://" in self.references:
+            raise ValueError(
+                f"references: {self.references!r} must be a folder or s3://BUCKET/PREFIX"
+            )
+        return self
+
+    @property
+    def engine_name(self) -> Literal["embedded", "cosyvoice2"]:
+        """The engine that `engine` and `model` together choose."""
+        if self.engine == "auto":
+            return "embedded" if self.model is None else "cosyvoice2"
+        return self.engine
+
+    @property
+    def references_bucket(self) -> Bucket | None:
+        """Where in S3 references are kept; None if they are in a folder."""
+        return parse_bucket(self.references) if self.references.startswith("s3://") else None
+
+    @property
+    def references_folder(self) -> Path | None:
+        """The folder in which references are kept; None if they are in S3."""
+        return None if self.references.startswith("s3://") else Path(self.references).expanduser()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the operator should know about these settings though nothing is wrong with them."""
+        lines = []
+        if not self.tokens and is_loopback(self.host):
+            lines.append(f"no tokens are set: listening on {self.host} only, open to this machine")
+        elif not self.tokens:
+            lines.append(f"no tokens are set: everybody who reaches {self.host} may use the server")
+        unfit = ", ".join(token.name for token in self.tokens if not token.fits_subprotocol)
+        if unfit:
+            lines.append(
+                f"tokens with characters that a WebSocket subprotocol cannot carry: {unfit}; "
+                "browsers cannot use them"
+            )
+        kept = self.voice_cache is not None or "voice_cache" in self.model_fields_set
+        if self.engine_name == "cosyvoice2" and not kept:
+            lines.append(
+                "voice_cache: there is no home folder to keep prepared voices in, and they are prepared "
+                "anew after a restart; allowed: a folder, or none"
+            )
+        return tuple(lines)
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Build the settings; `flags` are those given on the command line, by setting.
+
+    Raises SettingsError, whose lines name each wrong setting and what is allowed.
+    """
+    given = dict(flags or {})
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise report(error, allowed_values(Settings), given, HIDDEN) from None

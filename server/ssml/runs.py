@@ -1,0 +1,204 @@
+"""The engine's sessions behind one SSML task: one for each run, the next one opened ahead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from cosyserve.engine.interface import Engine, SynthesisOptions, Voice
+from cosyserve.engine.errors import EngineError
+from cosyserve.engine.phonetic import PhoneticEngine
+
+from ..tasks.contract import LETS_GO, calling
+from ..audio.filters import open_filters
+from .elements import FASTEST, LOUDEST, SLOWEST
+from .held import HeldSession
+from .parts import Part, Run, Silence
+from .voicing import Voicing
+
+_NEAR: Final = 16
+"""Parts among which the next run is looked for: a document may have thousands of marks in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """How a run is spoken: what the engine does of it, and what a filter does to its sound."""
+
+    options: SynthesisOptions
+    tempo: float
+    pitch: float
+    gain: float
+    limited: bool
+
+
+class RunSessions:
+    """Opens, reuses and frees them. Raises what the engine's open_session does when made.
+
+    The first session is opened at once, so that a task that cannot be served is refused before it
+    begins; it speaks the first run if that has no prosody of its own.
+    """
+
+    def __init__(self, engine: Engine, voice: Voice, options: SynthesisOptions) -> None:
+        self._engine = engine
+        self._voice = voice
+        self._options = options
+        self._native = engine.capabilities
+        self._first: HeldSession | None = HeldSession(engine.open_session(voice, options))
+        self._open = [self._first]
+        self._leaving: list[asyncio.Task[None]] = []
+        self._ahead: tuple[Run, asyncio.Task[HeldSession]] | None = None
+        self._closed = False
+
+    def reads(self, alphabet: str, sounds: str) -> bool:
+        """Whether the engine can be told this pronunciation."""
+        engine = self._engine
+        return isinstance(engine, PhoneticEngine) and engine.reads(alphabet, sounds)
+
+    def limits(self, parts: Iterable[Part]) -> list[str]:
+        """Notices of what this engine does less exactly than asked."""
+        runs = [part for part in parts if isinstance(part, Run)]
+        found = []
+        if any(self._delivery(run).limited for run in runs):
+            found.append(
+                f"rate and pitch go from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
+                " parameters included; what was beyond was limited"
+            )
+        if any(run.prosody.volume > LOUDEST for run in runs):
+            found.append(
+                f"volume goes up to {LOUDEST:g} times the voice's own; what was beyond was limited"
+            )
+        if not self._native.word_times and any(run.marks for run in runs):
+            found.append("<mark>: inside of a text the times are estimates with this engine")
+        return found
+
+    def silence(self, part: Silence) -> int:
+        """Samples of a pause. A natural one goes with the pace of the task."""
+        pace = self._options.speed if part.natural and self._native.speed else 1.0
+        return round(part.seconds / pace * self._native.sample_rate)
+
+    def voicing(self, run: Run, session: HeldSession, *, begin: int, sentences: int) -> Voicing:
+        """What makes the task's speech of a session's chunks. begin, sentences: those before it."""
+        rate = self._native.sample_rate
+        how = self._delivery(run)
+        return Voicing(
+            run,
+            session,
+            open_filters(rate, rate, tempo=how.tempo, pitch=how.pitch, gain=how.gain),
+            rate=rate,
+            begin=begin,
+            tempo=how.tempo,
+            pace=how.options.speed if self._native.speed else 1.0,
+            sentences=sentences,
+            word_times=self._native.word_times,
+        )
+
+    def look_ahead(self, parts: Iterable[Part]) -> None:
+        """Open the next run's session while others are read, so that there is no gap between them."""
+        if self._ahead is None and not self._closed:
+            following = (part for part in islice(parts, _NEAR) if isinstance(part, Run))
+            if (run := next(following, None)) is not None:
+                self._begin(run)
+
+    async def session_of(self, run: Run) -> HeldSession | None:
+        """The session that speaks this run, which is the next one; None after cancel. Cancel-safe.
+
+        Raises EngineError.
+        """
+        for last in (False, True):
+            if self._ahead is None:
+                self._begin(run)
+                last = True
+            assert self._ahead is not None
+            task = self._ahead[1]
+            await asyncio.wait({task})
+            if self._closed:
+                return None
+            self._ahead = None
+            # What failed ahead is tried once more: there may be room now that others are done.
+            if last or task.cancelled() or not isinstance(task.exception(), EngineError):
+                return task.result()
+            if self._leaving:
+                await asyncio.wait(self._leaving, timeout=LETS_GO)
+        return None
+
+    def release(self, session: HeldSession) -> None:
+        """This one has been read to its end. Who reads on is not made to wait."""
+        if session in self._open:
+            self._open.remove(session)
+        self._leaving = [task for task in self._leaving if not _is_well(task)]
+        self._leaving.append(session.leave())
+
+    async def cancel(self) -> None:
+        """Free all. Idempotent. Raises ContractBroken if any could not be freed."""
+        self._closed = True
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+        for session in list(self._open):
+            self.release(session)
+        leaving, self._leaving = self._leaving, []
+        if leaving:
+            await asyncio.wait(leaving)
+        for task in leaving:
+            task.result()
+
+    def _begin(self, run: Run) -> None:
+        task = asyncio.create_task(self._start(run))
+        task.add_done_callback(_note_error)
+        self._ahead = (run, task)
+
+    async def _start(self, run: Run) -> HeldSession:
+        """A session of the engine that speaks the run."""
+        session = await self._open_one(run)
+        await run.say_in(session)
+        return session
+
+    async def _open_one(self, run: Run) -> HeldSession:
+        options = self._delivery(run).options
+        first, self._first = self._first, None
+        if first is not None:
+            if options == self._options and not run.alphabet:
+                await first.enter()
+                return first
+            self.release(first)
+            await asyncio.wait({first.leave()}, timeout=LETS_GO)
+        with calling("open_session"):
+            if run.alphabet:
+                assert isinstance(self._engine, PhoneticEngine)
+                opened = self._engine.open_phonetic(self._voice, options, run.alphabet)
+            else:
+                opened = self._engine.open_session(self._voice, options)
+        session = HeldSession(opened)
+        self._open.append(session)
+        await session.enter()
+        return session
+
+    def _delivery(self, run: Run) -> _Delivery:
+        """Pace and pitch are the engine's where it has them; the task's own are on top of the run's."""
+        native, options, asked = self._native, self._options, run.prosody
+        speed = asked.rate * (options.speed if native.speed else 1.0)
+        pitch = asked.pitch * (options.pitch if native.pitch else 1.0)
+        can_speed, can_pitch = (min(max(SLOWEST, x), FASTEST) for x in (speed, pitch))
+        return _Delivery(
+            replace(
+                options,
+                speed=can_speed if native.speed else options.speed,
+                pitch=can_pitch if native.pitch else options.pitch,
+            ),
+            tempo=1.0 if native.speed else can_speed,
+            pitch=1.0 if native.pitch else can_pitch,
+            gain=min(asked.volume, LOUDEST),
+            limited=(can_speed, can_pitch) != (speed, pitch),
+        )
+
+
+def _is_well(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _note_error(task: asyncio.Task[HeldSession]) -> None:
+    """Take note of an error that nobody waits for any more, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,117 @@
+"""The parts that settings name, made ready; what cannot be had is told by its setting and value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import structlog
+
+from cosyserve.engine.interface import Engine
+from cosyserve.engine.errors import EngineError, EngineNotReady
+from cosyserve.protocol.errors import TTSError
+
+from ..voices import ReferenceStore, open_store
+from ..services import Services
+from ..settings.sources import SettingsError
+from ..settings.values import expanded
+from ..settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+async def started_store(settings: Settings) -> ReferenceStore:
+    """The store for reference clips, started.
+
+    Raises SettingsError for a place that none can be at, OSError for one that cannot be used.
+    """
+    where = f"references: {settings.references!r} is not usable"
+    try:
+        store = _store(settings)
+    except ValueError as error:
+        raise SettingsError([f"{where}; {error}"]) from None
+    try:
+        await store.start()
+    except OSError as error:
+        reason = error.strerror or error
+        if settings.references_bucket is not None:
+            raise OSError(f"{where}; {reason}") from error
+        raise OSError(
+            f"{where}; {reason}; allowed: a folder that this user can write to"
+        ) from error
+    return store
+
+
+def voice_cache_notice(settings: Settings) -> str | None:
+    """Make the folder for prepared voices; None if it can be used. Without it the engine speaks as well."""
+    folder = settings.voice_cache
+    if settings.engine_name != "cosyvoice2" or folder is None:
+        return None
+    try:
+        folder = expanded(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written"
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError:  # whoever builds the engine refuses it
+        return None
+    return reason and (
+        f"voice_cache: {str(folder)!r} is not usable; {reason}, and voices are prepared anew after a "
+        "restart; allowed: a folder that can be made and written, or none"
+    )
+
+
+async def start_engine(engine: Engine, settings: Settings) -> None:
+    """Start it. Raises EngineNotReady."""
+    try:
+        await engine.start()
+    except EngineError as error:
+        place = f"engine: {settings.engine_name}"
+        if settings.model is not None:
+            place = f"model: {settings.model}"
+        raise EngineNotReady(f"{place} is not usable; {error}") from error
+
+
+async def warn_of_missing_voices(services: Services) -> None:
+    """Warn of voices that settings name and nobody has.
+
+    They may be references, which come and go while the server runs: one that its owner has deleted
+    must not keep a server from starting.
+    """
+    own = [voice.id for voice in services.engine.capabilities.voices]
+    for setting, voice in _default_voices(services.settings):
+        try:
+            known = await services.voices.knows(None, voice)
+        except TTSError:  # the store does not answer now, and says so in the log
+            return
+        if not known:
+            allowed = ", ".join([*own, "the id or the name of a reference that is stored"])
+            log.warning(
+                "notice",
+                notice=f"{setting}: {voice!r} is not usable; no voice has this id or name; "
+                f"allowed: {allowed}",
+            )
+
+
+def _default_voices(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Settings and the voices that they name."""
+    for name in ("openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice"):
+        if (voice := getattr(settings, name)) is not None:
+            yield name, voice
+    for alias, voice in settings.openai_voices:
+        yield f"openai_voices, {alias}", voice
+
+
+def _store(settings: Settings) -> ReferenceStore:
+    if settings.references_bucket is None:
+        return open_store(settings.references)
+    secret = settings.s3_secret_access_key
+    return open_store(
+        settings.references,
+        endpoint_url=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key_id,
+        secret_key=None if secret is None else secret.get_secret_value(),
+        path_style=settings.s3_path_style,
+        signature=settings.s3_signature,
+    )

@@ -1,0 +1,153 @@
+"""From what a client calls a voice to a voice the engine can speak in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+from cosyserve.engine.interface import Engine, Reference, Voice
+from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
+from cosyserve.protocol.fields import refusal
+
+from .store import ReferenceStore, StoredReference
+from .record import is_id
+from ..references.names import ALLOWED, as_name
+from .clip import Clip, ClipLimits, decode_clip
+
+_Preparation = Coroutine[None, None, Voice]
+
+
+@dataclass(frozen=True, slots=True)
+class HostedVoices:
+    """Names of voices that a hosted service has.
+
+    One that nobody has here stands for `default`, an id or a name; where that is None, for one of the
+    engine's own voices.
+    """
+
+    names: re.Pattern[str]
+    default: str | None
+
+
+class VoiceBook:
+    """Resolves ids and names to voices: the engine's own first, then the caller's references.
+
+    The engine keeps the voices, by the content of their clips; here two tasks that ask for the same clip
+    at once make it read and prepared once.
+    """
+
+    def __init__(self, engine: Engine, store: ReferenceStore, limits: ClipLimits) -> None:
+        self._engine = engine
+        self._store = store
+        self._limits = limits
+        self._preparing: dict[str, asyncio.Task[Voice]] = {}
+
+    async def resolve(
+        self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
+    ) -> Voice:
+        """A built-in voice, or the voice of a reference of this owner (None: of anybody).
+
+        wanted: an id or a name; for a built-in voice in any case. Of several references with the
+        same name it is the newest. hosted: names that may stand for other voices.
+        Raises ReferenceAudioNotFound, InvalidReference, EngineNotReady.
+        """
+        try:
+            return await self._find(owner, wanted)
+        except ReferenceAudioNotFound:
+            if hosted is None or not hosted.names.fullmatch(wanted):
+                raise
+            if hosted.default is not None:
+                return await self._find(owner, hosted.default)
+            if stand_in := self._stand_in(wanted):
+                return stand_in
+            raise
+
+    async def knows(self, owner: str | None, wanted: str) -> bool:
+        """Whether `resolve` would find a voice of this id or name. Raises what the store raises."""
+        if self._builtin(wanted):
+            return True
+        try:
+            await self._stored(owner, wanted)
+        except ReferenceAudioNotFound:
+            return False
+        return True
+
+    async def _find(self, owner: str | None, wanted: str) -> Voice:
+        if builtin := self._builtin(wanted):
+            return builtin
+        stored = await self._stored(owner, wanted)
+        if known := self._engine.known_voice(stored.content_id):
+            return known
+        return await self._once(stored.content_id, self._load(owner, stored))
+
+    def check_name(self, text: str) -> str:
+        """The name as it is kept for a reference. Raises InvalidParameter if it cannot be one."""
+        name = as_name(text)
+        if name is None:
+            raise refusal("name", text, ALLOWED)
+        if self._builtin(name):
+            raise InvalidParameter(
+                f"name: {name!r} is a built-in voice here; allowed: any name that is none"
+            )
+        return name
+
+    async def learn(self, content_id: str, clip: Clip, text: str) -> Voice:
+        """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
+        if known := self._engine.known_voice(content_id):
+            return known
+        return await self._once(content_id, self._prepare(content_id, clip, text))
+
+    def _builtin(self, wanted: str) -> Voice | None:
+        if voice := self._engine.builtin_voice(wanted):
+            return voice
+        folded = wanted.casefold()
+        for known in self._engine.capabilities.voices:
+            if folded in (known.id.casefold(), known.name.casefold()):
+                return self._engine.builtin_voice(known.id)
+        return None
+
+    def _stand_in(self, name: str) -> Voice | None:
+        """One of the engine's own voices, the same for the same name; None if it has none."""
+        own = self._engine.capabilities.voices
+        if not own:
+            return None
+        return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
+
+    async def _stored(self, owner: str | None, wanted: str) -> StoredReference:
+        try:
+            if is_id(wanted):
+                return await self._store.get(owner, wanted)
+            if name := as_name(wanted):
+                return await self._store.named(owner, name)
+        except ReferenceAudioNotFound:
+            pass
+        # The same words for whatever is malformed, unknown or another owner's.
+        raise ReferenceAudioNotFound(f"no voice has the id or name {wanted[:64]!r}")
+
+    async def _once(self, content_id: str, prepare: _Preparation) -> Voice:
+        running = self._preparing.get(content_id)
+        if running is None:
+            running = asyncio.create_task(prepare)
+            self._preparing[content_id] = running
+            running.add_done_callback(lambda task: self._prepared(content_id, task))
+        else:
+            prepare.close()
+        # Shielded: the others that wait for the same voice must not lose it when one gives up.
+        return await asyncio.shield(running)
+
+    def _prepared(self, content_id: str, task: asyncio.Task[Voice]) -> None:
+        del self._preparing[content_id]
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; it is not lost if nobody does
+
+    async def _load(self, owner: str | None, stored: StoredReference) -> Voice:
+        data = await self._store.read(owner, stored.id)
+        clip = await asyncio.to_thread(decode_clip, data, stored.pcm_rate, self._limits)
+        return await self._prepare(stored.content_id, clip, stored.text)
+
+    async def _prepare(self, content_id: str, clip: Clip, text: str) -> Voice:
+        reference = Reference(content_id, clip.samples, clip.sample_rate, text)
+        return await self._engine.prepare_voice(reference)

@@ -1,0 +1,164 @@
+"""A clip as one run of bytes, in a file or an object, so that it is there whole or not at all.
+
+    magic (8 bytes) | length of the head (u32, big-endian) | head (JSON, ASCII) | the upload
+
+The head comes first, so that metadata can be had without the sound.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from cosyserve.protocol.errors import ReferenceAudioNotFound
+
+from .store import StoredReference
+
+_MAGIC: Final = b"cosyclp1"
+_PREAMBLE: Final = struct.Struct(">8sI")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MAX_HEAD: Final = 2**24  # bytes; far above any text that the server takes: a longer head is damage
+
+
+class DamagedClip(Exception):
+    """The stored bytes are not what was written; the message is for the operator."""
+
+
+class NeedMore(Exception):
+    """The head is longer than the bytes given; `size` bytes from the start hold all of it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the head needs {size} bytes")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is stored of a clip before its sound.
+
+    sequence: nanoseconds on the clock of whoever stored it; orders the clips of one second.
+    offset: where the sound starts, in bytes. crc32: of the sound.
+    """
+
+    reference: StoredReference
+    sequence: int
+    offset: int
+    crc32: int
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """What lists are sorted by, oldest first."""
+        return self.reference.created_at, self.sequence, self.reference.id
+
+
+class RisingClock:
+    """The clock's nanoseconds, made to rise at every call however coarse or set back it is."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        self._last = max(self._last + 1, time.time_ns())
+        return self._last
+
+
+def is_id(reference_id: str) -> bool:
+    """Whether this is a lower-case UUID; nothing else may get near a path or a key."""
+    return _UUID.fullmatch(reference_id) is not None
+
+
+def check_id(reference_id: str) -> str:
+    """The id itself. Raises ReferenceAudioNotFound unless it is a lower-case UUID."""
+    if not is_id(reference_id):
+        raise not_found(reference_id)
+    return reference_id
+
+
+def check_owner(head: Head, owner: str | None) -> Head:
+    """The head itself. Raises ReferenceAudioNotFound if the clip is another owner's."""
+    if owner is not None and head.reference.owner != owner:
+        raise not_found(head.reference.id)
+    return head
+
+
+def not_found(reference_id: str) -> ReferenceAudioNotFound:
+    """The same words whether the id is malformed, unknown or another owner's."""
+    return ReferenceAudioNotFound(f"no reference audio has the id {reference_id[:64]!r}")
+
+
+def not_named(name: str) -> ReferenceAudioNotFound:
+    """As `not_found`, for names."""
+    return ReferenceAudioNotFound(f"no reference audio has the name {name[:64]!r}")
+
+
+def encode_head(reference: StoredReference, sequence: int, data: bytes) -> bytes:
+    """The bytes that come before `data`. Reads all of it: not for the event loop.
+
+    Raises ValueError if `reference.bytes` is not the size of `data`.
+    """
+    if reference.bytes != len(data):
+        raise ValueError(f"reference.bytes is {reference.bytes}, but the clip has {len(data)}")
+    fields = asdict(reference) | {"sequence": sequence, "crc32": zlib.crc32(data)}
+    # ASCII keeps lone surrogates, which a client's file name may hold and UTF-8 may not.
+    head = json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _PREAMBLE.pack(_MAGIC, len(head)) + head
+
+
+def decode_head(stored: bytes, reference_id: str) -> Head:
+    """Read the head from the first bytes of what is stored under `reference_id`.
+
+    Raises NeedMore if it goes on after them, DamagedClip if it makes no sense.
+    """
+    if len(stored) < _PREAMBLE.size:
+        raise DamagedClip("too short")
+    magic, length = _PREAMBLE.unpack_from(stored)
+    if magic != _MAGIC or length > MAX_HEAD:
+        raise DamagedClip("not a clip of this server")
+    offset = _PREAMBLE.size + length
+    if len(stored) < offset:
+        raise NeedMore(offset)
+    try:
+        fields = json.loads(stored[_PREAMBLE.size : offset])
+    except (ValueError, RecursionError):
+        raise DamagedClip("its metadata is not JSON") from None
+    head = _head(fields, offset)
+    if head is None or head.reference.id != reference_id:
+        raise DamagedClip("its metadata is incomplete or another clip's")
+    return head
+
+
+def decode(stored: bytes, head: Head) -> bytes:
+    """The upload, from all that is stored. Raises DamagedClip if it is not as it was put."""
+    data = stored[head.offset :]
+    if len(data) != head.reference.bytes or zlib.crc32(data) != head.crc32:
+        raise DamagedClip("its sound is not as it was uploaded")
+    return data
+
+
+def _head(fields: object, offset: int) -> Head | None:
+    if not isinstance(fields, dict):
+        return None
+    match {"name": "", **fields}:  # clips of older servers have no name
+        case {
+            "id": str(id),
+            "owner": str(owner),
+            "filename": str(filename),
+            "bytes": int(size),
+            "created_at": int(created_at),
+            "text": str(text),
+            "content_id": str(content_id),
+            "pcm_rate": int() | None as pcm_rate,
+            "name": str(name),
+            "sequence": int(sequence),
+            "crc32": int(crc32),
+        }:
+            reference = StoredReference(
+                id, owner, filename, size, created_at, text, content_id, pcm_rate, name
+            )
+            return Head(reference, sequence, offset, crc32)
+    return None

@@ -1,0 +1,222 @@
+"""Reference clips in an S3-compatible service, shared by any number of servers.
+
+A clip is one object, `clips/<id>`: the clip exists, whole, from its arrival until its removal.
+For lists there is, beside it, an empty object `index/<owner>/<inverted time>-<id>`, so that a list
+of keys comes newest first; for a clip that has a name, another one,
+`names/<name>/<owner>/<inverted time>-<id>`. Index entries are made before their clip and removed
+after it, so that no clip is ever missing from lists and names; an entry without a clip shows
+nothing and is removed when old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from cosyserve.protocol.errors import EngineUnavailable, InternalError
+
+from .store import Order, StoredReference
+from .record import DamagedClip, Head, NeedMore, RisingClock, check_id, check_owner, decode, decode_head, encode_head, not_found, not_named
+from ..references.index import Entry, Keys, parse
+from .s3_options import S3Options
+
+if TYPE_CHECKING:
+    from .s3_bucket import Bucket
+
+log = structlog.get_logger(__name__)
+
+_FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
+_AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
+
+_References = list[StoredReference]  # inside the class, `list` is the method
+_Entries = list[Entry]
+
+
+class S3Store:
+    """Clips under one prefix of a bucket.
+
+    Requests: put 2, get 1, read 1, delete 3; put and delete one more for a clip that has a name.
+    `named` asks for one list and one head (16 KiB), and one more head per entry that shows nothing.
+    A list asks once per 1,000 keys and then for the head of each clip that it returns. Newest first
+    for one owner, it asks for no more keys than it needs; oldest first or for all owners, for all
+    of that owner's or all owners' keys.
+    Cancelling a call that changes something leaves it done or not, never by half.
+    """
+
+    def __init__(self, options: S3Options) -> None:
+        self._options = options
+        self._keys = Keys(options.root)
+        self._clock = RisingClock()
+        self._opened: Bucket | None = None
+
+    async def start(self) -> None:
+        """Try each kind of request. Raises OSError with what is wrong and its remedy."""
+        try:
+            from .s3_bucket import Bucket
+        except ModuleNotFoundError as error:
+            raise OSError(
+                f"a bucket for reference clips needs {error.name}: pip install 'cosyserve[s3]'"
+            ) from error
+        bucket = Bucket(self._options)
+        await bucket.open()
+        self._opened = bucket
+
+    async def stop(self) -> None:
+        bucket, self._opened = self._opened, None
+        if bucket is not None:
+            await bucket.close()
+
+    async def put(self, reference: StoredReference, data: bytes) -> None:
+        """As ReferenceStore; the id must be fresh. Raises EngineUnavailable if the service fails.
+
+        After EngineUnavailable the clip may be there nonetheless, whole: an answer can be lost.
+        """
+        check_id(reference.id)
+        entries = self._keys.entries(reference, sequence := self._clock.next())
+        stored = await asyncio.to_thread(_encode, reference, sequence, data)
+        for entry in entries:
+            await self._bucket.put(entry, b"")
+        await self._bucket.put(self._keys.clip(reference.id), stored)
+
+    async def get(self, owner: str | None, reference_id: str) -> StoredReference:
+        return (await self._find(owner, reference_id)).reference
+
+    async def named(self, owner: str | None, name: str) -> StoredReference:
+        prefix = self._keys.named(name, owner)
+        async for entries in self._entries(prefix, "desc", sorted_there=owner is not None):
+            for entry in entries:
+                if found := await self._reference(entry):
+                    return found
+        raise not_named(name)
+
+    async def read(self, owner: str | None, reference_id: str) -> bytes:
+        """As ReferenceStore. Raises InternalError if the clip's sound is not as it was put."""
+        stored = await self._bucket.get(self._keys.clip(check_id(reference_id)))
+        if stored is None:
+            raise not_found(reference_id)
+        try:
+            head = check_owner(_decode_head(stored, reference_id), owner)
+        except DamagedClip as damage:
+            _report(reference_id, damage)
+            raise not_found(reference_id) from None
+        try:
+            return await asyncio.to_thread(decode, stored, head)
+        except DamagedClip as damage:
+            _report(reference_id, damage)
+            raise InternalError("the stored reference audio is damaged: upload it again") from None
+
+    async def list(self, owner: str | None, limit: int, order: Order) -> list[StoredReference]:
+        found: _References = []
+        sorted_there = owner is not None and order == "desc"
+        async for entries in self._entries(self._keys.owned(owner), order, sorted_there):
+            while entries and len(found) < limit:
+                wanted = limit - len(found)
+                found += await self._references(entries[:wanted])
+                entries = entries[wanted:]
+            if len(found) >= limit:
+                break
+        return found
+
+    async def delete(self, owner: str | None, reference_id: str) -> None:
+        head = await self._find(owner, reference_id)
+        await self._bucket.delete(self._keys.clip(reference_id))
+        for entry in self._keys.entries(head.reference, head.sequence):
+            await self._bucket.delete(entry)
+
+    @property
+    def _bucket(self) -> Bucket:
+        if self._opened is None:
+            raise RuntimeError("the store is not started")
+        return self._opened
+
+    async def _find(self, owner: str | None, reference_id: str) -> Head:
+        try:
+            head = await self._head(check_id(reference_id))
+        except DamagedClip as damage:
+            _report(reference_id, damage)
+            head = None
+        if head is None:
+            raise not_found(reference_id)
+        return check_owner(head, owner)
+
+    async def _head(self, reference_id: str) -> Head | None:
+        """None if there is no such clip. Raises DamagedClip."""
+        size = _FIRST_READ
+        while (start := await self._bucket.get(self._keys.clip(reference_id), size)) is not None:
+            try:
+                return decode_head(start, reference_id)
+            except NeedMore as more:
+                if more.size <= size:
+                    raise DamagedClip("its metadata is cut short") from None
+                size = more.size
+        return None
+
+    async def _entries(
+        self, prefix: str, order: Order, sorted_there: bool
+    ) -> AsyncIterator[_Entries]:
+        """Entries of an index in the order asked for; page by page if the service sorts them so."""
+        pages = self._bucket.pages(prefix)
+        if sorted_there:
+            async for page in pages:
+                yield parse(page)
+            return
+        entries = [entry async for page in pages for entry in parse(page)]
+        yield sorted(entries, key=lambda entry: entry.order, reverse=order == "desc")
+
+    async def _references(self, entries: _Entries) -> _References:
+        """The clips of these entries that exist, in the same order."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def reference(entry: Entry) -> StoredReference | None:
+            async with slots:
+                return await self._reference(entry)
+
+        # Not a task group: all failures are the same one, and callers want it bare.
+        results = await asyncio.gather(*map(reference, entries), return_exceptions=True)
+        found: _References = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            if result is not None:
+                found.append(result)
+        return found
+
+    async def _reference(self, entry: Entry) -> StoredReference | None:
+        try:
+            head = await self._head(entry.order[2])
+        except DamagedClip as damage:
+            _report(entry.order[2], damage)
+            return None
+        if head is not None and head.order == entry.order:
+            return head.reference
+        if (datetime.now(UTC) - entry.modified).total_seconds() >= self._options.stale_after:
+            await self._sweep(entry)
+        return None
+
+    async def _sweep(self, entry: Entry) -> None:
+        """Remove what a failed upload left; another look will if this one cannot."""
+        try:
+            await self._bucket.delete(entry.key)
+        except EngineUnavailable:
+            return
+        log.info("stale_upload_removed", key=entry.key)
+
+
+def _encode(reference: StoredReference, sequence: int, data: bytes) -> bytes:
+    return encode_head(reference, sequence, data) + data
+
+
+def _decode_head(stored: bytes, reference_id: str) -> Head:
+    """The head of a whole object. Raises DamagedClip."""
+    try:
+        return decode_head(stored, reference_id)
+    except NeedMore:
+        raise DamagedClip("its metadata is cut short") from None
+
+
+def _report(reference_id: str, damage: DamagedClip) -> None:
+    log.error("reference_damaged", reference_id=reference_id, reason=str(damage))

@@ -1,0 +1,86 @@
+"""The WebSocket handshake: which upgrades are accepted, whose they are, and how one is refused."""
+
+from __future__ import annotations
+
+import http
+import uuid
+from collections.abc import Sequence
+
+import orjson
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers, MultipleValuesError
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from cosyserve.protocol.errors import NotFound, TTSError, Unauthorized
+from cosyserve.protocol.cosyvoice.rest import error_body
+
+from ..auth import SUBPROTOCOL, Caller
+from ..dialects import DIALECTS, SPEECH_PATH, Dialect, Route, find_route
+from ..errors import error_headers
+from ..services import Services
+
+
+class Handshake:
+    """Decides which upgrades are accepted, and whose they are."""
+
+    def __init__(self, services: Services, dialects: tuple[Dialect, ...] = DIALECTS) -> None:
+        self._services = services
+        self._dialects = dialects
+
+    def check(self, socket: ServerConnection, request: Request) -> Response | None:
+        """`process_request` of the server: None to go on, else the refusal."""
+        try:
+            route = self.route(request)
+            if self.caller(request, route) is None:
+                raise Unauthorized("a valid token is needed")
+            route.dialect.open(route.address, self._services.settings)
+            self._services.admission.connect().release()
+        except TTSError as error:
+            return refusal(error)
+        return None
+
+    def route(self, request: Request) -> Route:
+        """The dialect that is asked for. Raises NotFound, InvalidParameter."""
+        route = find_route(request.path, self._dialects)
+        if route is None:
+            raise NotFound(f"there is no WebSocket here; it is at {SPEECH_PATH}")
+        return route
+
+    def caller(self, request: Request, route: Route) -> Caller | None:
+        """Who asks: by the Authorization header or the dialect's own, or, for browsers, by a subprotocol."""
+        authenticator = self._services.authenticator
+        own = route.dialect.token_header
+        try:
+            authorization = request.headers.get("Authorization")
+            if authorization is None and own is not None:
+                authorization = request.headers.get(own)
+        except MultipleValuesError:
+            return None
+        if authorization is None:
+            offers = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
+            if caller := authenticator.by_subprotocols([offer.strip() for offer in offers]):
+                return caller
+        return authenticator.by_header(authorization)
+
+
+def select_subprotocol(
+    socket: ServerConnection, offered: Sequence[Subprotocol]
+) -> Subprotocol | None:
+    """Ours if it is offered: the token that came as another one is never echoed."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def refusal(error: TTSError) -> Response:
+    """An HTTP answer to an upgrade, with the same body as REST has."""
+    status = http.HTTPStatus(error.status)
+    body = orjson.dumps(error_body(error, str(uuid.uuid4())))
+    headers = Headers(
+        [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            *error_headers(error).items(),
+        ]
+    )
+    return Response(status, status.phrase, headers, body)

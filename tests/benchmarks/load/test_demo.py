@@ -1,0 +1,31 @@
+"""`make demo`, with the real server and its embedded voice."""
+
+import wave
+from pathlib import Path
+
+import pytest
+
+from cosyserve.benchmarks.load.demo import main
+
+
+def test_the_demo_writes_speech(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "demo.wav"
+    code = main([str(target)])
+    output, errors = capsys.readouterr()
+    assert (code, errors) == (0, "")
+    for figure in ("first package", "speech", "real-time factor"):
+        assert f"\n  {figure} " in output
+    with wave.open(str(target)) as sound:
+        assert (sound.getframerate(), sound.getnchannels()) == (24000, 1)
+        seconds = sound.getnframes() / 24000
+        loudest = max(sound.readframes(sound.getnframes()))
+    assert 10 < seconds < 60
+    assert loudest > 0
+    assert target.stat().st_size == 44 + seconds * 48000
+
+
+def test_a_place_that_cannot_be_written_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "no" / "demo.wav")]) == 1
+    assert "no/demo.wav" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cosyserve.benchmarks.memory import children, resident_kib
+from cosyserve.benchmarks.load.soak import Idle, Sample, growth, main, measure_idle, measure_tasks
+from cosyserve.clients import Client
+from support.peers.scripted_server import ScriptedServer, scripted_server
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as running:
+        yield running
+
+
+async def test_idle_connections_are_opened_and_closed(server: ScriptedServer) -> None:
+    idle = await measure_idle(server.url, None, os.getpid(), 5, settle=0.0)
+    assert len(server.connections) == 5
+    assert all(connection.socket.closed for connection in server.connections)
+    assert idle.connections == 5
+    assert min(idle.before_kib, idle.with_kib, idle.after_kib) > 1000
+
+
+def test_memory_per_connection() -> None:
+    assert Idle(10, before_kib=1000, with_kib=1250, after_kib=1100).each_kib == 25
+
+
+async def test_tasks_are_run_and_memory_is_read(server: ScriptedServer) -> None:
+    async with Client(server.url) as client:
+        samples = await measure_tasks(client, "echo", "Yes.", os.getpid(), 45)
+    assert [sample.tasks for sample in samples] == [*range(0, 46, 2), 45]
+    assert len(server.connections) == 1
+    assert len(server.commands) == 45 * 3
+    assert all(sample.server_kib > 1000 for sample in samples)
+
+
+def test_growth_leaves_the_first_quarter_out() -> None:
+    steps = [(0, 100), (500, 900), (1000, 1000), (1500, 1005), (2000, 1010), (2500, 1015)]
+    samples = [Sample(tasks, 0.0, kib, 0) for tasks, kib in steps]
+    assert growth([*samples[1:], Sample(3000, 0.0, 1020, 0)]) == pytest.approx(10)
+    assert growth(samples[:1]) is None
+    assert growth([]) is None
+
+
+def test_memory_of_this_process() -> None:
+    assert resident_kib(os.getpid()) > 1000
+    assert os.getpid() in children(os.getppid())
+    with pytest.raises(OSError, match=r"."):
+        resident_kib(2**22 + 1)
+
+
+def test_a_process_needs_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--pid", "1"]) == 2
+    assert "--url" in capsys.readouterr().err

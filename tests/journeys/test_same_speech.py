@@ -1,0 +1,87 @@
+"""The same sentence through every dialect is the same speech, to the sample."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from support.peers.peers import PATH, Peer, audio, message
+
+TEXT = "Good morning. This sentence goes through every door."
+VOICE = "clara"
+
+
+async def over_websocket(peer: Peer) -> bytes:
+    parameters = {
+        "mode": "fast_replication",
+        "reference_audio_id": VOICE,
+        "output_format": "pcm",
+    }
+    async with peer.socket(PATH) as socket:
+        await socket.send(
+            message("run-task", "t", model="cosyvoice-v2", parameters=parameters),
+            message("finish-task", "t", input={"text": TEXT}),
+        )
+        return audio(await socket.until("task-finished"))
+
+
+async def over_rest(peer: Peer) -> bytes:
+    given = {
+        "mode": "fast_replication",
+        "reference_audio_id": VOICE,
+        "output_format": "pcm",
+        "text": TEXT,
+    }
+    asked = {"model": "cosyvoice-v2", "input": given, "stream": False}
+    async with peer.http.post("/api/v1/audio/speech", json=asked) as answer:
+        found = await answer.json()
+    return base64.b64decode(found["output"]["audio"]["data"])
+
+
+async def over_dashscope(peer: Peer) -> bytes:
+    parameters = {"voice": VOICE, "format": "pcm", "sample_rate": 24000}
+    sound = b""
+    async with peer.socket("/api-ws/v1/inference") as socket:
+        await socket.send(
+            message("run-task", "t", model="cosyvoice-v2", parameters=parameters),
+            message("continue-task", "t", input={"text": TEXT}),
+            message("finish-task", "t"),
+        )
+        async for data in socket.raw:
+            if isinstance(data, bytes):
+                sound += data
+            elif json.loads(data)["header"]["event"] == "task-finished":
+                break
+    return sound
+
+
+async def over_openai(peer: Peer) -> bytes:
+    asked = {"model": "tts-1", "voice": VOICE, "input": TEXT, "response_format": "pcm"}
+    async with peer.http.post("/v1/audio/speech", json=asked) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.read()
+
+
+async def over_elevenlabs(peer: Peer) -> bytes:
+    sound = b""
+    path = f"/v1/text-to-speech/{VOICE}/stream-input?output_format=pcm_24000"
+    async with peer.socket(path) as socket:
+        for text in (" ", TEXT + " ", ""):
+            await socket.send(json.dumps({"text": text}))
+        async for data in socket.raw:
+            told = json.loads(data)
+            sound += base64.b64decode(told.get("audio") or "")
+    return sound
+
+
+DOORS = (over_rest, over_dashscope, over_openai, over_elevenlabs)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+async def test_it_is_the_same_speech(peer: Peer, door: Callable[[Peer], Awaitable[bytes]]) -> None:
+    expected = await over_websocket(peer)
+    assert len(expected) > 24000 * 2
+    assert await door(peer) == expected

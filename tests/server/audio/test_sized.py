@@ -1,0 +1,55 @@
+"""Whole answers say their length."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import pytest
+import soundfile
+
+from cosyserve.protocol.parameters import AudioFormat
+from cosyserve.server.encoders import sized
+from cosyserve.server.audio.packets import PacketCodec
+from cosyserve.server.audio.pcm import PcmCodec, wav_header
+from support.listening.audio import decode, speechlike
+
+
+def stream(audio_format: AudioFormat, rate: int, seconds: float) -> bytes:
+    codec = (
+        PcmCodec(rate, wav_header(rate))
+        if audio_format is AudioFormat.WAV
+        else PacketCodec(audio_format, rate, 64)
+    )
+    return codec.encode(speechlike(rate, seconds)).data + codec.flush().data
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 48000])
+def test_wav_says_its_sizes(rate: int) -> None:
+    data = stream(AudioFormat.WAV, rate, 1.5)
+    whole = sized(data, AudioFormat.WAV)
+    assert whole[44:] == data[44:]
+    assert int.from_bytes(whole[4:8], "little") == len(whole) - 8
+    with wave.open(io.BytesIO(whole)) as file:
+        assert (file.getframerate(), file.getnframes()) == (rate, round(1.5 * rate))
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 48000])
+def test_flac_says_its_samples(rate: int) -> None:
+    data = stream(AudioFormat.FLAC, rate, 1.234)
+    whole = sized(data, AudioFormat.FLAC)
+    info = soundfile.info(io.BytesIO(whole))
+    assert (info.samplerate, info.frames) == (rate, round(1.234 * rate))
+    assert len(soundfile.read(io.BytesIO(whole))[0]) == info.frames
+    assert len(decode(whole, "flac", rate)[0]) == info.frames
+
+
+@pytest.mark.parametrize("audio_format", [AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC])
+def test_other_formats_stay_as_they_are(audio_format: AudioFormat) -> None:
+    data = stream(audio_format, 24000, 0.5)
+    assert sized(data, audio_format) == data
+
+
+@pytest.mark.parametrize("audio_format", list(AudioFormat))
+def test_nothing_stays_nothing(audio_format: AudioFormat) -> None:
+    assert sized(b"", audio_format) == b""

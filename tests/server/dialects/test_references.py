@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import uuid
+from typing import Any
+
+import aiohttp
+import pytest
+
+from cosyserve.engine.errors import InvalidReference
+from support.listening.audio import make_file, speechlike
+from support.peers.peers import Peer
+
+URL = "/api/v1/audio/reference_audio"
+BAD_HEAD = b'--x\r\nContent-Disposition: form-data; name="\x05"\r\n\r\ntext\r\n--x--\r\n'
+CUT_OFF = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\ntext'
+
+
+@pytest.fixture(scope="module")
+def clip() -> bytes:
+    return make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
+
+
+async def get(peer: Peer, path: str = "", **query: Any) -> tuple[int, Any]:
+    async with peer.http.get(URL + path, params=query) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_upload_get_list_delete(peer: Peer, clip: bytes) -> None:
+    made = await peer.upload(clip, "Hello there.")
+    status, found = await get(peer, "/" + made)
+    assert status == 200
+    assert found == {
+        "id": made,
+        "filename": "clip.wav",
+        "bytes": len(clip),
+        "created_at": found["created_at"],
+        "text": "Hello there.",
+    }
+    assert uuid.UUID(made)
+    assert (await get(peer))[1] == [found]
+    async with peer.http.delete(f"{URL}/{made}") as answer:
+        assert answer.status == 200
+        body = await answer.json()
+    assert body == {"code": "OK", "message": f"reference audio: {made} deleted.", "data": {}}
+    status, found = await get(peer, "/" + made)
+    assert (status, found["code"]) == (404, "ReferenceAudioNotFound")
+    assert (await get(peer))[1] == []
+
+
+async def test_list_is_newest_first_and_limited(peer: Peer, clip: bytes) -> None:
+    made = [await peer.upload(clip, text) for text in ("one", "two", "three")]
+    assert [o["id"] for o in (await get(peer))[1]] == made[::-1]
+    assert [o["id"] for o in (await get(peer, order="asc", limit="2"))[1]] == made[:2]
+    for query in ({"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"order": "up"}):
+        status, found = await get(peer, **query)
+        assert (status, found["code"]) == (400, "InvalidParameter")
+        assert next(iter(query)) in found["message"]
+
+
+async def test_the_upload_is_prepared_and_spoken_with(peer: Peer, clip: bytes) -> None:
+    made = await peer.upload(clip)
+    assert len(peer.engine.prepared) == 1
+    owner = peer.server.services.authenticator.by_header(peer.token)
+    assert owner is not None
+    voice = await peer.server.services.voices.resolve(owner.name, made)
+    assert [voice.content_id] == peer.engine.prepared
+
+
+async def test_a_name_is_shown_and_spoken_with(peer: Peer, clip: bytes) -> None:
+    made = await peer.upload(clip, name=" 小美 ")
+    found = (await get(peer, "/" + made))[1]
+    assert found["name"] == "小美"
+    assert (await get(peer))[1] == [found]
+    asked = {"mode": "fast_replication", "reference_audio_id": "小美", "text": "x"}
+    body = {"model": "CosyVoice2-0.5B", "input": asked}
+    async with peer.http.post("/api/v1/audio/speech", json=body) as answer:
+        assert answer.status == 200
+        await answer.read()
+    assert [session.voice.content_id for session in peer.engine.sessions] == peer.engine.prepared
+    async with Peer.of(peer.server, peer.engine, "bob-secret") as bob:
+        async with bob.http.post("/api/v1/audio/speech", json=body) as answer:
+            assert answer.status == 404
+            assert (await answer.json())["message"] == "no voice has the id or name '小美'"
+
+
+async def test_another_tokens_reference_is_not_there(peer: Peer, clip: bytes) -> None:
+    made = await peer.upload(clip)
+    async with Peer.of(peer.server, peer.engine, "bob-secret") as bob:
+        assert (await get(bob))[1] == []
+        assert (await get(bob, "/" + made))[0] == 404
+        async with bob.http.delete(f"{URL}/{made}") as answer:
+            assert answer.status == 404
+        asked = {"mode": "fast_replication", "reference_audio_id": made, "text": "x"}
+        body = {"model": "CosyVoice2-0.5B", "input": asked}
+        async with bob.http.post("/api/v1/audio/speech", json=body) as answer:
+            assert answer.status == 404
+    assert (await get(peer, "/" + made))[0] == 200
+
+
+async def test_shared_references_are_everybodys(served, clip: bytes) -> None:
+    async with served(references_shared=True) as (server, engine), Peer.of(server, engine) as alice:
+        made = await alice.upload(clip)
+        async with Peer.of(server, engine, "bob-secret") as bob:
+            assert (await get(bob, "/" + made))[0] == 200
+
+
+def form(**fields: Any) -> aiohttp.FormData:
+    made = aiohttp.FormData()
+    for name, value in fields.items():
+        if isinstance(value, bytes | io.BytesIO):
+            made.add_field(name, value, filename="a.wav")
+        else:
+            made.add_field(name, value, content_type="text/plain")
+    return made
+
+
+async def test_bad_uploads_are_refused_and_leave_nothing(peer: Peer, clip: bytes) -> None:
+    garbage = b"RIFF\xff\xff\xff\xffWAVE" + b"not really a wave file" * 3000
+    for fields, status, named in (
+        ({"file": garbage, "text": "x"}, {400, 422}, ""),
+        (
+            {"file": make_file(speechlike(16000, 0.3), 16000, "wav", "pcm_s16le"), "text": "x"},
+            {400, 422},
+            "0.3",
+        ),
+        (
+            {"file": make_file(speechlike(8000, 40), 8000, "wav", "pcm_s16le"), "text": "x"},
+            {400, 422},
+            "30",
+        ),
+        (
+            {"file": make_file(speechlike(16000, 2) * 0, 16000, "wav", "pcm_s16le"), "text": "x"},
+            {400, 422},
+            "silen",
+        ),
+        ({"file": b"", "text": "x"}, {400, 422}, ""),
+        ({"file": clip}, {400}, "text"),
+        ({"file": clip, "text": "  "}, {400}, "text"),
+        ({"text": "x"}, {400}, "file"),
+        ({"file": clip, "text": "x", "sample_rate": "fast"}, {400}, "sample_rate"),
+        ({"file": clip, "text": "x", "name": ""}, {400}, "name: '' is not allowed; allowed: 1 to"),
+        ({"file": clip, "text": "x", "name": "a/b"}, {400}, "name: 'a/b' is not allowed; allowed:"),
+        ({"file": clip, "text": "x", "name": "PLAIN"}, {400}, "name: 'PLAIN' is a built-in voice"),
+        ({"file": clip, "text": "x", "name": "x" * 10_000}, {413}, "name"),
+        ({"file": clip, "text": "x" * 10_000}, {413}, "text"),
+        ({"file": io.BytesIO(bytes(21 * 2**20)), "text": "x"}, {413}, "file"),
+    ):
+        async with peer.http.post(URL, data=form(**fields)) as answer:
+            found = await answer.json()
+        assert answer.status in status, found
+        assert named in found["message"], found
+    assert (await get(peer))[1] == []
+
+
+async def test_bodies_that_are_no_forms_are_refused(peer: Peer) -> None:
+    for data, kind, status in (
+        (b"{}", "application/json", 415),
+        (b"junk", "multipart/form-data; boundary=x", 400),
+        (b"junk", "multipart/form-data", 400),
+        (CUT_OFF, "multipart/form-data; boundary=x", 400),
+        (BAD_HEAD, "multipart/form-data; boundary=x", 400),
+    ):  # fmt: skip
+        async with peer.http.post(URL, data=data, headers={"Content-Type": kind}) as answer:
+            found = await answer.json()
+        assert answer.status == status, (data, found)
+
+
+async def test_an_upload_that_cannot_be_unpacked_is_refused(peer: Peer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(
+        f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {peer.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Encoding: gzip\r\n"
+        "Content-Length: 10\r\n\r\nnot packed".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"InvalidParameter"' in answer
+
+
+async def test_a_clip_that_is_no_voice_for_the_engine_is_refused(peer: Peer, clip: bytes) -> None:
+    peer.engine.refuses = InvalidReference("no voice in it")
+    async with peer.http.post(URL, data=form(file=clip, text="x")) as answer:
+        assert answer.status == 422
+        assert (await answer.json())["message"] == "no voice in it"
+    assert (await get(peer))[1] == []
+    async with peer.http.get("/metrics") as page:
+        assert 'cosyserve_uploads_total{outcome="refused"} 1.0' in await page.text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "x" * 4000, "普通话.wav"],
+)
+async def test_file_names_are_only_names(peer: Peer, clip: bytes, name: str) -> None:
+    data = aiohttp.FormData()
+    data.add_field("file", clip, filename=name)
+    data.add_field("text", "x")
+    async with peer.http.post(URL, data=data) as answer:
+        assert answer.status == 200
+        found = (await answer.json())["filename"]
+    assert "/" not in found
+    assert "\\" not in found
+    assert "\x00" not in found
+    assert len(found) <= 255
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (b'filename="caf\xe9.wav"', "caf\ufffd.wav"),
+        (b'filename="\xed\xa0\x80.wav"', "\ufffd\ufffd\ufffd.wav"),
+        (b"filename*=utf-7''%2B%32%41%41%2D.wav", "\ufffd.wav"),
+        ('filename="\U0001f468.wav"'.encode(), "\U0001f468.wav"),
+    ],
+)
+async def test_file_names_in_any_bytes_can_be_told(
+    peer: Peer, clip: bytes, name: bytes, kept: str
+) -> None:
+    parts = (
+        b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\nx\r\n',
+        b'--b\r\nContent-Disposition: form-data; name="file"; ' + name + b"\r\n\r\n" + clip,
+        b"\r\n--b--\r\n",
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with peer.http.post(URL, data=b"".join(parts), headers=kind) as answer:
+        assert answer.status == 200, await answer.text()
+        assert (await answer.json())["filename"] == kept
+    status, [listed] = await get(peer)
+    assert (status, listed["filename"]) == (200, kept)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..%2F..%2F..%2Fetc%2Fpasswd", "%2e%2e", "%00", "..%5C..%5Cx", "%2Fetc%2Fpasswd",
+     "1B4E28BA-2FA1-11D2-883F-0016D3CCA427", "x" * 3000],
+)  # fmt: skip
+async def test_hostile_ids_are_not_found(peer: Peer, path: str) -> None:
+    from yarl import URL as Address
+
+    address = Address(f"{peer.server.url}{URL}/{path}", encoded=True)
+    for method in ("GET", "DELETE"):
+        async with peer.http.request(method, address) as answer:
+            assert answer.status in (400, 404)
+            assert (await answer.json())["code"] in ("ReferenceAudioNotFound", "NotFound")
+
+
+async def test_deleting_a_reference_does_not_hurt_the_task_that_uses_it(
+    peer: Peer, clip: bytes
+) -> None:
+    from support.peers.peers import audio, run_task, text
+
+    made = await peer.upload(clip)
+    async with peer.socket() as socket:
+        await socket.send(
+            run_task("t", reference_audio_id=made), text("continue-task", "t", "one ")
+        )
+        await socket.until("result-generated")
+        async with peer.http.delete(f"{URL}/{made}") as answer:
+            assert answer.status == 200
+        await socket.send(text("finish-task", "t", "two"))
+        assert audio(await socket.until("task-finished"))
+
+
+async def test_an_upload_whose_client_goes_away_leaves_nothing(peer: Peer, clip: bytes) -> None:
+    port = peer.server.port
+    _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {peer.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    )
+    writer.write(head.encode() + clip[:20_000])
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await get(peer))[1] == []

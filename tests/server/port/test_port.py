@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+
+from support.peers.peers import PATH, Peer
+from support.peers.tls import self_signed
+
+UPGRADE = (
+    f"GET {PATH} HTTP/1.1\r\nHost: x\r\nconnection: Upgrade\r\nuPgRaDe: WebSocket\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    "Authorization: Bearer alice-secret\r\n\r\n"
+).encode()
+
+
+async def exchange(port: int, *pieces: bytes) -> bytes:
+    """Send the pieces one by one; what comes back up to the end of a head."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40, 200])
+async def test_a_head_may_come_in_pieces(peer: Peer, cut: int) -> None:
+    pieces = [UPGRADE[i : i + cut] for i in range(0, len(UPGRADE), cut)]
+    assert (await exchange(peer.server.port, *pieces)).startswith(b"HTTP/1.1 101 ")
+    plain = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    pieces = [plain[i : i + cut] for i in range(0, len(plain), cut)]
+    answer = await exchange(peer.server.port, *pieces)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer.lower()
+
+
+async def test_the_word_websocket_elsewhere_is_no_upgrade(peer: Peer) -> None:
+    plain = b"GET /healthz?upgrade:websocket HTTP/1.1\r\nHost: x\r\nX-Upgrade: websocket\r\n\r\n"
+    assert (await exchange(peer.server.port, plain)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_upload_may_ask_to_continue(peer: Peer) -> None:
+    head = (
+        b"POST /api/v1/audio/speech HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-secret\r\n"
+        b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert (await exchange(peer.server.port, head)).startswith(b"HTTP/1.1 100 ")
+
+
+async def test_a_head_that_never_ends_is_cut_off(served) -> None:
+    async with served(head_timeout=0.1) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost")
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+
+
+async def test_clients_that_leave_before_they_say_anything_do_no_harm(peer: Peer) -> None:
+    for _ in range(20):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+        writer.close()
+        await writer.wait_closed()
+    async with peer.http.get("/healthz") as answer:
+        assert answer.status == 200
+
+
+async def test_a_tls_handshake_that_never_ends_is_cut_off(served, tmp_path) -> None:
+    cert_file, key_file = self_signed(tmp_path)
+    tls = {"tls_cert": str(cert_file), "tls_key": str(key_file)}
+    async with served(head_timeout=0.1, **tls) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"\x16\x03\x01")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_is_no_tls_is_cut_off_at_once(served, tmp_path) -> None:
+    cert_file, key_file = self_signed(tmp_path)
+    async with served(tls_cert=str(cert_file), tls_key=str(key_file)) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"HTTP/" not in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_tls_clients_lose_no_first_byte_to_uvloop(served, tmp_path) -> None:
+    """There a ClientHello can come before any task could run."""
+    cert_file, key_file = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=cert_file)
+
+    async def ask(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        return answer[:12]
+
+    async def ask_often() -> list[bytes]:
+        tls = {"tls_cert": str(cert_file), "tls_key": str(key_file)}
+        async with served(head_timeout=2.0, **tls) as (server, _engine):
+            return await asyncio.gather(*(ask(server.port) for _ in range(60)))
+
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert set(runner.run(ask_often())) == {b"HTTP/1.1 200"}

@@ -1,0 +1,228 @@
+"""Admission: every limit, what is given back, and draining."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from cosyserve.protocol.errors import EngineUnavailable, Throttled
+from cosyserve.server.tasks.admission import MAX_RETRY_AFTER, MAX_UPLOADS, Admission, ConnectionTicket, Ticket
+from cosyserve.server.auth import Caller
+
+ANN, BOB = Caller("ann"), Caller("bob")
+
+
+@dataclass
+class Limits:
+    max_connections: int = 2
+    max_tasks: int = 4
+    max_tasks_per_token: int = 3
+    max_tasks_per_connection: int = 2
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_limit_in_all() -> None:
+    admission = Admission(Limits())
+    tickets = [admission.enter(ANN) for _ in range(3)] + [admission.enter(BOB)]
+    with pytest.raises(Throttled, match="4 tasks in all"):
+        admission.enter(BOB)
+    tickets[0].release()
+    admission.enter(BOB)
+    assert (admission.tasks, admission.tasks_of(ANN), admission.tasks_of(BOB)) == (4, 2, 2)
+
+
+def test_limit_per_token_leaves_others_alone() -> None:
+    admission = Admission(Limits())
+    for _ in range(3):
+        admission.enter(ANN)
+    with pytest.raises(Throttled, match="3 tasks for this token"):
+        admission.enter(ANN)
+    admission.enter(BOB)
+
+
+def test_limit_per_connection_leaves_others_alone() -> None:
+    admission = Admission(Limits())
+    first, second = admission.connect(), admission.connect()
+    ticket = admission.enter(ANN, first)
+    admission.enter(ANN, first)
+    with pytest.raises(Throttled, match="2 tasks on this connection"):
+        admission.enter(ANN, first)
+    assert (first.tasks, admission.tasks) == (2, 2)
+    admission.enter(ANN, second)
+    ticket.release()
+    assert (first.tasks, second.tasks) == (1, 1)
+
+
+def test_a_refusal_takes_no_place() -> None:
+    admission = Admission(Limits(max_tasks_per_token=1))
+    connection = admission.connect()
+    ticket = admission.enter(ANN, connection)
+    with pytest.raises(Throttled):
+        admission.enter(ANN, connection)
+    assert connection.tasks == 1
+    ticket.release()
+    assert (connection.tasks, admission.tasks) == (0, 0)
+
+
+def test_limit_of_connections() -> None:
+    admission = Admission(Limits())
+    first = admission.connect()
+    with admission.connect():
+        with pytest.raises(Throttled, match="2 connections"):
+            admission.connect()
+        assert admission.connections == 2
+    first.release()
+    assert admission.connections == 0
+
+
+def test_release_counts_once_also_after_an_error() -> None:
+    admission = Admission(Limits())
+    other = admission.enter(ANN)
+    ticket = admission.enter(ANN)
+    with pytest.raises(RuntimeError), ticket:
+        raise RuntimeError
+    ticket.release()
+    assert admission.tasks == 1
+    other.release()
+    assert admission.tasks == 0
+
+
+def test_retry_after_follows_how_long_tasks_last() -> None:
+    clock = Clock()
+    admission = Admission(Limits(max_tasks=1), clock)
+
+    def retry_after() -> int:
+        with admission.enter(ANN), pytest.raises(Throttled) as caught:
+            admission.enter(BOB)
+        return caught.value.retry_after
+
+    assert retry_after() == 1
+    for _ in range(100):
+        ticket = admission.enter(ANN)
+        clock.now += 20
+        ticket.release()
+    assert 15 <= retry_after() <= 21
+    for _ in range(100):
+        ticket = admission.enter(ANN)
+        clock.now += 1000
+        ticket.release()
+    assert retry_after() == MAX_RETRY_AFTER
+
+
+async def test_draining_refuses_and_waits_for_the_running() -> None:
+    admission = Admission(Limits())
+    ticket = admission.enter(ANN)
+    admission.drain()
+    assert admission.draining
+    with pytest.raises(EngineUnavailable):
+        admission.enter(ANN)
+    with pytest.raises(EngineUnavailable):
+        admission.connect()
+    idle = asyncio.ensure_future(admission.wait_idle())
+    await asyncio.sleep(0)
+    assert not idle.done()
+    ticket.release()
+    await idle
+
+
+async def test_a_place_that_is_free_is_not_idle_before_its_task_is_accounted_for() -> None:
+    admission = Admission(Limits(max_tasks=1))
+    ticket = admission.enter(ANN)
+    ticket.free()
+    ticket.free()
+    assert admission.tasks == 0
+    following = admission.enter(BOB)
+    following.release()
+    idle = asyncio.ensure_future(admission.wait_idle())
+    await asyncio.sleep(0)
+    assert not idle.done()
+    ticket.release()
+    ticket.release()
+    await idle
+    assert admission.tasks == 0
+
+
+async def test_idle_from_the_start() -> None:
+    await Admission(Limits()).wait_idle()
+
+
+class Counting(RuleBasedStateMachine):
+    """Whatever comes and goes, the counts are those of the tickets held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = Limits()
+        self.admission = Admission(self.limits)
+        self.connections: list[ConnectionTicket] = []
+        self.tasks: list[tuple[Ticket, Caller, ConnectionTicket | None]] = []
+
+    @rule()
+    def connect(self) -> None:
+        full = len(self.connections) >= self.limits.max_connections
+        try:
+            self.connections.append(self.admission.connect())
+        except Throttled:
+            assert full
+        else:
+            assert not full
+
+    @rule(caller=st.sampled_from([ANN, BOB]), data=st.data())
+    def enter(self, caller: Caller, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from([None, *self.connections]))
+        full = (
+            len(self.tasks) >= self.limits.max_tasks
+            or self._count(caller=caller) >= self.limits.max_tasks_per_token
+            or (place and self._count(place=place) >= self.limits.max_tasks_per_connection)
+        )
+        try:
+            self.tasks.append((self.admission.enter(caller, place), caller, place))
+        except Throttled:
+            assert full
+        else:
+            assert not full
+
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        ticket, _, _ = self.tasks.pop(data.draw(st.integers(0, len(self.tasks) - 1)))
+        ticket.release()
+        ticket.release()
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        assert self.admission.tasks == len(self.tasks)
+        assert self.admission.connections == len(self.connections)
+        for caller in (ANN, BOB):
+            assert self.admission.tasks_of(caller) == self._count(caller=caller)
+        for place in self.connections:
+            assert place.tasks == self._count(place=place)
+
+    def _count(self, caller: Caller | None = None, place: Ticket | None = None) -> int:
+        return sum(
+            who is caller or (place is not None and on is place) for _, who, on in self.tasks
+        )
+
+
+TestCounting = Counting.TestCase
+
+
+async def test_uploads_have_a_limit_of_their_own() -> None:
+    admission = Admission(Limits())
+    places = [admission.upload() for _ in range(MAX_UPLOADS)]
+    with pytest.raises(Throttled, match=f"{MAX_UPLOADS} uploads at once"):
+        admission.upload()
+    places[0].release()
+    with admission.upload():
+        pass
+    assert admission.tasks == 0

@@ -1,0 +1,59 @@
+"""The golden vectors' scripted sampler as an order of ids: the fill token and the end at set places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from cosyserve.engine.cosyvoice.config import LmConfig
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
+from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Bistream, Chunk, Limits
+
+
+class ScriptedBistream(Bistream):
+    """A chunk in which a stop id is due becomes two: up to that place, and one that can draw nothing else.
+
+    case: of goldens.meta("f_llm").
+    """
+
+    def __init__(self, config: LmConfig, case: dict[str, Any], max_context: int) -> None:
+        prompt = LmPrompt(tuple(case["prompt_text"]), tuple(case["prompt_speech"]))
+        super().__init__(config, prompt, Limits(0.0, float("inf"), max_context), REFERENCE)
+        self._case = case
+        self._planned: Chunk | None = None
+        self._due: int | None = None
+        self._said: list[int] = []
+
+    def next_chunk(self) -> Chunk | None:
+        if self._planned is not None:
+            return self._stop(self._planned, tuple(self._said[-1:]))
+        chunk = super().next_chunk()
+        self._due = None if chunk is None else self._place(chunk)
+        if chunk is None or self._due is None:
+            return chunk
+        self._planned, self._said = chunk, []
+        if self._due == 0:
+            return self._stop(chunk, chunk.ids)
+        return replace(chunk, max_tokens=self._due, stop_ids=(), min_tokens=0)
+
+    def ended(self, tokens: Sequence[int]) -> None:
+        if self._planned is None:
+            super().ended(tokens)
+            return
+        self._said += tokens
+        if tokens[-1] in self._planned.stop_ids:
+            self._planned = None
+            super().ended(self._said)
+
+    def _place(self, chunk: Chunk) -> int | None:
+        """The token of the chunk that the script says is a stop id."""
+        begin = len(self.decoded)
+        if chunk.final:
+            return max(0, int(self._case["eos_at_len_out_tokens"]) - begin)
+        fills = (at - begin for at in self._case["fill_at_len_out_tokens"])
+        return next((at for at in fills if 0 <= at < chunk.max_tokens), None)
+
+    def _stop(self, chunk: Chunk, ids: tuple[int, ...]) -> Chunk:
+        banned = tuple(i for i in range(self.ids.head_size) if i not in chunk.stop_ids)
+        return replace(chunk, ids=ids, max_tokens=1, min_tokens=0, banned_ids=banned)

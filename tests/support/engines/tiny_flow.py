@@ -1,0 +1,47 @@
+"""The tiny flow of the golden vectors, and a voice and tokens for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cosyserve.engine.cosyvoice.flow import Flow
+from cosyserve.engine.cosyvoice.flow.parity import Case
+from support.engines import goldens
+
+
+def tiny_flow() -> Flow:
+    return goldens.models().flow
+
+
+def small_flow() -> Flow:
+    """Random weights, the tiny flow's vocabulary, and as few layers as there can be: for many examples."""
+    config = goldens.GOLDENS.config().flow
+    encoder = replace(config.encoder, num_blocks=1, num_up_blocks=1)
+    estimator = replace(config.estimator, n_blocks=1, num_mid_blocks=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        flow = Flow(replace(config, steps=2, encoder=encoder, estimator=estimator))
+    return flow.requires_grad_(False).eval()
+
+
+def golden_case(name: str) -> Case:
+    return Case.of(goldens.tensors(name))
+
+
+def random_case(seed: int, *, prompt: int, tokens: int) -> Case:
+    random = torch.Generator().manual_seed(seed)
+    return Case(
+        torch.randint(0, 216, (1, tokens), generator=random),
+        torch.randint(0, 216, (1, prompt), generator=random),
+        torch.randn(1, 2 * prompt, 80, generator=random),
+        torch.randn(1, 192, generator=random),
+    )
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    """The largest absolute difference of two tensors of one shape."""
+    assert found.shape == expected.shape
+    return float((found - expected).abs().max()) if found.numel() else 0.0

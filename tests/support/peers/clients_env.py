@@ -1,0 +1,65 @@
+"""Other people's clients: scripts that drive them, run by the Python that has them.
+
+They are installed in `.venv-clients`, from tests/dialects/requirements.txt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DRIVERS = ROOT / "tests" / "dialects" / "drivers"
+REQUIRE = "COSYSERVE_TESTS_REQUIRE"
+"""Names, with commas between, of what must be there: without it a test fails and is not skipped."""
+
+
+def missing(part: str, reason: str) -> NoReturn:
+    """End a test that lacks a part: a failure where the part is required, else a skip."""
+    if part in os.environ.get(REQUIRE, "").split(","):
+        pytest.fail(f"{REQUIRE} asks for {part}: {reason}")
+    pytest.skip(reason)
+
+
+def python() -> Path:
+    """The Python that has the clients; skips or fails the test where there is none."""
+    found = ROOT / ".venv-clients" / "bin" / "python"
+    if not found.exists():
+        missing("clients", "no .venv-clients: make it from tests/dialects/requirements.txt")
+    return found
+
+
+async def drive(script: str, *arguments: str | Path, seconds: float = 90) -> Any:
+    """Run a driver and give what it printed last, one line of JSON. Fails if it fails."""
+    status, out, errors = await run(python(), DRIVERS / script, *arguments, seconds=seconds)
+    assert status == 0, f"{script}:\n{errors[-4000:]}"
+    return json.loads(out.splitlines()[-1])
+
+
+async def run(
+    *command: str | Path, seconds: float = 90, folder: Path | None = None
+) -> tuple[int, str, str]:
+    """Run a program to its end, in a folder: its status and what it wrote.
+
+    Raises TimeoutError, with the program killed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=folder,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            out, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, out.decode(errors="replace"), errors.decode(errors="replace")

@@ -1,0 +1,214 @@
+"""A client's end of each API: says a text, and hears all that comes back, failures too."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+from websockets.exceptions import ConnectionClosed
+
+from support.peers.peers import Peer, Socket, message, text
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one text brought. failed: how its failure was told, in the dialect's words, None if it was not.
+
+    closed: the code of a WebSocket that closed after it; for HTTP, 1 where the body has no end.
+    """
+
+    sound: bytes
+    failed: str | None
+    closed: int | None
+    told: str
+
+
+class Conversation(Protocol):
+    """A client's end of one way."""
+
+    async def send(self, words: str, *, finish: bool = True) -> None:
+        """Say a text, the next one, in a task of its own."""
+
+    async def finish(self) -> None:
+        """Say that the text is whole: for one that was sent without this."""
+
+    async def heard(self) -> Heard:
+        """All that comes back for the text, up to its end."""
+
+
+async def _send(socket: Socket, *frames: str) -> None:
+    """Send what can be sent: the server may have closed after the first of them."""
+    with suppress(ConnectionClosed):
+        await socket.send(*frames)
+
+
+class Tasks:
+    """The native WebSocket and the one of DashScope."""
+
+    def __init__(self, socket: Socket, run: Callable[[str], str]) -> None:
+        self._socket = socket
+        self._run = run
+        self._task = 0
+
+    @property
+    def task_id(self) -> str:
+        return f"t{self._task}"
+
+    async def send(self, words: str, *, finish: bool = True) -> None:
+        self._task += 1
+        await _send(
+            self._socket, self._run(self.task_id), text("continue-task", self.task_id, words)
+        )
+        if finish:
+            await self.finish()
+
+    async def finish(self) -> None:
+        await _send(self._socket, message("finish-task", self.task_id))
+
+    async def heard(self) -> Heard:
+        sound, told = b"", ""
+        while True:
+            try:
+                data = await self._socket.raw.recv()
+            except ConnectionClosed as error:
+                return Heard(sound, None, _code(error), told)
+            if isinstance(data, bytes):
+                sound += data
+                continue
+            told += data
+            header, payload = (json.loads(data)[name] for name in ("header", "payload"))
+            assert header["task_id"] == self.task_id
+            if header["event"] == "result-generated" and "audio" in payload["output"]:
+                sound += base64.b64decode(payload["output"]["audio"]["data"])
+            elif header["event"] == "task-finished":
+                return Heard(sound, None, None, told)
+            elif header["event"] == "task-failed":
+                return Heard(sound, header["error_code"], None, told)
+
+
+class Contexts:
+    """ElevenLabs' two WebSockets; named: whether a text has a context."""
+
+    def __init__(self, socket: Socket, *, named: bool) -> None:
+        self._socket = socket
+        self._named = named
+        self._context = 0
+
+    async def send(self, words: str, *, finish: bool = True) -> None:
+        self._context += 1
+        await self._say(text=" ", voice_settings={"speed": 1.0})
+        await self._say(text=words)
+        if finish:
+            await self.finish()
+
+    async def finish(self) -> None:
+        if self._named:
+            await self._say(flush=True)
+            await self._say(close_context=True)
+        else:
+            await self._say(text="")
+
+    async def _say(self, **fields: Any) -> None:
+        if self._named:
+            fields["context_id"] = f"c{self._context}"
+        await _send(self._socket, json.dumps(fields))
+
+    async def heard(self) -> Heard:
+        sound, told = b"", ""
+        while True:
+            try:
+                data = await self._socket.raw.recv()
+            except ConnectionClosed as error:
+                return Heard(sound, None, _code(error), told)
+            assert isinstance(data, str)
+            told += data
+            found = json.loads(data)
+            assert not self._named or found["contextId"] == f"c{self._context}"
+            sound += base64.b64decode(found.get("audio") or "")
+            if "error" in found:
+                return Heard(sound, found["error"], None, told)
+            if found["isFinal"]:
+                return Heard(sound, None, None, told)
+
+
+class Requests:
+    """An HTTP call for each text. parse: the sound of a whole body, and how it tells of a failure."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        path: str,
+        body: Callable[[str], dict[str, Any]],
+        parse: Callable[[bytes], tuple[bytes, str | None]],
+    ) -> None:
+        self._peer = peer
+        self._path = path
+        self._body = body
+        self._parse = parse
+        self._words = ""
+
+    async def send(self, words: str, *, finish: bool = True) -> None:
+        assert finish, "a request is whole"
+        self._words = words
+
+    async def finish(self) -> None:
+        raise NotImplementedError
+
+    async def heard(self) -> Heard:
+        data, cut = b"", None
+        async with self._peer.http.post(self._path, json=self._body(self._words)) as answer:
+            try:
+                async for piece in answer.content.iter_any():
+                    data += piece
+            except aiohttp.ClientPayloadError:
+                cut = 1
+            told = data.decode(errors="replace")
+            if answer.status != 200:
+                return Heard(b"", _status(answer.status, json.loads(data)), cut, told)
+        return Heard(*self._parse(data), cut, told)
+
+
+def _code(error: ConnectionClosed) -> int | None:
+    return None if error.rcvd is None else error.rcvd.code
+
+
+def _status(status: int, body: dict[str, Any]) -> str:
+    """An answer that is an error, by whatever name its dialect gives it."""
+    name = body.get("code") or body.get("detail", {}).get("status") or body["error"]["code"]
+    return f"{status} {name}"
+
+
+def _events(data: bytes) -> list[dict[str, Any]]:
+    lines = [line for line in data.split(b"\n") if line]
+    return [json.loads(line.removeprefix(b"data: ")) for line in lines]
+
+
+def native_events(data: bytes) -> tuple[bytes, str | None]:
+    events = _events(data)
+    sound = b"".join(base64.b64decode(each["output"]["audio"]["data"]) for each in events)
+    error = events[-1]["error"]
+    return sound, error and error["code"]
+
+
+def native_whole(data: bytes) -> tuple[bytes, str | None]:
+    return base64.b64decode(json.loads(data)["output"]["audio"]["data"]), None
+
+
+def openai_events(data: bytes) -> tuple[bytes, str | None]:
+    events = _events(data)
+    sound = b"".join(base64.b64decode(each.get("audio", "")) for each in events)
+    error = events[-1].get("error")
+    return sound, error and error["code"]
+
+
+def timed_lines(data: bytes) -> tuple[bytes, str | None]:
+    return b"".join(base64.b64decode(each["audio_base64"]) for each in _events(data)), None
+
+
+def bare(data: bytes) -> tuple[bytes, str | None]:
+    return data, None
