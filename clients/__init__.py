@@ -2,8 +2,20 @@
 
 from .buffer import Chunk
 from .client import Client
-from .errors import AuthenticationFailed, ClientError, ConnectionFailed, ConnectionLost, InvalidRequest, NotFound, RequestFailed, SpeechEnded, SpeechStalled, TaskFailed, UnexpectedMessage
-from .references import BuiltinVoice, ReferenceAudio, References
+from .errors import (
+    AuthenticationFailed,
+    ClientError,
+    ConnectionFailed,
+    ConnectionLost,
+    InvalidRequest,
+    NotFound,
+    RequestFailed,
+    SpeechEnded,
+    SpeechStalled,
+    TaskFailed,
+    UnexpectedMessage,
+)
+from .rest import BuiltinVoice, ReferenceAudio, References
 from .speech import Speech, SpeechMetrics
 
 __all__ = [

@@ -15,11 +15,9 @@ from cosyserve.protocol.messages import RunTask
 from cosyserve.protocol.parameters import parse_parameters
 
 from .buffer import Chunk
-from .connection import Connection
-from .endpoint import Endpoint
+from .connection import Connection, Endpoint
 from .errors import InvalidRequest, SpeechEnded, UnexpectedMessage
-from .references import BuiltinVoice, References, parse_voices
-from .rest import Rest
+from .rest import BuiltinVoice, References, Rest, parse_voices
 from .speech import Speech, Text
 
 

@@ -10,7 +10,18 @@ from time import perf_counter
 from types import TracebackType
 from typing import Self
 
-from cosyserve.protocol.messages import CancelTask, ContinueTask, Event, FinishReason, FinishTask, ResultGenerated, RunTask, TaskFinished, TaskMetrics, TaskStarted
+from cosyserve.protocol.messages import (
+    CancelTask,
+    ContinueTask,
+    Event,
+    FinishReason,
+    FinishTask,
+    ResultGenerated,
+    RunTask,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+)
 from cosyserve.protocol.surrogates import join
 
 from .buffer import Chunk, ChunkBuffer

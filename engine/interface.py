@@ -2,6 +2,17 @@
 
 Plain values in, plain values out: nothing here holds a socket, a tensor or a process handle, so an
 engine may as well live on another machine.
+
+What an engine can fail with. The server gives these their wire codes, in one place.
+
+EngineError
+├── EngineNotReady      not started, stopping, or being rebuilt
+├── EngineBusy          it has no room for this session now; later it may
+├── EngineDied          the process or device behind the session is gone: this session failed
+├── UnsupportedRequest  the engine cannot do what was asked; the message says what it can
+└── InvalidReference    the clip cannot serve as a voice; the message says why
+
+What an engine may offer besides: to be told a pronunciation.
 """
 
 from __future__ import annotations
@@ -10,10 +21,30 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+
+class EngineError(Exception):
+    """The message is fit for a client: it names no internals."""
+
+
+class EngineNotReady(EngineError): ...
+
+
+class EngineBusy(EngineError): ...
+
+
+class EngineDied(EngineError): ...
+
+
+class UnsupportedRequest(EngineError): ...
+
+
+class InvalidReference(EngineError): ...
+
 
 Samples = npt.NDArray[np.float32]
 """Mono, one dimension, full scale at +-1."""
@@ -232,3 +263,18 @@ class Engine(Protocol):
 
     def open_session(self, voice: Voice, options: SynthesisOptions) -> Session:
         """Begin a task. Raises EngineNotReady, UnsupportedRequest."""
+
+
+@runtime_checkable
+class PhoneticEngine(Protocol):
+    """An engine that reads phonetic alphabets. Ask by `isinstance`.
+
+    The alphabets are "py", pinyin, its syllables apart and with a tone's number (ni3 hao3) or sign
+    (nǐ hǎo), and "ipa", the International Phonetic Alphabet.
+    """
+
+    def reads(self, alphabet: str, sounds: str) -> bool:
+        """Whether it has all of these sounds."""
+
+    def open_phonetic(self, voice: Voice, options: SynthesisOptions, alphabet: str) -> Session:
+        """Begin a task whose text is sounds that it `reads`. Raises what open_session does."""

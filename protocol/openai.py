@@ -9,7 +9,19 @@ from typing import Final
 
 import pybase64
 
-from .errors import BadFrame, EngineUnavailable, InvalidParameter, ModelNotFound, NotFound, PayloadTooLarge, ReferenceAudioNotFound, TextTooLong, Throttled, TTSError, Unauthorized
+from .errors import (
+    BadFrame,
+    EngineUnavailable,
+    InvalidParameter,
+    ModelNotFound,
+    NotFound,
+    PayloadTooLarge,
+    ReferenceAudioNotFound,
+    TextTooLong,
+    Throttled,
+    TTSError,
+    Unauthorized,
+)
 from .fields import JsonObject, json_object, number, optional, refusal, required, shown
 from .parameters import ALLOWED, MODELS, AudioFormat, Mode, SpeechParameters
 

@@ -1,8 +1,49 @@
-"""A text that comes in pieces."""
+"""A text that comes in pieces.
+
+Counting text for `usage.characters`.
+
+How much text a client may send.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Final
+
+from .errors import TextTooLong
+
+# The blocks of the Unicode script Han that hold ideographs: with their extensions and compatibility
+# forms, and the whole of planes 2 and 3, which are set aside for more of them.
+_HAN: Final = re.compile(
+    "[\u2e80-\u2fd5\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003fffd]"
+)
+
+
+def count_characters(text: str) -> int:
+    """Every code point counts, blanks included; a Han character counts twice."""
+    return len(text) + sum(1 for _ in _HAN.finditer(text))
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """The most characters (code points) that one message, and all messages of a task, may carry."""
+
+    message: int = 20_000
+    task: int = 200_000
+
+    def check(self, text: str, before: int = 0) -> None:
+        """Raises TextTooLong if `text` is too long, by itself or after `before` characters."""
+        if len(text) > self.message:
+            raise TextTooLong(
+                f"text: {len(text)} characters in one message; allowed: {self.message}"
+            )
+        if before + len(text) > self.task:
+            raise TextTooLong(
+                f"text: {before + len(text)} characters in one task; allowed: {self.task}"
+            )
+
 
 _BLOCK: Final = 1024
 

@@ -18,32 +18,36 @@ from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 from websockets.frames import CloseCode
 
-from cosyserve.engine.interface import Engine
-from cosyserve.engine.errors import EngineError
+from cosyserve.engine.interface import Engine, EngineError
 from cosyserve.protocol.errors import TTSError
 from cosyserve.version import VERSION
 
-from .tasks.admission import Admission
 from .auth import Authenticator
 from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .delivery.patient import CLOSE_TIMEOUT, PatientConnection
-from .engines import build_engine
-from .websocket.handshake import Handshake, select_subprotocol
-from .port.listening import BACKLOG, Servers, Setting, listen
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
-from .startup.open_files import make_room
 from .port.connections import switch_to
+from .port.listening import BACKLOG, Servers, Setting, listen
+from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import Address, Settings
-from .startup.parts import start_engine, started_store, voice_cache_notice, warn_of_missing_voices
-from .port.tls import tls_context
-from .voices.clip import ClipLimits
+from .startup.open_files import make_room
+from .startup.parts import (
+    build_engine,
+    start_engine,
+    started_store,
+    voice_cache_notice,
+    warn_of_missing_voices,
+)
+from .tasks.admission import Admission
 from .voices.book import VoiceBook
+from .voices.clip import ClipLimits
 from .websocket.connection import SpeechConnection
+from .websocket.handshake import Handshake, select_subprotocol
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,23 @@ import asyncio
 
 import structlog
 
-from cosyserve.engine.errors import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, UnsupportedRequest
-from cosyserve.protocol.errors import EngineUnavailable, InternalError, InvalidAudio, InvalidParameter, Throttled, TTSError, Unauthorized
+from cosyserve.engine.interface import (
+    EngineBusy,
+    EngineDied,
+    EngineError,
+    EngineNotReady,
+    InvalidReference,
+    UnsupportedRequest,
+)
+from cosyserve.protocol.errors import (
+    EngineUnavailable,
+    InternalError,
+    InvalidAudio,
+    InvalidParameter,
+    Throttled,
+    TTSError,
+    Unauthorized,
+)
 
 log = structlog.get_logger(__name__)
 

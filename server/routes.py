@@ -8,16 +8,15 @@ from aiohttp import web
 
 from cosyserve.protocol.errors import InvalidParameter
 
-from .dialects import SPEECH_PATH
-from .docs import add_docs
+from .dialects import SPEECH_PATH, references
+from .dialects.cosyvoice import speech
 from .dialects.elevenlabs import add_elevenlabs
 from .dialects.openai import add_openai
-from .page.assets import add_page
-from .services import Services
 from .http import probes as operations
-from .dialects import references
 from .http.envelope import FILES, SERVICES, envelope
-from .dialects.cosyvoice import speech
+from .page.assets import add_page
+from .page.reference import add_docs
+from .services import Services
 
 
 def build_app(services: Services) -> web.Application:

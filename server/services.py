@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from cosyserve.engine.interface import Engine
 
-from .tasks.admission import Admission
 from .auth import Authenticator, Caller
 from .delivery import Deliveries
 from .observe.metrics import Metrics
-from .voices.store import ReferenceStore
 from .settings import Settings
+from .tasks.admission import Admission
 from .voices.book import VoiceBook
+from .voices.store import ReferenceStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Final
 from cosyserve.benchmarks.load.launch import ServerDidNotStart, launched_server
 from cosyserve.benchmarks.texts import tokens
 from cosyserve.clients import Client, ClientError, SpeechMetrics
-from cosyserve.clients.wavfile import write_true_sizes
+from cosyserve.clients.cli.output import write_true_sizes
 
 WORDS_PER_SECOND: Final = 20.0
 REFERENCE_WORDS: Final = "A short clip is enough for the server to know how a voice sounds."

@@ -1,27 +1,193 @@
 """Latency of a server under load: `cosyserve bench`, or run this file.
 
 It speaks the public API only, so that any server that has it can be measured.
+
+From the records of tasks to the figures of a latency benchmark.
+
+A picture of a latency benchmark (needs matplotlib: extra `bench`).
 """
 
-# Absolute imports, because this file can also be run by its path.
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from cosyserve.benchmarks.load.bench import LoadPlan, conditions, write_report
 from cosyserve.benchmarks.load.generator import GeneratorFailed, default_processes, run_load
-from cosyserve.benchmarks.latency_figures import HEAD, Figures, figures, first_packages, row
-from cosyserve.benchmarks.load.bench import LoadPlan
-from cosyserve.benchmarks.plot import PlotUnavailable, plot_latency
-from cosyserve.benchmarks.report import conditions, write_report
 from cosyserve.benchmarks.texts import SENTENCES
 from cosyserve.clients import Client, ClientError, InvalidRequest
 from cosyserve.clients.cli.options import add_connection_options, make_client, run_command
-from cosyserve.clients.table import format_table
+from cosyserve.clients.cli.voices import format_table
+
+from ..stats import Summary, gaps, summarize, underruns
+from .bench import TaskRecord, milliseconds
+from .generator import LoadResult
+
+UNDERRUN: Final = 0.1
+"""Seconds of silence in the middle of speech that a listener takes for a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One level of load. All summaries in seconds but `real_time_factor`, over the tasks that went well.
+
+    first_package_from_*: to the first chunk's arrival from run-task, the first and the last text
+    (negative from the last text where speech began before the text ended).
+    gap: between neighbouring chunks of a task. real_time_factor: from the first text to the last
+    chunk, per second of speech. continuity: share of all tasks whose real-time player, started with
+    the first chunk, was never dry for more than 100 ms; a failed task is none of them.
+    throughput: seconds of speech per second. generator_busy: share of a core that the busiest process
+    of the load generator used.
+    """
+
+    streams: int
+    tasks: int
+    failed: int
+    errors: dict[str, int]
+    seconds: float
+    first_package_from_run: Summary | None
+    first_package_from_first_text: Summary | None
+    first_package_from_last_text: Summary | None
+    gap: Summary | None
+    real_time_factor: Summary | None
+    continuity: float
+    throughput: float
+    generator_busy: float
+    generator_processes: int
+
+
+def figures(streams: int, result: LoadResult) -> Figures:
+    """Reduce a level's records."""
+    records = result.records
+    good = [record for record in records if not record.error]
+    errors = Counter(record.error for record in records if record.error)
+    speech = sum(sum(record.lengths) for record in good)
+    return Figures(
+        streams=streams,
+        tasks=len(records),
+        failed=len(records) - len(good),
+        errors=dict(errors.most_common()),
+        seconds=result.seconds,
+        first_package_from_run=summarize([record.arrivals[0] - record.run_at for record in good]),
+        first_package_from_first_text=summarize(first_packages(good)),
+        first_package_from_last_text=summarize(
+            [record.arrivals[0] - record.last_text_at for record in good]
+        ),
+        gap=summarize([gap for record in good for gap in gaps(record.arrivals)]),
+        real_time_factor=summarize([_real_time_factor(record) for record in good]),
+        continuity=sum(map(_continuous, good)) / len(records) if records else 0.0,
+        throughput=speech / result.seconds,
+        generator_busy=result.busiest,
+        generator_processes=result.processes,
+    )
+
+
+def first_packages(records: Sequence[TaskRecord]) -> list[float]:
+    """Seconds from the first text to the first chunk of the tasks that went well."""
+    return [record.arrivals[0] - record.first_text_at for record in records if not record.error]
+
+
+def _real_time_factor(record: TaskRecord) -> float:
+    return (record.arrivals[-1] - record.first_text_at) / sum(record.lengths)
+
+
+def _continuous(record: TaskRecord) -> bool:
+    return max(underruns(record.arrivals, record.lengths), default=0.0) <= UNDERRUN
+
+
+HEAD: Final = (
+    "streams",
+    "tasks",
+    "failed",
+    "first package p50",
+    "p90",
+    "p95",
+    "p99 ms",
+    "from run p50",
+    "p99 ms",
+    "from last text p50 ms",
+    "gap p99 ms",
+    "rtf p50",
+    "p99",
+    "continuous",
+    "speech s/s",
+)
+
+
+def row(level: Figures) -> tuple[str, ...]:
+    """A level as a line under HEAD; the first package is counted from the first text."""
+    first, run = level.first_package_from_first_text, level.first_package_from_run
+    factor = level.real_time_factor
+    return (
+        str(level.streams),
+        str(level.tasks),
+        str(level.failed),
+        *(_shown(first, name) for name in ("p50", "p90", "p95", "p99")),
+        *(_shown(run, name) for name in ("p50", "p99")),
+        _shown(level.first_package_from_last_text, "p50"),
+        _shown(level.gap, "p99"),
+        f"{factor.p50:.3f}" if factor else "-",
+        f"{factor.p99:.3f}" if factor else "-",
+        f"{level.continuity:.1%}",
+        f"{level.throughput:.1f}",
+    )
+
+
+def _shown(summary: Summary | None, name: str) -> str:
+    return milliseconds(getattr(summary, name) if summary else None)
+
+
+class PlotUnavailable(Exception):
+    """matplotlib is not installed."""
+
+
+def plot_latency(
+    path: Path, levels: Sequence[Figures], samples: Mapping[int, Sequence[float]], title: str
+) -> None:
+    """Draw the first package's distribution per level, and its percentiles over the levels.
+
+    samples: seconds to the first package of every task, by number of streams.
+    Raises PlotUnavailable, OSError.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise PlotUnavailable("for a plot, install cosyserve[bench]") from None
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for streams, seconds in samples.items():
+        ordered = sorted(second * 1000 for second in seconds)
+        shares = [(number + 1) / len(ordered) for number in range(len(ordered))]
+        left.step(ordered, shares, where="post", label=f"{streams} streams")
+    left.set(xlabel="first package (ms)", ylabel="share of tasks", ylim=(0, 1.01))
+    measured = [level for level in levels if level.first_package_from_first_text]
+    for name in ("p50", "p95", "p99"):
+        right.plot(
+            [level.streams for level in measured],
+            [getattr(level.first_package_from_first_text, name) * 1000 for level in measured],
+            marker="o",
+            label=name,
+        )
+    right.set(xlabel="concurrent streams", ylabel="first package (ms)")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    figure.suptitle(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+# Absolute imports, because this file can also be run by its path.
+
 
 BUSY = 0.8
 """Share of a core above which the load generator's own delays show in the figures."""

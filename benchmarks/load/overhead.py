@@ -22,11 +22,11 @@ from typing import Any
 
 import uvloop
 
-from cosyserve.benchmarks.report import conditions, milliseconds, write_report
-from cosyserve.benchmarks.stats import Summary, summarize
+from cosyserve.benchmarks.load.bench import conditions, milliseconds, write_report
 from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
+from cosyserve.benchmarks.stats import Summary, summarize
 from cosyserve.clients import Client, ClientError
-from cosyserve.clients.table import format_table
+from cosyserve.clients.cli.voices import format_table
 
 PATIENCE = 60
 """Seconds that the server process has to start and to answer."""

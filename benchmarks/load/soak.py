@@ -17,12 +17,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
+from cosyserve.benchmarks.load.bench import conditions, write_report
 from cosyserve.benchmarks.load.launch import ServerDidNotStart, launched_server
-from cosyserve.benchmarks.memory import children, resident_kib
-from cosyserve.benchmarks.report import conditions, write_report
+from cosyserve.benchmarks.model.lm import children, resident_kib
 from cosyserve.benchmarks.stats import slope
 from cosyserve.clients import Client, ClientError
-from cosyserve.clients.table import format_table
+from cosyserve.clients.cli.voices import format_table
 
 SETTLE: Final = 1.0  # seconds for the server to finish what it began before its memory is read
 OPENING: Final = 50  # connections that are opened at the same time

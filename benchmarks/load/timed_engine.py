@@ -19,7 +19,16 @@ from typing import Final
 
 import numpy as np
 
-from cosyserve.engine.interface import BuiltinVoice, CancelsOnExit, Capabilities, PcmChunk, Reference, SynthesisOptions, Voice, Work
+from cosyserve.engine.interface import (
+    BuiltinVoice,
+    CancelsOnExit,
+    Capabilities,
+    PcmChunk,
+    Reference,
+    SynthesisOptions,
+    Voice,
+    Work,
+)
 
 VOICE: Final = "timed"
 SAMPLE_RATE: Final = 24000

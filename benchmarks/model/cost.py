@@ -21,11 +21,31 @@ from typing import Any, Final, get_args
 
 import torch
 
-from cosyserve.benchmarks.report import conditions, milliseconds, write_report
+from cosyserve.benchmarks.load.bench import conditions, milliseconds, write_report
 from cosyserve.benchmarks.model.live import FirstChunk, Level, Models, first_chunk, levels
-from cosyserve.benchmarks.model.models import random_decoder, random_flow, random_hift, tiny_config
-from cosyserve.benchmarks.streaming_paths import HOP, Chunk, ClockKind, Incremental, Recomputed, Voice, random_voice, timed
-from cosyserve.benchmarks.model.table import Show, chunk_table, first_table, level_table, outcome_of, outcome_text, side_by_side
+from cosyserve.benchmarks.model.models import (
+    HOP,
+    Chunk,
+    ClockKind,
+    Incremental,
+    Recomputed,
+    Voice,
+    random_decoder,
+    random_flow,
+    random_hift,
+    random_voice,
+    timed,
+    tiny_config,
+)
+from cosyserve.benchmarks.model.table import (
+    Show,
+    chunk_table,
+    first_table,
+    level_table,
+    outcome_of,
+    outcome_text,
+    side_by_side,
+)
 from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder

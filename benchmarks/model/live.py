@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.streaming_paths import HOP, Voice, timed
+from cosyserve.benchmarks.model.models import HOP, Voice, timed
 from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
 from cosyserve.engine.cosyvoice.flow import Flow, FlowPrompt, FlowState
 from cosyserve.engine.cosyvoice.lm import SamplingOptions

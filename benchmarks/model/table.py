@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from cosyserve.benchmarks.report import milliseconds
+from cosyserve.benchmarks.load.bench import milliseconds
 from cosyserve.benchmarks.model.live import FirstChunk, Level
-from cosyserve.benchmarks.streaming_paths import Chunk, ClockKind
-from cosyserve.clients.table import format_table
+from cosyserve.benchmarks.model.models import Chunk, ClockKind
+from cosyserve.clients.cli.voices import format_table
 
 FLAT: Final = 1.3
 """The last chunk may cost so many times the third."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
+
 from .folder import FolderError, GoldenFolder, Models
 from .report import Row, as_json, summary, table
 from .running import SECTIONS, chosen, run, strangers

@@ -8,7 +8,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.prompt import kaldi_fbank, prompt_mel, resample, speaker_fbank, whisper_log_mel
+from cosyserve.engine.cosyvoice.prompt import (
+    kaldi_fbank,
+    prompt_mel,
+    resample,
+    speaker_fbank,
+    whisper_log_mel,
+)
+
 from .folder import Models
 from .golden import GoldenFile, Known
 from .report import Tolerance

@@ -10,12 +10,13 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference import Case, speak
 from cosyserve.engine.cosyvoice.flow import Flow
-from cosyserve.engine.cosyvoice.flow.parity import Case, speak
 from cosyserve.engine.cosyvoice.flow.solver import euler_schedule, time_span
-from .reference import Call
+
 from .folder import Models
 from .golden import GoldenFile
+from .reference import Call
 from .report import EXACT
 
 MEL = 1e-4

@@ -10,7 +10,14 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_flow, load_hift, load_llm, open_checkpoint
+from cosyserve.engine.cosyvoice.checkpoint import (
+    Checkpoint,
+    from_state_dicts,
+    load_flow,
+    load_hift,
+    load_llm,
+    open_checkpoint,
+)
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.lm import parity
+from cosyserve.benchmarks.parity import reference as parity
 from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Quirks
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, left_padded, ras_distribution
+
 from .folder import Models
 from .golden import GoldenFile
 from .report import EXACT

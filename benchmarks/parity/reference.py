@@ -6,14 +6,35 @@ window, which add up to 1.08, and the last chunk is made with full attention.
 
     token2wav(hift, mel_of(flow, case), tokens, prompt_tokens, loop_named("hop25"))
     play(hift, mel_of(flow, case), calls)       # any schedule
+
+An utterance in the reference's layout, and ways to speak it; for comparison with the reference.
+
+The reference's entry points of the speech LM, on our parts, one text at a time.
+
+Arrays have the reference's layout: ids are integer tensors [1, n] under the reference's own numbering
+(text ids as the tokenizer gives them, speech tokens from 0), logits are fp32 [steps, speech ids] of
+every forward step of the reference, including those whose result it overrides by a forced fill token.
+
+    decoder = Decoder(model)
+    hidden, logits = forward(decoder, text, prompt_text, prompt_speech_token)
+    inference(decoder, text, prompt_text, prompt_speech_token, sampler)
+    inference_bistream(decoder, pieces, prompt_text, prompt_speech_token, sampler)
+
+A sampler stands for the reference's sampling_ids: it gets log-probabilities [ids] (with the end of speech
+at -inf where it is masked), the ids decoded so far (fill tokens included, forced ones too, as in the
+reference's out_tokens), and whether the end of speech is masked. `scripted` makes the golden vectors' one.
+
+It may return any stop id, whatever is masked. In `inference` each of them ends the speech. In
+`inference_bistream` the fill token ends a group and the end of speech the final phase; any other stop id is a
+ValueError, as in the reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 import torch
 from torch import Tensor
@@ -21,8 +42,241 @@ from torch.nn import functional as F
 
 from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, MEL_HOP
 from cosyserve.engine.cosyvoice.flow import Flow
-from cosyserve.engine.cosyvoice.flow.parity import Case
+from cosyserve.engine.cosyvoice.flow.state import FlowState
+from cosyserve.engine.cosyvoice.lm.bistream import (
+    REFERENCE,
+    Bistream,
+    Chunk,
+    Composition,
+    Limits,
+    Quirks,
+    Unistream,
+)
+from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
+from cosyserve.engine.cosyvoice.lm.ids import IdSpace
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
 from cosyserve.engine.cosyvoice.vocoder.hift import Hift
+
+
+@dataclass(frozen=True)
+class Case:
+    """token [1, N], prompt_token [1, P], prompt_feat [1, F, mel], embedding [1, speaker size]."""
+
+    token: Tensor
+    prompt_token: Tensor
+    prompt_feat: Tensor
+    embedding: Tensor
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Tensor]) -> Self:
+        """Of the arrays of these names. Raises KeyError."""
+        keys = ("token", "prompt_token", "prompt_feat", "embedding")
+        return cls(*(arrays[key] for key in keys))
+
+    @property
+    def voice(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What Flow.prepare_prompt takes."""
+        return self.prompt_token, self.prompt_feat, self.embedding
+
+    def prefix(self, flow: Flow, tokens: int, *, streaming: bool, finalize: bool) -> Tensor:
+        """The mel [1, mel, T] of the first `tokens` tokens at once; see Flow.inference."""
+        first = self.token[:, :tokens]
+        return flow.inference(first, *self.voice, streaming=streaming, finalize=finalize)
+
+    def whole(self, flow: Flow, *, streaming: bool = True) -> Tensor:
+        """The mel [mel, T] of all tokens at once."""
+        return self.prefix(flow, self.token.shape[1], streaming=streaming, finalize=True)[0]
+
+
+def speak(flow: Flow, state: FlowState, tokens: Tensor, hops: Sequence[int]) -> list[Tensor]:
+    """The mel [mel, m] of each step over tokens [N]; the last hop takes all that is left and is final."""
+    mels, at = [], 0
+    for number, hop in enumerate(hops):
+        last = number == len(hops) - 1
+        end = tokens.shape[0] if last else at + hop
+        mels += flow.step([state], [tokens[at:end]], [last])
+        at = end
+    return mels
+
+
+Sampler = Callable[[Tensor, Sequence[int], bool], int]
+"""(log-probabilities [ids], ids decoded so far, is the end of speech masked) -> id."""
+
+
+@dataclass(slots=True)
+class Decoding:
+    """tokens: the speech, as the reference yields it. step_logits: [steps, ids], before any masking.
+
+    pieces_pulled: for each token how many pieces of text had been asked for by then.
+    context: all ids that were read, in order (ids.IdSpace).
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    logits: list[Tensor] = field(default_factory=list)
+    pieces_pulled: list[int] = field(default_factory=list)
+    context: list[int] = field(default_factory=list)
+
+    @property
+    def step_logits(self) -> Tensor:
+        return torch.stack(self.logits)
+
+
+def greedy(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+    return int(log_probabilities.argmax())
+
+
+def scripted(ids: IdSpace, fill_at: Collection[int], eos_at: int) -> Sampler:
+    """The most probable id, but stop ids at set places, counted in ids decoded so far (fill tokens included).
+
+    fill_at: the places of a fill token. eos_at: from there on the end of speech, where it is not masked.
+    The golden vectors' `fill_at_len_out_tokens` and `eos_at_len_out_tokens`.
+    """
+
+    def sample(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
+        if len(decoded) in fill_at:
+            return ids.fill
+        if len(decoded) >= eos_at and not eos_masked:
+            return ids.eos
+        return greedy(log_probabilities, decoded, eos_masked)
+
+    return sample
+
+
+@torch.inference_mode()
+def forward(
+    decoder: Decoder, text: Tensor, prompt_text: Tensor, prompt_speech_token: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of [sos, prompt text, text, task, prompt speech]: hidden [1, n, hidden], logits [1, n, ids]."""
+    ids = decoder.ids
+    context = (
+        ids.sos,
+        *ids.text(_numbers(prompt_text)),
+        *ids.text(_numbers(text)),
+        ids.task,
+        *ids.speech(_numbers(prompt_speech_token)),
+    )
+    hidden = decoder.forward([Span(0, 0, context)], decoder.new_cache())
+    return decoder.normed(hidden).unsqueeze(0), decoder.logits(hidden).unsqueeze(0)
+
+
+@torch.inference_mode()
+def inference(
+    decoder: Decoder,
+    text: Tensor,
+    prompt_text: Tensor,
+    prompt_speech_token: Tensor,
+    sampler: Sampler = greedy,
+    min_token_text_ratio: float = 2.0,
+    max_token_text_ratio: float = 20.0,
+) -> Decoding:
+    """All of the text first. Any stop id that is sampled ends the speech."""
+    limits = Limits(
+        min_token_text_ratio, max_token_text_ratio, decoder.config.max_position_embeddings
+    )
+    plan = Unistream(decoder.config, _prompt(prompt_text, prompt_speech_token), limits)
+    ids = decoder.ids
+    ends = (ids.eos, ids.unused, ids.fill)
+    return _decode(decoder, plan, iter([_numbers(text)]), sampler, ends)
+
+
+@torch.inference_mode()
+def inference_bistream(
+    decoder: Decoder,
+    pieces: Iterable[Tensor],
+    prompt_text: Tensor,
+    prompt_speech_token: Tensor,
+    sampler: Sampler = greedy,
+    quirks: Quirks = REFERENCE,
+) -> Decoding:
+    """Text and speech in turn. The pieces are taken one by one, each when the reference would take it.
+
+    Raises ValueError if the sampler returns a stop id that is not due.
+    """
+    limits = Limits(0.0, float("inf"), decoder.config.max_position_embeddings)
+    prompt = _prompt(prompt_text, prompt_speech_token)
+    plan = Bistream(decoder.config, prompt, limits, quirks)
+    return _decode(decoder, plan, map(_numbers, pieces), sampler)
+
+
+def _decode(
+    decoder: Decoder,
+    plan: Composition,
+    pieces: Iterator[list[int]],
+    sampler: Sampler,
+    ends: Collection[int] = (),
+) -> Decoding:
+    """ends: ids that are taken for the stop id that is due."""
+    found = Decoding()
+    cache = decoder.new_cache()
+    pulled = 0
+    forced = False
+    while not plan.done:
+        chunk = plan.next_chunk()
+        if chunk is None:
+            pulled += _pull(pieces, plan)
+            continue
+        tokens: list[int] = []
+        ids: Sequence[int] = chunk.ids
+        while True:
+            hidden = decoder.forward([Span(0, len(found.context), ids)], cache)
+            found.context.extend(ids)
+            # The reference reads a forced group's last token in a step of its own.
+            found.logits.extend(decoder.logits(hidden[[0, -1]] if forced else hidden[-1:]))
+            forced = False
+            token = _sample(sampler, chunk, found.logits[-1], plan.decoded, tokens)
+            if token >= decoder.ids.eos:
+                token = _stop(token, chunk, ends)
+            tokens.append(token)
+            if token in chunk.stop_ids:
+                break
+            found.tokens.append(token)
+            found.pieces_pulled.append(pulled)
+            if len(tokens) == chunk.max_tokens:
+                forced = not chunk.final
+                break
+            ids = (token,)
+        plan.ended(tokens)
+    return found
+
+
+def _pull(pieces: Iterator[list[int]], plan: Composition) -> int:
+    """Feeds the next piece; without one, the text is finished. How many pieces that were."""
+    piece = next(pieces, None)
+    if piece is None:
+        plan.finish()
+        return 0
+    plan.feed(piece)
+    return 1
+
+
+def _sample(
+    sampler: Sampler, chunk: Chunk, logits: Tensor, decoded: Sequence[int], tokens: Sequence[int]
+) -> int:
+    eos = logits.shape[-1] - 3
+    masked = eos in chunk.banned_ids or len(tokens) < chunk.min_tokens
+    scores = logits.log_softmax(-1)
+    if masked:
+        scores[eos] = float("-inf")
+    return sampler(scores, [*decoded, *tokens], masked)
+
+
+def _stop(token: int, chunk: Chunk, ends: Collection[int]) -> int:
+    """The stop id that the chunk ends with. Raises ValueError if this one does not end it."""
+    if token in chunk.stop_ids:
+        return token
+    if token in ends:
+        return chunk.stop_ids[0]
+    raise ValueError(f"stop id {token} was sampled, where only {chunk.stop_ids[0]} may be")
+
+
+def _prompt(text: Tensor, speech: Tensor) -> LmPrompt:
+    return LmPrompt(tuple(_numbers(text)), tuple(_numbers(speech)))
+
+
+def _numbers(ids: Tensor) -> list[int]:
+    numbers: list[int] = ids.flatten().tolist()
+    return numbers
+
 
 MelFunction = Callable[[int, bool, bool], Tensor]
 """(tokens, streaming, finalize) -> mel [1, 80, T] of the first `tokens` speech tokens, without the prompt."""

@@ -9,15 +9,16 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference import Case
 from cosyserve.engine.cosyvoice.config import MEL_HOP
-from cosyserve.engine.cosyvoice.flow.parity import Case
 from cosyserve.engine.cosyvoice.vocoder import Hift
-from .reference import Call, MelFunction, calls_of, loop_named, mel_of, play
+from cosyserve.engine.cosyvoice.vocoder.layers import analyse
 from cosyserve.engine.cosyvoice.vocoder.source import PhaseLaw
-from cosyserve.engine.cosyvoice.vocoder.spectrum import analyse
+
 from .flow import check_steps, check_whole_tail
 from .folder import Models
 from .golden import GoldenFile, MissingArray
+from .reference import Call, MelFunction, calls_of, loop_named, mel_of, play
 from .report import EXACT, Tolerance
 
 PCM = Tolerance(5e-2, rms=2e-3)

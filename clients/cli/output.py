@@ -1,15 +1,100 @@
-"""Where `cosyserve say` puts the sound: a file, standard output or the loudspeaker."""
+"""Where `cosyserve say` puts the sound: a file, standard output or the loudspeaker.
+
+Live playback through PortAudio, where the `sounddevice` package (extra `playback`) is there.
+
+WAV headers of sound that came as a stream.
+
+A stream's header cannot know its length and says 0xFFFFFFFF; in a file the true sizes belong there.
+RIFF layout: "Multimedia Programming Interface and Data Specifications 1.0", 1991.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
-from ..errors import InvalidRequest
-from ..playback import Player
-from ..wavfile import write_true_sizes
+from ..errors import ClientError, InvalidRequest
+
+
+class PlaybackUnavailable(ClientError): ...
+
+
+class Player:
+    """Plays 16-bit mono PCM as it comes. Raises PlaybackUnavailable when made."""
+
+    def __init__(self, sample_rate: int) -> None:
+        try:
+            sounddevice = importlib.import_module("sounddevice")
+        except ImportError:
+            raise PlaybackUnavailable(
+                "to play the speech, install cosyserve[playback]; or write it with -o FILE"
+            ) from None
+        except OSError as error:
+            raise PlaybackUnavailable(f"no playback: {error}; use -o FILE") from None
+        try:
+            self._stream: Any = sounddevice.RawOutputStream(
+                samplerate=sample_rate, channels=1, dtype="int16"
+            )
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            raise PlaybackUnavailable(f"no playback: {error}; use -o FILE") from None
+        self._odd = b""
+
+    async def write(self, data: bytes) -> None:
+        """Play, waiting for the device: the player sets the pace."""
+        data = self._odd + data
+        whole = len(data) - len(data) % 2
+        self._odd = data[whole:]
+        if whole:
+            await asyncio.to_thread(self._stream.write, data[:whole])
+
+    async def close(self, *, aborted: bool) -> None:
+        """Stop: after the last sound, or at once if `aborted`."""
+        await asyncio.to_thread(self._stream.abort if aborted else self._stream.stop)
+        self._stream.close()
+
+
+_LARGEST: Final = 0xFFFFFFFF
+_SEARCHED: Final = 4096  # bytes: a header with its LIST chunks is far shorter
+
+
+def write_true_sizes(file: BinaryIO) -> bool:
+    """Write the sizes that the file really has into its header; False if it is no RIFF WAV.
+
+    `file` is open for reading and writing, and can seek; its position afterwards is its end.
+    """
+    length = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(_SEARCHED)
+    found = _data_chunk(head)
+    if found is not None:
+        file.seek(4)
+        file.write(_size(length - 8))
+        file.seek(found + 4)
+        file.write(_size(length - found - 8))
+    file.seek(0, 2)
+    return found is not None
+
+
+def _data_chunk(head: bytes) -> int | None:
+    """Where the data chunk's header begins."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    at = 12
+    while at + 8 <= len(head):
+        if head[at : at + 4] == b"data":
+            return at
+        size = int.from_bytes(head[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return None
+
+
+def _size(size: int) -> bytes:
+    return min(size, _LARGEST).to_bytes(4, "little")
+
 
 FORMAT_OF_SUFFIX: Final = {
     ".wav": "wav",

@@ -1,9 +1,14 @@
-"""From options to a running engine: which backend the speech LM gets, and what is started in which order."""
+"""From options to a running engine: which backend the speech LM gets, and what is started in which order.
+
+What an engine loads from a checkpoint, and where it puts it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -12,26 +17,94 @@ from typing import Final, Literal
 
 import torch
 
-from ..errors import EngineNotReady
-from .checkpoint import Checkpoint, load_flow, load_hift, load_llm
+from ..interface import EngineNotReady
+from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpoint
 from .config import FlowConfig, SamplingConfig
-from .scheduling.device import DeviceThread
 from .flow import Flow, MemoryPool, attention_kernel, graphs_for
-from .scheduling.hops import HopRunner
 from .lm import SpeechLM
 from .lm.decoder import Decoder
 from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from .lm.vllm.options import NOT_INSTALLED
-from .loading import Loaded, free_memory, pick_dtype
-from .scheduling.memory import MemoryBook, SessionCosts
-from .options import CosyVoiceOptions, LmBackend
-from .prompts import PromptCache
+from .options import CosyVoiceOptions, LmBackend, Precision
+from .prompt import SpeakerEncoder, SpeechTokenizer
+from .prompt.caches import PromptCache, VoiceCache
+from .prompt.voice import VoicePreparer, VoicePrompt, load_speakers
 from .scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
+from .scheduling.device import DeviceThread
+from .scheduling.hops import HopRunner
+from .scheduling.memory import MemoryBook, SessionCosts
 from .session import Workshop
-from .text import TextProcessor
+from .text import TextProcessor, TextTokenizer, TokenizerError, load_normalizer
 from .vocoder import StreamPolicy
-from .prompt.voice import VoicePrompt
-from .prompt.caches import VoiceCache
+
+_log = logging.getLogger(__name__)
+
+_DTYPES: Final[Mapping[str, torch.dtype]] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What of a checkpoint is ready before the device is touched. speakers: the voices it brings along."""
+
+    checkpoint: Checkpoint
+    text: TextProcessor
+    preparer: VoicePreparer
+    speakers: dict[str, VoicePrompt]
+
+
+def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
+    """What needs no device. Blocking. Raises CheckpointError, OnnxModelError, TokenizerError, OSError."""
+    checkpoint = open_checkpoint(options.model)
+    files = checkpoint.files
+    assert files is not None
+    tokenizer = TextTokenizer.load(files.tokenizer_folder)
+    if tokenizer.size > checkpoint.config.lm.vocab_size:
+        raise TokenizerError(
+            f"the tokenizer has {tokenizer.size} tokens, the model {checkpoint.config.lm.vocab_size}"
+        )
+    normalizer = load_normalizer()
+    if normalizer.notice is not None:
+        _log.warning(normalizer.notice)
+    text = TextProcessor(tokenizer, normalizer, options.utterances, options.strip_markup)
+    preparer = VoicePreparer(
+        text,
+        SpeechTokenizer(files.speech_tokenizer, cuda=device.type == "cuda"),
+        SpeakerEncoder(files.campplus, size=checkpoint.config.flow.speaker_size),
+    )
+    speakers = {} if files.speakers is None else load_speakers(files.speakers, checkpoint.config)
+    return Loaded(checkpoint, text, preparer, speakers)
+
+
+def pick_device(name: str) -> torch.device:
+    """Raises EngineNotReady."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EngineNotReady(f"device: there is no {name}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineNotReady(f"device: there is no {name}")
+    return device
+
+
+def pick_dtype(precision: Precision, device: torch.device, on_cuda: torch.dtype) -> torch.dtype:
+    """on_cuda: what "auto" is there."""
+    if precision == "auto":
+        return on_cuda if device.type == "cuda" else torch.float32
+    return _DTYPES[precision]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on the device now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
 
 _TEXT_THREADS: Final = 2
 _VOCODER_BYTES: Final = 1 << 16

@@ -8,8 +8,8 @@ from typing import Literal
 
 from .flow import GraphMode
 from .lm.vllm.options import VllmOptions
-from .scheduling.memory import Overflow
 from .scheduling.chunker import HopPolicy
+from .scheduling.memory import Overflow
 from .text import UtterancePolicy
 
 LmBackend = Literal["auto", "torch", "vllm"]

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from ..errors import EngineDied
-from .scheduling.hops import Voicing
+from ..interface import EngineDied
 from .lm import LmPrompt, SamplingOptions, SpeechLM, TokenStream
 from .scheduling.chunker import TokenChunker
+from .scheduling.hops import Voicing
 from .text import TextDelta, TextFrontend
 
 T = TypeVar("T")

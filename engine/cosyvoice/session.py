@@ -17,19 +17,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..interface import CancelsOnExit, PcmChunk, Sentence, Work
-from ..errors import EngineDied, EngineError
+from ..interface import CancelsOnExit, EngineDied, EngineError, PcmChunk, Sentence, Work
 from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
-from .scheduling.hops import HopJob, HopResult, Voicing
 from .lm import SpeechLM
-from .scheduling.memory import Lease, MemoryBook
-from .prompts import PromptCache
+from .prompt.caches import PromptCache
+from .prompt.voice import VoicePrompt
 from .reading import Manner, Reading, Utterance, utterance_seed
 from .scheduling.batcher import Runtime
 from .scheduling.chunker import HopPolicy, Listener, TokenChunker
+from .scheduling.hops import HopJob, HopResult, Voicing
+from .scheduling.memory import Lease, MemoryBook
 from .vocoder import StreamPolicy
-from .prompt.voice import VoicePrompt
 
 _log = logging.getLogger(__name__)
 

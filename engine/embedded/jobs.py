@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
-from ..errors import EngineError
+from ..interface import EngineError
 from .frames import JobFrame, SoundFrame
 
 

@@ -10,8 +10,9 @@ from enum import Enum
 from typing import Final
 
 from ..origins import Origins
+from ..segmentation.characters import speakable
 from ..segmentation.scripts import LANGUAGES, Script, language_runs
-from ..segmentation.segmenter import Segment, speakable
+from ..segmentation.segmenter import Segment
 from ..written import Surroundings, spoken
 from .points import unmarked, unpaused
 

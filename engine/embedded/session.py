@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..interface import CancelsOnExit, PcmChunk, Samples, Sentence, WordTime, Work
-from ..errors import EngineError
+from ..interface import CancelsOnExit, EngineError, PcmChunk, Samples, Sentence, WordTime, Work
 from ..plain import PlainText
-from ..segmentation.segmenter import Segment, TextSegmenter, speakable
+from ..segmentation.characters import speakable
+from ..segmentation.segmenter import Segment, TextSegmenter
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job

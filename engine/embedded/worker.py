@@ -17,7 +17,19 @@ from ..origins import Origins
 from .clock import WordClock
 from .cutter import Chunk, ChunkCutter, chunk_sizes
 from .espeak import SAMPLE_RATE, Espeak, EspeakError, Prosody, WordMark
-from .frames import DoneFrame, FrameReader, JobFrame, Kind, SoundFrame, pack_done, pack_failed, pack_ready, pack_sound, unpack_job, unpack_number
+from .frames import (
+    DoneFrame,
+    FrameReader,
+    JobFrame,
+    Kind,
+    SoundFrame,
+    pack_done,
+    pack_failed,
+    pack_ready,
+    pack_sound,
+    unpack_job,
+    unpack_number,
+)
 
 if TYPE_CHECKING:
     from .readings.mandarin import Mandarin
@@ -113,7 +125,10 @@ class Speaker:
         if job.phonemes or job.text.isascii() or not job.voice.startswith(_MANDARIN):
             return job.text, None
         if self._mandarin is None:
-            from .readings.mandarin import Mandarin, load_phrases  # nothing that English is to wait for
+            from .readings.mandarin import (  # nothing that English is to wait for
+                Mandarin,
+                load_phrases,
+            )
 
             self._mandarin = Mandarin(self._espeak.phoneme_names, load_phrases())
         return self._mandarin.respelled(job.text)

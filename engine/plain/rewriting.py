@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from re import Match, Pattern
 from typing import Final
 
+from ..origins import Origins
 from ..segmentation.ahead import MoreText
 from ..segmentation.characters import is_newline
-from ..origins import Origins
 
 NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 NL: Final = r"\n\v\f\x85\u2028\u2029"

@@ -29,7 +29,17 @@ from typing import Final
 from .ahead import LOOKAHEAD, Ahead
 from .boundaries import Mark, Verdict, mark_of
 from .characters import is_blank, is_newline, weight
-from .line_words import SALUTATIONS, begins_line, goes_on, han_continues, han_goes_on, is_name, may_go_on, takes_name, takes_number
+from .line_words import (
+    SALUTATIONS,
+    begins_line,
+    goes_on,
+    han_continues,
+    han_goes_on,
+    is_name,
+    may_go_on,
+    takes_name,
+    takes_number,
+)
 from .markers import find_marker
 from .scripts import is_cjk
 from .text_line import CONTINUING, WORD, Line

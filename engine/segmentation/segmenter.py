@@ -1,4 +1,7 @@
-"""Cut text, as it comes, into the pieces an engine speaks one by one."""
+"""Cut text, as it comes, into the pieces an engine speaks one by one.
+
+The segment being read: what is known of it so far, character by character.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,215 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .ahead import MoreText
-from .boundaries import Verdict
-from .characters import speakable
+from .ahead import Ahead, MoreText
+from .boundaries import LONGEST, Mark, Run, Verdict, judge_run, mark_of
+from .characters import (
+    cluster_start,
+    is_blank,
+    is_extender,
+    is_newline,
+    is_spoken,
+    speakable,
+    weight,
+)
 from .layout import Layout
-from ..open_segment import OpenSegment
+from .scripts import is_cjk
 
-__all__ = ["Segment", "SegmentPolicy", "TextSegmenter", "speakable"]
+_LATIN: Final = re.compile(r"[A-Za-z0-9]+")
+_HAN: Final = re.compile(r"[\u4e00-\u9fff]+")
+_LAST_WORD: Final = re.compile(r"([^\W_]+)\s*$")
+_BRACKETS: Final = frozenset("([{<“‘«‹「『【〔〈《〖（［｛｢")
+_OPENERS: Final = _BRACKETS | {'"', "'"}
+_NOT_FIRST: Final = frozenset("々〆ー〜～ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ")
+"""Kana and iteration marks that a line of Japanese does not begin with."""
+
+
+@dataclass(slots=True)
+class OpenSegment:
+    """What is known of a segment up to the next unread character; it begins at 0 of the given text.
+
+    at: the next character to read.
+    weight: length of what is read.
+    spoken: the part of it that is letters, digits and spoken symbols.
+    quote_open: whether an odd number of straight quotes came in this line.
+    fresh: whether the next word is the first of a line, of a sentence or after a colon.
+    item: where the last such word begins, -1 before it.
+    word: where the word before `at` begins, -1 outside words.
+    visible_end: after the last character that is not blank.
+    last_letter: the last letter or digit.
+    clause, clause_weight: the last clause end passed over, and the weight then.
+    border: the last place between words.
+    run: the row of marks being read.
+    """
+
+    fresh: bool = True
+    quote_open: bool = False
+    at: int = 0
+    weight: int = 0
+    spoken: int = 0
+    item: int = -1
+    word: int = -1
+    visible_end: int = 0
+    last_letter: str = ""
+    clause: int = -1
+    clause_weight: int = 0
+    border: int = -1
+    run: Run | None = None
+
+    def judge(self, text: str, layout: Layout, final: bool) -> tuple[Verdict, int]:
+        """What ends with the characters just read, and where a cut would be.
+
+        layout: of `text`. final: no text comes after `text`. Raises MoreText; then it can be asked again.
+        """
+        if self.run is not None:
+            ahead = Ahead(text, self.at, final)
+            after = ahead.char()
+            if after and self.run.takes(after, self.quote_open):
+                return Verdict.NOTHING, self.at
+            verdict = judge_run(self.run, ahead)
+            self.run = None
+            if verdict is not Verdict.NOTHING:
+                return verdict, self.at
+        broken = layout.before(self.at)
+        if broken is None or not self.spoken:
+            return Verdict.NOTHING, self.at
+        if broken is Verdict.NOTHING:
+            self.fresh = False
+        return broken, self.visible_end
+
+    def pass_over(self, end: int) -> None:
+        """Remember a clause or sentence end that the segment goes beyond."""
+        self.clause, self.clause_weight = end, self.weight
+
+    def read(self, text: str, layout: Layout, limit: int) -> int:
+        """Read the next character, or a row of plain ones up to where `layout` tells something; return how
+        many.
+
+        It is 0, and nothing is changed, if the next character would make the segment longer than
+        `limit`.
+        """
+        char = text[self.at]
+        size = weight(char)
+        room = limit - self.weight
+        if size > room:
+            return 0
+        begin = self.at
+        if self.run is not None:
+            self._read_in_run(self.run, char)
+        elif row := _LATIN.match(text, begin, min(begin + room, layout.stop(begin))):
+            self._note_border(text)
+            self._read_word(text, row.end())
+        elif row := _HAN.match(text, begin, min(begin + room // 2, layout.stop(begin))):
+            self._note_border(text)
+            self._read_cjk(text, row.end())
+        else:
+            self._read_other(text, char)
+        self.weight += (self.at - begin) * size
+        return self.at - begin
+
+    def forced_end(self, text: str, limit: int) -> int:
+        """Where to cut a segment that has grown to `limit`.
+
+        At a clause end if that leaves at least half, else between words, else between grapheme
+        clusters, else (a single cluster) right here.
+        """
+        if self.clause > 0 and 2 * self.clause_weight >= limit:
+            return self.clause
+        if self.border > 0:
+            return self.border
+        return cluster_start(text, self.at, 0) or self.at
+
+    def _read_in_run(self, run: Run, char: str) -> None:
+        run.add(char)
+        self._pass_symbol(char)
+
+    def _read_word(self, text: str, end: int) -> None:
+        if self.word < 0:
+            self.word = self.at
+        self._read_letters(text, end)
+
+    def _read_cjk(self, text: str, end: int) -> None:
+        if end - self.at > 1:
+            self.border = end - 1
+        self.word = -1
+        self._read_letters(text, end)
+
+    def _read_letters(self, text: str, end: int) -> None:
+        """Read letters and digits that all weigh the same."""
+        if self.fresh:
+            self.fresh, self.item = False, self.at
+        self.last_letter = text[end - 1]
+        self.spoken += (end - self.at) * weight(self.last_letter)
+        self.at = self.visible_end = end
+
+    def _read_other(self, text: str, char: str) -> None:
+        if is_blank(char):
+            self._read_blank(text, char)
+            return
+        self._note_border(text)
+        if is_cjk(char):
+            self._read_cjk(text, self.at + 1)
+        elif char.isalnum():
+            self._read_word(text, self.at + 1)
+        else:
+            mark = mark_of(char)
+            if mark is not None:
+                self.run = self._open_run(text, mark)
+            if is_spoken(char):
+                self.spoken += weight(char)
+            self._pass_symbol(char)
+
+    def _pass_symbol(self, char: str) -> None:
+        if char == '"':
+            self.quote_open = not self.quote_open
+        elif char == "：":
+            self.fresh, self.item = True, -1
+        if mark_of(char) is not Mark.STOP and not is_extender(char):
+            self.word = -1
+        self.at += 1
+        self.visible_end = self.at
+
+    def _read_blank(self, text: str, char: str) -> None:
+        if self.visible_end == self.at and self.at > 0:
+            self.border = self.at
+            if text[self.at - 1] == ":":
+                self.fresh, self.item = True, -1
+        self.word = -1
+        self.at += 1
+        if is_newline(char):
+            self.fresh, self.item, self.quote_open = True, -1, False
+
+    def _open_run(self, text: str, mark: Mark) -> Run:
+        word = self.word if self.word >= 0 else self.at
+        return Run(
+            mark,
+            word=text[word : self.at] if self.at - word <= LONGEST else "",
+            previous=_word_before(text, word),
+            before=text[self.at - 1] if self.at > 0 else "",
+            last_letter=self.last_letter,
+            item=self.fresh or self.item == word,
+        )
+
+    def _note_border(self, text: str) -> None:
+        """Remember this place if a cut here parts no word: beside Han or kana."""
+        char = text[self.at]
+        letter = char.isalnum() and char not in _NOT_FIRST and not is_extender(char)
+        if self.at == 0 or not (letter or char in _BRACKETS):
+            return
+        before = text[self.at - 1]
+        if before in _OPENERS or before == "\u200d" or is_blank(before):
+            return
+        here, there = is_cjk(char), is_cjk(before)
+        beside = (here or there) and not char.isdigit() and not before.isdigit()
+        if beside or (here and there):
+            self.border = self.at
+
+
+def _word_before(text: str, place: int) -> str:
+    """The word or number before `place`, if no more than blanks come between."""
+    found = _LAST_WORD.search(text[max(0, place - 2 * LONGEST) : place])
+    return found.group(1) if found else ""
+
 
 _NEWLINE: Final = re.compile(r"[\n\v\f\x85\u2028\u2029]")
 _SLICE: Final = 1024

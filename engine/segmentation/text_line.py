@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..abbreviations import abbreviation
+from .boundaries import abbreviation
 from .characters import weight
 from .line_words import goes_on, may_go_on, takes_name
 from .scripts import is_cjk

@@ -1,16 +1,287 @@
-"""Commands to and from the wire: what a client sends on `/api-ws/v1/audio/speech`."""
+"""Commands to and from the wire: what a client sends on `/api-ws/v1/audio/speech`.
+
+Events to and from the wire: what the server sends on `/api-ws/v1/audio/speech`.
+
+Messages to and from the wire of `/api-ws/v1/audio/speech`: JSON with `header` and `payload`.
+
+Decoding checks everything: what it returns can be trusted. Unknown fields are ignored, and null
+means absent. Whatever the peer sends, only a TTSError comes out.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Final, assert_never
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, assert_never
 
 import orjson
+import pybase64
 
-from ..errors import TTSError
-from ..fields import JsonObject, json_object, optional, refusal, required
-from ..messages import CancelTask, ContinueTask, FinishTask, RunTask, TaskCommand
+from ..errors import BadFrame, TTSError
+from ..fields import JsonObject, json_object, number, optional, refusal, required
+from ..messages import (
+    CancelTask,
+    ChunkMetrics,
+    Command,
+    ContinueTask,
+    EffectiveAudio,
+    Event,
+    FinishReason,
+    FinishTask,
+    Mark,
+    ResultGenerated,
+    RunTask,
+    StageTimes,
+    TaskCommand,
+    TaskFailed,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+    Word,
+)
 from ..parameters import check_model, parse_parameters
+
+EVENTS: Final = ("task-started", "result-generated", "task-finished", "task-failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A text frame and, unless None, the binary frame to send right after it, even if empty.
+
+    seconds: how long the sound in both plays, for who sends them; it is not on the wire.
+    """
+
+    text: bytes
+    attachment: bytes | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+
+def encode_event(event: Event) -> Frame:
+    """The text frame of an event, and the binary frame of its audio where it goes as one."""
+    match event:
+        case TaskStarted():
+            return _frame(event.task_id, "task-started", {})
+        case ResultGenerated():
+            return _frame(
+                event.task_id,
+                "result-generated",
+                _result_payload(event),
+                attachment=event.data if event.binary else None,
+            )
+        case TaskFinished():
+            output: JsonObject = {"finish_reason": event.finish_reason}
+            output |= told_output(notices=event.notices)
+            payload = {
+                "output": output,
+                "usage": {"characters": event.characters},
+                "metrics": asdict(event.metrics),
+            }
+            return _frame(event.task_id, "task-finished", payload)
+        case TaskFailed():
+            error = {"error_code": event.error_code, "error_message": event.error_message}
+            return _frame(event.task_id, "task-failed", {}, error)
+        case _:
+            assert_never(event)
+
+
+def decode_event(data: bytes | str) -> Event:
+    """Read a server's text frame (the client's side).
+
+    A result-generated without `data` has `binary` set and empty `data`: the bytes are the next
+    binary frame. Totals that a server leaves out of task-finished are 0.
+
+    Raises BadFrame if it is not JSON, InvalidParameter if a field is wrong.
+    """
+    message = json_object(data)
+    header = required(message, "header", dict)
+    task_id = required(header, "task_id", str, "header")
+    event = required(header, "event", str, "header")
+    payload = optional(message, "payload", dict) or {}
+    match event:
+        case "task-started":
+            return TaskStarted(task_id)
+        case "result-generated":
+            return _result(task_id, payload)
+        case "task-finished":
+            return _finished(task_id, payload)
+        case "task-failed":
+            code = required(header, "error_code", str, "header")
+            text = optional(header, "error_message", str, "header") or ""
+            return TaskFailed(task_id, code, text)
+        case _:
+            raise refusal("header.event", event, ", ".join(EVENTS))
+
+
+def _frame(
+    task_id: str,
+    event: str,
+    payload: JsonObject,
+    error: JsonObject | None = None,
+    *,
+    attachment: bytes | None = None,
+) -> Frame:
+    header = {"task_id": task_id, "event": event, **(error or {}), "attributes": {}}
+    return Frame(orjson.dumps({"header": header, "payload": payload}), attachment)
+
+
+def _result_payload(event: ResultGenerated) -> JsonObject:
+    audio: JsonObject = {"id": event.audio_id}
+    if not event.binary:
+        audio["data"] = pybase64.b64encode_as_string(event.data)
+    if event.audio is not None:
+        audio |= {name: value for name, value in asdict(event.audio).items() if value is not None}
+    cost = event.metrics
+    metrics: dict[str, Any] = {
+        "speech_len": cost.speech_len,
+        "server_cost_time": cost.server_cost_time,
+        "generate_time": cost.generate_time,
+    }
+    if cost.stages is not None:
+        metrics |= asdict(cost.stages)
+    output: JsonObject = {"finish_reason": None, "audio": audio}
+    output |= told_output(event.words, event.marks)
+    return {"output": output, "metrics": metrics}
+
+
+def told_output(
+    words: Sequence[Word] = (), marks: Sequence[Mark] = (), notices: Sequence[str] = ()
+) -> JsonObject:
+    """The fields of an output for these, those that are not empty."""
+    fields: JsonObject = {
+        "words": [word_object(word) for word in words],
+        "marks": [{"name": mark.name, "time": milliseconds(mark.at)} for mark in marks],
+        "notices": list(notices),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def word_object(word: Word) -> JsonObject:
+    """A word as clients see it: milliseconds of the speech, code points of the text."""
+    return {
+        "text": word.text,
+        "begin_time": milliseconds(word.begin),
+        "end_time": milliseconds(word.end),
+        "begin_index": word.text_begin,
+        "end_index": word.text_end,
+    }
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _result(task_id: str, payload: JsonObject) -> ResultGenerated:
+    where = "payload.output.audio"
+    output = required(payload, "output", dict, "payload")
+    audio = required(output, "audio", dict, "payload.output")
+    data = optional(audio, "data", str, where)
+    return ResultGenerated(
+        task_id,
+        audio_id=optional(audio, "id", str, where) or "",
+        data=b"" if data is None else _bytes(data, f"{where}.data"),
+        metrics=_chunk_metrics(required(payload, "metrics", dict, "payload")),
+        audio=_effective(audio, where),
+        binary=data is None,
+        words=tuple(_word(word) for word in _objects(output, "words")),
+        marks=tuple(_mark(mark) for mark in _objects(output, "marks")),
+    )
+
+
+def _objects(output: JsonObject, name: str) -> list[JsonObject]:
+    where, given = f"payload.output.{name}", output.get(name)
+    if given is None:
+        return []
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise refusal(where, given, "an array of objects")
+    return given
+
+
+def _word(word: JsonObject) -> Word:
+    where = "payload.output.words"
+    return Word(
+        required(word, "text", str, where),
+        number(word, "begin_time", where) / 1000,
+        number(word, "end_time", where) / 1000,
+        required(word, "begin_index", int, where),
+        required(word, "end_index", int, where),
+    )
+
+
+def _mark(mark: JsonObject) -> Mark:
+    where = "payload.output.marks"
+    return Mark(required(mark, "name", str, where), number(mark, "time", where) / 1000)
+
+
+def _bytes(data: str, where: str) -> bytes:
+    try:
+        return pybase64.b64decode(data, validate=True)
+    except ValueError:
+        raise refusal(where, data, "base64") from None
+
+
+def _chunk_metrics(metrics: JsonObject) -> ChunkMetrics:
+    where = "payload.metrics"
+    stages = None
+    if "queue_time" in metrics:
+        stages = StageTimes(
+            queue_time=number(metrics, "queue_time", where, 0.0),
+            lm_time=number(metrics, "lm_time", where, 0.0),
+            flow_time=number(metrics, "flow_time", where, 0.0),
+            vocoder_time=number(metrics, "vocoder_time", where, 0.0),
+            encode_time=number(metrics, "encode_time", where, 0.0),
+            tokens=optional(metrics, "tokens", int, where) or 0,
+        )
+    return ChunkMetrics(
+        speech_len=number(metrics, "speech_len", where),
+        server_cost_time=number(metrics, "server_cost_time", where),
+        generate_time=number(metrics, "generate_time", where),
+        stages=stages,
+    )
+
+
+def _effective(audio: JsonObject, where: str) -> EffectiveAudio | None:
+    name = optional(audio, "format", str, where)
+    if name is None:
+        return None
+    return EffectiveAudio(
+        name,
+        required(audio, "sample_rate", int, where),
+        optional(audio, "bit_rate", str, where),
+    )
+
+
+def _finished(task_id: str, payload: JsonObject) -> TaskFinished:
+    output = optional(payload, "output", dict, "payload") or {}
+    usage = optional(payload, "usage", dict, "payload") or {}
+    metrics = optional(payload, "metrics", dict, "payload") or {}
+    where = "payload.metrics"
+    match optional(output, "finish_reason", str, "payload.output"):
+        case None | "stop":
+            reason: FinishReason = "stop"
+        case "cancelled":
+            reason = "cancelled"
+        case other:
+            raise refusal("payload.output.finish_reason", other, "stop, cancelled")
+    return TaskFinished(
+        task_id,
+        reason,
+        characters=optional(usage, "characters", int, "payload.usage") or 0,
+        metrics=TaskMetrics(
+            speech_len=number(metrics, "speech_len", where, 0.0),
+            first_package_time=number(metrics, "first_package_time", where, 0.0),
+            rtf=number(metrics, "rtf", where, 0.0),
+        ),
+        notices=_notices(output),
+    )
+
+
+def _notices(output: JsonObject) -> tuple[str, ...]:
+    given = output.get("notices") or []
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise refusal("payload.output.notices", given, "an array of strings")
+    return tuple(given)
+
 
 LONGEST_TASK_ID: Final = 64
 TASK_ID: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TASK_ID}}}")
@@ -107,3 +378,21 @@ def _run_task(task_id: str, payload: JsonObject) -> RunTask:
 
 def _optional_text(payload: JsonObject) -> str:
     return optional(optional(payload, "input", dict, "payload") or {}, "text", str, _INPUT) or ""
+
+
+CLOSE_UNSUPPORTED_DATA: Final = 1003  # RFC 6455, section 7.4.1
+
+
+class CosyVoiceCodec:
+    """The wire of this server's own API."""
+
+    def decode(self, data: bytes | str) -> Command:
+        return decode_command(data)
+
+    def encode(self, event: Event) -> tuple[Frame, ...]:
+        return (encode_event(event),)
+
+
+def refuse_binary() -> BadFrame:
+    """The error for a binary frame from a client: no command is binary."""
+    return BadFrame("a binary frame; commands are JSON in text frames", CLOSE_UNSUPPORTED_DATA)

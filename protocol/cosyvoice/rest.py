@@ -10,8 +10,8 @@ import pybase64
 
 from ..errors import BadFrame, InvalidParameter, TTSError
 from ..fields import JsonObject, json_object, optional, refusal, required
-from ..limits import TextLimits
 from ..parameters import SpeechParameters, check_model, parse_parameters
+from ..text import TextLimits
 
 Order = Literal["asc", "desc"]
 

@@ -6,15 +6,23 @@ from typing import Final
 
 import orjson
 
-from ..cosyvoice.codec import TASK_ID
+from ..cosyvoice.codec import TASK_ID, Frame
 from ..errors import TTSError
-from ..event_codec import Frame
 from ..fields import JsonObject, json_object
-from ..messages import CancelTask, Command, EndSession, Event, FinishTask, ResultGenerated, TaskFailed, TaskFinished, TaskStarted
-from .commands import Message, context_id_of, read_message
-from .errors import error_message
+from ..messages import (
+    CancelTask,
+    Command,
+    EndSession,
+    Event,
+    FinishTask,
+    ResultGenerated,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+)
 from .parameters import StreamOptions
-from .texts import Context, State, Texts
+from .rest import error_message
+from .texts import Context, Message, State, Texts, context_id_of, read_message
 
 MOST_FAILED: Final = 64
 """Failed contexts that are remembered, for text that was already on its way."""

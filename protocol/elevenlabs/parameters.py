@@ -14,7 +14,16 @@ from typing import Final
 
 from ..errors import InvalidParameter, ModelNotFound
 from ..fields import JsonObject, as_written, number, optional, refusal, shown
-from ..parameters import BIT_RATES, MODELS, OPUS_SAMPLE_RATES, SAMPLE_RATES, AudioFormat, Mode, ParametersWithBreaks, SpeechParameters
+from ..parameters import (
+    BIT_RATES,
+    MODELS,
+    OPUS_SAMPLE_RATES,
+    SAMPLE_RATES,
+    AudioFormat,
+    Mode,
+    ParametersWithBreaks,
+    SpeechParameters,
+)
 
 DEFAULT_MODEL: Final = "eleven_flash_v2_5"
 DEFAULT_OUTPUT: Final = "mp3_44100_128"

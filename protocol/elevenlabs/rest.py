@@ -1,4 +1,7 @@
-"""This dialect's HTTP bodies: what is read from requests and what is answered."""
+"""This dialect's HTTP bodies: what is read from requests and what is answered.
+
+Errors as this dialect's clients know them.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,55 @@ from typing import Final, Literal
 
 import pybase64
 
-from ..errors import BadFrame, InvalidParameter
+from ..errors import BadFrame, InvalidParameter, TTSError
 from ..fields import JsonObject, json_object, number, optional, required
-from ..limits import TextLimits
 from ..parameters import AudioFormat, SpeechParameters
+from ..text import TextLimits
 from .alignment import Characters, in_seconds
 from .parameters import StreamOptions, refuse_dictionaries, speed_of, stream_options
+
+_STATUSES: Final = {
+    "InvalidParameter": "invalid_parameters",
+    "Unauthorized": "invalid_api_key",
+    "ModelNotFound": "model_not_found",
+    "ReferenceAudioNotFound": "voice_not_found",
+    "NotFound": "not_found",
+    "MethodNotAllowed": "method_not_allowed",
+    "RequestTimeout": "request_timeout",
+    "PayloadTooLarge": "payload_too_large",
+    "TextTooLong": "max_character_limit_exceeded",
+    "UnsupportedMediaType": "unsupported_media_type",
+    "InvalidAudio": "invalid_audio",
+    "Throttled": "too_many_concurrent_requests",
+    "TaskTimeout": "input_timeout_exceeded",
+    "EngineUnavailable": "system_busy",
+}
+INTERNAL: Final = "internal_server_error"
+
+_POLICY_VIOLATION: Final = 1008  # RFC 6455, section 7.4.1
+_SERVER_ERROR: Final = 1011
+
+
+def status_of(code: str) -> str:
+    """What a wire code of ours is called here."""
+    return _STATUSES.get(code, INTERNAL)
+
+
+def error_body(error: TTSError) -> JsonObject:
+    """The body of an HTTP answer that is an error; its HTTP status is `error.status`."""
+    return {"detail": {"status": status_of(error.code), "message": error.message}}
+
+
+def error_message(code: str, message: str) -> JsonObject:
+    """The WebSocket's message for an error with that wire code of ours."""
+    status = status_of(code)
+    faulty = status in (INTERNAL, "system_busy")
+    return {
+        "message": message,
+        "error": status,
+        "code": _SERVER_ERROR if faulty else _POLICY_VIOLATION,
+    }
+
 
 CONTENT_TYPES: Final = {
     AudioFormat.MP3: "audio/mpeg",

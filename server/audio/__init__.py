@@ -11,10 +11,11 @@ from cosyserve.protocol.messages import EffectiveAudio
 from cosyserve.protocol.parameters import AudioFormat, SpeechParameters
 
 from .encoder import AudioEncoder, Codec, Encoded
-from ..encoders.bitrates import effective_bit_rate
 from .filters import Filter, open_filters, sound
-from .packets import PacketCodec
-from .pcm import PcmCodec, wav_header
+from .packets import PacketCodec, effective_bit_rate
+from .pcm import PcmCodec, sized, wav_header
+
+__all__ = ["NOTHING", "AudioEncoder", "Encoded", "heavy", "open_encoder", "silence", "sized"]
 
 _LIGHT: Final = (AudioFormat.PCM, AudioFormat.WAV)
 

@@ -14,13 +14,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from websockets.frames import CloseCode
 
-from cosyserve.protocol.codec import CosyVoiceCodec
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec
 from cosyserve.protocol.dashscope import DashScopeCodec
-from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec, StreamOptions, stream_options
+from cosyserve.protocol.elevenlabs import (
+    MultiStreamCodec,
+    StreamCodec,
+    StreamOptions,
+    stream_options,
+)
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.protocol.limits import TextLimits
 from cosyserve.protocol.task import Codec
+from cosyserve.protocol.text import TextLimits
 
 from ..observe.metrics import Transport
 from ..port.request_target import tidy_target

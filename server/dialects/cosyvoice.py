@@ -9,17 +9,17 @@ from typing import Literal
 
 from aiohttp import web
 
+from cosyserve.protocol.cosyvoice.codec import told_output
+from cosyserve.protocol.cosyvoice.rest import parse_speech_request, speech_event, speech_whole
 from cosyserve.protocol.errors import TTSError
-from cosyserve.protocol.event_codec import told_output
 from cosyserve.protocol.fields import JsonObject
-from cosyserve.protocol.limits import TextLimits
 from cosyserve.protocol.messages import Mark, Word
 from cosyserve.protocol.parameters import AudioFormat
-from cosyserve.protocol.cosyvoice.rest import parse_speech_request, speech_event, speech_whole
+from cosyserve.protocol.text import TextLimits
 
-from ..encoders import sized
-from ..http.envelope import CALLER, REQUEST_ID, SERVICES, json_response
+from ..audio import sized
 from ..http.answers import ChunkedAnswer, sse
+from ..http.envelope import CALLER, REQUEST_ID, SERVICES, json_response
 from ..http.task import SpeechTask, read_body
 
 SSE_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8"}

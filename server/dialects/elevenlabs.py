@@ -1,4 +1,9 @@
-"""The HTTP routes of the ElevenLabs dialect."""
+"""The HTTP routes of the ElevenLabs dialect.
+
+The voices of this dialect: `GET /v1/voices` and its kin.
+
+ElevenLabs' HTTP API: `text-to-speech` and `voices`; its WebSockets are in ..dialects.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +15,67 @@ import orjson
 from aiohttp import web
 
 from cosyserve.protocol.breaks import without_breaks
+from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
 from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, joined
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
-from cosyserve.protocol.elevenlabs.rest import Speech, parse_speech, timed_speech
-from cosyserve.protocol.limits import TextLimits
+from cosyserve.protocol.elevenlabs.rest import (
+    Speech,
+    parse_speech,
+    timed_speech,
+    voice_list,
+    voice_object,
+    voice_page,
+)
+from cosyserve.protocol.fields import JsonObject
+from cosyserve.protocol.text import TextLimits
 
-from ..encoders import sized
-from ..http.envelope import CALLER, SERVICES, json_response
+from ..audio import sized
 from ..http.answers import ChunkedAnswer
+from ..http.envelope import CALLER, SERVICES, json_response
 from ..http.task import SpeechTask, read_body
+from ..services import Services
 from ..voices.book import HostedVoices
-from ..elevenlabs.voices import voice, voices, voices_page
+from ..voices.store import StoredReference
+
+
+async def voices(request: web.Request) -> web.Response:
+    """The engine's own voices and the caller's references."""
+    return json_response(voice_list(await _all(request)))
+
+
+async def voices_page(request: web.Request) -> web.Response:
+    """The same on one page; `search` keeps those that have it in their name."""
+    search = request.query.get("search", "").casefold()
+    found = [each for each in await _all(request) if search in each["name"].casefold()]
+    return json_response(voice_page(found))
+
+
+async def voice(request: web.Request) -> web.Response:
+    services, wanted = request.app[SERVICES], request.match_info["voice_id"]
+    for each in _own(services):
+        if each["voice_id"] == wanted:
+            return json_response(each)
+    owner = services.owner(request[CALLER])
+    return json_response(_cloned(await services.store.get(owner, wanted)))
+
+
+async def _all(request: web.Request) -> list[JsonObject]:
+    services = request.app[SERVICES]
+    owner = services.owner(request[CALLER])
+    stored = await services.store.list(owner, LIMIT_MAX, "desc")
+    return [*_own(services), *map(_cloned, stored)]
+
+
+def _own(services: Services) -> list[JsonObject]:
+    return [
+        voice_object(each.id, each.name, "premade", each.gender)
+        for each in services.engine.capabilities.voices
+    ]
+
+
+def _cloned(stored: StoredReference) -> JsonObject:
+    return voice_object(stored.id, stored.name or stored.filename or stored.id, "cloned")
+
 
 _TimedSound = tuple[bytes, Characters | None]
 _Answer = Callable[[web.Request, SpeechTask, Speech], Awaitable[web.StreamResponse]]

@@ -1,4 +1,7 @@
-"""The routes of the OpenAI dialect, each with and without `/v1`."""
+"""The routes of the OpenAI dialect, each with and without `/v1`.
+
+The OpenAI dialect: `audio/speech`, `audio/voices`, `audio/models` and `models`.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,27 @@ from typing import Final
 from aiohttp import web
 
 from cosyserve.engine.interface import Capabilities
-from cosyserve.protocol.openai import CONTENT_TYPES, OpenAISpeech, audio_delta, audio_done, audio_models, check_model, error_event, model_list, model_object, parse_speech, voice_list
-from cosyserve.protocol.parameters import Mode
 from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
+from cosyserve.protocol.openai import (
+    CONTENT_TYPES,
+    OpenAISpeech,
+    audio_delta,
+    audio_done,
+    audio_models,
+    check_model,
+    error_event,
+    model_list,
+    model_object,
+    parse_speech,
+    voice_list,
+)
+from cosyserve.protocol.parameters import Mode
 
-from ..http.envelope import CALLER, FILES, SERVICES, authenticate, json_response
 from ..http.answers import ChunkedAnswer, sse
+from ..http.envelope import CALLER, FILES, SERVICES, authenticate, json_response
 from ..http.task import SpeechTask, read_body
 from ..services import Services
-from ..openai.voices import VoiceNames
+from ..voices.book import VoiceNames
 
 VOICE_NAMES: Final = web.AppKey("voice_names", VoiceNames)
 

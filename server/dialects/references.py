@@ -11,15 +11,20 @@ import structlog
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from cosyserve.engine.errors import EngineNotReady
-from cosyserve.protocol.errors import InvalidParameter, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from cosyserve.engine.interface import EngineNotReady
 from cosyserve.protocol.cosyvoice.rest import deleted_body, parse_list_query, reference_object
+from cosyserve.protocol.errors import (
+    InvalidParameter,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
 from ..errors import as_tts_error
-from ..voices.store import StoredReference
+from ..http.envelope import CALLER, SERVICES, json_response
 from ..services import Services
 from ..voices.clip import PCM_RATES, ClipLimits, content_id, decode_clip
-from ..http.envelope import CALLER, SERVICES, json_response
+from ..voices.store import StoredReference
 
 log = structlog.get_logger(__name__)
 

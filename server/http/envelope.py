@@ -14,10 +14,18 @@ import structlog
 from aiohttp import web
 
 from cosyserve.protocol import openai
-from cosyserve.protocol.elevenlabs import errors as elevenlabs
-from cosyserve.protocol.errors import InvalidParameter, MethodNotAllowed, NotFound, PayloadTooLarge, RequestTimeout, TTSError, Unauthorized
-from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.cosyvoice.rest import error_body
+from cosyserve.protocol.elevenlabs import rest as elevenlabs
+from cosyserve.protocol.errors import (
+    InvalidParameter,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    TTSError,
+    Unauthorized,
+)
+from cosyserve.protocol.fields import JsonObject
 from cosyserve.version import VERSION
 
 from ..auth import Caller

@@ -13,14 +13,14 @@ from aiohttp import web
 from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
 from cosyserve.protocol.parameters import SpeechParameters
 
-from ..tasks.account import TaskAccount
-from ..tasks.admission import TaskTicket
 from ..auth import Caller
 from ..errors import as_tts_error, goes_on
 from ..observe.metrics import Transport
 from ..services import Services
-from ..tasks.synthesis import SpokenChunk
+from ..tasks.account import TaskAccount
+from ..tasks.admission import TaskTicket
 from ..tasks.life import TaskLife
+from ..tasks.synthesis import SpokenChunk
 from ..voices.book import HostedVoices
 from .answers import ChunkedAnswer, ClientGone
 

@@ -1,4 +1,9 @@
-"""Serves the rendered reference and the contracts that it was rendered from."""
+"""Serves the rendered reference and the contracts that it was rendered from.
+
+The API reference at /docs: rendered ahead from the contracts, served as it lies here.
+
+`python -m cosyserve.server.page.reference` renders it anew after a change of openapi.yaml or asyncapi.yaml.
+"""
 
 from __future__ import annotations
 

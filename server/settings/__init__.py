@@ -19,14 +19,37 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from .engine import CosyVoice
-from ..setting_dialects import Dialects
 from .describe import allowed_values
-from .groups import Access, EngineChoice, Limits, Listening, Observing, References, Timeouts
-from ..setting_openai import OpenAI
-from .sources import ENVIRONMENT_PREFIX, EnvironmentSource, SettingsError, config_path, read_config_file, report
-from .values import Address, Bucket, Token, check_distinct, is_loopback, parse_bucket, parse_tokens, read_token_file
-from ..setting_vllm import Vllm
+from .engine import CosyVoice, Vllm
+from .groups import (
+    Access,
+    Dialects,
+    EngineChoice,
+    Limits,
+    Listening,
+    Observing,
+    OpenAI,
+    References,
+    Timeouts,
+)
+from .sources import (
+    ENVIRONMENT_PREFIX,
+    EnvironmentSource,
+    SettingsError,
+    config_path,
+    read_config_file,
+    report,
+)
+from .values import (
+    Address,
+    Bucket,
+    Token,
+    check_distinct,
+    is_loopback,
+    parse_bucket,
+    parse_tokens,
+    read_token_file,
+)
 
 __all__ = ["Address", "Bucket", "Settings", "SettingsError", "Token", "load_settings"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..observe.metrics import Metrics
+from . import Settings
 from .describe import allowed_values, default_text, flag
 from .groups import GROUPS
 from .sources import environment_name
-from . import Settings
 
 
 def settings_table() -> str:

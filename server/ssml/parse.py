@@ -3,6 +3,8 @@
 Expat does the reading. Nothing is ever fetched or expanded: the text is read inside of a root of ours,
 where XML allows no document type, and so no entity but XML's own five. Size, depth and the number of elements
 are bounded.
+
+Which elements and attributes a document may have, and what their values mean.
 """
 
 from __future__ import annotations
@@ -10,12 +12,230 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 from xml.parsers import expat
 
 from cosyserve.protocol.errors import InvalidParameter
 
-from .elements import ATTRIBUTES, EMPTY, LEAVES, NEEDED, shown
+INTERPRETATIONS: Final = (
+    *("cardinal", "number", "ordinal", "digits", "telephone", "characters", "spell-out"),
+    *("verbatim", "punctuation", "id", "date", "time", "currency", "fraction", "measure", "unit"),
+    *("name", "address", "nick"),
+)
+ALPHABETS: Final = ("ipa", "py")
+LONGEST_BREAK: Final = 10.0
+LONGEST_BREAKS: Final = 3600.0
+"""Seconds: of one, and of all those of a task."""
+MOST_BREAKS: Final = 10_000
+"""In all of a task."""
+SLOWEST: Final = 0.5
+FASTEST: Final = 2.0
+"""Pace and pitch, as factors, that engines and filters have."""
+LOUDEST: Final = 10.0
+"""As a factor."""
+
+ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "speak": (
+            *("version", "xml:lang", "xml:base", "rate", "pitch", "volume"),
+            *("voice", "effect", "effectValue", "bgm", "backgroundMusicVolume"),
+        ),
+        "break": ("time", "strength"),
+        "emphasis": ("level",),
+        "lang": ("xml:lang", "onlangfailure"),
+        "mark": ("name",),
+        "p": ("xml:lang",),
+        "phoneme": ("alphabet", "ph"),
+        "prosody": ("rate", "pitch", "volume", "contour", "range", "duration"),
+        "s": ("xml:lang",),
+        "say-as": ("interpret-as", "format", "detail"),
+        "sub": ("alias",),
+    }
+)
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "mark": ("name",),
+        "phoneme": ("ph",),
+        "say-as": ("interpret-as",),
+        "sub": ("alias",),
+        "lang": ("xml:lang",),
+    }
+)
+UNHEARD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "speak": ("voice", "effect", "effectValue", "bgm", "backgroundMusicVolume"),
+        "prosody": ("contour", "range", "duration"),
+    }
+)
+"""Attributes that are allowed, but that no engine here can follow."""
+EMPTY: Final = frozenset({"break", "mark"})
+LEAVES: Final = frozenset({"say-as", "sub", "phoneme"})
+"""Elements that hold text alone."""
+
+_BREAKS: Final = MappingProxyType(
+    {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
+)
+_RATES: Final = MappingProxyType(
+    {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "fast": 1.33, "x-fast": 1.75, "default": 1.0}
+)
+_PITCHES: Final = MappingProxyType(
+    {"x-low": 0.7, "low": 0.85, "medium": 1.0, "high": 1.18, "x-high": 1.4, "default": 1.0}
+)
+_VOLUMES: Final = MappingProxyType(
+    {
+        "silent": 0.0,
+        "x-soft": 0.25,
+        "soft": 0.5,
+        "medium": 1.0,
+        "loud": 1.6,
+        "x-loud": 2.5,
+        "default": 1.0,
+    }
+)
+_TIME: Final = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)")
+_NUMBER: Final = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})")
+_PERCENT: Final = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{1,4})?)%")
+_DECIBELS: Final = re.compile(r"([+-]?\d{1,3}(?:\.\d{1,3})?)dB", re.IGNORECASE)
+_SEMITONES: Final = re.compile(r"([+-]?\d{1,2}(?:\.\d{1,3})?)st")
+
+
+@dataclass(frozen=True, slots=True)
+class Prosody:
+    """Factors on the voice's own pace, pitch and loudness; nested ones multiply."""
+
+    rate: float = 1.0
+    pitch: float = 1.0
+    volume: float = 1.0
+
+    def __mul__(self, other: Prosody) -> Prosody:
+        return Prosody(self.rate * other.rate, self.pitch * other.pitch, self.volume * other.volume)
+
+
+EMPHASES: Final[Mapping[str, Prosody]] = MappingProxyType(
+    {
+        "strong": Prosody(0.85, 1.08, 1.4),
+        "moderate": Prosody(0.92, 1.04, 1.2),
+        "none": Prosody(),
+        "reduced": Prosody(1.08, 0.97, 0.8),
+    }
+)
+
+
+class BreakTotal:
+    """Adds up the breaks of a task."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._number = 0
+
+    def add(self, *seconds: float) -> None:
+        """Count these breaks. Raises InvalidParameter if they are too many, or too long together."""
+        self._seconds += sum(seconds)
+        self._number += len(seconds)
+        if self._seconds > LONGEST_BREAKS:
+            raise InvalidParameter(
+                f"the breaks of the SSML come to {self._seconds:.0f} s; allowed: up to"
+                f" {LONGEST_BREAKS:.0f} s in all of a task"
+            )
+        if self._number > MOST_BREAKS:
+            raise InvalidParameter(
+                f"the SSML has over {MOST_BREAKS} breaks, the most allowed in all of a task"
+            )
+
+
+def break_seconds(time: str | None, strength: str | None, where: str) -> float:
+    """The pause that a break asks for; `time` counts where both are given. Raises InvalidParameter."""
+    if strength is not None and strength not in _BREAKS:
+        raise _refusal(where, "strength", strength, f"one of {', '.join(_BREAKS)}")
+    if time is None:
+        return _BREAKS[strength or "medium"]
+    match = _TIME.fullmatch(time.strip())
+    seconds = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else -1.0
+    if not 0 <= seconds <= LONGEST_BREAK:
+        raise _refusal(where, "time", time, f"from 0s to {LONGEST_BREAK:g}s, as 500ms or 1.5s")
+    return seconds
+
+
+def prosody(attributes: Mapping[str, str], where: str) -> Prosody:
+    """What a prosody element asks for. Raises InvalidParameter."""
+    return Prosody(
+        _factor(attributes.get("rate"), _RATES, "rate", where),
+        _factor(attributes.get("pitch"), _PITCHES, "pitch", where),
+        _volume(attributes.get("volume"), where),
+    )
+
+
+def speak_prosody(attributes: Mapping[str, str], where: str) -> Prosody:
+    """The same of speak's own attributes, where a bare volume is 0 to 100 and 50 leaves it as it is.
+
+    Raises InvalidParameter.
+    """
+    found = prosody({name: attributes[name] for name in attributes if name != "volume"}, where)
+    volume = attributes.get("volume", "50").strip()
+    number = _NUMBER.fullmatch(volume)
+    if number is None:
+        return found * Prosody(volume=_volume(volume, where))
+    if float(number[1]) > 100:
+        raise _refusal(where, "volume", volume, "a number from 0 to 100 (50 leaves it as it is)")
+    return found * Prosody(volume=float(number[1]) / 50)
+
+
+def _factor(value: str | None, names: Mapping[str, float], name: str, where: str) -> float:
+    if value is None:
+        return 1.0
+    value = value.strip()
+    if value in names:
+        return names[value]
+    factor = 0.0
+    if number := _NUMBER.fullmatch(value):
+        factor = float(number[1])
+    elif percent := _PERCENT.fullmatch(value):
+        factor = _of_percent(percent)
+    elif name == "pitch" and (semitones := _SEMITONES.fullmatch(value)):
+        factor = 2 ** (float(semitones[1]) / 12)
+    if not 0.1 <= factor <= 10:
+        steps = ", semitones (+2st)" if name == "pitch" else ""
+        known = ", ".join(names)
+        allowed = f"a factor from 0.1 to 10, a percentage (80%, +20%){steps}, or one of {known}"
+        raise _refusal(where, name, value, allowed)
+    return factor
+
+
+def _volume(value: str | None, where: str) -> float:
+    if value is None:
+        return 1.0
+    value = value.strip()
+    if value in _VOLUMES:
+        return _VOLUMES[value]
+    factor = -1.0
+    if decibels := _DECIBELS.fullmatch(value):
+        factor = 10 ** (float(decibels[1]) / 20)
+    elif percent := _PERCENT.fullmatch(value):
+        factor = _of_percent(percent)
+    elif (number := _NUMBER.fullmatch(value)) and float(number[1]) <= 100:
+        factor = float(number[1]) / 100
+    if not 0 <= factor <= LOUDEST:
+        known = ", ".join(_VOLUMES)
+        allowed = f"decibels up to +20dB, a percentage, a number from 0 to 100, or one of {known}"
+        raise _refusal(where, "volume", value, allowed)
+    return factor
+
+
+def _of_percent(match: re.Match[str]) -> float:
+    """80% is a factor of 0.8, +20% one of 1.2."""
+    share = float(match[2]) / 100
+    return {"": share, "+": 1 + share, "-": 1 - share}[match[1]]
+
+
+def _refusal(where: str, name: str, value: str, allowed: str) -> InvalidParameter:
+    return InvalidParameter(f"{where}: {name} is {shown(value)}; allowed: {allowed}")
+
+
+def shown(value: str) -> str:
+    """A value in a message: quoted, and cut short."""
+    return repr(value if len(value) <= 40 else value[:40] + "…")
+
 
 LONGEST_DOCUMENT: Final = 200_000
 """Characters, markup and all."""

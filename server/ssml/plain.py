@@ -11,10 +11,9 @@ from cosyserve.protocol.breaks import Break, BreakScanner
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.text import GrowingText
 
-from .elements import BreakTotal, Prosody, break_seconds
 from .held import HeldSession
-from .parse import Element, checked
-from .parts import Part, Run, Silence
+from .parse import BreakTotal, Element, Prosody, break_seconds, checked
+from .script import Part, Run, Silence
 
 _ALLOWED: Final = 'attributes in quotes, each once, as <break time="500ms"/>'
 

@@ -11,20 +11,24 @@ from typing import Final
 
 import numpy as np
 
-from cosyserve.engine.interface import CancelsOnExit, Engine, Mark, PcmChunk, SynthesisOptions, Voice
+from cosyserve.engine.interface import (
+    CancelsOnExit,
+    Engine,
+    Mark,
+    PcmChunk,
+    SynthesisOptions,
+    Voice,
+)
 from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.text import GrowingText
 
-from ..tasks.contract import next_chunk
 from ..errors import ContractBroken
-from .elements import BreakTotal
-from .parse import LONGEST_DOCUMENT, parse
-from .parts import Part, Place, Run, Script, Silence
+from ..tasks.contract import next_chunk
+from .parse import LONGEST_DOCUMENT, BreakTotal, parse
 from .plain import PausedText, plain_nodes
-from .runs import RunSessions
-from .script import Reads, write_script
-from .voicing import Voicing
+from .runs import RunSessions, Voicing
+from .script import Part, Place, Reads, Run, Script, Silence, write_script
 
 _AT_ONCE: Final = 20_000
 """Characters of a document that is read on the event loop; a longer one takes over 5 ms."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cosyserve.protocol.characters import count_characters
 from cosyserve.protocol.messages import ChunkMetrics, StageTimes, TaskMetrics
+from cosyserve.protocol.text import count_characters
 
 from .synthesis import SpokenChunk
 

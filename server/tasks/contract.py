@@ -8,8 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from cosyserve.engine.interface import PcmChunk
-from cosyserve.engine.errors import EngineError
+from cosyserve.engine.interface import EngineError, PcmChunk
 from cosyserve.protocol.errors import TTSError
 
 from ..errors import ContractBroken, goes_on

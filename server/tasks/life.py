@@ -11,14 +11,14 @@ from cosyserve.protocol.errors import Throttled
 from cosyserve.protocol.messages import ChunkMetrics, TaskMetrics
 from cosyserve.protocol.parameters import SpeechParameters
 
-from .account import TaskAccount
 from ..auth import Caller
 from ..errors import report
 from ..observe.logs import log_ids
 from ..observe.metrics import Outcome, Transport
 from ..services import Services
-from .synthesis import SpokenChunk, Synthesis
 from ..voices.book import HostedVoices
+from .account import TaskAccount
+from .synthesis import SpokenChunk, Synthesis
 
 log = structlog.get_logger(__name__)
 

@@ -10,15 +10,23 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
-from cosyserve.engine.interface import Engine, PcmChunk, Samples, Session, SynthesisOptions, Voice, Work
-from cosyserve.protocol.text import GrowingText
+from cosyserve.engine.interface import (
+    Engine,
+    PcmChunk,
+    Samples,
+    Session,
+    SynthesisOptions,
+    Voice,
+    Work,
+)
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
 from cosyserve.protocol.parameters import SpeechParameters
+from cosyserve.protocol.text import GrowingText
 
-from .contract import LETS_GO, calling, next_chunk
-from ..encoders import AudioEncoder, Encoded, heavy, open_encoder, silence
+from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
 from ..errors import ContractBroken, report
 from ..ssml import SsmlSession, open_ssml
+from .contract import LETS_GO, calling, next_chunk
 
 SILENCE_SECONDS = 0.02
 LONGEST_SECONDS = 1.0

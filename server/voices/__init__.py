@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 from urllib.parse import unquote, urlsplit
 
-from .store import Order, ReferenceStore, StoredReference
 from .local import LocalStore
-from .s3_options import S3Options
 from .s3 import S3Store
+from .s3_options import S3Options
+from .store import Order, ReferenceStore, StoredReference
 
 __all__ = [
     "LocalStore",

@@ -15,8 +15,7 @@ import numpy as np
 from cosyserve.engine.interface import Samples
 from cosyserve.protocol.errors import InvalidAudio, InvalidParameter, PayloadTooLarge
 
-from ..signatures import AudioFile, OtherFile, identify, sound_begin
-from .decode import decode_file
+from .decode import AudioFile, OtherFile, decode_file, identify, sound_begin
 
 TAKEN: Final = "WAV, MP3, FLAC, Ogg, M4A, AAC, WebM, AIFF, CAF or raw 16-bit little-endian mono PCM"
 PCM_RATE: Final = 16000

@@ -17,8 +17,21 @@ import structlog
 
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
+from .record import (
+    DamagedClip,
+    Head,
+    NeedMore,
+    RisingClock,
+    check_id,
+    check_owner,
+    decode,
+    decode_head,
+    encode_head,
+    is_id,
+    not_found,
+    not_named,
+)
 from .store import Order, StoredReference
-from .record import DamagedClip, Head, NeedMore, RisingClock, check_id, check_owner, decode, decode_head, encode_head, is_id, not_found, not_named
 
 log = structlog.get_logger(__name__)
 

@@ -11,21 +11,28 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from cosyserve.protocol.codec import Frame, refuse_binary
+from cosyserve.protocol.cosyvoice.codec import Frame, refuse_binary
 from cosyserve.protocol.errors import BadFrame, InternalError, TTSError
-from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, EndSession, FinishTask, RunTask
+from cosyserve.protocol.messages import (
+    CancelTask,
+    Command,
+    ContinueTask,
+    EndSession,
+    FinishTask,
+    RunTask,
+)
 from cosyserve.protocol.task import TaskProtocol
 
-from ..tasks.admission import ConnectionTicket
 from ..auth import Caller
 from ..delivery.patient import PatientConnection
 from ..dialects import Route, Terms
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
-from .outbox import Outbox
 from ..services import Services
-from .speaker import Speaker
+from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
+from .outbox import Outbox
+from .speaker import Speaker
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from cosyserve.protocol.errors import NotFound, TTSError, Unauthorized
 from cosyserve.protocol.cosyvoice.rest import error_body
+from cosyserve.protocol.errors import NotFound, TTSError, Unauthorized
 
 from ..auth import SUBPROTOCOL, Caller
 from ..dialects import DIALECTS, SPEECH_PATH, Dialect, Route, find_route

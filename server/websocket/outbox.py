@@ -8,7 +8,7 @@ from websockets.asyncio.connection import broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from cosyserve.protocol.codec import Frame
+from cosyserve.protocol.cosyvoice.codec import Frame
 
 from ..delivery.patient import PatientConnection
 

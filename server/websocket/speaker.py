@@ -11,18 +11,18 @@ from typing import Final
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from cosyserve.protocol.codec import Frame
+from cosyserve.protocol.cosyvoice.codec import Frame
 from cosyserve.protocol.errors import InternalError, TaskTimeout, TTSError
 from cosyserve.protocol.messages import ResultGenerated, RunTask, TaskFinished, TaskStarted
 from cosyserve.protocol.task import TaskProtocol
 
-from ..tasks.contract import LETS_GO
 from ..errors import ContractBroken, as_tts_error, goes_on, report
 from ..observe.logs import log_ids
 from ..observe.metrics import Outcome
-from .outbox import Outbox
-from ..tasks.synthesis import SpokenChunk, Synthesis
+from ..tasks.contract import LETS_GO
 from ..tasks.life import TaskLife
+from ..tasks.synthesis import SpokenChunk, Synthesis
+from .outbox import Outbox
 
 log = structlog.get_logger(__name__)
 

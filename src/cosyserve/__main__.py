@@ -21,7 +21,7 @@ _COMMANDS: Final = {
         "speak a text into a file, a pipe or the loudspeaker",
     ),
     "voices": ("cosyserve.clients.cli.voices", "main", "add, list and remove reference clips"),
-    "model": ("cosyserve.server.model_cli", "main", "look at a checkpoint, or convert it"),
+    "model": ("cosyserve.server.cli", "main", "look at a checkpoint, or convert it"),
     "bench": ("cosyserve.benchmarks.load.latency", "main", "measure a server under load"),
     "version": ("", "", "print the version"),
 }

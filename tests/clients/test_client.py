@@ -5,7 +5,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cosyserve.clients import AuthenticationFailed, Client, ConnectionFailed, ConnectionLost, InvalidRequest, SpeechEnded, SpeechStalled, TaskFailed, UnexpectedMessage
+from cosyserve.clients import (
+    AuthenticationFailed,
+    Client,
+    ConnectionFailed,
+    ConnectionLost,
+    InvalidRequest,
+    SpeechEnded,
+    SpeechStalled,
+    TaskFailed,
+    UnexpectedMessage,
+)
 from cosyserve.clients.speech import Speech
 from cosyserve.protocol.messages import CancelTask, ContinueTask, FinishTask, RunTask, TaskMetrics
 from support.peers.scripted_server import FLOOD_CHUNK, ScriptedServer, scripted_server

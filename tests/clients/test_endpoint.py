@@ -1,7 +1,7 @@
 import pytest
 
 from cosyserve.clients import InvalidRequest
-from cosyserve.clients.endpoint import Endpoint
+from cosyserve.clients.connection import Endpoint
 
 
 @pytest.mark.parametrize(

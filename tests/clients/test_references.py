@@ -3,8 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.clients import BuiltinVoice, Client, ConnectionFailed, InvalidRequest, NotFound, RequestFailed, UnexpectedMessage
-from cosyserve.clients.references import parse_voices
+from cosyserve.clients import (
+    BuiltinVoice,
+    Client,
+    ConnectionFailed,
+    InvalidRequest,
+    NotFound,
+    RequestFailed,
+    UnexpectedMessage,
+)
+from cosyserve.clients.rest import parse_voices
 from support.peers.scripted_server import VOICES, ScriptedServer, scripted_server
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
 from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, TaskFailed
-from cosyserve.clients.wavfile import write_true_sizes
+from cosyserve.clients.cli.output import write_true_sizes
 from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
 

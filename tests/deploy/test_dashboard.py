@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from support.peers.exposed import TARGET_LABELS, full_metrics, on_page, series_of
-from support.tools.promql import parse
 from support.tools.programs import DEPLOY, passes, tool
+from support.tools.promql import parse
 
 from .conftest import Stepped
 

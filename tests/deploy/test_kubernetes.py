@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings import Settings
+from cosyserve.server.settings.sources import environment_name
 from support.tools.programs import DEPLOY, passes, tool
 
 FOLDER = DEPLOY / "kubernetes"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cosyserve.server.settings.describe import flag
 from cosyserve.server.settings import Settings
+from cosyserve.server.settings.describe import flag
 from support.peers.exposed import TARGET_LABELS, full_metrics, series_of
-from support.tools.promql import parse
 from support.tools.programs import DEPLOY, passes, tool
+from support.tools.promql import parse
 
 FOLDER = DEPLOY / "prometheus"
 RULES: list[dict[str, Any]] = [

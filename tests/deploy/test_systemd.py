@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings import Settings
+from cosyserve.server.settings.sources import environment_name
 from support.tools.programs import DEPLOY, passes, tool
 
 UNIT = DEPLOY / "systemd" / "cosyserve.service"

@@ -15,11 +15,21 @@ import aiohttp
 import pytest
 
 from cosyserve.__main__ import main
-from support.listening.audio import make_file
 from support.engines.cosyvoice import RATE, clip
-from support.engines.cosyvoice_server import WORDS, Serving, cancel_then_the_next_task, letters_give_the_speech_of_the_whole, metric, serving, speak, three_modes_speak, upload
-from support.peers.peers import Peer, audio, run_task, text
+from support.engines.cosyvoice_server import (
+    WORDS,
+    Serving,
+    cancel_then_the_next_task,
+    letters_give_the_speech_of_the_whole,
+    metric,
+    serving,
+    speak,
+    three_modes_speak,
+    upload,
+)
 from support.engines.tiny_checkpoint import build
+from support.listening.audio import make_file
+from support.peers.peers import Peer, audio, run_task, text
 
 
 @contextmanager

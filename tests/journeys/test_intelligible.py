@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from support.listening.audio import Floats, decode
-from support.peers.peers import Peer, audio, message, run_task, text
 from support.listening.speech import rank_by_dtw, recognise, resample
+from support.peers.peers import Peer, audio, message, run_task, text
 
 ENGLISH = (
     "the old man walked slowly to the river",

@@ -18,7 +18,20 @@ import pytest
 from support.recordings.book import BrokenOff, Exchange, difference, recorded
 from support.recordings.engine import RecordedEngine
 from support.recordings.exchanges import EXCHANGES
-from support.recordings.product import BIT_RATES, DIALECTS, ELEVENLABS_FORMATS, SAMPLE_RATES, TRANSPORTS, AudioFormat, SpeechParameters, commands, error_codes, events, load_settings, serve
+from support.recordings.product import (
+    BIT_RATES,
+    DIALECTS,
+    ELEVENLABS_FORMATS,
+    SAMPLE_RATES,
+    TRANSPORTS,
+    AudioFormat,
+    SpeechParameters,
+    commands,
+    error_codes,
+    events,
+    load_settings,
+    serve,
+)
 
 RECORDED = recorded()
 

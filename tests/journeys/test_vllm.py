@@ -16,10 +16,20 @@ import pytest
 
 from support.engines import vllm
 from support.engines.cosyvoice import RATE
-from support.engines.cosyvoice_server import WORDS, Serving, cancel_then_the_next_task, letters_give_the_speech_of_the_whole, metric, serving, speak, three_modes_speak, upload
+from support.engines.cosyvoice_server import (
+    WORDS,
+    Serving,
+    cancel_then_the_next_task,
+    letters_give_the_speech_of_the_whole,
+    metric,
+    serving,
+    speak,
+    three_modes_speak,
+    upload,
+)
+from support.engines.tiny_checkpoint import build
 from support.peers.peers import Peer, audio, run_task, text
 from support.tools.processes import descendants
-from support.engines.tiny_checkpoint import build
 
 pytestmark = pytest.mark.vllm
 

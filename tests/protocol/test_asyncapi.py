@@ -9,13 +9,36 @@ import orjson
 import pytest
 from hypothesis import given
 
-from cosyserve.protocol.codec import decode_command, decode_event, encode_command, encode_event
-from cosyserve.protocol.cosyvoice.codec import ACTIONS, TASK_ID
-from cosyserve.protocol.event_codec import EVENTS as EVENT_NAMES
-from cosyserve.protocol.limits import TextLimits
-from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, Event, FinishReason, FinishTask, ResultGenerated, RunTask
+from cosyserve.protocol.cosyvoice.codec import (
+    ACTIONS,
+    TASK_ID,
+    decode_command,
+    decode_event,
+    encode_command,
+    encode_event,
+)
+from cosyserve.protocol.cosyvoice.codec import EVENTS as EVENT_NAMES
+from cosyserve.protocol.messages import (
+    CancelTask,
+    Command,
+    ContinueTask,
+    Event,
+    FinishReason,
+    FinishTask,
+    ResultGenerated,
+    RunTask,
+)
 from cosyserve.protocol.parameters import MODELS, SpeechParameters
-from support.tools.contracts import Json, error_classes, load, parameter_schemas, plain, resolve, validate
+from cosyserve.protocol.text import TextLimits
+from support.tools.contracts import (
+    Json,
+    error_classes,
+    load,
+    parameter_schemas,
+    plain,
+    resolve,
+    validate,
+)
 from support.tools.protocol_examples import COMMANDS, EVENTS, commands, events
 
 DOCUMENT = load("asyncapi.yaml")

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.breaks import LONGEST_TAG, Break, BreakScanner, begins_markup, without_breaks
+from cosyserve.protocol.breaks import (
+    LONGEST_TAG,
+    Break,
+    BreakScanner,
+    begins_markup,
+    without_breaks,
+)
 
 TEXTS = st.lists(
     st.sampled_from(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.characters import count_characters
+from cosyserve.protocol.text import count_characters
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.protocol.errors import BadFrame, InvalidParameter
-from cosyserve.protocol.fields import as_written, json_object, number, optional, refusal, required, shown
+from cosyserve.protocol.fields import (
+    as_written,
+    json_object,
+    number,
+    optional,
+    refusal,
+    required,
+    shown,
+)
 
 
 @pytest.mark.parametrize(

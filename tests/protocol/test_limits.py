@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.protocol.errors import TextTooLong
-from cosyserve.protocol.limits import TextLimits
+from cosyserve.protocol.text import TextLimits
 
 
 def test_the_limits_themselves_are_allowed() -> None:

@@ -8,7 +8,12 @@ from typing import get_args
 import pytest
 
 from cosyserve.protocol import messages
-from cosyserve.protocol.codec import decode_command, decode_event, encode_command, encode_event
+from cosyserve.protocol.cosyvoice.codec import (
+    decode_command,
+    decode_event,
+    encode_command,
+    encode_event,
+)
 from cosyserve.protocol.messages import Event, TaskCommand
 from support.tools.protocol_examples import COMMANDS, EVENTS
 

@@ -9,10 +9,27 @@ import orjson
 import pytest
 from openapi_spec_validator import validate as validate_openapi
 
+from cosyserve.protocol.cosyvoice.rest import (
+    LIMIT_MAX,
+    ListQuery,
+    deleted_body,
+    error_body,
+    parse_speech_request,
+    reference_object,
+    speech_event,
+    speech_whole,
+)
 from cosyserve.protocol.errors import BadFrame, Throttled, TTSError
 from cosyserve.protocol.parameters import MODELS, SpeechParameters
-from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX, ListQuery, deleted_body, error_body, parse_speech_request, reference_object, speech_event, speech_whole
-from support.tools.contracts import Json, error_classes, load, parameter_schemas, plain, resolve, validate
+from support.tools.contracts import (
+    Json,
+    error_classes,
+    load,
+    parameter_schemas,
+    plain,
+    resolve,
+    validate,
+)
 
 DOCUMENT = load("openapi.yaml")
 SCHEMAS = DOCUMENT["components"]["schemas"]

@@ -9,7 +9,16 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound
-from cosyserve.protocol.parameters import ALLOWED, BIT_RATES, SAMPLE_RATES, AudioFormat, Mode, SpeechParameters, check_model, parse_parameters
+from cosyserve.protocol.parameters import (
+    ALLOWED,
+    BIT_RATES,
+    SAMPLE_RATES,
+    AudioFormat,
+    Mode,
+    SpeechParameters,
+    check_model,
+    parse_parameters,
+)
 from support.tools.protocol_examples import json_values, parameters
 
 GOOD = {"mode": "fast_replication", "reference_audio_id": "ref-1"}

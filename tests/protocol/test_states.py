@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from cosyserve.protocol.states import IGNORED, TRANSITIONS, Step, TaskState, step_of
+from cosyserve.protocol.task import IGNORED, TRANSITIONS, Step, TaskState, step_of
 from support.tools.protocol_examples import COMMANDS, EVENTS
 
 S = TaskState

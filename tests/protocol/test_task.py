@@ -9,11 +9,38 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from cosyserve.protocol.codec import CosyVoiceCodec, Frame, decode_event, encode_command
-from cosyserve.protocol.errors import InvalidParameter, InvalidState, TextTooLong, Throttled, TTSError
-from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, EndSession, Event, FinishTask, ResultGenerated, RunTask, TaskCommand, TaskFailed, TaskFinished, TaskStarted
-from cosyserve.protocol.states import IGNORED, TRANSITIONS, LocalProtocolError, Step, TaskState
-from cosyserve.protocol.task import ENDED_REMEMBERED, TaskProtocol, TextLimits
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec, Frame, decode_event, encode_command
+from cosyserve.protocol.errors import (
+    InvalidParameter,
+    InvalidState,
+    TextTooLong,
+    Throttled,
+    TTSError,
+)
+from cosyserve.protocol.messages import (
+    CancelTask,
+    Command,
+    ContinueTask,
+    EndSession,
+    Event,
+    FinishTask,
+    ResultGenerated,
+    RunTask,
+    TaskCommand,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+)
+from cosyserve.protocol.task import (
+    ENDED_REMEMBERED,
+    IGNORED,
+    TRANSITIONS,
+    LocalProtocolError,
+    Step,
+    TaskProtocol,
+    TaskState,
+    TextLimits,
+)
 from support.tools.protocol_examples import METRICS, PLAIN
 
 T = "t-1"

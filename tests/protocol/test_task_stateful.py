@@ -8,11 +8,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cosyserve.protocol.codec import encode_command
+from cosyserve.protocol.cosyvoice.codec import encode_command
 from cosyserve.protocol.errors import InternalError, InvalidParameter, InvalidState, TTSError
-from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, Event, FinishReason, FinishTask, ResultGenerated, RunTask, TaskFinished, TaskStarted
-from cosyserve.protocol.states import LocalProtocolError
-from cosyserve.protocol.task import TaskProtocol
+from cosyserve.protocol.messages import (
+    CancelTask,
+    Command,
+    ContinueTask,
+    Event,
+    FinishReason,
+    FinishTask,
+    ResultGenerated,
+    RunTask,
+    TaskFinished,
+    TaskStarted,
+)
+from cosyserve.protocol.task import LocalProtocolError, TaskProtocol
 from support.tools.protocol_examples import METRICS, PLAIN
 
 ids = st.sampled_from(["a", "b", "c"])

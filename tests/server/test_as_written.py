@@ -10,7 +10,19 @@ from websockets.exceptions import ConnectionClosed
 
 from support.engines.fake_engine import RATE, WORD_SECONDS
 from support.peers.peers import PATH, Peer, message, run_task, text
-from support.peers.texts import CALLS, DASHSCOPE, ELEVENLABS, MULTI, OPENAI, OWN, REST, STREAM, TALKS, Call, Talk
+from support.peers.texts import (
+    CALLS,
+    DASHSCOPE,
+    ELEVENLABS,
+    MULTI,
+    OPENAI,
+    OWN,
+    REST,
+    STREAM,
+    TALKS,
+    Call,
+    Talk,
+)
 
 each_talk = pytest.mark.parametrize("talk", TALKS, ids=str)
 each_call = pytest.mark.parametrize("call", CALLS, ids=str)

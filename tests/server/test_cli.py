@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 from cosyserve.server.cli import build_parser, serve
+from cosyserve.server.settings import Settings
 from cosyserve.server.settings.describe import default_text, flag
 from cosyserve.server.settings.sources import environment_name
-from cosyserve.server.settings import Settings
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.engine import errors as engine_errors
-from cosyserve.engine.errors import EngineError
+from cosyserve.engine import interface as engine_errors
+from cosyserve.engine.interface import EngineError
 from cosyserve.protocol.errors import Throttled
 from cosyserve.server.errors import ContractBroken, as_tts_error, goes_on
 
@@ -31,7 +31,7 @@ def test_code_and_message(name: str) -> None:
 
 def test_every_engine_error_is_listed() -> None:
     assert {each.__name__ for each in EngineError.__subclasses__() if each.__module__.endswith(
-        "engine.errors"
+        "engine.interface"
     )} | {"EngineError"} == set(CODES)  # fmt: skip
 
 

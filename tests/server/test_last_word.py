@@ -8,12 +8,21 @@ from contextlib import ExitStack, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.server.websocket import speaker
 from cosyserve.server.tasks import synthesis
+from cosyserve.server.websocket import speaker
 from support.engines.faulty_engine import EARLY_END, FAULTS, Fault, cancel_who_calls
-from support.peers.last_word import WHOLE, WORDS, assert_accounted, assert_told, assert_usable, counted, engine_of, say
-from support.peers.peers import Peer, message, run_task, text
 from support.engines.ways import HTTP, SOCKETS, Way
+from support.peers.last_word import (
+    WHOLE,
+    WORDS,
+    assert_accounted,
+    assert_told,
+    assert_usable,
+    counted,
+    engine_of,
+    say,
+)
+from support.peers.peers import Peer, message, run_task, text
 
 LATE = [
     fault

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.server.model_cli import check, convert, main
+from cosyserve.server.cli import check, convert, main
 from support.engines import tiny_checkpoint
 
 

@@ -10,21 +10,37 @@ from typing import Any, NoReturn
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.protocol.codec import CosyVoiceCodec
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec
 from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec
-from cosyserve.protocol.messages import EffectiveAudio, Event, ResultGenerated, TaskFailed, TaskFinished, TaskStarted
+from cosyserve.protocol.messages import (
+    EffectiveAudio,
+    Event,
+    ResultGenerated,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+)
+from cosyserve.server.audio import Encoded
+from cosyserve.server.dialects import openai as openai_routes
+from cosyserve.server.observe.metrics import Metrics, TaskMeter
 from cosyserve.server.tasks import synthesis
 from cosyserve.server.tasks.account import TaskAccount
-from cosyserve.server.encoders import Encoded
-from cosyserve.server.observe.metrics import Metrics, TaskMeter
-from cosyserve.server.dialects import openai as openai_routes
 from cosyserve.server.websocket.outbox import Outbox
 from support.engines.fake_engine import RATE
 from support.engines.faulty_engine import SECRET, raises, wait_for_what_is_cancelled
-from support.peers.last_word import WHOLE, WORDS, assert_accounted, assert_told, assert_usable, counted, engine_of, say
-from support.peers.peers import Peer
 from support.engines.ways import HTTP, SOCKETS, Way
+from support.peers.last_word import (
+    WHOLE,
+    WORDS,
+    assert_accounted,
+    assert_told,
+    assert_usable,
+    counted,
+    engine_of,
+    say,
+)
+from support.peers.peers import Peer
 
 CODECS = {
     "native socket": CosyVoiceCodec,
@@ -225,11 +241,11 @@ async def test_a_frame_that_cannot_be_written(faulty: Peer, way: Way) -> None:
 
 
 WRITERS = {
-    "rest events": ("rest.speech", "speech_event"),
-    "rest whole": ("rest.speech", "speech_whole"),
-    "openai events": ("openai.routes", "audio_delta"),
-    "elevenlabs/with-timestamps": ("elevenlabs.routes", "timed_speech"),
-    "elevenlabs/stream/with-timestamps": ("elevenlabs.routes", "timed_speech"),
+    "rest events": ("dialects.cosyvoice", "speech_event"),
+    "rest whole": ("dialects.cosyvoice", "speech_whole"),
+    "openai events": ("dialects.openai", "audio_delta"),
+    "elevenlabs/with-timestamps": ("dialects.elevenlabs", "timed_speech"),
+    "elevenlabs/stream/with-timestamps": ("dialects.elevenlabs", "timed_speech"),
 }
 WRITTEN = [way for way in HTTP if way.name in WRITERS]
 STREAMED = [way for way in WRITTEN if way.internal_later != way.internal]

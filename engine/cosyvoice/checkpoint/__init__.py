@@ -16,11 +16,9 @@ from pathlib import Path
 
 from .convert import convert
 from .errors import CheckpointError
-from .hub import Download, download, parse_id
-from .source import Files
-from .models import load_flow, load_hift, load_llm
-from .open import Checkpoint, from_state_dicts, open_folder
+from .open import Checkpoint, from_state_dicts, load_flow, load_hift, load_llm, open_folder
 from .report import PartReport, Report, check
+from .source import Download, Files, download, parse_id
 
 __all__ = [
     "Checkpoint",

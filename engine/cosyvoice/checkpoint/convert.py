@@ -12,11 +12,11 @@ from typing import Final
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .files import flush
 from .errors import CheckpointError, printable
-from .keys import TIED_HEAD
-from .source import MANIFEST, Files
+from .files import flush
 from .open import FORMAT, Checkpoint, open_folder
+from .source import MANIFEST, Files
+from .weights import TIED_HEAD
 
 _COPY_MODE: Final = 0o644
 

@@ -14,11 +14,10 @@ from ..config import ModelConfig
 from ..prompt.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
 from ..text.tokenizer import TextTokenizer, TokenizerError
 from .errors import CheckpointError, printable
-from .fingerprint import fingerprint
-from .keys import PARTS, TIED_HEAD
-from .source import Files, find_files
+from .files import fingerprint
 from .open import fit_problems, read_config
-from .weights import read_weights
+from .source import Files, find_files
+from .weights import PARTS, TIED_HEAD, read_weights
 
 
 @dataclass(frozen=True, slots=True)

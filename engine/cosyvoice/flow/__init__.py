@@ -1,11 +1,10 @@
 """Flow matching: speech tokens (25/s) to mel (50 frames/s). See model.py for the entries."""
 
+from .attention import attention_kernel
+from .cache import MemoryPool
 from .graphs import GraphCache, GraphMode, graphs_for
 from .model import Flow, FlowError, FlowStats
-from .native import attention_kernel
-from .policy import EXACT, RECOMPUTE, ContextPolicy
-from .pool import MemoryPool
-from .state import FlowPrompt, FlowState, total_nbytes
+from .state import EXACT, RECOMPUTE, ContextPolicy, FlowPrompt, FlowState, total_nbytes
 
 __all__ = [
     "EXACT",

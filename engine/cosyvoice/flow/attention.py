@@ -1,15 +1,170 @@
-"""Attention to the keys and values of earlier steps."""
+"""Attention to the keys and values of earlier steps.
+
+Which positions attention sees.
+
+attention.cpp for this machine: compiled when it is first needed, tried out, and used if it is right.
+
+torch's own attention on a CPU wants keys and values side by side in memory, and multiplies through MKL,
+which on AMD's processors uses half of the vector width. Where there is no such processor or no compiler,
+torch's serves as well, more slowly.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import math
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .masks import with_past
-from .native import AttentionKernel, attention_kernel
+
+def chunk_mask(length: int, chunk: int, device: torch.device) -> Tensor | None:
+    """[length, length], True where query i sees key j: up to the end of i's chunk, without left limit.
+
+    The first position begins a chunk. None where every query sees every key.
+    """
+    if length <= chunk:
+        return None
+    position = torch.arange(length, device=device)
+    end = (position // chunk + 1) * chunk
+    return position[None, :] < end[:, None]
+
+
+def with_past(mask: Tensor | None, keys: int) -> Tensor | None:
+    """The mask of the newest positions, widened to `keys` keys; all earlier ones are seen."""
+    if mask is None or mask.shape[-1] == keys:
+        return mask
+    return F.pad(mask, (keys - mask.shape[-1], 0), value=True)
+
+
+_log = logging.getLogger(__name__)
+
+_SOURCE: Final = Path(__file__).with_name("attention.cpp")
+_FLAGS: Final = (
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-ffp-contract=fast",
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+)
+_SECONDS: Final = 120
+"""For the compiler; it takes one."""
+WIDTHS: Final = (16, 32, 64)
+"""Of heads that it can do; the published model's have 64."""
+_TOLERANCE: Final = 1e-4
+"""In the trial, against torch's attention."""
+
+
+class _Part(ctypes.Structure):
+    _fields_ = (
+        ("keys", ctypes.c_void_p),
+        ("values", ctypes.c_void_p),
+        ("head", ctypes.c_int64),
+        ("frames", ctypes.c_int64),
+    )
+
+
+class AttentionKernel:
+    """On a CPU, in float32, with as many threads as torch has."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._run = library.cosyserve_attend
+        size = ctypes.c_int64
+        self._run.argtypes = (
+            *(ctypes.c_void_p, size, size, size),
+            *(ctypes.POINTER(_Part), size),
+            *(ctypes.c_void_p, ctypes.c_int),
+        )
+        self._run.restype = None
+
+    def takes(self, query: Tensor) -> bool:
+        """Whether it can do heads of this width."""
+        return query.shape[-1] in WIDTHS
+
+    def attend(self, query: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        """query [batch, heads, n, width], parts [2, batch, heads, frames, width] side by side, in this order;
+        all keys are seen. The result is like query. Parts whose heads lie one by one are not copied."""
+        batch, heads, n, width = query.shape
+        # Its weights are powers of two.
+        scaled = (query * (math.log2(math.e) / math.sqrt(width))).contiguous()
+        given = [part if _in_rows(part) else part.contiguous() for part in parts]
+        table = (_Part * len(given))(*map(_part, given))
+        out = torch.empty_like(scaled)
+        rows = batch * heads, n, width
+        self._run(
+            scaled.data_ptr(), *rows, table, len(given), out.data_ptr(), torch.get_num_threads()
+        )
+        return out
+
+
+def _in_rows(part: Tensor) -> bool:
+    _, batch, head, frame, number = part.stride()
+    return (batch, frame, number) == (part.shape[2] * head, part.shape[4], 1)
+
+
+def _part(part: Tensor) -> _Part:
+    keys, values = part
+    return _Part(keys.data_ptr(), values.data_ptr(), part.stride(2), part.shape[3])
+
+
+@lru_cache(maxsize=1)
+def attention_kernel() -> AttentionKernel | None:
+    """None where it cannot be had. The first call takes a second; it may come from any thread."""
+    if platform.system() != "Linux" or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return None
+    compiler = shutil.which("g++")
+    if compiler is None:
+        _log.info("no g++ here: attention on the CPU is torch's, which is slower")
+        return None
+    try:
+        kernel = AttentionKernel(_compiled(compiler))
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.warning("attention.cpp cannot be compiled, torch's attention serves: %s", error)
+        return None
+    if not _right(kernel):
+        _log.warning("attention.cpp gives wrong results here, torch's attention serves")
+        return None
+    return kernel
+
+
+def _compiled(compiler: str) -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory(prefix="cosyserve-") as folder:
+        library = Path(folder) / "attention.so"
+        command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(library), *_openmp()]
+        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+        return ctypes.CDLL(str(library))
+
+
+def _openmp() -> list[str]:
+    """torch's own OpenMP, where it brings one: two of them would take the cores from each other."""
+    package = Path(torch.__file__).parent
+    folders = package / "lib", package.parent / "torch.libs"
+    return [str(found) for folder in folders for found in folder.glob("libgomp*.so*")][:1]
+
+
+def _right(kernel: AttentionKernel) -> bool:
+    random = torch.Generator().manual_seed(0)
+    for width in WIDTHS:
+        query = torch.randn(1, 2, 7, width, generator=random)
+        parts = [torch.randn(2, 1, 2, n, width, generator=random) for n in (300, 1, 70)]
+        keys, values = torch.cat(parts, dim=3)
+        known = F.scaled_dot_product_attention(query, keys, values)
+        if not float((kernel.attend(query, parts) - known).abs().max()) < _TOLERANCE:
+            return False
+    return True
+
 
 FRAMES: Final = -2
 """The dimension that counts frames, in keys, values and queries."""

@@ -16,11 +16,9 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from .attention import attend
+from .attention import attend, chunk_mask
 from .cache import CachedStep, CacheShape
-from .convolution import TAIL, ConvTails
-from .estimator import Estimator, Masks, blocks_of, tail_channels, time_size
-from .masks import chunk_mask
+from .estimator import TAIL, ConvTails, Estimator, Masks, blocks_of, tail_channels, time_size
 
 _log = logging.getLogger(__name__)
 

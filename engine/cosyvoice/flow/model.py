@@ -23,17 +23,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FRAMES_PER_TOKEN, FlowConfig
-from .step import Networks, run_pass
-from .cache import CacheShape
-from .convolution import TAIL
+from .cache import CacheShape, MemoryPool
 from .encoder import Encoder
-from .estimator import Estimator, blocks_of, tail_channels
+from .estimator import TAIL, Estimator, blocks_of, tail_channels
 from .graphs import GraphCache
-from .plan import Pass, plan_step
-from .policy import EXACT, ContextPolicy
-from .pool import MemoryPool
 from .solver import GUIDED_ROWS, Condition, Solver, start_noise
-from .state import FlowMemory, FlowPrompt, FlowShapes, FlowState, FlowTails, Pages
+from .state import (
+    EXACT,
+    ContextPolicy,
+    FlowMemory,
+    FlowPrompt,
+    FlowShapes,
+    FlowState,
+    FlowTails,
+    Pages,
+)
+from .step import Networks, Pass, plan_step, run_pass
 
 
 class FlowError(Exception):

@@ -10,11 +10,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from .attention import chunk_mask
 from .cache import CachedStep, OffsetStep
-from .convolution import ConvTails
-from .estimator import Estimator, Masks, blocks_of
+from .estimator import ConvTails, Estimator, Masks, blocks_of
 from .graphs import GraphCache, StepGraph
-from .masks import chunk_mask
 
 NOISE_FRAMES: Final = 15000
 """The noise has 300 s of columns, so an utterance with its prompt has at most that many frames."""

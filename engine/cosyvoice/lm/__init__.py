@@ -1,7 +1,16 @@
 """The speech LM: text ids to speech tokens."""
 
-from .interface import LmPrompt, SamplingOptions, SpeechLM, TokenStream
-from .errors import LmError, LmFailed, LmLoop, LmNotFinite, LmTooLong
+from .interface import (
+    LmError,
+    LmFailed,
+    LmLoop,
+    LmNotFinite,
+    LmPrompt,
+    LmTooLong,
+    SamplingOptions,
+    SpeechLM,
+    TokenStream,
+)
 
 __all__ = [
     "LmError",

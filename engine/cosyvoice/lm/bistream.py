@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import LmConfig
-from .interface import LmPrompt, SamplingOptions
-from .errors import LmTooLong
 from .ids import IdSpace
+from .interface import LmPrompt, LmTooLong, SamplingOptions
 
 
 @dataclass(frozen=True, slots=True)

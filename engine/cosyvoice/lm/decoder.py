@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .batch import Batch, Span
-from .attention import KvCache
+from ..linear import Matrix
+from .attention import Batch, KvCache, Span
 from .ids import IdSpace
-from .matrix import Matrix
 from .qwen2 import Layer, Qwen2Lm, Scale
 
 __all__ = ["Batch", "Decoder", "Span"]

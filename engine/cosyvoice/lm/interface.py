@@ -4,6 +4,16 @@ Which tokens come out depends on the prompt, the options and the whole text, and
 not on how the text is cut into pieces, not on when the pieces come, not on what other streams do
 (as far as floating point allows: a backend that computes several streams at once may round
 differently, and a draw that falls between two such roundings comes out differently).
+
+What the speech LM can fail with.
+
+EngineError
+├── EngineDied
+│   └── LmFailed        a step of the model failed: out of memory, a fault of the device
+└── LmError             this stream only
+    ├── LmLoop          the model repeats itself and the options ask for an error
+    ├── LmNotFinite     its numbers overflowed, in full precision as well
+    └── LmTooLong       text, prompt and speech do not fit into the model's context
 """
 
 from __future__ import annotations
@@ -11,6 +21,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from ...interface import EngineDied, EngineError
+
+
+class LmFailed(EngineDied): ...
+
+
+class LmError(EngineError): ...
+
+
+class LmLoop(LmError): ...
+
+
+class LmNotFinite(LmError): ...
+
+
+class LmTooLong(LmError): ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
-from ...errors import EngineError
+from ...interface import EngineError
 from ..config import TOKEN_RATE
-from .interface import SamplingOptions
 from .bistream import Chunk, Composition
-from .errors import LmLoop
-from .loops import LoopDetector
+from .interface import LmLoop, SamplingOptions
+from .sampling import LoopDetector
 
 
 class ComposedStream(ABC):

@@ -13,14 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...errors import EngineDied, EngineError, EngineNotReady
+from ...interface import EngineDied, EngineError, EngineNotReady
 from ..scheduling.device import DeviceClosed, DeviceThread
-from .interface import LmPrompt, SamplingOptions
 from .bistream import Composition, composition
 from .decoder import Decoder
-from .errors import LmFailed, LmNotFinite
-from .step import Row, Stepper, StepResult
-from .torch_stream import TorchTokenStream
+from .interface import LmFailed, LmNotFinite, LmPrompt, SamplingOptions
+from .step import Row, Stepper, StepResult, TorchTokenStream
 
 _log = logging.getLogger(__name__)
 

@@ -25,11 +25,11 @@ from typing import Any, Final, TypeVar
 
 import torch
 
-from ...errors import EngineDied, EngineError
-from .device import DeviceThread
+from ...interface import EngineDied, EngineError
 from ..flow import FlowPrompt
-from .hops import HopJob, HopRunner
 from ..prompt.voice import VoicePrompt
+from .device import DeviceThread
+from .hops import HopJob, HopRunner
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ...errors import EngineDied
+from ...interface import EngineDied
 
 T = TypeVar("T")
 

@@ -11,13 +11,12 @@ from typing import Final
 import numpy as np
 import torch
 
-from ...interface import Samples
-from ...errors import EngineDied, EngineError
+from ...interface import EngineDied, EngineError, Samples
 from ..config import TOKEN_RATE
 from ..flow import ContextPolicy, Flow, FlowPrompt, FlowState
-from .chunker import Hop
-from ..vocoder import Hift, StreamPolicy, VocoderState, reach
 from ..prompt.voice import VoicePrompt
+from ..vocoder import Hift, StreamPolicy, VocoderState, reach
+from .chunker import Hop
 
 _log = logging.getLogger(__name__)
 

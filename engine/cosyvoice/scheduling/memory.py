@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ...errors import EngineBusy
+from ...interface import EngineBusy
 from ..config import FRAMES_PER_TOKEN, TOKEN_RATE
 from ..flow import RECOMPUTE, ContextPolicy
 

@@ -9,9 +9,9 @@ Every stage decides by the text alone, so the result is the same however the tex
 from __future__ import annotations
 
 from .frontend import TextFrontend, TextProcessor, Utterance, UtteranceCollector
-from .normalizer import Normalizer, PlainNormalizer, WetextNormalizer, load_normalizer
 from .tokenizer import TextTokenizer, TokenizerError
 from .utterances import TextDelta, UtterancePolicy
+from .written import Normalizer, PlainNormalizer, WetextNormalizer, load_normalizer
 
 __all__ = [
     "Normalizer",

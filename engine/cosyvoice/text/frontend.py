@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ...plain import PlainText
-from .atoms import AtomScanner
 from .items import ItemMarkers
-from .normalizer import Normalizer
-from .sentences import SentencePart, SentenceStream
+from .sentences import AtomScanner, SentencePart, SentenceStream
 from .tokenizer import END_OF_PROMPT, TextTokenizer
 from .utterances import TextDelta, UtteranceBuilder, UtterancePolicy
-from .written import WrittenForms
+from .written import Normalizer, WrittenForms
 
 _PROMPT_POLICY = UtterancePolicy(2**31, 2**31, 2**31)
 """A prompt is one utterance, however long."""

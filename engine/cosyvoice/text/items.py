@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...segmentation.scripts import is_cjk
-from .atoms import Atom, Kind
+from .sentences import Atom, Kind
 
 _MARKER: Final = re.compile(r"(\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.):]")
 _CIRCLED: Final = {chr(0x245F + number): str(number) for number in range(1, 21)}

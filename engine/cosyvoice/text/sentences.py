@@ -1,14 +1,140 @@
-"""Text as it comes, handed on at once, with the sentence ends marked."""
+"""Text as it comes, handed on at once, with the sentence ends marked.
+
+The smallest pieces of a text that are certain by themselves: words, single signs, markup.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from ...segmentation.ahead import MoreText
 from ...segmentation.boundaries import Verdict
+from ...segmentation.characters import cluster_start, is_blank, is_extender
 from ...segmentation.layout import Layout
-from ...open_segment import OpenSegment
+from ...segmentation.scripts import is_cjk
+from ...segmentation.segmenter import OpenSegment
+from ...written import THIN_BLANKS
+from .tokenizer import MARKUP
+
+_LONGEST_WORD: Final = 64
+_MARKUP_STARTS: Final = frozenset(markup[0] for markup in MARKUP)
+
+
+class Kind(Enum):
+    """What an atom is.
+
+    WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
+    SIGN: one Han or kana character, or one mark of punctuation that is not ASCII.
+    MARKUP: one of the special tokens that users may write.
+    BORDER: nothing to say; what comes before is read apart from `text`, which comes after.
+    """
+
+    WORD = "word"
+    SIGN = "sign"
+    MARKUP = "markup"
+    BORDER = "border"
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """whole[begin:end] in NFC. spaced: blanks come before.
+
+    thin: that is one blank, a thin or no-break one, as within a number.
+    """
+
+    kind: Kind
+    text: str
+    begin: int
+    end: int
+    spaced: bool
+    thin: bool = False
+
+
+class AtomScanner:
+    """Cuts a text into atoms as it comes; which they are depends on the text and its ends alone."""
+
+    def __init__(self) -> None:
+        self._buffer = ""
+        self._begin = 0
+        self._spaced = self._thin = False
+
+    def feed(self, text: str, *, begin: int, ends: bool) -> list[Atom]:
+        """Take whole[begin:...], which follows what came before. ends: what follows is another sentence."""
+        if not self._buffer:
+            self._begin = begin
+        self._buffer += text
+        atoms = []
+        at = 0
+        while at < len(self._buffer):
+            if is_blank(self._buffer[at]):
+                self._thin = not self._spaced and self._buffer[at] in THIN_BLANKS
+                self._spaced = True
+                at += 1
+                continue
+            end, kind = self._atom_end(at, ends)
+            if end == 0:
+                break
+            atoms.append(self._atom(at, end, kind))
+            at = end
+        self._buffer = self._buffer[at:]
+        self._begin += at
+        return atoms
+
+    def _atom(self, at: int, end: int, kind: Kind) -> Atom:
+        text = self._buffer[at:end]
+        if kind is not Kind.MARKUP:
+            text = unicodedata.normalize("NFC", text)
+        atom = Atom(kind, text, self._begin + at, self._begin + end, self._spaced, self._thin)
+        self._spaced = self._thin = False
+        return atom
+
+    def _atom_end(self, at: int, final: bool) -> tuple[int, Kind]:
+        """Where the atom at `at` ends, 0 if the text so far does not tell."""
+        markup = self._markup_length(at, final)
+        if markup != 0:
+            return (at + markup if markup > 0 else 0), Kind.MARKUP
+        if _stands_alone(self._buffer[at]):
+            end = at + 1
+            while end < len(self._buffer) and is_extender(self._buffer[end]):
+                if end - at >= _LONGEST_WORD:
+                    return end, Kind.SIGN
+                end += 1
+            return (end if final or end < len(self._buffer) else 0), Kind.SIGN
+        return self._word_end(at, final), Kind.WORD
+
+    def _word_end(self, at: int, final: bool) -> int:
+        end = at + 1
+        while end < len(self._buffer):
+            char = self._buffer[end]
+            if end - at >= _LONGEST_WORD:
+                return cluster_start(self._buffer, end, at) or end
+            if is_blank(char) or _stands_alone(char):
+                return end
+            markup = self._markup_length(end, final)
+            if markup != 0:
+                return end if markup > 0 else 0
+            end += 1
+        return end if final else 0
+
+    def _markup_length(self, at: int, final: bool) -> int:
+        """Characters of the markup at `at`; 0 if it is none, -1 if that depends on what follows."""
+        if self._buffer[at] not in _MARKUP_STARTS:
+            return 0
+        rest = self._buffer[at : at + _LONGEST_WORD]
+        for markup in MARKUP:
+            if rest.startswith(markup):
+                return len(markup)
+        return -1 if not final and any(markup.startswith(rest) for markup in MARKUP) else 0
+
+
+def _stands_alone(char: str) -> bool:
+    if is_cjk(char):
+        return True
+    return not char.isascii() and unicodedata.category(char)[0] == "P"
+
 
 _LONGEST: Final = 2000
 """Characters of a sentence after which what is known of it is forgotten, so that memory is bounded."""

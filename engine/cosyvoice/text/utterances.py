@@ -9,8 +9,7 @@ from typing import Final
 
 from ...segmentation.characters import speakable
 from ...segmentation.scripts import is_cjk
-from .stream import TextToken, TokenStream
-from .tokenizer import TextTokenizer
+from .tokenizer import TextToken, TextTokenizer, TokenStream
 from .written import Piece
 
 _OPENERS: Final = "\"'([{<“‘«‹「『《〈¿¡"

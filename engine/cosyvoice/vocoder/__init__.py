@@ -4,10 +4,10 @@ Parity with the reference: the entry points of `Hift` (hift.py) and the chunk lo
 """
 
 from .hift import Hift
+from .layers import fold_weight_norm
 from .reach import Reach, reach
 from .source import PhaseLaw
 from .streaming import StreamPolicy, VocoderState
-from .weights import fold_weight_norm
 
 __all__ = [
     "Hift",

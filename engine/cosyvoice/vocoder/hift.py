@@ -22,12 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import HiftConfig
-from .layers import F0Predictor, ResBlock
+from .layers import F0Predictor, ResBlock, analyse, fold_weight_norm, synthesise
 from .reach import source_down
 from .source import HarmonicSource, PhaseLaw
-from .spectrum import analyse, synthesise
 from .streaming import StreamPolicy, VocoderState, start_state, step_states
-from .weights import fold_weight_norm
 
 _LOUDEST = 1e2
 _LAST_SLOPE = 0.01

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from ...origins import Origins
 from .contexts import CONTEXTS
+from .phonemes import spelled
 from .phrases import load_phrases, phrases_in, syllables
-from ..pinyin import spelled
 
 __all__ = ["Mandarin", "load_phrases"]
 

@@ -1,14 +1,55 @@
 """The International Phonetic Alphabet, as far as English needs it, to espeak-ng's own phoneme names.
 
 The names are those of its American English, as it tells them for words with these sounds.
+
+Pinyin as it is written, to syllables with a tone's number.
+
+The phonetic alphabets that espeak-ng reads, each in a language of its own.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+_TONES: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
+_UMLAUT: Final = "u\u0308"
+_IONG: Final = re.compile(r"(?<=[jqx])iong")
+_SYLLABLE: Final = re.compile(r"[^\W\d]+[0-5]?|\S", re.DOTALL)
+
+
+def numbered(text: str) -> str:
+    """Syllables apart by blanks, each with its tone's number: nǐ hǎo and ni3hao3 are ni3 hao3.
+
+    Syllables with tone signs must be apart as they come. A neutral tone is 5.
+    """
+    whole = unicodedata.normalize("NFC", text.lower()).replace("u:", "ü")
+    return " ".join(map(_numbered, _SYLLABLE.findall(whole)))
+
+
+def _numbered(syllable: str) -> str:
+    letters, tone = "", ""
+    plain = unicodedata.normalize("NFD", syllable)
+    for char in plain.replace(_UMLAUT, "v"):
+        if char in _TONES:
+            tone = _TONES[char]
+        else:
+            letters += char
+    if letters[-1:] == "0":
+        letters = letters[:-1] + "5"
+    if letters.isalpha() and letters.isascii():
+        letters += tone or "5"
+    return letters
+
+
+def spelled(syllables: str) -> str:
+    """Numbered syllables as espeak-ng reads them: it spells out those that end in -iong."""
+    return _IONG.sub("ong", syllables)
+
 
 _NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -50,3 +91,32 @@ def phoneme_names(text: str) -> str | None:
             return None
         names, at = names + _NAMES[part], at + length
     return names or None
+
+
+_NUMBERED: Final = re.compile(r"[a-z]{1,6}[1-5](?: [a-z]{1,6}[1-5])*")
+
+
+@dataclass(frozen=True, slots=True)
+class Alphabet:
+    """language: of the voice that reads it. written: the text for espeak-ng, None where it has no sound
+    for a sign. phonemes: whether that is names of phonemes, not text.
+    """
+
+    language: str
+    written: Callable[[str], str | None]
+    phonemes: bool
+
+
+def _pinyin(text: str) -> str | None:
+    syllables = numbered(text)
+    return spelled(syllables) if _NUMBERED.fullmatch(syllables) else None
+
+
+def _ipa(text: str) -> str | None:
+    names = phoneme_names(text)
+    return f"[[{names}]]" if names else None
+
+
+ALPHABETS: Final[Mapping[str, Alphabet]] = MappingProxyType(
+    {"py": Alphabet("cmn", _pinyin, False), "ipa": Alphabet("en-us", _ipa, True)}
+)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ..pinyin import numbered
+from .phonemes import numbered
 
 _FILE: Final = "phrases_dict.json"
 _ENTRY: Final = re.compile(r'"(\w{2,})": \[([^:]*)\]')

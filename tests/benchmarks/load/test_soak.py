@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cosyserve.benchmarks.memory import children, resident_kib
 from cosyserve.benchmarks.load.soak import Idle, Sample, growth, main, measure_idle, measure_tasks
+from cosyserve.benchmarks.model.lm import children, resident_kib
 from cosyserve.clients import Client
 from support.peers.scripted_server import ScriptedServer, scripted_server
 

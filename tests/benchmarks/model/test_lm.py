@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from cosyserve.benchmarks.model.lm import main
-from cosyserve.benchmarks.lm_paths import Size, transformers_loop
+from cosyserve.benchmarks.model.lm import Size, main, transformers_loop
 from cosyserve.benchmarks.model.models import random_lm_weights, tiny_config
 from support.engines import vllm
 

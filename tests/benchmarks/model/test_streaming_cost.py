@@ -7,8 +7,16 @@ import torch
 
 from cosyserve.benchmarks.model import cost as streaming_cost
 from cosyserve.benchmarks.model.cost import main
-from cosyserve.benchmarks.model.models import random_flow, random_hift, tiny_config
-from cosyserve.benchmarks.streaming_paths import Chunk, Incremental, Recomputed, Took, random_voice
+from cosyserve.benchmarks.model.models import (
+    Chunk,
+    Incremental,
+    Recomputed,
+    Took,
+    random_flow,
+    random_hift,
+    random_voice,
+    tiny_config,
+)
 from cosyserve.benchmarks.model.table import outcome_of, side_by_side
 from cosyserve.engine.cosyvoice.flow import GraphCache
 from support.engines.recorded_work import Recorder

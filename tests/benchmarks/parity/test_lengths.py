@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from cosyserve.benchmarks.parity.folder import GoldenFolder, Models
-from cosyserve.benchmarks.parity.running import chosen, run
 from cosyserve.benchmarks.parity.reference import Call, mel_of, play
+from cosyserve.benchmarks.parity.running import chosen, run
 from support.engines import goldens
 from support.engines.golden_folders import folder_of, write
 from support.engines.tiny_flow import random_case

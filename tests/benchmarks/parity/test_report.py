@@ -3,7 +3,15 @@ from __future__ import annotations
 import json
 import math
 
-from cosyserve.benchmarks.parity.report import EXACT, Row, Status, Tolerance, as_json, summary, table
+from cosyserve.benchmarks.parity.report import (
+    EXACT,
+    Row,
+    Status,
+    Tolerance,
+    as_json,
+    summary,
+    table,
+)
 
 ROWS = [
     Row("b", "mel", Status.OK, Tolerance(1e-4), 2.5e-6),

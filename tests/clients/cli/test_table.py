@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.clients.table import display_width, format_table
+from cosyserve.clients.cli.voices import display_width, format_table
 
 
 def test_columns_stand_under_their_heads_and_numbers_to_the_right() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.clients import InvalidRequest
-from cosyserve.clients.text_source import PIECE, from_descriptor, from_file, from_string
+from cosyserve.clients.cli.say import PIECE, from_descriptor, from_file, from_string
 
 
 async def pieces(source: AsyncIterator[str]) -> list[str]:

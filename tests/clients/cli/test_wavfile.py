@@ -4,7 +4,7 @@ import wave
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.clients.wavfile import write_true_sizes
+from cosyserve.clients.cli.output import write_true_sizes
 from support.peers.scripted_server import WAV_HEADER
 
 

@@ -11,7 +11,7 @@ from cosyserve.engine.cosyvoice import build as building
 from cosyserve.engine.cosyvoice.build import choose_backend
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions, LmBackend
-from cosyserve.engine.errors import EngineNotReady
+from cosyserve.engine.interface import EngineNotReady
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -12,10 +12,21 @@ import pytest
 import pytest_asyncio
 import torch
 
-from cosyserve.engine.interface import Reference, Samples, Sentence, SynthesisOptions, Voice
 from cosyserve.engine.cosyvoice.engine import CROSS_LINGUAL, INSTRUCTED, CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
-from cosyserve.engine.errors import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, UnsupportedRequest
+from cosyserve.engine.interface import (
+    EngineBusy,
+    EngineDied,
+    EngineError,
+    EngineNotReady,
+    InvalidReference,
+    Reference,
+    Samples,
+    Sentence,
+    SynthesisOptions,
+    UnsupportedRequest,
+    Voice,
+)
 from support.engines.cosyvoice import FAST, RATE, clip, read, reference, running, speak
 from support.engines.tiny_checkpoint import TINY
 

@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cosyserve.engine.cosyvoice import linear as packed
-from cosyserve.engine.cosyvoice.flow.product import Product
+from cosyserve.engine.cosyvoice import linear
+from cosyserve.engine.cosyvoice.linear import Product
 
 
 @pytest.fixture(params=["packed", "plain"])
 def _kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "plain":
-        monkeypatch.setattr(packed, "pack", lambda weight, rows: None)
-    elif packed.pack(torch.zeros(8, 8), 8) is None:
+        monkeypatch.setattr(linear, "pack_weight", lambda weight, rows: None)
+    elif linear.pack_weight(torch.zeros(8, 8), 8) is None:
         pytest.skip("this torch has no oneDNN")
 
 

@@ -3,11 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosyserve.engine.interface import Reference, SynthesisOptions, Voice
-from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.options import EmbeddedOptions
+from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from cosyserve.engine.embedded.pitch import median_f0
-from cosyserve.engine.errors import EngineNotReady, UnsupportedRequest
+from cosyserve.engine.interface import (
+    EngineNotReady,
+    Reference,
+    SynthesisOptions,
+    UnsupportedRequest,
+    Voice,
+)
 from support.engines.embedded import RATE, running, speak
 from support.listening.speech import rank_by_dtw, recognise
 

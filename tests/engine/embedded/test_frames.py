@@ -4,7 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.frames import DoneFrame, FrameReader, JobFrame, Kind, SoundFrame, SpokenWord, pack_done, pack_failed, pack_job, pack_ready, pack_sound, pack_stop, unpack_done, unpack_job, unpack_number, unpack_sound
+from cosyserve.engine.embedded.frames import (
+    DoneFrame,
+    FrameReader,
+    JobFrame,
+    Kind,
+    SoundFrame,
+    SpokenWord,
+    pack_done,
+    pack_failed,
+    pack_job,
+    pack_ready,
+    pack_sound,
+    pack_stop,
+    unpack_done,
+    unpack_job,
+    unpack_number,
+    unpack_sound,
+)
 
 WORDS = ((0, 5), (7, 9))
 JOB = JobFrame(

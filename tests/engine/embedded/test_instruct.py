@@ -1,6 +1,6 @@
 import pytest
 
-from cosyserve.engine.embedded.instruct import Style, read_instruction
+from cosyserve.engine.embedded.voices import Style, read_instruction
 
 
 @pytest.mark.parametrize(

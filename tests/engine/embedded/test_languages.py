@@ -1,7 +1,7 @@
 import pytest
 
-from cosyserve.engine.embedded.languages import Languages, rate_setting
-from cosyserve.engine.embedded.process import find_library
+from cosyserve.engine.embedded.pool import find_library
+from cosyserve.engine.embedded.voices import Languages, rate_setting
 
 
 @pytest.fixture(scope="module")

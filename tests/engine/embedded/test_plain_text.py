@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from cosyserve.engine.interface import SynthesisOptions
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.jobs import Job
+from cosyserve.engine.interface import SynthesisOptions
 from support.engines.embedded import check_words, running, speak, voice_of
 from support.listening.spoken import Spoken
 from support.listening.ssml import speak_ssml

@@ -10,9 +10,8 @@ import pytest_asyncio
 from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.frames import JobFrame, SoundFrame
 from cosyserve.engine.embedded.jobs import Job
-from cosyserve.engine.embedded.pool import WorkerPool
-from cosyserve.engine.embedded.process import find_library, worker_command
-from cosyserve.engine.errors import EngineDied, EngineError, EngineNotReady
+from cosyserve.engine.embedded.pool import WorkerPool, find_library, worker_command
+from cosyserve.engine.interface import EngineDied, EngineError, EngineNotReady
 
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cosyserve.engine.interface import SynthesisOptions
-from cosyserve.engine.embedded import process
+from cosyserve.engine.embedded import pool as process
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.errors import EngineDied, EngineNotReady
+from cosyserve.engine.interface import EngineDied, EngineNotReady, SynthesisOptions
 from support.engines.embedded import running, speak, voice_of
 
 

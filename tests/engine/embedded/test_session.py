@@ -3,9 +3,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from cosyserve.engine.interface import Samples, Sentence, SynthesisOptions, WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.errors import EngineNotReady
+from cosyserve.engine.interface import EngineNotReady, Samples, Sentence, SynthesisOptions, WordTime
 from support.engines.embedded import RATE, check_words, running, silences, speak, voice_of
 from support.listening.spoken import Spoken
 

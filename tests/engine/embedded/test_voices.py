@@ -1,7 +1,20 @@
 import pytest
 
 from cosyserve.engine.embedded.definitions import DEFINITIONS, STEP, STEPS, moved
-from cosyserve.engine.embedded.voices import BUILTIN_VOICES, DEFAULT, FEMALE, MALE, WHISPER, Variant, VoiceTraits, at_pitch, builtin_traits, median_hertz, pitch_setting, traits_for
+from cosyserve.engine.embedded.voices import (
+    BUILTIN_VOICES,
+    DEFAULT,
+    FEMALE,
+    MALE,
+    WHISPER,
+    Variant,
+    VoiceTraits,
+    at_pitch,
+    builtin_traits,
+    median_hertz,
+    pitch_setting,
+    traits_for,
+)
 
 
 def test_every_builtin_voice_has_a_definition() -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.interface import WordTime
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.plan import Pause, Utterance
 from cosyserve.engine.embedded.words import Word, told_words, whole_word, word_stretches
+from cosyserve.engine.interface import WordTime
 from cosyserve.engine.origins import Origins
 from support.engines.embedded import check_words, speak
 

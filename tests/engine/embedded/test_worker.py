@@ -10,8 +10,20 @@ from pathlib import Path
 import pytest
 
 from cosyserve.engine.embedded.definitions import make_data, remove_data
-from cosyserve.engine.embedded.frames import DoneFrame, FrameReader, JobFrame, Kind, SoundFrame, pack_job, pack_quit, pack_stop, unpack_done, unpack_number, unpack_sound
-from cosyserve.engine.embedded.process import find_library, worker_command
+from cosyserve.engine.embedded.frames import (
+    DoneFrame,
+    FrameReader,
+    JobFrame,
+    Kind,
+    SoundFrame,
+    pack_job,
+    pack_quit,
+    pack_stop,
+    unpack_done,
+    unpack_number,
+    unpack_sound,
+)
+from cosyserve.engine.embedded.pool import find_library, worker_command
 from cosyserve.engine.embedded.words import word_stretches
 
 VOICE = "en-us+cosy-f1"

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.abbreviations import Abbreviation, abbreviation, ends_before, is_initial, starts_sentence
+from cosyserve.engine.segmentation.boundaries import (
+    Abbreviation,
+    abbreviation,
+    ends_before,
+    is_initial,
+    starts_sentence,
+)
 from cosyserve.engine.segmentation.segmenter import SegmentPolicy, TextSegmenter
 
 WHOLE = SegmentPolicy(max_characters=2000, split_clauses=False, first_clause_min_characters=None)

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.characters import cluster_start, is_blank, is_extender, is_newline, weight
+from cosyserve.engine.segmentation.characters import (
+    cluster_start,
+    is_blank,
+    is_extender,
+    is_newline,
+    weight,
+)
 
 
 def test_blanks() -> None:

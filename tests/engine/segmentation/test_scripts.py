@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.segmentation.scripts import LANGUAGES, Script, is_cjk, language_runs, script_of
+from cosyserve.engine.segmentation.scripts import (
+    LANGUAGES,
+    Script,
+    is_cjk,
+    language_runs,
+    script_of,
+)
 
 
 def runs(text: str, default: str) -> list[tuple[str, str]]:

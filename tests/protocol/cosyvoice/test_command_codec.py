@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.codec import decode_command, encode_command
+from cosyserve.protocol.cosyvoice.codec import decode_command, encode_command
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, ModelNotFound, TTSError
 from cosyserve.protocol.messages import CancelTask, Command, ContinueTask, FinishTask, RunTask
 from support.tools.protocol_examples import COMMANDS, commands, json_values

@@ -9,9 +9,19 @@ import orjson
 import pytest
 from hypothesis import given
 
-from cosyserve.protocol.codec import Frame, decode_event, encode_event
+from cosyserve.protocol.cosyvoice.codec import Frame, decode_event, encode_event
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, TTSError
-from cosyserve.protocol.messages import ChunkMetrics, EffectiveAudio, Event, ResultGenerated, StageTimes, TaskFailed, TaskFinished, TaskMetrics, TaskStarted
+from cosyserve.protocol.messages import (
+    ChunkMetrics,
+    EffectiveAudio,
+    Event,
+    ResultGenerated,
+    StageTimes,
+    TaskFailed,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+)
 from support.tools.protocol_examples import METRICS, events, json_values
 
 

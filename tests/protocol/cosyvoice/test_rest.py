@@ -11,9 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.errors import InvalidParameter, ModelNotFound, TextTooLong, Throttled, TTSError
-from cosyserve.protocol.limits import TextLimits
-from cosyserve.protocol.cosyvoice.rest import ListQuery, deleted_body, error_body, parse_list_query, parse_speech_request, reference_object, speech_event, speech_whole
+from cosyserve.protocol.cosyvoice.rest import (
+    ListQuery,
+    deleted_body,
+    error_body,
+    parse_list_query,
+    parse_speech_request,
+    reference_object,
+    speech_event,
+    speech_whole,
+)
+from cosyserve.protocol.errors import (
+    InvalidParameter,
+    ModelNotFound,
+    TextTooLong,
+    Throttled,
+    TTSError,
+)
+from cosyserve.protocol.text import TextLimits
 from support.tools.protocol_examples import json_values
 
 INPUT = {"mode": "fast_replication", "reference_audio_id": "r", "text": "Hello."}

@@ -8,10 +8,18 @@ import orjson
 import pytest
 
 from cosyserve.protocol.dashscope import DashScopeCodec
-from cosyserve.protocol.dashscope.commands import ACTIONS
+from cosyserve.protocol.dashscope.codec import ACTIONS
 from cosyserve.protocol.dashscope.parameters import speech_parameters
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.protocol.messages import Mark, ResultGenerated, Sentence, TaskFailed, TaskFinished, TaskStarted, Word
+from cosyserve.protocol.messages import (
+    Mark,
+    ResultGenerated,
+    Sentence,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+    Word,
+)
 from cosyserve.server.dialects import DASHSCOPE
 from support.tools.contracts import load, resolve, validate
 from support.tools.protocol_examples import METRICS

@@ -10,11 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.characters import count_characters
+from cosyserve.protocol.cosyvoice.codec import Frame
 from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, ModelNotFound, TTSError
-from cosyserve.protocol.event_codec import Frame
-from cosyserve.protocol.messages import CancelTask, ContinueTask, FinishTask, Mark, ResultGenerated, RunTask, Sentence, TaskFailed, TaskFinished, TaskStarted, Word
+from cosyserve.protocol.messages import (
+    CancelTask,
+    ContinueTask,
+    FinishTask,
+    Mark,
+    ResultGenerated,
+    RunTask,
+    Sentence,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+    Word,
+)
+from cosyserve.protocol.text import count_characters
 from support.tools.protocol_examples import METRICS
 
 T = "0123456789abcdef0123456789abcdef"

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, in_milliseconds, in_seconds, joined
+from cosyserve.protocol.elevenlabs.alignment import (
+    Characters,
+    CharacterTimes,
+    in_milliseconds,
+    in_seconds,
+    joined,
+)
 from cosyserve.protocol.messages import Word
 
 

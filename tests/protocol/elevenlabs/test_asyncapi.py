@@ -10,10 +10,21 @@ import orjson
 import pytest
 
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec, stream_options
-from cosyserve.protocol.elevenlabs.commands import LONGEST_CONTEXT_ID
-from cosyserve.protocol.elevenlabs.errors import status_of
-from cosyserve.protocol.elevenlabs.parameters import DEFAULT_OUTPUT, DEFAULT_TIMEOUT, LONGEST_TIMEOUT, SPEEDS
-from cosyserve.protocol.messages import ChunkMetrics, ResultGenerated, TaskFailed, TaskFinished, Word
+from cosyserve.protocol.elevenlabs.parameters import (
+    DEFAULT_OUTPUT,
+    DEFAULT_TIMEOUT,
+    LONGEST_TIMEOUT,
+    SPEEDS,
+)
+from cosyserve.protocol.elevenlabs.rest import status_of
+from cosyserve.protocol.elevenlabs.texts import LONGEST_CONTEXT_ID
+from cosyserve.protocol.messages import (
+    ChunkMetrics,
+    ResultGenerated,
+    TaskFailed,
+    TaskFinished,
+    Word,
+)
 from cosyserve.server.dialects import MULTI_STREAM, STREAM
 from support.tools.contracts import load, resolve, validate
 

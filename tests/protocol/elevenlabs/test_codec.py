@@ -8,11 +8,24 @@ from typing import Any
 import orjson
 import pytest
 
+from cosyserve.protocol.cosyvoice.codec import Frame
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec, stream_options
 from cosyserve.protocol.elevenlabs.codec import MOST_FAILED
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, TTSError
-from cosyserve.protocol.event_codec import Frame
-from cosyserve.protocol.messages import CancelTask, ChunkMetrics, ContinueTask, EndSession, FinishTask, ResultGenerated, RunTask, TaskFailed, TaskFinished, TaskMetrics, TaskStarted, Word
+from cosyserve.protocol.messages import (
+    CancelTask,
+    ChunkMetrics,
+    ContinueTask,
+    EndSession,
+    FinishTask,
+    ResultGenerated,
+    RunTask,
+    TaskFailed,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+    Word,
+)
 from cosyserve.protocol.task import TaskProtocol
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cosyserve.protocol.elevenlabs.commands import Message, context_id_of, read_message
+from cosyserve.protocol.elevenlabs.texts import Message, context_id_of, read_message
 from cosyserve.protocol.errors import InvalidParameter
 
 

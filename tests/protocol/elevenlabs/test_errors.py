@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.protocol.elevenlabs.errors import INTERNAL, error_body, error_message, status_of
+from cosyserve.protocol.elevenlabs.rest import INTERNAL, error_body, error_message, status_of
 from cosyserve.protocol.errors import BadFrame, InternalError, InvalidState, TTSError
 from cosyserve.protocol.errors import ReferenceAudioNotFound as NoVoice
 from support.tools.contracts import error_classes

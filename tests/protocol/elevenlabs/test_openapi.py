@@ -9,11 +9,18 @@ import orjson
 import pytest
 
 from cosyserve.protocol.elevenlabs.alignment import Characters
-from cosyserve.protocol.elevenlabs.errors import error_body
 from cosyserve.protocol.elevenlabs.parameters import LONGEST_VOICE, SPEEDS, check_model, output_of
-from cosyserve.protocol.elevenlabs.rest import CONTENT_TYPES, parse_speech, timed_speech, voice_list, voice_object, voice_page
+from cosyserve.protocol.elevenlabs.rest import (
+    CONTENT_TYPES,
+    error_body,
+    parse_speech,
+    timed_speech,
+    voice_list,
+    voice_object,
+    voice_page,
+)
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound, TTSError
-from cosyserve.protocol.limits import TextLimits
+from cosyserve.protocol.text import TextLimits
 from support.tools.contracts import error_classes, load, resolve, validate
 
 DOCUMENT = load("openapi.yaml")

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from cosyserve.protocol.elevenlabs import stream_options
-from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES, Output, output_of, refuse_dictionaries, speed_of
+from cosyserve.protocol.elevenlabs.parameters import (
+    HOSTED_VOICES,
+    Output,
+    output_of,
+    refuse_dictionaries,
+    speed_of,
+)
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound
 from cosyserve.protocol.parameters import AudioFormat, Mode
 

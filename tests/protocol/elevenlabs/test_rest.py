@@ -9,10 +9,18 @@ import orjson
 import pytest
 
 from cosyserve.protocol.elevenlabs.alignment import Characters
-from cosyserve.protocol.elevenlabs.rest import CONTENT_TYPES, Speech, parse_speech, timed_speech, voice_list, voice_object, voice_page
+from cosyserve.protocol.elevenlabs.rest import (
+    CONTENT_TYPES,
+    Speech,
+    parse_speech,
+    timed_speech,
+    voice_list,
+    voice_object,
+    voice_page,
+)
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound, TextTooLong
-from cosyserve.protocol.limits import TextLimits
 from cosyserve.protocol.parameters import AudioFormat
+from cosyserve.protocol.text import TextLimits
 
 LIMITS = TextLimits(20, 20)
 

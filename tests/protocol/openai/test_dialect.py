@@ -7,8 +7,27 @@ from typing import Any
 
 import pytest
 
-from cosyserve.protocol.errors import BadFrame, InvalidParameter, ModelNotFound, TextTooLong, Throttled, TTSError
-from cosyserve.protocol.openai import HOSTED_MODELS, HOSTED_VOICES, InvalidField, audio_delta, audio_done, audio_models, check_model, error_body, error_event, model_list, parse_speech
+from cosyserve.protocol.errors import (
+    BadFrame,
+    InvalidParameter,
+    ModelNotFound,
+    TextTooLong,
+    Throttled,
+    TTSError,
+)
+from cosyserve.protocol.openai import (
+    HOSTED_MODELS,
+    HOSTED_VOICES,
+    InvalidField,
+    audio_delta,
+    audio_done,
+    audio_models,
+    check_model,
+    error_body,
+    error_event,
+    model_list,
+    parse_speech,
+)
 from cosyserve.protocol.parameters import MODELS, AudioFormat, Mode
 from support.tools.contracts import error_classes, load, validate
 

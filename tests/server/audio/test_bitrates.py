@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat
-from cosyserve.server.encoders.bitrates import effective_bit_rate, mp3_bit_rates
-from cosyserve.server.audio.packets import PacketCodec
+from cosyserve.server.audio.packets import PacketCodec, effective_bit_rate, mp3_bit_rates
 from support.listening.audio import speechlike
 
 

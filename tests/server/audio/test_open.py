@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from cosyserve.protocol.parameters import SAMPLE_RATES, AudioFormat
-from cosyserve.server.encoders import Encoded, heavy, open_encoder, silence, sized
+from cosyserve.server.audio import Encoded, heavy, open_encoder, silence, sized
 from support.listening.audio import Floats, decode, delay_of, speechlike
 from support.listening.encoding import FORMATS, RATE, encode, joined, parameters, whole
 

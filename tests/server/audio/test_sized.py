@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from cosyserve.protocol.parameters import AudioFormat
-from cosyserve.server.encoders import sized
+from cosyserve.server.audio import sized
 from cosyserve.server.audio.packets import PacketCodec
 from cosyserve.server.audio.pcm import PcmCodec, wav_header
 from support.listening.audio import decode, speechlike

@@ -10,7 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from cosyserve.server.delivery import Deliveries, Delivery
-from cosyserve.server.delivery.delivery import LARGEST_QUEUE, LARGEST_STEP, SLOWEST_READER, SMALLEST_QUEUE, UNTOLD_PACE
+from cosyserve.server.delivery.delivery import (
+    LARGEST_QUEUE,
+    LARGEST_STEP,
+    SLOWEST_READER,
+    SMALLEST_QUEUE,
+    UNTOLD_PACE,
+)
 from cosyserve.server.delivery.kernel import Gauge, keep_unsent_below
 
 BIG = bytes(4_000_000)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.engine.errors import EngineDied
+from cosyserve.engine.interface import EngineDied
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.peers.peers import PATH, message, run_task, text
 from support.peers.slow_reader import Heard, SlowReader

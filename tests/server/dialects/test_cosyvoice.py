@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.engine.errors import EngineDied
+from cosyserve.engine.interface import EngineDied
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.peers.peers import Peer
 

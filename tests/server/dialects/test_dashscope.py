@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from cosyserve.engine.errors import EngineDied
-from support.listening.audio import make_file, speechlike
+from cosyserve.engine.interface import EngineDied
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
+from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer, Socket, message, text
 
 PATH = "/api-ws/v1/inference"

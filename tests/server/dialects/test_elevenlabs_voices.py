@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from support.listening.audio import make_file, speechlike
 from support.engines.fake_engine import RATE
+from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer
 
 HOSTED = "21m00Tcm4TlvDq8ikWAM"

@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.engine.errors import EngineDied
-from support.listening.audio import make_file, speechlike
-from support.tools.contracts import load, resolve, validate
+from cosyserve.engine.interface import EngineDied
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
+from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer
+from support.tools.contracts import load, resolve, validate
 
 URL = "/v1/audio/speech"
 WORD_BYTES = round(WORD_SECONDS * RATE) * 2

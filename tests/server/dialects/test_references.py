@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cosyserve.engine.errors import InvalidReference
+from cosyserve.engine.interface import InvalidReference
 from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cosyserve.server.routes import build_app
 from cosyserve.server.http.envelope import FILES
+from cosyserve.server.routes import build_app
 from support.listening.audio import make_file, speechlike
-from support.tools.contracts import load, resolve, validate
 from support.peers.peers import Peer
+from support.tools.contracts import load, resolve, validate
 
 OPENAPI = load("openapi.yaml")
 METHODS = ("get", "post", "put", "delete", "patch")

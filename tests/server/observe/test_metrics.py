@@ -10,8 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from cosyserve.protocol.messages import TaskMetrics
 from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
 from cosyserve.server.auth import Caller
-from cosyserve.server.metric_families import ENGINE_HELP
-from cosyserve.server.observe.metrics import Metrics, TaskMeter, watch_loop_lag
+from cosyserve.server.observe.metrics import ENGINE_HELP, Metrics, TaskMeter, watch_loop_lag
 from cosyserve.version import VERSION
 
 PARAMETERS = SpeechParameters(mode=Mode.FAST, reference_audio_id="x", output_format=AudioFormat.MP3)

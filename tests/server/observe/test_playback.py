@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.server.playback import UNDERRUN_TOLERANCE, PlaybackClock
+from cosyserve.server.observe.metrics import UNDERRUN_TOLERANCE, PlaybackClock
 
 
 def underruns(*chunks: tuple[float, float]) -> int:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from support.tools.browser import executable, launched
 from support.peers.peers import Peer
+from support.tools.browser import executable, launched
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.server.settings.sources import SettingsError
 from cosyserve.server.port.tls import tls_context
+from cosyserve.server.settings.sources import SettingsError
 from support.peers.tls import self_signed
 
 

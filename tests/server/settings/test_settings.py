@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED
+from cosyserve.server.settings import Address, Bucket, Settings, SettingsError, load_settings
 from cosyserve.server.settings.describe import allowed_values, default_text
 from cosyserve.server.settings.groups import GROUPS
 from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings.values import is_loopback
-from cosyserve.server.settings import Address, Bucket, Settings, SettingsError, load_settings
 
 SECRET = "correct-horse"
 

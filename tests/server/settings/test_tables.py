@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cosyserve.server.observe.metrics import Metrics
-from cosyserve.server.settings.describe import flag
 from cosyserve.server.settings import Settings
+from cosyserve.server.settings.describe import flag
 from cosyserve.server.settings.tables import metrics_table, settings_table
 
 README = Path(__file__).parents[3] / "README.md"

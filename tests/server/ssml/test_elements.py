@@ -7,7 +7,15 @@ import math
 import pytest
 
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.server.ssml.elements import ATTRIBUTES, NEEDED, UNHEARD, Prosody, break_seconds, prosody, speak_prosody
+from cosyserve.server.ssml.parse import (
+    ATTRIBUTES,
+    NEEDED,
+    UNHEARD,
+    Prosody,
+    break_seconds,
+    prosody,
+    speak_prosody,
+)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.server.ssml.parse import DEEPEST, LONGEST_ATTRIBUTE, LONGEST_DOCUMENT, MOST_ELEMENTS, Element, parse
+from cosyserve.server.ssml.parse import (
+    DEEPEST,
+    LONGEST_ATTRIBUTE,
+    LONGEST_DOCUMENT,
+    MOST_ELEMENTS,
+    Element,
+    parse,
+)
 
 
 def only(text: str) -> Element:

@@ -8,7 +8,7 @@ import pytest
 from cosyserve.engine.interface import SynthesisOptions, Voice
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml import SsmlSession, open_ssml
-from cosyserve.server.ssml.elements import MOST_BREAKS
+from cosyserve.server.ssml.parse import MOST_BREAKS
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.listening.ssml import SpokenSsml, speak_ssml
 

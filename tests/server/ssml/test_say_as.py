@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.server.ssml.elements import INTERPRETATIONS
+from cosyserve.server.ssml.parse import INTERPRETATIONS
 from cosyserve.server.ssml.say_as import said_as
 
 

@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.server.ssml.elements import Prosody
-from cosyserve.server.ssml.parse import parse
-from cosyserve.server.ssml.parts import CLAUSE_PAUSE, SENTENCE_PAUSE, Place, Run, Script, Silence
-from cosyserve.server.ssml.script import write_script
+from cosyserve.server.ssml.parse import Prosody, parse
+from cosyserve.server.ssml.script import (
+    CLAUSE_PAUSE,
+    SENTENCE_PAUSE,
+    Place,
+    Run,
+    Script,
+    Silence,
+    write_script,
+)
 
 NONE: frozenset[str] = frozenset()
 

@@ -10,13 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyserve.engine.interface import Mark, SynthesisOptions, Voice
-from cosyserve.engine.errors import EngineBusy, EngineDied, EngineNotReady
+from cosyserve.engine.interface import (
+    EngineBusy,
+    EngineDied,
+    EngineNotReady,
+    Mark,
+    SynthesisOptions,
+    Voice,
+)
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml import SsmlSession, open_ssml
 from cosyserve.server.ssml.parse import LONGEST_DOCUMENT
-from support.listening.audio import median_pitch
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
+from support.listening.audio import median_pitch
 from support.listening.ssml import SpokenSsml, speak_ssml
 
 

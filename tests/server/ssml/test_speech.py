@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from cosyserve.engine.interface import SynthesisOptions
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.pitch import median_f0
+from cosyserve.engine.interface import SynthesisOptions
 from support.engines.embedded import RATE, running, silences, speak
 from support.listening.speech import rank_by_dtw, recognise
 from support.listening.ssml import SpokenSsml, speak_ssml

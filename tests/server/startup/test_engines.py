@@ -11,9 +11,9 @@ import pytest
 
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.errors import EngineNotReady
-from cosyserve.server.engines import build_engine
+from cosyserve.engine.interface import EngineNotReady
 from cosyserve.server.settings import load_settings
+from cosyserve.server.startup.parts import build_engine
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.errors import EngineNotReady
-from cosyserve.server.engines import build_engine
-from cosyserve.server.settings.sources import SettingsError
+from cosyserve.engine.interface import EngineNotReady
 from cosyserve.server.settings import load_settings
-from cosyserve.server.startup.parts import start_engine, started_store, voice_cache_notice, warn_of_missing_voices
+from cosyserve.server.settings.sources import SettingsError
+from cosyserve.server.startup.parts import (
+    build_engine,
+    start_engine,
+    started_store,
+    voice_cache_notice,
+    warn_of_missing_voices,
+)
 from support.engines.fake_engine import FakeEngine
 from support.peers.references import SOUND, make_reference
 

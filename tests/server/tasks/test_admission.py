@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cosyserve.protocol.errors import EngineUnavailable, Throttled
-from cosyserve.server.tasks.admission import MAX_RETRY_AFTER, MAX_UPLOADS, Admission, ConnectionTicket, Ticket
 from cosyserve.server.auth import Caller
+from cosyserve.server.tasks.admission import (
+    MAX_RETRY_AFTER,
+    MAX_UPLOADS,
+    Admission,
+    ConnectionTicket,
+    Ticket,
+)
 
 ANN, BOB = Caller("ann"), Caller("bob")
 

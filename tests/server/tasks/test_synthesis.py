@@ -5,13 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from cosyserve.engine.interface import Voice
-from cosyserve.engine.errors import EngineDied
+from cosyserve.engine.interface import EngineDied, Voice
 from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.server.tasks import synthesis
 from cosyserve.server.tasks.synthesis import SpokenChunk, Synthesis
-from support.listening.audio import median_pitch
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
+from support.listening.audio import median_pitch
 
 
 @pytest.fixture

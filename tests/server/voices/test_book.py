@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.interface import BuiltinVoice, Voice
-from cosyserve.engine.errors import InvalidReference
+from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Voice
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.voices import StoredReference, open_store
-from cosyserve.server.voices.clip import ClipLimits
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
-from support.listening.audio import make_file, speechlike
+from cosyserve.server.voices.clip import ClipLimits
 from support.engines.fake_engine import FakeEngine
+from support.listening.audio import make_file, speechlike
 
 ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 HOSTED = HostedVoices(re.compile("anybody|anna"), default=None)

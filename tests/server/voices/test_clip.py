@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.server.voices import StoredReference
-from cosyserve.server.voices.record import DamagedClip, NeedMore, RisingClock, check_owner, decode, decode_head, encode_head, is_id
+from cosyserve.server.voices.record import (
+    DamagedClip,
+    NeedMore,
+    RisingClock,
+    check_owner,
+    decode,
+    decode_head,
+    encode_head,
+    is_id,
+)
 from support.peers.references import SOUND, make_reference
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates too

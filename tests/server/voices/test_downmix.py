@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from cosyserve.server.voices.downmix import ChannelMeter, mixed
 from cosyserve.server.voices.clip import decode_clip
+from cosyserve.server.voices.downmix import ChannelMeter, mixed
 from support.listening.audio import Floats, speechlike
 from support.peers.uploads import LIMITS
 

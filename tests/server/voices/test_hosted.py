@@ -5,7 +5,7 @@ import pytest
 from cosyserve.engine.interface import BuiltinVoice
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.protocol.openai import HOSTED_VOICES
-from cosyserve.server.openai.voices import VoiceNames
+from cosyserve.server.voices.book import VoiceNames
 
 WOMEN = [BuiltinVoice(name, name.title(), "female") for name in ("ada", "bea")]
 MEN = [BuiltinVoice(name, name.title(), "male") for name in ("carl", "dan", "eric")]

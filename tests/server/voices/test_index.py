@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosyserve.server.voices.s3 import Keys, parse
 from cosyserve.server.voices.s3_bucket import Listed
-from cosyserve.server.references.index import Keys, parse
 from support.peers.references import make_reference
 
 KEYS = Keys("clips-of-us/")

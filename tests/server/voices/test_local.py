@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from cosyserve.protocol.errors import EngineUnavailable, InternalError, ReferenceAudioNotFound
 from cosyserve.server.voices import LocalStore, StoredReference, local
 from cosyserve.server.voices.record import encode_head
-from support.tools.killed_put import killed_at_each_step
 from support.peers.references import SOUND, make_reference
+from support.tools.killed_put import killed_at_each_step
 
 
 @pytest.fixture

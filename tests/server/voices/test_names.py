@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.server.references.names import LONGEST, as_name
+from cosyserve.server.voices.store import LONGEST, as_name
 
 
 @pytest.mark.parametrize(

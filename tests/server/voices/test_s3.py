@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 
 from cosyserve.protocol.errors import EngineUnavailable, InternalError, ReferenceAudioNotFound
 from cosyserve.server.voices import S3Options, S3Store
-from cosyserve.server.voices.s3_bucket import Bucket
 from cosyserve.server.voices.record import encode_head
-from support.tools.killed_put import killed_at_each_step
+from cosyserve.server.voices.s3_bucket import Bucket
 from support.peers.references import SOUND, make_reference
 from support.peers.s3 import line_to, options
+from support.tools.killed_put import killed_at_each_step
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.server.signatures import AudioFile, OtherFile, identify, skip_id3, sound_begin
+from cosyserve.server.voices.decode import AudioFile, OtherFile, identify, skip_id3, sound_begin
 from support.listening.audio import make_file, speechlike
 
 SPEECH = speechlike(16000, 0.5)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from cosyserve.protocol.errors import InvalidAudio
-from cosyserve.server.signatures import AudioFile
-from cosyserve.server.voices.decode import decode_file
+from cosyserve.server.voices.decode import AudioFile, decode_file
 from support.listening.audio import make_file, speechlike
 
 WAV = AudioFile("WAV", "wav")

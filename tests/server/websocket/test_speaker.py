@@ -11,15 +11,13 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosedError
 
 from cosyserve.engine.interface import Voice
-from cosyserve.protocol.codec import Frame
-from cosyserve.protocol.cosyvoice.codec import encode_command
+from cosyserve.protocol.cosyvoice.codec import Frame, encode_command
 from cosyserve.protocol.messages import CancelTask, FinishTask, RunTask
 from cosyserve.protocol.parameters import Mode, SpeechParameters
-from cosyserve.protocol.states import TaskState
-from cosyserve.protocol.task import TaskProtocol
+from cosyserve.protocol.task import TaskProtocol, TaskState
 from cosyserve.server.auth import Caller
-from cosyserve.server.websocket.speaker import Speaker
 from cosyserve.server.tasks.life import TaskLife
+from cosyserve.server.websocket.speaker import Speaker
 from support.peers.peers import Peer
 
 TASK = RunTask("t", "cosyvoice-v2", SpeechParameters(mode=Mode.FAST, reference_audio_id="plain"))

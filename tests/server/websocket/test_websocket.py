@@ -6,7 +6,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from cosyserve.engine.errors import EngineDied
+from cosyserve.engine.interface import EngineDied
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.peers.peers import Peer, audio, message, run_task, text
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cosyserve.engine.interface import PcmChunk, Reference, Samples, SynthesisOptions, Voice
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
 from cosyserve.engine.cosyvoice.session import CosyVoiceSession
+from cosyserve.engine.interface import PcmChunk, Reference, Samples, SynthesisOptions, Voice
 
 RATE = 24000
 FAST = "fast_replication"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.listening.audio import make_file
 from support.engines.cosyvoice import RATE, clip
+from support.listening.audio import make_file
 from support.peers.peers import Peer, audio, message, run_task, text
 
 WORDS = "hello world, and the two of them. "

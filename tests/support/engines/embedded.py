@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from cosyserve.engine.interface import Samples, SynthesisOptions, Voice, WordTime
-from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.options import EmbeddedOptions
 from support.listening.spoken import Spoken
 
 RATE = 22050

@@ -10,8 +10,19 @@ from typing import Self
 
 import numpy as np
 
-from cosyserve.engine.interface import BuiltinVoice, Capabilities, PcmChunk, Reference, Sentence, SynthesisOptions, Voice, WordTime, Work
-from cosyserve.engine.errors import EngineNotReady, InvalidReference
+from cosyserve.engine.interface import (
+    BuiltinVoice,
+    Capabilities,
+    EngineNotReady,
+    InvalidReference,
+    PcmChunk,
+    Reference,
+    Sentence,
+    SynthesisOptions,
+    Voice,
+    WordTime,
+    Work,
+)
 
 RATE = 24000
 WORD_SECONDS = 0.05

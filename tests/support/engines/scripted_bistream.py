@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from cosyserve.engine.cosyvoice.config import LmConfig
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
 from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Bistream, Chunk, Limits
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
 
 
 class ScriptedBistream(Bistream):

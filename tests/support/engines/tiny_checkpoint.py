@@ -17,8 +17,23 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.checkpoint.keys import DIRECTION, GAIN, PARTS, TEXT_EMBEDDING, TIED_HEAD, Shape, expected
-from cosyserve.engine.cosyvoice.config import EncoderConfig, EstimatorConfig, FlowConfig, HiftConfig, LmConfig, ModelConfig
+from cosyserve.engine.cosyvoice.checkpoint.weights import (
+    DIRECTION,
+    GAIN,
+    PARTS,
+    TEXT_EMBEDDING,
+    TIED_HEAD,
+    Shape,
+    expected,
+)
+from cosyserve.engine.cosyvoice.config import (
+    EncoderConfig,
+    EstimatorConfig,
+    FlowConfig,
+    HiftConfig,
+    LmConfig,
+    ModelConfig,
+)
 from support.engines.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
 from support.engines.tiny_tokenizer import write_tokenizer
 

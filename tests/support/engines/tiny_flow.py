@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference import Case
 from cosyserve.engine.cosyvoice.flow import Flow
-from cosyserve.engine.cosyvoice.flow.parity import Case
 from support.engines import goldens
 
 

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import torch
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.scheduling.device import DeviceThread
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions, SpeechLM, TokenStream
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions, SpeechLM, TokenStream
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
+from cosyserve.engine.cosyvoice.scheduling.device import DeviceThread
 from support.engines import goldens
 
 PROMPT = LmPrompt(tuple(range(7)), tuple(range(40, 62)))

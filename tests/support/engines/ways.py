@@ -7,8 +7,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from support.peers.conversations import Contexts, Conversation, Requests, Tasks, bare, native_events, native_whole, openai_events, timed_lines
 from support.engines.fake_engine import RATE
+from support.peers.conversations import (
+    Contexts,
+    Conversation,
+    Requests,
+    Tasks,
+    bare,
+    native_events,
+    native_whole,
+    openai_events,
+    timed_lines,
+)
 from support.peers.peers import Peer, Socket, message, run_task
 
 INTERNAL: Final = "InternalError"

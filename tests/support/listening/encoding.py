@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
-from cosyserve.server.encoders import Encoded, open_encoder
+from cosyserve.server.audio import Encoded, open_encoder
 
 from .audio import Floats
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from cosyserve.server.metric_families import ENGINE_HELP
-from cosyserve.server.observe.metrics import Metrics
+from cosyserve.server.observe.metrics import ENGINE_HELP, Metrics
 
 TARGET_LABELS = frozenset({"job", "instance"})
 """Labels that Prometheus itself puts on every series."""

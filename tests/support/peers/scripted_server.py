@@ -25,8 +25,22 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from cosyserve.protocol.codec import decode_command, encode_event
-from cosyserve.protocol.messages import CancelTask, ChunkMetrics, Command, ContinueTask, Event, FinishReason, FinishTask, ResultGenerated, RunTask, TaskFailed, TaskFinished, TaskMetrics, TaskStarted
+from cosyserve.protocol.cosyvoice.codec import decode_command, encode_event
+from cosyserve.protocol.messages import (
+    CancelTask,
+    ChunkMetrics,
+    Command,
+    ContinueTask,
+    Event,
+    FinishReason,
+    FinishTask,
+    ResultGenerated,
+    RunTask,
+    TaskFailed,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+)
 
 WAV_HEADER = bytes.fromhex(
     "52494646ffffffff57415645666d74201000000001000100c05d000080bb00000200100064617461ffffffff"

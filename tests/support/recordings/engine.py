@@ -10,7 +10,19 @@ import numpy as np
 
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
 
-from .product import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, PcmChunk, Reference, SynthesisOptions, UnsupportedRequest, Voice, Work
+from .product import (
+    EngineBusy,
+    EngineDied,
+    EngineError,
+    EngineNotReady,
+    InvalidReference,
+    PcmChunk,
+    Reference,
+    SynthesisOptions,
+    UnsupportedRequest,
+    Voice,
+    Work,
+)
 
 USELESS = InvalidReference("the clip cannot serve as a voice")
 FAILURES: dict[str, Exception] = {

@@ -9,21 +9,31 @@ from types import ModuleType
 from typing import get_args
 from unittest.mock import patch
 
-from cosyserve.engine.interface import PcmChunk, Reference, SynthesisOptions, Voice, Work
-from cosyserve.engine.errors import EngineBusy, EngineDied, EngineError, EngineNotReady, InvalidReference, UnsupportedRequest
+from cosyserve.engine.interface import (
+    EngineBusy,
+    EngineDied,
+    EngineError,
+    EngineNotReady,
+    InvalidReference,
+    PcmChunk,
+    Reference,
+    SynthesisOptions,
+    UnsupportedRequest,
+    Voice,
+    Work,
+)
 from cosyserve.protocol import errors
 from cosyserve.protocol.dashscope.codec import ERROR_CODES as DASHSCOPE_CODES
-from cosyserve.protocol.elevenlabs.errors import status_of
 from cosyserve.protocol.elevenlabs.rest import CONTENT_TYPES as ELEVENLABS_FORMATS
+from cosyserve.protocol.elevenlabs.rest import status_of
 from cosyserve.protocol.errors import BadFrame, TTSError
 from cosyserve.protocol.messages import Event, TaskCommand
 from cosyserve.protocol.openai import error_body
 from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat, SpeechParameters
 from cosyserve.server.app import RunningServer, serve
-from cosyserve.server.dialects import DIALECTS
-from cosyserve.server.observe.metrics import TRANSPORTS
-from cosyserve.server.dialects import references
+from cosyserve.server.dialects import DIALECTS, references
 from cosyserve.server.http import task
+from cosyserve.server.observe.metrics import TRANSPORTS
 from cosyserve.server.settings import load_settings
 
 __all__ = [

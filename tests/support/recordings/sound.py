@@ -9,8 +9,8 @@ from collections.abc import Callable
 import av
 import numpy as np
 
-from support.listening.audio import decode
 from support.engines.fake_engine import RATE
+from support.listening.audio import decode
 
 DIGITS = 12
 """Of a SHA-256 that are written down."""

@@ -17,8 +17,8 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from cosyserve.server.page import assets as page
 from cosyserve.server.app import RunningServer
+from cosyserve.server.page import assets as page
 from cosyserve.server.page.assets import Asset
 
 from ..peers.clients_env import missing

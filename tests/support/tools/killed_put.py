@@ -44,7 +44,7 @@ async def killed_at_each_step(*arguments: str) -> dict[str, list[str]]:
     tests = str(Path(__file__).parents[2])
     ran = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "support.killed_put", *arguments],
+        [sys.executable, "-m", "support.tools.killed_put", *arguments],
         check=True,
         stdout=subprocess.PIPE,
         cwd=tests,

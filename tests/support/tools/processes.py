@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cosyserve.benchmarks.memory import children
+from cosyserve.benchmarks.model.lm import children
 
 
 def descendants(pid: int) -> dict[int, str]:

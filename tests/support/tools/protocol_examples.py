@@ -4,8 +4,33 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from cosyserve.protocol.messages import CancelTask, ChunkMetrics, ContinueTask, EffectiveAudio, Event, FinishTask, Mark, ResultGenerated, RunTask, StageTimes, TaskCommand, TaskFailed, TaskFinished, TaskMetrics, TaskStarted, Word
-from cosyserve.protocol.parameters import BIT_RATES, MODELS, OPUS_SAMPLE_RATES, SAMPLE_RATES, AudioFormat, Mode, SpeechParameters
+from cosyserve.protocol.messages import (
+    CancelTask,
+    ChunkMetrics,
+    ContinueTask,
+    EffectiveAudio,
+    Event,
+    FinishTask,
+    Mark,
+    ResultGenerated,
+    RunTask,
+    StageTimes,
+    TaskCommand,
+    TaskFailed,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+    Word,
+)
+from cosyserve.protocol.parameters import (
+    BIT_RATES,
+    MODELS,
+    OPUS_SAMPLE_RATES,
+    SAMPLE_RATES,
+    AudioFormat,
+    Mode,
+    SpeechParameters,
+)
 
 PLAIN = SpeechParameters(mode=Mode.FAST, reference_audio_id="ref-1")
 FULL = SpeechParameters(

@@ -19,7 +19,7 @@ import json, sys
 from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.espeak import Espeak
 from cosyserve.engine.embedded.readings.mandarin import Mandarin, load_phrases
-from cosyserve.engine.embedded.process import find_library
+from cosyserve.engine.embedded.pool import find_library
 
 library = find_library()
 data = make_data(library.data)

@@ -59,7 +59,7 @@ def reader() -> Reader:
 
 def test_the_file_is_current() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == render(), (
-        "a contract has changed: run python -m cosyserve.server.docs"
+        "a contract has changed: run python -m cosyserve.server.page.reference"
     )
 
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ....errors import EngineDied, EngineError
-from ..errors import LmTooLong
+from ....interface import EngineDied, EngineError
+from ..interface import LmTooLong
 
 _SPARE_TOKENS: Final = 1
 """A step may be scheduled before the last one's token is known; its place is taken all the same."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import count
 
-from ....errors import EngineDied
+from ....interface import EngineDied
 from ...config import LmConfig
-from ..interface import LmPrompt, SamplingOptions
 from ..bistream import Composition, composition
+from ..interface import LmPrompt, SamplingOptions
 from .compat import sessions_are_sound
 from .drawing import LONGEST_WINDOW
 from .host import LmHost

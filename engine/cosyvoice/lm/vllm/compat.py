@@ -1,11 +1,32 @@
-"""What differs between the releases of vLLM that are supported, 0.24 to 0.33."""
+"""What differs between the releases of vLLM that are supported, 0.24 to 0.33.
+
+What vLLM and the processes that it starts are told by the environment: they ask nowhere else.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Final
+
+_DEFAULTS: Final[Mapping[str, str]] = {
+    # Standard output is the server's own.
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    # It would report to its makers what runs here.
+    "VLLM_NO_USAGE_STATS": "1",
+    # A fork of a process with threads, which this one is, may hang.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+}
+
+
+def prepare() -> None:
+    """Call before vLLM is imported. What the operator has set stays."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
 
 _SOUND_SESSIONS: Final = (0, 32)
 """Before it a request that text is added to keeps the first chunk's max_tokens, takes a token too many

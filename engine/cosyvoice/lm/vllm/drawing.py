@@ -4,17 +4,31 @@ vLLM itself only ever takes the most probable id: a logits processor in its work
 law of sampling.py and leaves the drawn id alone standing. So what is drawn depends on the stream's seed and
 on how many tokens it has drawn before, not on vLLM's random numbers or on how it batches or preempts; the
 torch LM draws the same tokens from the same seed.
+
+A chunk as vLLM wants it.
+
+What would end vLLM's engine, and with it all streams, is refused before it gets there.
+
+vLLM checks neither ids that are out of range (without a tokenizer) nor that a session stays within
+max_model_len as it grows; penalties and prompt log-probabilities index by the head's size what is
+numbered by the embedding's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..interface import SamplingOptions
 from ..bistream import Chunk
+from ..interface import SamplingOptions
 from ..sampling import Draw, UniformSource
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.engine.protocol import StreamingInput
+from ..ids import IdSpace
+from ..interface import LmTooLong
 
 KEY: Final = "cosyserve"
 """Of the sampling parameters' extra_args."""
@@ -139,3 +153,73 @@ class ChunkDraws:
         uniform = self._uniforms[min(len(tokens), drawing.max_tokens - 1)]
         recent = (*drawing.history, *tokens[-drawing.win :])[-drawing.win :] if drawing.win else ()
         return Draw(banned, recent, uniform, self._options)
+
+
+def sampling_parameters(drawing: ChunkDrawing) -> SamplingParams:
+    """The most probable id always: the logits processor leaves one. See drawing.py."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=0.0,
+        max_tokens=drawing.max_tokens,
+        stop_token_ids=list(drawing.held),
+        ignore_eos=True,
+        detokenize=False,
+        output_kind=RequestOutputKind.DELTA,
+        extra_args=drawing.written(),
+    )
+
+
+def streaming_input(ids: Sequence[int], drawing: ChunkDrawing) -> StreamingInput:
+    """ids: to append to what the request has read."""
+    from vllm import TokensPrompt
+    from vllm.engine.protocol import StreamingInput
+
+    prompt = TokensPrompt(prompt_token_ids=list(ids))
+    return StreamingInput(prompt=prompt, sampling_params=sampling_parameters(drawing))
+
+
+def check_chunk(chunk: Chunk, ids: IdSpace, context: int, max_model_len: int) -> None:
+    """Before a chunk is handed over to a request of which `context` ids are read already.
+
+    Raises ValueError for ids out of range, LmTooLong.
+    """
+    for number in chunk.ids:
+        if not 0 <= number < ids.size:
+            raise ValueError(f"id {number} is not in 0..{ids.size - 1}")
+    for number in (*chunk.stop_ids, *chunk.banned_ids):
+        if not 0 <= number < ids.head_size:
+            raise ValueError(f"id {number} is not in 0..{ids.head_size - 1}")
+    if not chunk.ids or chunk.max_tokens < 1:
+        raise ValueError("a chunk reads an id and draws a token at least")
+    if context + len(chunk.ids) + chunk.max_tokens > max_model_len:
+        raise LmTooLong("the reference and the text are too long for the speech model")
+
+
+def check_parameters(parameters: Any) -> None:
+    """Of a request, as vLLM takes it in. Raises ValueError for what neither our streams nor a trial of
+    the engine ask for."""
+    wrong = [name for name, value in _NEUTRAL.items() if getattr(parameters, name) != value]
+    if wrong:
+        raise ValueError(f"the speech model takes no {', '.join(wrong)}")
+    if KEY not in (parameters.extra_args or {}):
+        return
+    drawing = ChunkDrawing.read(parameters.extra_args)
+    if parameters.max_tokens != drawing.max_tokens:
+        raise ValueError("there has to be a random number for each token")
+    if tuple(parameters.stop_token_ids or ()) != drawing.held:
+        raise ValueError("the ids that are held back have to be those that stop")
+
+
+_NEUTRAL: Final[Mapping[str, object]] = {
+    "n": 1,
+    "temperature": 0.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repetition_penalty": 1.0,
+    "logprobs": None,
+    "prompt_logprobs": None,
+    "logit_bias": None,
+    "allowed_token_ids": None,
+}

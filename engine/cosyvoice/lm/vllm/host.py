@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ....errors import EngineDied, EngineNotReady
+from ....interface import EngineDied, EngineNotReady
 from .admission import KvBook, KvCapacity
-from .compat import early_sampler, late_sampler
-from .environment import prepare
+from .compat import early_sampler, late_sampler, prepare
 from .options import NOT_INSTALLED, VllmOptions, engine_arguments
 from .supervisor import RestartPolicy, Supervisor
 

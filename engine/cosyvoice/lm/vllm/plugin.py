@@ -1,10 +1,45 @@
-"""vLLM's entry point `vllm.general_plugins`: every process of vLLM calls `register` when it starts."""
+"""vLLM's entry point `vllm.general_plugins`: every process of vLLM calls `register` when it starts.
+
+vLLM's processes end with the server, also where it was killed and could tell them nothing.
+
+By themselves they would go on for ever, and keep the GPU's memory.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import Final
 
-from .orphans import end_with_the_server
+_CORE: Final = "EngineCore"
+"""How vLLM's name for the process begins that the server starts; its workers end with it."""
+
+
+def end_with_the_server(end: Callable[[], None] | None = None) -> threading.Thread | None:
+    """In vLLM's engine core, kill this process when its parent dies; elsewhere nothing.
+
+    end: in place of killing. Returns the thread that waits.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or not multiprocessing.current_process().name.startswith(_CORE):
+        return None
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        (end or _kill)()
+
+    thread = threading.Thread(target=watch, args=(parent.sentinel,), name="parent", daemon=True)
+    thread.start()
+    return thread
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
 
 ARCHITECTURE: Final = "CosyVoiceSpeechLM"
 

@@ -15,8 +15,7 @@ from vllm.v1.sample.logits_processor import (
 )
 
 from ..sampling import draw_tokens, sound
-from .drawing import KEY, ChunkDrawing, ChunkDraws
-from .guards import check_parameters
+from .drawing import KEY, ChunkDrawing, ChunkDraws, check_parameters
 
 
 class SpeechSampler(LogitsProcessor):

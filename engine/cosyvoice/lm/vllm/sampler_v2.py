@@ -1,27 +1,134 @@
 """The sampling as a logits processor of vLLM's second model runner, which keeps its books on the device.
 
 The same law and the same random numbers as in the first; nothing here waits for the device.
+
+The draws of many chunks as tables on the device, one row per slot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import torch
+from torch import Tensor
 from vllm.v1.worker.gpu.sample.logits_processor import (
     LogitsContext,
     LogitsProcessor,
     LogitsProcRequestState,
 )
 
-from .drawing import KEY, ChunkDrawing
-from .guards import check_parameters
+from ..sampling import NO_TOKEN, RasLaw, draw, ras_distribution, sound
+from .drawing import KEY, LONGEST_WINDOW, ChunkDrawing, check_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
     from vllm.sampling_params import SamplingParams
 
-    from .slots import SlotDraws
+
+_MOST_BANNED: Final = 8
+_ALWAYS: Final = 1 << 30
+_LAW: Final = 4
+
+
+class SlotDraws:
+    """What ChunkDraws says, for a batch whose tokens are known on the device only."""
+
+    def __init__(self, slots: int, longest: int, device: torch.device) -> None:
+        """longest: tokens of a chunk."""
+        self._device = device
+        self._used = [False] * slots
+        self._staged: dict[int, tuple[ChunkDrawing | None, int]] = {}
+
+        def table(width: int, dtype: torch.dtype) -> Tensor:
+            return torch.zeros(slots, width, dtype=dtype, device=device)
+
+        # ours, greedy, prompt length, tokens, the id that stands for no result
+        self._facts = table(5, torch.int64)
+        self._law = table(_LAW, torch.float64)
+        self._law += 1.0  # a law for slots that never had one
+        self._banned = table(_MOST_BANNED, torch.int64)
+        # A banned id is banned before this token of the chunk.
+        self._until = table(_MOST_BANNED, torch.int64)
+        self._history = table(LONGEST_WINDOW, torch.int64)
+        self._uniforms = table(longest, torch.float64)
+
+    def used(self, slot: int) -> bool:
+        return self._used[slot]
+
+    def set(self, slot: int, drawing: ChunkDrawing | None, prompt: int) -> None:
+        """The slot's new occupant; None: it is not ours. prompt: ids before the chunk's first token.
+
+        Raises ValueError for more bans than there is room for.
+        """
+        if drawing is not None and len(drawing.banned) + len(drawing.held) > _MOST_BANNED:
+            raise ValueError(f"more than {_MOST_BANNED} ids are banned")
+        self._used[slot] = drawing is not None
+        self._staged[slot] = drawing, prompt
+
+    def flush(self) -> None:
+        """Bring what was set to the device."""
+        staged, self._staged = self._staged, {}
+        for slot, (drawing, prompt) in staged.items():
+            if drawing is None:
+                self._facts[slot] = 0
+                continue
+            bans = [(i, _ALWAYS) for i in drawing.banned]
+            bans += [(i, drawing.min_tokens) for i in drawing.held]
+            bans += [(0, 0)] * (_MOST_BANNED - len(bans))
+            history = [NO_TOKEN] * (LONGEST_WINDOW - len(drawing.history)) + [*drawing.history]
+            law = [drawing.top_p, drawing.top_k, drawing.win, drawing.tau]
+            self._put(
+                self._facts,
+                slot,
+                [1, drawing.greedy, prompt, drawing.max_tokens, drawing.no_result],
+            )
+            self._put(self._law, slot, law)
+            self._put(self._banned, slot, [i for i, _ in bans])
+            self._put(self._until, slot, [until for _, until in bans])
+            self._put(self._history, slot, history)
+            self._put(self._uniforms, slot, drawing.uniforms())
+
+    def apply(self, logits: Tensor, slots: Tensor, lengths: Tensor, tokens: Tensor) -> None:
+        """In place: every id of a row of ours becomes -inf but the drawn one, which becomes 0.
+
+        What is computed for the other rows is thrown away.
+
+        logits: [rows, ids]; slots: [rows]; lengths: [rows] ids that the row's draw follows; tokens:
+        [slots, positions] all ids so far.
+        """
+        slots = slots.long()
+        ours, greedy, prompt, most, no_result = self._facts[slots].unbind(1)
+        done = lengths.long() - prompt
+        held = self._until[slots] > done.unsqueeze(1)
+        banned = torch.zeros_like(logits, dtype=torch.int32)
+        banned.scatter_add_(1, self._banned[slots], held.int())
+        allowed = logits.masked_fill(banned > 0, float("-inf"))
+
+        at = done.clamp(min=0).minimum(most - 1).clamp(min=0)
+        uniform = self._uniforms[slots].gather(1, at.unsqueeze(1)).squeeze(1)
+        law = RasLaw(*(column.unsqueeze(1) for column in self._law[slots].unbind(1)))
+        history = self._recent(slots, prompt, lengths.long(), tokens)
+        drawn = draw(ras_distribution(allowed, history, law), uniform)
+        drawn = torch.where(greedy > 0, allowed.argmax(-1), drawn)
+        drawn = torch.where(sound(allowed), drawn, no_result)
+        only = torch.full_like(logits, float("-inf")).scatter_(1, drawn.unsqueeze(1), 0.0)
+        logits.copy_(torch.where(ours.unsqueeze(1) > 0, only, logits))
+
+    def _recent(self, slots: Tensor, prompt: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
+        """The last decoded ids of each row: the chunk's own, and before them the stream's."""
+        back = torch.arange(LONGEST_WINDOW, 0, -1, device=self._device)
+        place = lengths.unsqueeze(1) - back  # in the whole sequence
+        before = place - prompt.unsqueeze(1)  # negative: in the history
+        own = tokens[slots.unsqueeze(1), place.clamp(min=0)].long()
+        earlier = self._history[slots].gather(
+            1, (LONGEST_WINDOW + before).clamp(0, LONGEST_WINDOW - 1)
+        )
+        return torch.where(before >= 0, own, earlier)
+
+    def _put(self, table: Tensor, slot: int, row: list[int] | list[float]) -> None:
+        row = row[: table.shape[1]]  # vLLM draws no token beyond its longest context
+        table[slot, : len(row)] = torch.tensor(row, dtype=table.dtype)
 
 
 class SpeechSampler(LogitsProcessor):
@@ -29,7 +136,7 @@ class SpeechSampler(LogitsProcessor):
 
     def __init__(self, vllm_config: Any, req_states: LogitsProcRequestState) -> None:
         # vLLM loads this class where no model runs, too, and asks that to be cheap.
-        from .slots import SlotDraws
+        pass  # merged
 
         self._states = req_states
         self._draws: SlotDraws = SlotDraws(

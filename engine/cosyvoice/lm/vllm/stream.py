@@ -1,24 +1,24 @@
-"""One stream of the vLLM LM: a request into which its composition's chunks go as the text comes."""
+"""One stream of the vLLM LM: a request into which its composition's chunks go as the text comes.
+
+How long each of several streams was computed, where all are computed together.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ....errors import EngineDied, EngineError
-from ..interface import SamplingOptions
+from ....interface import EngineDied, EngineError
 from ..bistream import Chunk, Composition
-from ..errors import LmFailed, LmNotFinite
+from ..interface import LmFailed, LmNotFinite, SamplingOptions
 from ..stream import ComposedStream
-from .drawing import ChunkDrawing
-from .guards import check_chunk
-from .meter import ShareMeter
-from .requests import streaming_input
+from .drawing import ChunkDrawing, check_chunk, streaming_input
 
 if TYPE_CHECKING:
     from vllm.engine.protocol import StreamingInput
@@ -26,6 +26,40 @@ if TYPE_CHECKING:
 
     from .admission import Lease
     from .host import LmHost
+
+
+class ShareMeter:
+    """A clock that runs, per stream, at 1 / (streams under way): the shares add up to the time in which
+    any was under way."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._at = 0.0
+        self._share = 0.0
+        self.busy = 0.0
+        """Seconds in which any stream was under way, up to the last reading."""
+        self.running = 0
+
+    def begin(self) -> float:
+        """One stream more is under way; the reading at which its part begins."""
+        reading = self.read()
+        self.running += 1
+        return reading
+
+    def end(self, begun: float) -> float:
+        """It is no longer; its share, in seconds."""
+        reading = self.read()
+        self.running -= 1
+        return reading - begun
+
+    def read(self) -> float:
+        now = self._now()
+        if self.running:
+            self.busy += now - self._at
+            self._share += (now - self._at) / self.running
+        self._at = now
+        return self._share
+
 
 _log = logging.getLogger(__name__)
 

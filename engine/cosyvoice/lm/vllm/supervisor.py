@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from ....errors import EngineError, EngineNotReady
+from ....interface import EngineError, EngineNotReady
 
 _log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.cosyvoice.checkpoint.sizes import Claim, claims_of_qwen, claims_of_yaml
 from cosyserve.engine.cosyvoice.checkpoint.document import Document
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
+from cosyserve.engine.cosyvoice.checkpoint.sizes import Claim, claims_of_qwen, claims_of_yaml
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from support.engines import tiny_checkpoint
 

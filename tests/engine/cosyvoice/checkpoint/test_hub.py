@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, locate, open_checkpoint
-from cosyserve.engine.cosyvoice.checkpoint.hub import HubId, parse_id
-from cosyserve.engine.cosyvoice.checkpoint.source import find_files
+from cosyserve.engine.cosyvoice.checkpoint.source import HubId, find_files, parse_id
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

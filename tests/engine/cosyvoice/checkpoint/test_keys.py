@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.checkpoint.keys import PARTS, TIED_HEAD, expected
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD, expected
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm

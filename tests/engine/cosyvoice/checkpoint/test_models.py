@@ -8,9 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, from_state_dicts, load_flow, load_hift, load_llm, open_checkpoint
-from cosyserve.engine.cosyvoice.checkpoint.keys import PARTS, TIED_HEAD
-from cosyserve.engine.cosyvoice.checkpoint.models import _Unfilled
+from cosyserve.engine.cosyvoice.checkpoint import (
+    CheckpointError,
+    from_state_dicts,
+    load_flow,
+    load_hift,
+    load_llm,
+    open_checkpoint,
+)
+from cosyserve.engine.cosyvoice.checkpoint.open import _Unfilled
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from support.engines import goldens, tiny_checkpoint
 

@@ -12,8 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, convert, from_state_dicts, open_checkpoint
-from cosyserve.engine.cosyvoice.checkpoint.keys import PARTS, TIED_HEAD
+from cosyserve.engine.cosyvoice.checkpoint import (
+    CheckpointError,
+    convert,
+    from_state_dicts,
+    open_checkpoint,
+)
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
 from cosyserve.engine.cosyvoice.config import EncoderConfig, ModelConfig
 from support.engines import goldens, tiny_checkpoint
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowError
-from cosyserve.engine.cosyvoice.flow.parity import Case, speak
 from support.engines import goldens
 from support.engines.tiny_flow import difference, golden_case, random_case, small_flow, tiny_flow
 

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.config import FlowConfig
-from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowPrompt, FlowState, total_nbytes
+from cosyserve.engine.cosyvoice.flow import (
+    EXACT,
+    RECOMPUTE,
+    ContextPolicy,
+    Flow,
+    FlowPrompt,
+    FlowState,
+    total_nbytes,
+)
 from support.engines.tiny_flow import random_case, small_flow
 
 CASE = random_case(20, prompt=53, tokens=228)

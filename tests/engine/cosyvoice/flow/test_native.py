@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference import speak
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow
-from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention, native
-from cosyserve.engine.cosyvoice.flow.native import AttentionKernel, attention_kernel
-from cosyserve.engine.cosyvoice.flow.parity import speak
-from support.peers.clients_env import missing
+from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention
+from cosyserve.engine.cosyvoice.flow import attention as native
+from cosyserve.engine.cosyvoice.flow.attention import AttentionKernel, attention_kernel
 from support.engines.tiny_checkpoint import TINY, weights
 from support.engines.tiny_flow import difference, random_case
+from support.peers.clients_env import missing
 
 
 @pytest.fixture(scope="module")

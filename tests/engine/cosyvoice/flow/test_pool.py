@@ -5,10 +5,10 @@ import threading
 import pytest
 import torch
 
+from cosyserve.benchmarks.parity.reference import speak
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow
-from cosyserve.engine.cosyvoice.flow import pool as pool_module
-from cosyserve.engine.cosyvoice.flow.parity import speak
-from cosyserve.engine.cosyvoice.flow.pool import MemoryPool
+from cosyserve.engine.cosyvoice.flow import cache as pool_module
+from cosyserve.engine.cosyvoice.flow.cache import MemoryPool
 from support.engines.tiny_flow import difference, random_case, small_flow
 
 MIB = 1 << 20

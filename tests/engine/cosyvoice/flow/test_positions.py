@@ -2,7 +2,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.cosyvoice.flow.positions import ProjectedPositions, encode_positions, shift_positions
+from cosyserve.engine.cosyvoice.flow.encoder import (
+    ProjectedPositions,
+    encode_positions,
+    shift_positions,
+)
 
 
 @given(n=st.integers(1, 9), past=st.integers(0, 12))

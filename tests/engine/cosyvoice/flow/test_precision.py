@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from cosyserve.benchmarks.parity.reference import speak
 from cosyserve.engine.cosyvoice.flow import Flow, FlowError
-from cosyserve.engine.cosyvoice.flow.parity import speak
 from support.engines.tiny_flow import difference, golden_case, tiny_flow
 
 CASE = golden_case("b_flow_inference")

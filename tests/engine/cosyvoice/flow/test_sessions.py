@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosyserve.benchmarks.parity.reference import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowPrompt
-from cosyserve.engine.cosyvoice.flow.parity import Case, speak
 from support.engines.tiny_flow import difference, random_case, small_flow
 
 TOLERANCE = 1e-4

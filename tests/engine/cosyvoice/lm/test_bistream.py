@@ -9,10 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyserve.engine.cosyvoice.config import LmConfig
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
-from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Bistream, Chunk, Composition, Limits, Quirks, Unistream, composition
-from cosyserve.engine.cosyvoice.lm.errors import LmTooLong
+from cosyserve.engine.cosyvoice.lm.bistream import (
+    CLEAN,
+    REFERENCE,
+    Bistream,
+    Chunk,
+    Composition,
+    Limits,
+    Quirks,
+    Unistream,
+    composition,
+)
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, LmTooLong, SamplingOptions
 
 CONFIG = LmConfig(vocab_size=1000, speech_token_size=100)
 IDS = IdSpace.of(CONFIG)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.loops import LONGEST_CYCLE, LoopDetector
+from cosyserve.engine.cosyvoice.lm.sampling import LONGEST_CYCLE, LoopDetector
 
 
 def found_at(detector: LoopDetector, tokens: list[int]) -> int | None:

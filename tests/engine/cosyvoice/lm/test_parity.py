@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyserve.benchmarks.parity import lm as golden_lm
+from cosyserve.benchmarks.parity import reference as parity
+from cosyserve.benchmarks.parity.lm import spelled
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.lm import parity
 from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Quirks
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
-from cosyserve.benchmarks.parity import lm as golden_lm
-from cosyserve.benchmarks.parity.lm import spelled
 from support.engines import goldens
 
 TENSORS = goldens.tensors("f_llm")

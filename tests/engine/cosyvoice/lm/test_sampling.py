@@ -7,9 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
-from cosyserve.engine.cosyvoice.lm.sampling import NO_TOKEN, RasLaw, UniformSource, draw, left_padded, ras_distribution
 from cosyserve.benchmarks.parity.lm import law_of
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
+from cosyserve.engine.cosyvoice.lm.sampling import (
+    NO_TOKEN,
+    RasLaw,
+    UniformSource,
+    draw,
+    left_padded,
+    ras_distribution,
+)
 from support.engines import goldens
 
 META = goldens.meta("f_ras_sampling")

@@ -7,13 +7,19 @@ from typing import Any
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.lm import parity
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
+from cosyserve.benchmarks.parity import reference as parity
 from cosyserve.engine.cosyvoice.lm.bistream import CLEAN
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder
-from cosyserve.engine.cosyvoice.lm.errors import LmFailed, LmLoop, LmNotFinite, LmTooLong
+from cosyserve.engine.cosyvoice.lm.interface import (
+    LmFailed,
+    LmLoop,
+    LmNotFinite,
+    LmPrompt,
+    LmTooLong,
+    SamplingOptions,
+)
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
-from cosyserve.engine.errors import EngineDied, EngineNotReady
+from cosyserve.engine.interface import EngineDied, EngineNotReady
 from support.engines import tiny_lm
 from support.engines.tiny_lm import GREEDY, PROMPT, SEEDED, come_and_go, read, running, spoken, text
 

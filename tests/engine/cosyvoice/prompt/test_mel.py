@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.prompt.mel import MEL_SHORTEST, WHISPER_SHORTEST, prompt_mel, slaney_filters, whisper_log_mel
+from cosyserve.engine.cosyvoice.prompt.mel import (
+    MEL_SHORTEST,
+    WHISPER_SHORTEST,
+    prompt_mel,
+    slaney_filters,
+    whisper_log_mel,
+)
 from support.engines import goldens
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.flow import FlowPrompt
-from cosyserve.engine.cosyvoice.prompts import PromptCache
+from cosyserve.engine.cosyvoice.prompt.caches import PromptCache
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
-from cosyserve.engine.errors import EngineDied
+from cosyserve.engine.interface import EngineDied
 
 
 def voice(name: str) -> VoicePrompt:

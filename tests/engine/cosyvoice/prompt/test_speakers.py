@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
-from cosyserve.engine.cosyvoice.speakers import load_speakers
+from cosyserve.engine.cosyvoice.prompt.voice import load_speakers
 from support.engines.tiny_checkpoint import TINY
 
 EMBEDDING = torch.ones(1, 192)

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.interface import Reference
 from cosyserve.engine.cosyvoice.prompt import SpeakerEncoder, SpeechTokenizer, prompt_mel
-from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextProcessor, TextTokenizer
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePreparer, VoicePrompt
-from cosyserve.engine.errors import InvalidReference
+from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextProcessor, TextTokenizer
+from cosyserve.engine.interface import InvalidReference, Reference
 from support.engines import goldens
 from support.engines.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
 from support.engines.tiny_tokenizer import write_tokenizer

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.interface import Reference
-from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
 from cosyserve.engine.cosyvoice.prompt.caches import VoiceCache, fingerprint
-from cosyserve.engine.errors import InvalidReference
+from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
+from cosyserve.engine.interface import InvalidReference, Reference
 
 PLENTY = 1 << 30
 

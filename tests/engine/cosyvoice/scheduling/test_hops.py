@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.interface import Samples
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow, load_hift
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, FlowPrompt, GraphCache
-from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, Voicing
-from cosyserve.engine.cosyvoice.scheduling.chunker import Hop, HopPolicy, TokenChunker
-from cosyserve.engine.cosyvoice.vocoder import StreamPolicy
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
-from cosyserve.engine.errors import EngineDied, EngineError
+from cosyserve.engine.cosyvoice.scheduling.chunker import Hop, HopPolicy, TokenChunker
+from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, Voicing
+from cosyserve.engine.cosyvoice.vocoder import StreamPolicy
+from cosyserve.engine.interface import EngineDied, EngineError, Samples
 from support.engines.recorded_work import Recorder
 from support.engines.tiny_checkpoint import TINY, weights
 

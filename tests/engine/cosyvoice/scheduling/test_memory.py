@@ -6,7 +6,7 @@ import pytest
 
 from cosyserve.engine.cosyvoice.flow import RECOMPUTE
 from cosyserve.engine.cosyvoice.scheduling.memory import MemoryBook, Overflow, SessionCosts
-from cosyserve.engine.errors import EngineBusy
+from cosyserve.engine.interface import EngineBusy
 
 COSTS = SessionCosts.of(
     token_bytes=10, chunk_tokens=25, expected_seconds=12.0, window_seconds=2.0

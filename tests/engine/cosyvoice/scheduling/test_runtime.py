@@ -10,10 +10,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, Voicing
 from cosyserve.engine.cosyvoice.scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
 from cosyserve.engine.cosyvoice.scheduling.chunker import Hop
-from cosyserve.engine.errors import EngineDied, EngineError
+from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, Voicing
+from cosyserve.engine.interface import EngineDied, EngineError
 
 FAR = 1e9
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextDelta, TextFrontend, TextProcessor, Utterance, UtteranceCollector, UtterancePolicy, load_normalizer
+from cosyserve.engine.cosyvoice.text import (
+    PlainNormalizer,
+    TextDelta,
+    TextFrontend,
+    TextProcessor,
+    Utterance,
+    UtteranceCollector,
+    UtterancePolicy,
+    load_normalizer,
+)
 from support.engines.tiny_tokenizer import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.cosyvoice.text.atoms import Atom, AtomScanner, Kind
 from cosyserve.engine.cosyvoice.text.items import ItemMarkers
+from cosyserve.engine.cosyvoice.text.sentences import Atom, AtomScanner, Kind
 
 
 def said(text: str, size: int) -> list[Atom]:

@@ -4,7 +4,12 @@ import sys
 
 import pytest
 
-from cosyserve.engine.cosyvoice.text.normalizer import LANGUAGES, PlainNormalizer, WetextNormalizer, load_normalizer
+from cosyserve.engine.cosyvoice.text.written import (
+    LANGUAGES,
+    PlainNormalizer,
+    WetextNormalizer,
+    load_normalizer,
+)
 
 
 @pytest.fixture(scope="module")

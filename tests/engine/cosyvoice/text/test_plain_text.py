@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextProcessor, Utterance, UtteranceCollector
+from cosyserve.engine.cosyvoice.text import (
+    PlainNormalizer,
+    TextProcessor,
+    Utterance,
+    UtteranceCollector,
+)
 from support.engines.tiny_tokenizer import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

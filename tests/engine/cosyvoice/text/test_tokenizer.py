@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-from cosyserve.engine.cosyvoice.text.tokenizer import MARKUP, SPECIAL_TOKENS, TextTokenizer, TokenizerError
+from cosyserve.engine.cosyvoice.text.tokenizer import (
+    MARKUP,
+    SPECIAL_TOKENS,
+    TextTokenizer,
+    TokenizerError,
+)
 from support.engines.tiny_tokenizer import write_tokenizer
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.vocoder.noise import frame_noise
+from cosyserve.engine.cosyvoice.vocoder.source import frame_noise
 
 WIDTH = 4320
 

@@ -7,8 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cosyserve.benchmarks.parity.reference import (
+    LOOPS,
+    Call,
+    Loop,
+    calls_of,
+    chunk_ends,
+    loop_named,
+    mel_of,
+    play,
+    token2wav,
+)
 from cosyserve.engine.cosyvoice.vocoder import Hift
-from cosyserve.benchmarks.parity.reference import LOOPS, Call, Loop, calls_of, chunk_ends, loop_named, mel_of, play, token2wav
 from support.engines import goldens
 from support.engines.tiny_flow import difference, golden_case, tiny_flow
 

@@ -5,7 +5,12 @@ import math
 import torch
 
 from cosyserve.engine.cosyvoice.config import SAMPLE_RATE, HiftConfig
-from cosyserve.engine.cosyvoice.vocoder.source import HarmonicSource, PhaseLaw, cycles_per_frame, reference_phase
+from cosyserve.engine.cosyvoice.vocoder.source import (
+    HarmonicSource,
+    PhaseLaw,
+    cycles_per_frame,
+    reference_phase,
+)
 
 SECOND = 50
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from cosyserve.engine.cosyvoice.vocoder.spectrum import analyse, synthesise
+from cosyserve.engine.cosyvoice.vocoder.layers import analyse, synthesise
 from support.engines import goldens
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosyserve.engine.cosyvoice.vocoder.speed import TimeScale
+from cosyserve.engine.cosyvoice.vocoder.streaming import TimeScale
 from support.engines.vocoder import random_mel
 
 SPEEDS = st.floats(0.5, 2.0)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.vocoder import Hift, PhaseLaw, StreamPolicy, reach
 from cosyserve.benchmarks.parity.reference import ReferenceChain
+from cosyserve.engine.cosyvoice.vocoder import Hift, PhaseLaw, StreamPolicy, reach
 from support.engines import goldens
 from support.engines.vocoder import at_once, golden_hift, hift_config, in_steps, random_mel
 

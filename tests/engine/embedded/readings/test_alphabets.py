@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.interface import SynthesisOptions
-from cosyserve.engine.embedded.alphabets import ALPHABETS
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.readings.phonemes import phoneme_names
-from cosyserve.engine.errors import UnsupportedRequest
-from cosyserve.engine.phonetic import PhoneticEngine
+from cosyserve.engine.embedded.readings.phonemes import ALPHABETS, phoneme_names
+from cosyserve.engine.interface import PhoneticEngine, SynthesisOptions, UnsupportedRequest
 from support.engines.embedded import RATE, speak, voice_of
 from support.listening.spoken import Spoken
 

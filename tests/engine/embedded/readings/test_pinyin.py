@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.embedded.pinyin import numbered
+from cosyserve.engine.embedded.readings.phonemes import numbered
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from ..book import Book, Exchange
-from . import dashscope_refusals, dashscope_tasks, elevenlabs_contexts, elevenlabs_http, elevenlabs_stream, openai, rest_references, rest_speech, server, websocket_closes, websocket_formats, websocket_refusals, websocket_tasks
+from . import (
+    dashscope_refusals,
+    dashscope_tasks,
+    elevenlabs_contexts,
+    elevenlabs_http,
+    elevenlabs_stream,
+    openai,
+    rest_references,
+    rest_speech,
+    server,
+    websocket_closes,
+    websocket_formats,
+    websocket_refusals,
+    websocket_tasks,
+)
 
 BOOKS: tuple[Book, ...] = (
     websocket_tasks.book,

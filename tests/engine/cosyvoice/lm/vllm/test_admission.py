@@ -10,7 +10,7 @@ import pytest
 
 from cosyserve.engine.cosyvoice.lm import LmTooLong
 from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBook, KvCapacity, Lease
-from cosyserve.engine.errors import EngineDied
+from cosyserve.engine.interface import EngineDied
 
 CAPACITY = KvCapacity(blocks=10, block_tokens=32, slots=4)
 LONG = 3600.0

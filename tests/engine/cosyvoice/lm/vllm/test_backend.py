@@ -9,8 +9,13 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions, SpeechLM
-from cosyserve.engine.cosyvoice.lm.errors import LmLoop, LmTooLong
+from cosyserve.engine.cosyvoice.lm.interface import (
+    LmLoop,
+    LmPrompt,
+    LmTooLong,
+    SamplingOptions,
+    SpeechLM,
+)
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from support.engines import goldens, tiny_lm

@@ -12,8 +12,7 @@ from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, 
 from cosyserve.engine.cosyvoice.config import LmConfig
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.vllm import convert
-from cosyserve.engine.cosyvoice.lm.vllm.convert import converted, vllm_config
-from cosyserve.engine.cosyvoice.lm.vllm.padding import Padding
+from cosyserve.engine.cosyvoice.lm.vllm.convert import Padding, converted, vllm_config
 from support.engines import tiny_checkpoint
 
 

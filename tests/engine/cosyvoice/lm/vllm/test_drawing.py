@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import UniformSource
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk
-from cosyserve.engine.cosyvoice.lm.errors import LmTooLong
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
-from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing
-from cosyserve.engine.cosyvoice.lm.vllm.guards import check_chunk, check_parameters
+from cosyserve.engine.cosyvoice.lm.interface import LmTooLong, SamplingOptions
+from cosyserve.engine.cosyvoice.lm.vllm.drawing import (
+    KEY,
+    ChunkDrawing,
+    check_chunk,
+    check_parameters,
+)
 
 IDS = IdSpace(216, 320)
 CHUNK = Chunk((0, IDS.size - 1), 15, 0, (IDS.fill,), (IDS.eos,), final=False)

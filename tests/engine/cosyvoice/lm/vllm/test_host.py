@@ -10,9 +10,16 @@ import pytest
 
 from cosyserve.engine.cosyvoice.lm.vllm.admission import KvCapacity
 from cosyserve.engine.cosyvoice.lm.vllm.host import Built, EngineHost, build_engine
-from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED, NOT_INSTALLED, OURS, VllmOptions, check_extra, engine_arguments
+from cosyserve.engine.cosyvoice.lm.vllm.options import (
+    NAMED,
+    NOT_INSTALLED,
+    OURS,
+    VllmOptions,
+    check_extra,
+    engine_arguments,
+)
 from cosyserve.engine.cosyvoice.lm.vllm.supervisor import RestartPolicy
-from cosyserve.engine.errors import EngineDied, EngineNotReady
+from cosyserve.engine.interface import EngineDied, EngineNotReady
 from support.engines import vllm
 
 

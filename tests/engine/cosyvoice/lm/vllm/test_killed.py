@@ -14,7 +14,7 @@ import pytest
 
 from cosyserve.engine.cosyvoice.lm import LmFailed, LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
-from cosyserve.engine.errors import EngineNotReady
+from cosyserve.engine.interface import EngineNotReady
 from support.engines import vllm
 from support.tools.processes import descendants
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Limits, Unistream
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
+from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, ras_distribution
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from support.engines import tiny_lm

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.vllm.meter import ShareMeter
+from cosyserve.engine.cosyvoice.lm.vllm.stream import ShareMeter
 
 
 def test_shares_add_up_to_the_time_in_which_any_was_under_way() -> None:

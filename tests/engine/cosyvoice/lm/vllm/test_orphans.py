@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.vllm.orphans import end_with_the_server
+from cosyserve.engine.cosyvoice.lm.vllm.plugin import end_with_the_server
 
 PARENT = """
 import multiprocessing, os, sys, time
-from cosyserve.engine.cosyvoice.lm.vllm.orphans import end_with_the_server
+from cosyserve.engine.cosyvoice.lm.vllm.plugin import end_with_the_server
 
 def work(pipe):
     end_with_the_server()

@@ -10,8 +10,7 @@ from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
 from cosyserve.engine.cosyvoice.config import LmConfig
 from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
-from cosyserve.engine.cosyvoice.lm.vllm.convert import vllm_weights
-from cosyserve.engine.cosyvoice.lm.vllm.padding import Padding
+from cosyserve.engine.cosyvoice.lm.vllm.convert import Padding, vllm_weights
 from support.engines import tiny_checkpoint
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import draw_tokens
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
 from support.engines import vllm
@@ -24,7 +24,7 @@ CHUNK = Chunk((1, 2), 15, 0, (49,), (47, 48), final=False)
 
 def parameters(seed: int, **options: Any) -> Any:
     vllm.required()
-    from cosyserve.engine.cosyvoice.lm.vllm.requests import sampling_parameters
+    from cosyserve.engine.cosyvoice.lm.vllm.drawing import sampling_parameters
 
     how = SamplingOptions(**options)
     drawing = ChunkDrawing.of_chunk(CHUNK, how, [1, 2, 3], ids=IDS, seed=seed, drawn=seed)

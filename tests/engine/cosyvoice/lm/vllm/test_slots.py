@@ -10,7 +10,7 @@ import torch
 
 from cosyserve.engine.cosyvoice.lm.sampling import draw_tokens
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import ChunkDrawing, ChunkDraws
-from cosyserve.engine.cosyvoice.lm.vllm.slots import SlotDraws
+from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SlotDraws
 
 IDS, SLOTS, LONGEST = 50, 12, 64
 PLAIN = ChunkDrawing(IDS, 40, 0, (47, 48), (49,), False, 0.8, 25, 10, 0.1, (), 1, 0)

@@ -11,14 +11,19 @@ from typing import Any
 import pytest
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.bistream import Chunk, Limits, Unistream
-from cosyserve.engine.cosyvoice.lm.errors import LmFailed, LmNotFinite, LmTooLong
+from cosyserve.engine.cosyvoice.lm.interface import (
+    LmFailed,
+    LmNotFinite,
+    LmPrompt,
+    LmTooLong,
+    SamplingOptions,
+)
 from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBook, KvCapacity
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
 from cosyserve.engine.cosyvoice.lm.vllm.stream import VllmTokenStream
-from cosyserve.engine.errors import EngineDied, EngineNotReady
+from cosyserve.engine.interface import EngineDied, EngineNotReady
 from support.engines import goldens, vllm
 from support.engines.tiny_lm import read
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from cosyserve.engine.cosyvoice.lm.vllm.supervisor import Backoff, RestartPolicy, Supervisor
-from cosyserve.engine.errors import EngineNotReady
+from cosyserve.engine.interface import EngineNotReady
 
 POLICY = RestartPolicy(
     first_delay=1.0, longest_delay=8.0, stable=100.0, breaker_failures=6, breaker_window=1000.0

@@ -1,1 +1,0 @@
-"""ElevenLabs' HTTP API: `text-to-speech` and `voices`; its WebSockets are in ..dialects."""

@@ -1,1 +1,0 @@
-"""The OpenAI dialect: `audio/speech`, `audio/voices`, `audio/models` and `models`."""
