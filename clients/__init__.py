@@ -1,6 +1,6 @@
 """The client side: an async Python client and the command line."""
 
-from .buffer import Chunk
+from .buffer import AudioChunk
 from .client import Client
 from .errors import (
     AuthenticationFailed,
@@ -11,17 +11,16 @@ from .errors import (
     NotFound,
     RequestFailed,
     SpeechEnded,
+    SpeechFailed,
     SpeechStalled,
-    TaskFailed,
     UnexpectedMessage,
 )
-from .rest import BuiltinVoice, ReferenceAudio, References
+from .rest import ReferenceAudio, References, ServerVoice
 from .speech import Speech, SpeechMetrics
 
 __all__ = [
+    "AudioChunk",
     "AuthenticationFailed",
-    "BuiltinVoice",
-    "Chunk",
     "Client",
     "ClientError",
     "ConnectionFailed",
@@ -31,10 +30,11 @@ __all__ = [
     "ReferenceAudio",
     "References",
     "RequestFailed",
+    "ServerVoice",
     "Speech",
     "SpeechEnded",
+    "SpeechFailed",
     "SpeechMetrics",
     "SpeechStalled",
-    "TaskFailed",
     "UnexpectedMessage",
 ]

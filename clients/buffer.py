@@ -10,7 +10,7 @@ from cosyserve.protocol.messages import ChunkMetrics, EffectiveAudio, Mark, Word
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class AudioChunk:
     """Some of a speech's sound as it came.
 
     data: bytes of the stream in the format asked for; all chunks joined are one valid stream.
@@ -36,7 +36,7 @@ class ChunkBuffer:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[AudioChunk] = deque()
         self._size = 0
         self._closed = False
         self._error: Exception | None = None
@@ -47,7 +47,7 @@ class ChunkBuffer:
     def full(self) -> bool:
         return self._size >= self._limit and not self._closed
 
-    async def put(self, chunk: Chunk) -> None:
+    async def put(self, chunk: AudioChunk) -> None:
         """Wait for room; a closed buffer drops the chunk. Cancel-safe: either put or not."""
         while self.full:
             self._room.clear()
@@ -57,7 +57,7 @@ class ChunkBuffer:
             self._size += len(chunk.data)
             self._ready.set()
 
-    async def get(self) -> Chunk | None:
+    async def get(self) -> AudioChunk | None:
         """The next chunk, None after the last. Cancel-safe: no chunk is lost.
 
         Raises the error that the buffer was closed with, after the chunks put before it.

@@ -14,10 +14,10 @@ from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.messages import RunTask
 from cosyserve.protocol.parameters import parse_parameters
 
-from .buffer import Chunk
+from .buffer import AudioChunk
 from .connection import Connection, Endpoint
 from .errors import InvalidRequest, SpeechEnded, UnexpectedMessage
-from .rest import BuiltinVoice, References, Rest, parse_voices
+from .rest import References, Rest, ServerVoice, parse_voices
 from .speech import Speech, Text
 
 
@@ -128,7 +128,7 @@ class Client:
         run = RunTask(uuid4().hex, model, parameters)
         return Speech(self._connected, run, self._buffer_bytes, self._stall_timeout)
 
-    async def say(self, text: Text, **parameters: Any) -> AsyncIterator[Chunk]:
+    async def say(self, text: Text, **parameters: Any) -> AsyncIterator[AudioChunk]:
         """Speak a text, or pieces of text as they come, and yield the sound as it comes.
 
         `parameters` are those of `speech`. Closing the iterator cancels the speech. Raises what
@@ -152,7 +152,7 @@ class Client:
             raise UnexpectedMessage("the server's version is no object")
         return answer
 
-    async def voices(self) -> tuple[BuiltinVoice, ...]:
+    async def voices(self) -> tuple[ServerVoice, ...]:
         """The voices that need no reference; the first one is the server's default."""
         return parse_voices(await self.version())
 

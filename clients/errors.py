@@ -7,7 +7,7 @@ ClientError
 ├── AuthenticationFailed   the server wants a token, or another one
 ├── RequestFailed          a REST call was answered with an error
 │   └── NotFound           there is no such reference or route
-├── TaskFailed             the server ended a task with an error
+├── SpeechFailed           the server ended a task with an error
 ├── SpeechEnded            text was fed to a speech that takes no more
 ├── SpeechStalled          nobody read a speech for too long, so it was given up
 └── UnexpectedMessage      the server sent something that this client does not understand
@@ -46,7 +46,7 @@ class RequestFailed(ClientError):
 class NotFound(RequestFailed): ...
 
 
-class TaskFailed(ClientError):
+class SpeechFailed(ClientError):
     """`code` is one of the API's error codes, `message` is the server's own."""
 
     def __init__(self, code: str, message: str, task_id: str) -> None:

@@ -136,7 +136,7 @@ class ReferenceAudio:
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltinVoice:
+class ServerVoice:
     """A voice that the server has without a reference; a speech takes its `id` or its `name`."""
 
     id: str
@@ -199,11 +199,11 @@ class References:
         await self._rest.request("DELETE", _path_of(reference_id))
 
 
-def parse_voices(version: Mapping[str, Any]) -> tuple[BuiltinVoice, ...]:
+def parse_voices(version: Mapping[str, Any]) -> tuple[ServerVoice, ...]:
     """The built-in voices that `/version` lists, in the server's order; none if it lists none."""
     try:
         return tuple(
-            BuiltinVoice(str(item["id"]), str(item["name"]), str(item.get("gender", "")))
+            ServerVoice(str(item["id"]), str(item["name"]), str(item.get("gender", "")))
             for item in version.get("voices", ())
         )
     except (KeyError, TypeError, AttributeError):

@@ -24,9 +24,9 @@ from cosyserve.protocol.messages import (
 )
 from cosyserve.protocol.surrogates import join
 
-from .buffer import Chunk, ChunkBuffer
+from .buffer import AudioChunk, ChunkBuffer
 from .connection import Connection
-from .errors import ClientError, SpeechEnded, SpeechStalled, TaskFailed
+from .errors import ClientError, SpeechEnded, SpeechFailed, SpeechStalled
 
 Text = str | AsyncIterable[str]
 
@@ -64,7 +64,7 @@ class Speech:
     """A speech in the making: feed it text and iterate it for sound, from one task or from two.
 
     An async context manager: entering sends run-task, leaving cancels what still runs. Iteration
-    ends after the last sound or at once after `cancel`; it raises TaskFailed, ConnectionLost or
+    ends after the last sound or at once after `cancel`; it raises SpeechFailed, ConnectionLost or
     SpeechStalled after the sound that came before the failure. One iterator at a time.
 
     At most `buffer_bytes` of sound wait here. While they do, nothing is read from the connection:
@@ -193,7 +193,7 @@ class Speech:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Chunk:
+    async def __anext__(self) -> AudioChunk:
         chunk = await self._buffer.get()
         if chunk is None:
             raise StopAsyncIteration
@@ -239,7 +239,7 @@ class Speech:
                 self._finished = event
                 self._end(None)
             case _:
-                self._end(TaskFailed(event.error_code, event.error_message, event.task_id))
+                self._end(SpeechFailed(event.error_code, event.error_message, event.task_id))
 
     def connection_lost(self, error: ClientError) -> None:
         """Hear from the connection that it is gone. Not for users."""
@@ -254,7 +254,9 @@ class Speech:
         self._speech_len += event.metrics.speech_len
         self._bytes += len(event.data)
         self._chunks += 1
-        chunk = Chunk(event.data, event.metrics, received_at, event.audio, event.words, event.marks)
+        chunk = AudioChunk(
+            event.data, event.metrics, received_at, event.audio, event.words, event.marks
+        )
         if not self._buffer.full:
             await self._buffer.put(chunk)
             return

@@ -93,7 +93,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class Prompt:
     """What an engine made of a reference (or of a built-in voice); opaque to the server."""
 
     content_id: str
@@ -122,7 +122,7 @@ class WordTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class SpokenSegment:
     """A stretch of the task's text that is spoken in one go: whole[text_begin:text_end], in code points.
 
     number: from 0. text_end: as far as it is known when its sound begins; where a sentence is begun
@@ -178,7 +178,7 @@ class PcmChunk:
     samples: Samples
     work: Work = field(default_factory=Work)
     words: tuple[WordTime, ...] = ()
-    sentences: tuple[Sentence, ...] = ()
+    sentences: tuple[SpokenSegment, ...] = ()
     marks: tuple[Mark, ...] = ()
 
 
@@ -246,22 +246,22 @@ class Engine(Protocol):
 
     async def stop(self) -> None: ...
 
-    async def prepare_voice(self, reference: Reference) -> Voice:
+    async def prepare_voice(self, reference: Reference) -> Prompt:
         """Make a voice of a clip. Cached by content_id; heavy work stays off the event loop.
 
         Raises InvalidReference.
         """
 
-    def known_voice(self, content_id: str) -> Voice | None:
+    def known_voice(self, content_id: str) -> Prompt | None:
         """The voice of a clip that was prepared before and is still cached, None if it is not."""
 
-    def builtin_voice(self, voice_id: str) -> Voice | None:
+    def builtin_voice(self, voice_id: str) -> Prompt | None:
         """The built-in voice of this id, None if there is none."""
 
     def stats(self) -> Mapping[str, float]:
         """Counters and gauges for the metrics page, by name: `worker_restarts_total`, `queue_depth`, ..."""
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> Session:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> Session:
         """Begin a task. Raises EngineNotReady, UnsupportedRequest."""
 
 
@@ -276,5 +276,5 @@ class PhoneticEngine(Protocol):
     def reads(self, alphabet: str, sounds: str) -> bool:
         """Whether it has all of these sounds."""
 
-    def open_phonetic(self, voice: Voice, options: SynthesisOptions, alphabet: str) -> Session:
+    def open_phonetic(self, voice: Prompt, options: SynthesisOptions, alphabet: str) -> Session:
         """Begin a task whose text is sounds that it `reads`. Raises what open_session does."""

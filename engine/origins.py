@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 
-class _Stretch(NamedTuple):
+class _DerivedStretch(NamedTuple):
     """Of the derived text, from `begin` to the next stretch. It stands for source[first:last].
 
     copies: its characters stand for the source's one by one; else it stands for them as a whole.
@@ -28,7 +28,7 @@ class Origins:
     __slots__ = ("_length", "_source_length", "_stretches")
 
     def __init__(self) -> None:
-        self._stretches: list[_Stretch] = []
+        self._stretches: list[_DerivedStretch] = []
         self._length = 0
         self._source_length = 0
 
@@ -90,7 +90,7 @@ class Origins:
         joined._source_length = self.source(0, following.source_length)[1]
         return joined
 
-    def _bounded(self, begin: int, end: int) -> Iterator[tuple[_Stretch, int]]:
+    def _bounded(self, begin: int, end: int) -> Iterator[tuple[_DerivedStretch, int]]:
         """The stretches of derived[begin:end], cut to it, each with its end."""
         index = self._index(begin)
         while begin < end:
@@ -100,7 +100,7 @@ class Origins:
             last = min(end, following)
             if stretch.copies:
                 first = stretch.first + begin - stretch.begin
-                yield _Stretch(begin, first, first + last - begin, True), last
+                yield _DerivedStretch(begin, first, first + last - begin, True), last
             else:
                 yield stretch._replace(begin=begin), last
             begin = last
@@ -113,7 +113,7 @@ class Origins:
         if previous is not None and copies and previous.copies and previous.last == first:
             self._stretches[-1] = previous._replace(last=last)
         else:
-            self._stretches.append(_Stretch(self._length, first, last, copies))
+            self._stretches.append(_DerivedStretch(self._length, first, last, copies))
         self._length += length
 
     def _index(self, place: int) -> int:

@@ -6,7 +6,7 @@ TTSError
 ├── Unauthorized             no token, or a wrong one
 ├── ModelNotFound            the model has another name
 ├── ReferenceAudioNotFound   no such reference, or another token's
-├── NotFound                 no such route
+├── RouteNotFound            no such route
 ├── MethodNotAllowed         the route does not take this method
 ├── RequestTimeout           the request's body did not arrive in time
 ├── InvalidState             the task is not in a state that takes this message
@@ -86,7 +86,7 @@ class ReferenceAudioNotFound(TTSError):
     status = 404
 
 
-class NotFound(TTSError):
+class RouteNotFound(TTSError):
     code = "NotFound"
     status = 404
 

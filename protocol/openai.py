@@ -14,9 +14,9 @@ from .errors import (
     EngineUnavailable,
     InvalidParameter,
     ModelNotFound,
-    NotFound,
     PayloadTooLarge,
     ReferenceAudioNotFound,
+    RouteNotFound,
     TextTooLong,
     Throttled,
     TTSError,
@@ -214,7 +214,7 @@ def _classified(error: TTSError) -> tuple[str, str | None, str]:
             return refused, "input", "string_above_max_length"
         case Unauthorized():
             return refused, None, "invalid_api_key"
-        case NotFound():
+        case RouteNotFound():
             return refused, None, "unknown_url"
         case PayloadTooLarge():
             return refused, None, "request_too_large"

@@ -170,7 +170,7 @@ ENDED_REMEMBERED: Final = 64
 """Ended tasks whose end is remembered, for commands that were already on their way."""
 
 
-class Codec(Protocol):
+class DialectCodec(Protocol):
     """A dialect's wire, for one connection; it may remember what its tasks were about."""
 
     def decode(self, data: bytes | str) -> Command | None:
@@ -202,14 +202,14 @@ class TaskProtocol:
 
     def __init__(
         self,
-        codec: Codec | None = None,
+        codec: DialectCodec | None = None,
         limits: TextLimits | None = None,
         *,
         one_at_a_time: bool = False,
     ) -> None:
         """one_at_a_time: a run-task takes the place of the task that runs, of which nothing more is told."""
         self._one_at_a_time = one_at_a_time
-        self._codec: Codec = CosyVoiceCodec() if codec is None else codec
+        self._codec: DialectCodec = CosyVoiceCodec() if codec is None else codec
         self._limits = TextLimits() if limits is None else limits
         self._tasks: dict[str, _Task] = {}
         self._ended: OrderedDict[str, TaskState] = OrderedDict()

@@ -34,7 +34,7 @@ from .port.listening import BACKLOG, Servers, Setting, listen
 from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
-from .settings import Address, Settings
+from .settings import ListenAddress, Settings
 from .startup.open_files import make_room
 from .startup.parts import (
     build_engine,
@@ -223,7 +223,7 @@ async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
     return runner
 
 
-async def _serve_metrics(address: Address, services: Services, stack: AsyncExitStack) -> None:
+async def _serve_metrics(address: ListenAddress, services: Services, stack: AsyncExitStack) -> None:
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)

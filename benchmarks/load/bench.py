@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import orjson
 
-from cosyserve.clients import Client, ClientError, RequestFailed, TaskFailed
+from cosyserve.clients import Client, ClientError, RequestFailed, SpeechFailed
 from cosyserve.clients.cli.options import tls_context
 from cosyserve.version import VERSION
 
@@ -174,7 +174,7 @@ async def _task(plan: LoadPlan, client: Client, record: TaskRecord, text: str) -
             await _speak(plan, client, record, text)
         if not record.arrivals:
             record.error = "no sound"
-    except (TaskFailed, RequestFailed) as error:
+    except (SpeechFailed, RequestFailed) as error:
         record.error = error.code
     except ClientError as error:
         record.error = type(error).__name__

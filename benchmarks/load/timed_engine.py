@@ -24,9 +24,9 @@ from cosyserve.engine.interface import (
     CancelsOnExit,
     Capabilities,
     PcmChunk,
+    Prompt,
     Reference,
     SynthesisOptions,
-    Voice,
     Work,
 )
 
@@ -70,19 +70,19 @@ class TimedEngine:
     async def stop(self) -> None:
         self._clock.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Voice:
-        return Voice(reference.content_id)
+    async def prepare_voice(self, reference: Reference) -> Prompt:
+        return Prompt(reference.content_id)
 
-    def known_voice(self, content_id: str) -> Voice | None:
-        return Voice(content_id)
+    def known_voice(self, content_id: str) -> Prompt | None:
+        return Prompt(content_id)
 
-    def builtin_voice(self, voice_id: str) -> Voice | None:
-        return Voice(VOICE) if voice_id == VOICE else None
+    def builtin_voice(self, voice_id: str) -> Prompt | None:
+        return Prompt(VOICE) if voice_id == VOICE else None
 
     def stats(self) -> Mapping[str, float]:
         return {}
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> TimedSession:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> TimedSession:
         return TimedSession(self, self._clock)
 
 

@@ -22,14 +22,14 @@ from typing import Any, Final, get_args
 import torch
 
 from cosyserve.benchmarks.load.bench import conditions, milliseconds, write_report
-from cosyserve.benchmarks.model.live import FirstChunk, Level, Models, first_chunk, levels
+from cosyserve.benchmarks.model.live import FirstChunk, Level, LiveModels, first_chunk, levels
 from cosyserve.benchmarks.model.models import (
     HOP,
-    Chunk,
+    ChunkCost,
     ClockKind,
     Incremental,
+    RandomVoice,
     Recomputed,
-    Voice,
     random_decoder,
     random_flow,
     random_hift,
@@ -48,7 +48,7 @@ from cosyserve.benchmarks.model.table import (
 )
 from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
 
 _DTYPES: Final = {
@@ -165,12 +165,12 @@ class _Measurement:
     """All tables of a run, again and again with one model. again: prefixes that were recomputed."""
 
     models: tuple[Flow, Hift]
-    voice: Voice
+    voice: RandomVoice
     kind: ClockKind
     show: Show
     options: argparse.Namespace
-    decoder: Decoder | None = None
-    again: dict[int, Chunk] = field(default_factory=dict)
+    decoder: LmDecoder | None = None
+    again: dict[int, ChunkCost] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Prints the tables; what they show, for the file."""
@@ -178,7 +178,7 @@ class _Measurement:
         firsts: list[FirstChunk] = []
         batches: list[Level] = []
         if self.decoder is not None:
-            models = Models(*self.models, self.decoder)
+            models = LiveModels(*self.models, self.decoder)
             hops, counts = options.first_hops or [], options.streams or []
             firsts = [first_chunk(models, self.voice, hop, options.repeats) for hop in hops]
             print("\n" + first_table(firsts) if firsts else "")
@@ -228,7 +228,9 @@ class _Measurement:
         window = self.options.window
         return [exact, ContextPolicy.seconds(window)] if window else [exact]
 
-    def _chunks(self, prompt: FlowPrompt) -> tuple[list[Chunk], list[Chunk], dict[str, float]]:
+    def _chunks(
+        self, prompt: FlowPrompt
+    ) -> tuple[list[ChunkCost], list[ChunkCost], dict[str, float]]:
         """Exact and windowed chunks, each as slow as in the middle one of the rounds, with prefixes
         recomputed in between in the first round unless that was done before."""
         mels = {"recomputed": 0.0, "window": 0.0}
@@ -244,11 +246,11 @@ class _Measurement:
 
     def _round(
         self, prompt: FlowPrompt, mels: dict[str, float], *, recompute: bool
-    ) -> tuple[list[Chunk], list[Chunk]]:
+    ) -> tuple[list[ChunkCost], list[ChunkCost]]:
         """One utterance by each path, chunk by chunk in turn; widens the differences in `mels`."""
         paths = [Incremental(self.models, self.voice, prompt, each) for each in self._policies()]
-        exact: list[Chunk] = []
-        windowed: list[Chunk] = []
+        exact: list[ChunkCost] = []
+        windowed: list[ChunkCost] = []
         recomputed, wanted = Recomputed(self.models, self.voice), self.options.recompute_positions
         for number in range(1, self.options.seconds + 1):
             for path, chunks in zip(paths, (exact, windowed), strict=False):
@@ -263,12 +265,12 @@ class _Measurement:
                     mels[name] = max(mels[name], _difference(exact[-1], other))
         return exact, windowed
 
-    def _middle(self, chunks: Sequence[Chunk]) -> Chunk:
+    def _middle(self, chunks: Sequence[ChunkCost]) -> ChunkCost:
         ordered = sorted(chunks, key=lambda each: each.flow.by(self.kind))
         return ordered[len(ordered) // 2]
 
 
-def _difference(one: Chunk, other: Chunk) -> float:
+def _difference(one: ChunkCost, other: ChunkCost) -> float:
     return float((one.mel - other.mel).abs().max())
 
 

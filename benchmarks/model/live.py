@@ -10,13 +10,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.model.models import HOP, Voice, timed
+from cosyserve.benchmarks.model.models import HOP, RandomVoice, timed
 from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
 from cosyserve.engine.cosyvoice.flow import Flow, FlowPrompt, FlowState
 from cosyserve.engine.cosyvoice.lm import SamplingOptions
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.sampling import Draw
-from cosyserve.engine.cosyvoice.lm.step import Row, Stepper
+from cosyserve.engine.cosyvoice.lm.step import Stepper, StepRow
 from cosyserve.engine.cosyvoice.vocoder import Hift, VocoderState
 
 TEXT_IDS: Final = 30
@@ -26,7 +26,7 @@ TEXT_IDS: Final = 30
 class Talker:
     """Streams of the speech LM that decode greedily and never stop, one token each per step."""
 
-    def __init__(self, decoder: Decoder, voice: Voice, streams: int) -> None:
+    def __init__(self, decoder: LmDecoder, voice: RandomVoice, streams: int) -> None:
         ids = decoder.ids
         prompt: list[int] = voice.prompt_token[0].tolist()
         context = [ids.sos, *ids.text(range(TEXT_IDS)), ids.task, *ids.speech(prompt)]
@@ -40,7 +40,7 @@ class Talker:
         """So many more tokens of each stream; the first time, the context is read before."""
         for _ in range(tokens):
             rows = [
-                Row(slot, context, read, len(context), self._draw)
+                StepRow(slot, context, read, len(context), self._draw)
                 for slot, (context, read) in enumerate(zip(self._contexts, self._read, strict=True))
             ]
             drawn = self._stepper.step(rows).tokens
@@ -67,17 +67,17 @@ class FirstChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class LiveModels:
     flow: Flow
     hift: Hift
-    decoder: Decoder
+    decoder: LmDecoder
 
     @property
     def device(self) -> torch.device:
         return self.flow.noise.device
 
 
-def first_chunk(models: Models, voice: Voice, hop: int, repeats: int) -> FirstChunk:
+def first_chunk(models: LiveModels, voice: RandomVoice, hop: int, repeats: int) -> FirstChunk:
     """One stream whose voice is prepared: its text is read, hop + look-ahead tokens are decoded, and
     given on at once. Some runs before the counted ones warm up; graphs are recorded in the third."""
     prompt = models.flow.prepare_prompt(*voice.prompt)
@@ -86,7 +86,9 @@ def first_chunk(models: Models, voice: Voice, hop: int, repeats: int) -> FirstCh
     return FirstChunk(hop, *(median(column) for column in zip(*runs[warm:], strict=True)))
 
 
-def _first_chunk(models: Models, voice: Voice, prompt: FlowPrompt, hop: int) -> tuple[float, ...]:
+def _first_chunk(
+    models: LiveModels, voice: RandomVoice, prompt: FlowPrompt, hop: int
+) -> tuple[float, ...]:
     tokens = hop + models.flow.config.look_ahead
     talker = Talker(models.decoder, voice, 1)
     state, vocoder = models.flow.start(prompt), models.hift.start(seed=3)
@@ -121,7 +123,9 @@ class Level:
         return self.total <= 1.0
 
 
-def levels(models: Models, voice: Voice, streams: Sequence[int], position: int) -> Iterator[Level]:
+def levels(
+    models: LiveModels, voice: RandomVoice, streams: Sequence[int], position: int
+) -> Iterator[Level]:
     """One after the other, until one is not in real time or does not fit in memory.
 
     Each stream is `position` seconds into its utterance and has a context of its own there.
@@ -143,8 +147,8 @@ def levels(models: Models, voice: Voice, streams: Sequence[int], position: int) 
 
 
 def _level(
-    models: Models,
-    voice: Voice,
+    models: LiveModels,
+    voice: RandomVoice,
     stream: tuple[FlowState, VocoderState],
     new: Tensor,
     count: int,

@@ -32,8 +32,8 @@ from cosyserve.benchmarks.stats import percentile
 from cosyserve.clients.cli.voices import format_table
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.config import TOKEN_RATE, LmConfig, ModelConfig
-from cosyserve.engine.cosyvoice.lm import LmPrompt, SamplingOptions, SpeechLM, TokenStream
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm import LmPrompt, SamplingOptions, SpeechLM, SpeechTokenStream
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.convert import converted
@@ -69,7 +69,7 @@ async def torch_lm(size: Size, streams: int) -> AsyncIterator[SpeechLM]:
     weights = random_lm_weights(size.model, size.device)
     checkpoint = from_state_dicts(size.model, llm=weights)
     lm = TorchSpeechLM(
-        lambda: Decoder(load_llm(checkpoint, size.device, size.dtype)),
+        lambda: LmDecoder(load_llm(checkpoint, size.device, size.dtype)),
         thread,
         TorchLmSettings(max_streams=streams),
     )
@@ -168,7 +168,7 @@ async def _piecewise(lm: SpeechLM, pieces: int, think: float) -> list[float]:
     return found
 
 
-async def _group(stream: TokenStream, began: float) -> float:
+async def _group(stream: SpeechTokenStream, began: float) -> float:
     """Read a whole group; returns when its first token came. The weights never draw a fill token."""
     first, count = 0.0, 0
     async for tokens in stream:

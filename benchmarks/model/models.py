@@ -32,7 +32,7 @@ from cosyserve.engine.cosyvoice.config import (
     ModelConfig,
 )
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.vocoder import Hift
 
@@ -70,7 +70,7 @@ def _wait(device: torch.device) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class RandomVoice:
     """A random voice and what it says, in the reference's layout: token [1, N], prompt_feat [1, F, mel]."""
 
     token: Tensor
@@ -83,10 +83,10 @@ class Voice:
         return self.prompt_token, self.prompt_feat, self.embedding
 
 
-def random_voice(config: FlowConfig, tokens: int, prompt: int, device: torch.device) -> Voice:
+def random_voice(config: FlowConfig, tokens: int, prompt: int, device: torch.device) -> RandomVoice:
     random = torch.Generator().manual_seed(2)
     mel = prompt * FRAMES_PER_TOKEN, config.mel_size
-    return Voice(
+    return RandomVoice(
         torch.randint(0, config.vocab_size, (1, tokens), generator=random).to(device),
         torch.randint(0, config.vocab_size, (1, prompt), generator=random).to(device),
         torch.randn(1, *mel, generator=random).to(device),
@@ -95,7 +95,7 @@ def random_voice(config: FlowConfig, tokens: int, prompt: int, device: torch.dev
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ChunkCost:
     """One chunk's cost, its new mel [mel, frames], and the bytes of context held after it."""
 
     flow: Took
@@ -110,7 +110,7 @@ class Incremental:
     def __init__(
         self,
         models: tuple[Flow, Hift],
-        voice: Voice,
+        voice: RandomVoice,
         prompt: FlowPrompt,
         policy: ContextPolicy = EXACT,
     ) -> None:
@@ -121,25 +121,25 @@ class Incremental:
         self._vocoder = self._hift.start(seed=3)
         self._fed = 0
 
-    def chunk(self, number: int) -> Chunk:
+    def chunk(self, number: int) -> ChunkCost:
         """The chunks in order, from 1 on."""
         until = number * HOP + self._flow.config.look_ahead
         new = self._voice.token[0, self._fed : until]
         self._fed = until
         (mel,), flow = timed(self._device, lambda: self._flow.step([self._state], [new], [False]))
         _, vocoder = timed(self._device, lambda: self._hift.step([self._vocoder], [mel], [False]))
-        return Chunk(flow, vocoder, mel, self._state.nbytes + self._vocoder.nbytes)
+        return ChunkCost(flow, vocoder, mel, self._state.nbytes + self._vocoder.nbytes)
 
 
 class Recomputed:
     """The reference's path: its chunks depend on each other in the vocoder only."""
 
-    def __init__(self, models: tuple[Flow, Hift], voice: Voice) -> None:
+    def __init__(self, models: tuple[Flow, Hift], voice: RandomVoice) -> None:
         self._flow, self._hift = models
         self._voice = voice
         self._device = self._flow.noise.device
 
-    def chunk(self, number: int) -> Chunk:
+    def chunk(self, number: int) -> ChunkCost:
         """Any chunk, from 1 on."""
         token = self._voice.token[:, : number * HOP + self._flow.config.look_ahead]
         mel, flow = timed(
@@ -153,7 +153,7 @@ class Recomputed:
             chain.feed(mel[:, :, -2 * _FRAMES : -_FRAMES], final=False)
         new = mel[:, :, -_FRAMES:]
         _, vocoder = timed(self._device, lambda: chain.feed(new, final=False))
-        return Chunk(flow, vocoder, new[0])
+        return ChunkCost(flow, vocoder, new[0])
 
 
 _PITCH: Final = 150.0
@@ -202,9 +202,9 @@ def random_hift(config: ModelConfig, device: torch.device) -> Hift:
     return hift
 
 
-def random_decoder(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Decoder:
+def random_decoder(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> LmDecoder:
     """The speech LM."""
-    return Decoder(_random(lambda: Qwen2Lm(config.lm), device).to(dtype))
+    return LmDecoder(_random(lambda: Qwen2Lm(config.lm), device).to(dtype))
 
 
 def random_lm_weights(config: ModelConfig, device: torch.device) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cosyserve.benchmarks.load.bench import milliseconds
 from cosyserve.benchmarks.model.live import FirstChunk, Level
-from cosyserve.benchmarks.model.models import Chunk, ClockKind
+from cosyserve.benchmarks.model.models import ChunkCost, ClockKind
 from cosyserve.clients.cli.voices import format_table
 
 FLAT: Final = 1.3
@@ -23,7 +23,7 @@ Show = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """Seconds of work for the chunk that ends at `position` seconds.
 
     window: flow with a bounded context, None where there was no such path. fitted: recomputing was not
@@ -68,11 +68,11 @@ class Outcome:
 
 
 def side_by_side(
-    chunks: Sequence[Chunk],
-    windowed: Sequence[Chunk],
-    again: Mapping[int, Chunk],
+    chunks: Sequence[ChunkCost],
+    windowed: Sequence[ChunkCost],
+    again: Mapping[int, ChunkCost],
     kind: ClockKind,
-) -> list[Line]:
+) -> list[CostLine]:
     """The table's lines. windowed: as many as chunks, or none. again: by the number of the chunk, from 1.
 
     Where recomputing was not measured stands the least-squares parabola through what was (a prefix
@@ -87,7 +87,7 @@ def side_by_side(
     for number, chunk in enumerate(chunks, 1):
         other = again.get(number)
         lines.append(
-            Line(
+            CostLine(
                 number,
                 chunk.flow.by(kind),
                 chunk.vocoder.by(kind),
@@ -101,7 +101,7 @@ def side_by_side(
     return lines
 
 
-def outcome_of(lines: Sequence[Line], per_second: float) -> Outcome:
+def outcome_of(lines: Sequence[CostLine], per_second: float) -> Outcome:
     each = [line.total for line in lines]
     total, again = sum(each), sum(line.again for line in lines)
     late, third = lines[-1], lines[2]
@@ -119,7 +119,7 @@ def outcome_of(lines: Sequence[Line], per_second: float) -> Outcome:
     )
 
 
-def chunk_table(lines: Sequence[Line], show: Show) -> str:
+def chunk_table(lines: Sequence[CostLine], show: Show) -> str:
     head = ("chunk", "flow", "vocoder", "sum", "window", "MiB")
     again = ("again flow", "vocoder", "sum", "", "ratio")
     rows = [

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
 
-from .folder import FolderError, GoldenFolder, Models
-from .report import Row, as_json, summary, table
+from .folder import FolderError, GoldenFolder, GoldenModels
+from .report import ParityRow, as_json, summary, table
 from .running import SECTIONS, chosen, run, strangers
 
 
@@ -21,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.json is not None and not options.json.absolute().parent.is_dir():
         parser.error(f"--json: {options.json.parent}: not a folder")
-    rows: list[Row] = []
+    rows: list[ParityRow] = []
     try:
         folder = GoldenFolder(options.folder)
         names = chosen(options.only, folder)
-        for found in run(folder, Models(folder, options.weights), names):
+        for found in run(folder, GoldenModels(folder, options.weights), names):
             rows += _shown(found)
     except (FolderError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shown(rows: list[Row]) -> list[Row]:
+def _shown(rows: list[ParityRow]) -> list[ParityRow]:
     print(table(rows), flush=True)
     print()
     return rows

@@ -16,7 +16,7 @@ from cosyserve.engine.cosyvoice.prompt import (
     whisper_log_mel,
 )
 
-from .folder import Models
+from .folder import GoldenModels
 from .golden import GoldenFile, Known
 from .report import Tolerance
 
@@ -37,7 +37,7 @@ _HIGH = 24000
 _LOW = 16000
 
 
-def check_features(file: GoldenFile, models: Models) -> None:
+def check_features(file: GoldenFile, models: GoldenModels) -> None:
     """g_frontend: resample, prompt_mel, whisper_log_mel, kaldi_fbank, speaker_fbank."""
     clips = [match[1] for match in file.matching(r"(.+)_(?:wav24k|wav16k)")]
     for clip in dict.fromkeys(clips):

@@ -14,7 +14,7 @@ from cosyserve.benchmarks.parity.reference import Case, speak
 from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.flow.solver import euler_schedule, time_span
 
-from .folder import Models
+from .folder import GoldenModels
 from .golden import GoldenFile
 from .reference import Call
 from .report import EXACT
@@ -27,7 +27,7 @@ _TIME = 1e-6
 _SPAN = 1e-7
 
 
-def check_encoder(file: GoldenFile, models: Models) -> None:
+def check_encoder(file: GoldenFile, models: GoldenModels) -> None:
     """a_encoder: Flow.encode. A cut NAME has meta.n_tokens_NAME tokens, the last ones look-ahead only."""
     flow = models.flow
     cuts = [key.removeprefix("n_tokens_") for key in file.meta if key.startswith("n_tokens_")]
@@ -49,7 +49,7 @@ def check_encoder(file: GoldenFile, models: Models) -> None:
                     check.tensors(encoded(cut, streaming)[1])
 
 
-def check_inference(file: GoldenFile, models: Models) -> None:
+def check_inference(file: GoldenFile, models: GoldenModels) -> None:
     """b_flow_inference: Flow.inference, Flow.speaker, and the same mels by Flow.step."""
     flow = models.flow
     with file.check("spks", _EMBEDDING) as check:
@@ -79,7 +79,7 @@ def _check_prefix(file: GoldenFile, flow: Flow, tokens: int, *, streaming: bool)
             check.tensors(mel[None])
 
 
-def check_estimator(file: GoldenFile, models: Models) -> None:
+def check_estimator(file: GoldenFile, models: GoldenModels) -> None:
     """c_estimator: Flow.decoder.estimator at the times t0, t1, ...; the solver's schedule."""
     estimator = models.flow.decoder.estimator
     with file.check("t_span", _SPAN) as check:
@@ -97,7 +97,7 @@ def check_estimator(file: GoldenFile, models: Models) -> None:
                 check.tensors(estimator(*inputs, streaming=streaming))
 
 
-def check_noise(file: GoldenFile, models: Models) -> None:
+def check_noise(file: GoldenFile, models: GoldenModels) -> None:
     """rand_noise: Flow.noise, of which the file holds the first columns; meta may say more of the whole."""
     noise = models.flow.noise
     with file.check("rand_noise", EXACT) as check:
@@ -111,7 +111,7 @@ def check_noise(file: GoldenFile, models: Models) -> None:
             check.lists([digest], [file.meta["sha16_full"]])
 
 
-def check_whole_tail(file: GoldenFile, models: Models) -> None:
+def check_whole_tail(file: GoldenFile, models: GoldenModels) -> None:
     """e2_tail's mels: Flow.inference."""
     for streaming in (False, True):
         with file.check(f"mel_s{streaming:d}_final", MEL) as check:

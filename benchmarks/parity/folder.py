@@ -20,7 +20,7 @@ from cosyserve.engine.cosyvoice.checkpoint import (
 )
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.flow import Flow
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.vocoder import Hift
 
@@ -99,7 +99,7 @@ class GoldenFolder:
         return self.path / f"{name}.safetensors"
 
 
-class Models:
+class GoldenModels:
     """The parts of one checkpoint, each loaded when it is first asked for."""
 
     def __init__(self, folder: GoldenFolder, weights: Path | None = None) -> None:
@@ -127,8 +127,8 @@ class Models:
         return load_llm(self.checkpoint)
 
     @cached_property
-    def decoder(self) -> Decoder:
-        return Decoder(self.llm)
+    def decoder(self) -> LmDecoder:
+        return LmDecoder(self.llm)
 
     @cached_property
     def flow(self) -> Flow:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from .folder import GoldenFolder
-from .report import EXACT, Row, Status, Tolerance
+from .report import EXACT, ParityRow, Status, Tolerance
 
 
 class MissingArray(KeyError):
@@ -38,7 +38,7 @@ class GoldenFile(Mapping[str, Tensor]):
         """Raises FolderError."""
         self.name = name
         self.meta: dict[str, Any] = folder.meta(name)
-        self.rows: list[Row] = []
+        self.rows: list[ParityRow] = []
         self._arrays = folder.arrays(name)
         self._taken: set[str] = set()
 
@@ -72,7 +72,7 @@ class GoldenFile(Mapping[str, Tensor]):
         self._taken.add(key)
         allowed = tolerance if isinstance(tolerance, Tolerance) else Tolerance(tolerance)
         label = f"{key}, {note}" if note else key
-        comparison = Comparison(self, key, Row(self.name, label, Status.UNCHECKED, allowed))
+        comparison = Comparison(self, key, ParityRow(self.name, label, Status.UNCHECKED, allowed))
         try:
             yield comparison
         except MissingArray as error:
@@ -87,13 +87,13 @@ class GoldenFile(Mapping[str, Tensor]):
     def leave(self, reason: str) -> None:
         """A row for every array that no check has taken: none can be made."""
         left = [key for key in self._arrays if key not in self._taken]
-        self.rows += [Row(self.name, key, Status.UNCHECKED, reason=reason) for key in left]
+        self.rows += [ParityRow(self.name, key, Status.UNCHECKED, reason=reason) for key in left]
         self._taken.update(left)
 
     def finish(self) -> None:
         """A row for every array that no check has taken."""
         self.rows += [
-            Row(self.name, key, Status.UNKNOWN, reason="no check took this array")
+            ParityRow(self.name, key, Status.UNKNOWN, reason="no check took this array")
             for key in self._arrays
             if key not in self._taken
         ]
@@ -105,7 +105,7 @@ class Comparison:
 
     file: GoldenFile
     key: str
-    row: Row
+    row: ParityRow
 
     def tensors(
         self,

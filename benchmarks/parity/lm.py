@@ -11,11 +11,11 @@ from torch import Tensor
 
 from cosyserve.benchmarks.parity import reference as parity
 from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Quirks
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, left_padded, ras_distribution
 
-from .folder import Models
+from .folder import GoldenModels
 from .golden import GoldenFile
 from .report import EXACT
 
@@ -26,7 +26,7 @@ _ROUNDING = 1e-6
 """Added to a ratio of two counts, so that times the one it gives the other."""
 
 
-def check_llm(file: GoldenFile, models: Models) -> None:
+def check_llm(file: GoldenFile, models: GoldenModels) -> None:
     """f_llm: lm.parity's entries. Each object in meta is a bistream with the scripted sampler."""
     decoder = models.decoder
     made = cache(lambda: parity.forward(decoder, *_texts(file)))
@@ -40,7 +40,7 @@ def check_llm(file: GoldenFile, models: Models) -> None:
 
 
 def unistream(
-    decoder: Decoder, file: Mapping[str, Tensor], min_tokens: int | None = None
+    decoder: LmDecoder, file: Mapping[str, Tensor], min_tokens: int | None = None
 ) -> parity.Decoding:
     """The greedy decoding of f_llm, for as many steps as its logits have.
 
@@ -54,7 +54,7 @@ def unistream(
 
 
 def bistream(
-    decoder: Decoder, case: Mapping[str, Any], quirks: Quirks = REFERENCE
+    decoder: LmDecoder, case: Mapping[str, Any], quirks: Quirks = REFERENCE
 ) -> parity.Decoding:
     """The decoding of one of f_llm's cases, with its script."""
     places = case["fill_at_len_out_tokens"], case["eos_at_len_out_tokens"]
@@ -77,7 +77,7 @@ def spelled(space: IdSpace, context: Sequence[int]) -> list[str]:
     ]
 
 
-def _check_unistream(file: GoldenFile, decoder: Decoder) -> None:
+def _check_unistream(file: GoldenFile, decoder: LmDecoder) -> None:
     made = cache(partial(unistream, decoder, file, file.meta.get("uni_min_len")))
     _check_decoding(file, "uni", made)
     if "uni_first_lm_input" in file.meta:
@@ -86,7 +86,9 @@ def _check_unistream(file: GoldenFile, decoder: Decoder) -> None:
             check.lists(spelled(decoder.ids, made().context)[: len(first)], first)
 
 
-def _check_bistream(file: GoldenFile, decoder: Decoder, name: str, case: Mapping[str, Any]) -> None:
+def _check_bistream(
+    file: GoldenFile, decoder: LmDecoder, name: str, case: Mapping[str, Any]
+) -> None:
     made = cache(partial(bistream, decoder, case))
     _check_decoding(file, name, made)
     if "lm_inputs" in case:
@@ -105,7 +107,7 @@ def _check_decoding(file: GoldenFile, name: str, made: Callable[[], parity.Decod
         check.tensors(made().step_logits)
 
 
-def check_sampling(file: GoldenFile, models: Models) -> None:
+def check_sampling(file: GoldenFile, models: GoldenModels) -> None:
     """f_ras_sampling: lm.sampling.ras_distribution, of each NAME_logp after NAME_decoded."""
     law = law_of(file.meta)
     described = [case["case"] for case in file.meta.get("cases", [])]

@@ -15,7 +15,7 @@ Arrays have the reference's layout: ids are integer tensors [1, n] under the ref
 (text ids as the tokenizer gives them, speech tokens from 0), logits are fp32 [steps, speech ids] of
 every forward step of the reference, including those whose result it overrides by a forced fill token.
 
-    decoder = Decoder(model)
+    decoder = LmDecoder(model)
     hidden, logits = forward(decoder, text, prompt_text, prompt_speech_token)
     inference(decoder, text, prompt_text, prompt_speech_token, sampler)
     inference_bistream(decoder, pieces, prompt_text, prompt_speech_token, sampler)
@@ -46,13 +46,13 @@ from cosyserve.engine.cosyvoice.flow.state import FlowState
 from cosyserve.engine.cosyvoice.lm.bistream import (
     REFERENCE,
     Bistream,
-    Chunk,
     Composition,
-    Limits,
+    LmInput,
+    LmLimits,
     Quirks,
     Unistream,
 )
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
 from cosyserve.engine.cosyvoice.vocoder.hift import Hift
@@ -144,7 +144,7 @@ def scripted(ids: IdSpace, fill_at: Collection[int], eos_at: int) -> Sampler:
 
 @torch.inference_mode()
 def forward(
-    decoder: Decoder, text: Tensor, prompt_text: Tensor, prompt_speech_token: Tensor
+    decoder: LmDecoder, text: Tensor, prompt_text: Tensor, prompt_speech_token: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Of [sos, prompt text, text, task, prompt speech]: hidden [1, n, hidden], logits [1, n, ids]."""
     ids = decoder.ids
@@ -161,7 +161,7 @@ def forward(
 
 @torch.inference_mode()
 def inference(
-    decoder: Decoder,
+    decoder: LmDecoder,
     text: Tensor,
     prompt_text: Tensor,
     prompt_speech_token: Tensor,
@@ -170,7 +170,7 @@ def inference(
     max_token_text_ratio: float = 20.0,
 ) -> Decoding:
     """All of the text first. Any stop id that is sampled ends the speech."""
-    limits = Limits(
+    limits = LmLimits(
         min_token_text_ratio, max_token_text_ratio, decoder.config.max_position_embeddings
     )
     plan = Unistream(decoder.config, _prompt(prompt_text, prompt_speech_token), limits)
@@ -181,7 +181,7 @@ def inference(
 
 @torch.inference_mode()
 def inference_bistream(
-    decoder: Decoder,
+    decoder: LmDecoder,
     pieces: Iterable[Tensor],
     prompt_text: Tensor,
     prompt_speech_token: Tensor,
@@ -192,14 +192,14 @@ def inference_bistream(
 
     Raises ValueError if the sampler returns a stop id that is not due.
     """
-    limits = Limits(0.0, float("inf"), decoder.config.max_position_embeddings)
+    limits = LmLimits(0.0, float("inf"), decoder.config.max_position_embeddings)
     prompt = _prompt(prompt_text, prompt_speech_token)
     plan = Bistream(decoder.config, prompt, limits, quirks)
     return _decode(decoder, plan, map(_numbers, pieces), sampler)
 
 
 def _decode(
-    decoder: Decoder,
+    decoder: LmDecoder,
     plan: Composition,
     pieces: Iterator[list[int]],
     sampler: Sampler,
@@ -250,7 +250,7 @@ def _pull(pieces: Iterator[list[int]], plan: Composition) -> int:
 
 
 def _sample(
-    sampler: Sampler, chunk: Chunk, logits: Tensor, decoded: Sequence[int], tokens: Sequence[int]
+    sampler: Sampler, chunk: LmInput, logits: Tensor, decoded: Sequence[int], tokens: Sequence[int]
 ) -> int:
     eos = logits.shape[-1] - 3
     masked = eos in chunk.banned_ids or len(tokens) < chunk.min_tokens
@@ -260,7 +260,7 @@ def _sample(
     return sampler(scores, [*decoded, *tokens], masked)
 
 
-def _stop(token: int, chunk: Chunk, ends: Collection[int]) -> int:
+def _stop(token: int, chunk: LmInput, ends: Collection[int]) -> int:
     """The stop id that the chunk ends with. Raises ValueError if this one does not end it."""
     if token in chunk.stop_ids:
         return token

@@ -51,7 +51,7 @@ EXACT = Tolerance(0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ParityRow:
     """One line of the table.
 
     largest: largest absolute difference (of lists: how many entries differ); None: nothing was compared.
@@ -79,7 +79,7 @@ class Row:
         return f"{shown}: {self.reason}" if self.reason else shown
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[ParityRow]) -> str:
     """The rows of one file under its name."""
     cells = [_COLUMNS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS) - 1)]
@@ -92,7 +92,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([f"{rows[0].file}.safetensors", *(f"  {line}" for line in lines)])
 
 
-def summary(rows: Sequence[Row], absent: Sequence[str]) -> str:
+def summary(rows: Sequence[ParityRow], absent: Sequence[str]) -> str:
     """The counts, and the files that were not there."""
     counts = Counter(row.status.value for row in rows)
     known = sum(row.known for row in rows)
@@ -105,7 +105,7 @@ def summary(rows: Sequence[Row], absent: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def as_json(rows: Sequence[Row], absent: Sequence[str]) -> dict[str, object]:
+def as_json(rows: Sequence[ParityRow], absent: Sequence[str]) -> dict[str, object]:
     """{"passed", "rows", "absent"}; a difference that is no finite number is null."""
     return {
         "passed": not any(row.fails for row in rows),
@@ -114,14 +114,14 @@ def as_json(rows: Sequence[Row], absent: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ParityRow) -> tuple[str, ...]:
     largest = "" if row.largest is None else f"{row.largest:.3g}"
     rms = "" if row.rms is None else f"{row.rms:.3g}"
     tolerance = "" if row.tolerance is None else str(row.tolerance)
     return row.array, largest, rms, tolerance, row.result
 
 
-def _plain(row: Row) -> dict[str, object]:
+def _plain(row: ParityRow) -> dict[str, object]:
     finite = {
         name: value if value is not None and math.isfinite(value) else None
         for name, value in (("largest", row.largest), ("rms", row.rms))

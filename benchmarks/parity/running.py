@@ -8,10 +8,10 @@ from typing import Final
 
 from .features import check_features
 from .flow import check_encoder, check_estimator, check_inference, check_noise
-from .folder import FolderError, GoldenFolder, Models
+from .folder import FolderError, GoldenFolder, GoldenModels
 from .golden import GoldenFile
 from .lm import check_llm, check_sampling
-from .report import Row, Status
+from .report import ParityRow, Status
 from .vocoder import check_hift, check_loop, check_tail
 
 
@@ -19,7 +19,7 @@ from .vocoder import check_hift, check_loop, check_tail
 class Section:
     """The checks of one golden file. parts: whose weights they need."""
 
-    check: Callable[[GoldenFile, Models], None]
+    check: Callable[[GoldenFile, GoldenModels], None]
     parts: tuple[str, ...] = ()
 
 
@@ -59,7 +59,9 @@ def chosen(only: Sequence[str], folder: GoldenFolder) -> list[str]:
     return [name for name in SECTIONS if name in found]
 
 
-def run(folder: GoldenFolder, models: Models, names: Sequence[str]) -> Iterator[list[Row]]:
+def run(
+    folder: GoldenFolder, models: GoldenModels, names: Sequence[str]
+) -> Iterator[list[ParityRow]]:
     """The rows of each file, one file after the other. Raises CheckpointError, FolderError."""
     for name in names:
         file = GoldenFile(folder, name)
@@ -70,22 +72,26 @@ def run(folder: GoldenFolder, models: Models, names: Sequence[str]) -> Iterator[
             file.leave(f"needs {files}, which is not there")
         else:
             _check(section, file, models)
-        yield file.rows or [Row(name, "(no array)", Status.MISSING)]
+        yield file.rows or [ParityRow(name, "(no array)", Status.MISSING)]
 
 
-def _check(section: Section, file: GoldenFile, models: Models) -> None:
+def _check(section: Section, file: GoldenFile, models: GoldenModels) -> None:
     for part in section.parts:
         getattr(models, part)  # what is wrong with the weights is no array's fault
     try:
         section.check(file, models)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"not as in the layout: {error!r}"
-        file.rows.append(Row(file.name, "meta", Status.ERROR, reason=reason))
+        file.rows.append(ParityRow(file.name, "meta", Status.ERROR, reason=reason))
     file.finish()
 
 
-def strangers(folder: GoldenFolder) -> Iterator[list[Row]]:
+def strangers(folder: GoldenFolder) -> Iterator[list[ParityRow]]:
     """A row for each .safetensors file that no section is about."""
     for name in folder.names():
         if name not in SECTIONS:
-            yield [Row(name, "(whole file)", Status.UNKNOWN, reason="no golden file of this name")]
+            yield [
+                ParityRow(
+                    name, "(whole file)", Status.UNKNOWN, reason="no golden file of this name"
+                )
+            ]

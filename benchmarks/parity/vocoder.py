@@ -16,7 +16,7 @@ from cosyserve.engine.cosyvoice.vocoder.layers import analyse
 from cosyserve.engine.cosyvoice.vocoder.source import PhaseLaw
 
 from .flow import check_steps, check_whole_tail
-from .folder import Models
+from .folder import GoldenModels
 from .golden import GoldenFile, MissingArray
 from .reference import Call, MelFunction, calls_of, loop_named, mel_of, play
 from .report import EXACT, Tolerance
@@ -33,7 +33,7 @@ _PHASE_FRAMES = 40
 """The length of sound that _PHASE is stated for; errors of F0 add up in the phase of a longer one."""
 
 
-def check_hift(file: GoldenFile, models: Models) -> None:
+def check_hift(file: GoldenFile, models: GoldenModels) -> None:
     """d_hift: Hift's parity entries, with the reference's law of phase."""
     hift = models.hift
     with torch.inference_mode():
@@ -96,18 +96,18 @@ def _phase_tolerance(file: GoldenFile) -> Tolerance:
     return Tolerance(min(_PHASE * max(1.0, frames / _PHASE_FRAMES), PCM.largest or _PHASE))
 
 
-def check_loop(file: GoldenFile, models: Models) -> None:
+def check_loop(file: GoldenFile, models: GoldenModels) -> None:
     """e_token2wav_loop: each case of meta, or with arrays CASE_pcm_N, as meta or else its name says."""
     _check_cases(file, models, dict)
 
 
-def check_tail(file: GoldenFile, models: Models) -> None:
+def check_tail(file: GoldenFile, models: GoldenModels) -> None:
     """e2_tail: mels, and the loops that meta or CASE_pcm_N name."""
     check_whole_tail(file, models)
     _check_cases(file, models, list)
 
 
-def _check_cases(file: GoldenFile, models: Models, kind: type) -> None:
+def _check_cases(file: GoldenFile, models: GoldenModels, kind: type) -> None:
     """PCM from our own mel; and where the loop streams, its mel in steps. kind: of meta's entry of a case."""
     try:
         case = Case.of(file)
@@ -136,7 +136,7 @@ def _check_pcm(
             check.tensors(waves[index])
 
 
-def _calls(file: GoldenFile, models: Models, name: str, case: Case) -> list[Call]:
+def _calls(file: GoldenFile, models: GoldenModels, name: str, case: Case) -> list[Call]:
     """As meta has them, which is compared with what the name says; without meta, what the name says.
 
     Empty for a name that says nothing: its arrays are then taken by no check.
@@ -155,7 +155,7 @@ def _calls(file: GoldenFile, models: Models, name: str, case: Case) -> list[Call
     return found
 
 
-def _by_name(models: Models, name: str, case: Case) -> list[Call]:
+def _by_name(models: GoldenModels, name: str, case: Case) -> list[Call]:
     """The calls of a loop that we know; none of any other."""
     try:
         loop = loop_named(name)
@@ -165,7 +165,7 @@ def _by_name(models: Models, name: str, case: Case) -> list[Call]:
     return calls_of(loop, case.token.shape[1], case.prompt_token.shape[1], look_ahead)
 
 
-def _streamed_mel(file: GoldenFile, models: Models, case: Case, mel: MelFunction) -> Tensor:
+def _streamed_mel(file: GoldenFile, models: GoldenModels, case: Case, mel: MelFunction) -> Tensor:
     """The golden mel of these inputs with the chunk mask, where the folder has one; else our own."""
     if "mel_s1_final" in file:
         return file["mel_s1_final"]

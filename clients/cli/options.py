@@ -27,7 +27,7 @@ from ..errors import (
     ConnectionLost,
     InvalidRequest,
     NotFound,
-    TaskFailed,
+    SpeechFailed,
 )
 from ..rest import ReferenceAudio
 from ..speech import SpeechMetrics
@@ -214,7 +214,7 @@ def _exit_code(error: ClientError) -> Exit:
             return Exit.NO_CONNECTION
         case AuthenticationFailed():
             return Exit.NO_AUTHENTICATION
-        case NotFound() | TaskFailed(code="ReferenceAudioNotFound"):
+        case NotFound() | SpeechFailed(code="ReferenceAudioNotFound"):
             return Exit.NO_SUCH_VOICE
         case _:
             return Exit.FAILED
@@ -224,7 +224,7 @@ def _advice(error: ClientError) -> str:
     match error:
         case AuthenticationFailed():
             return "; set COSYSERVE_TOKEN or use --token"
-        case NotFound() | TaskFailed(code="ReferenceAudioNotFound"):
+        case NotFound() | SpeechFailed(code="ReferenceAudioNotFound"):
             return "; `cosyserve voices list` shows what there is"
         case _:
             return ""

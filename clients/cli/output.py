@@ -108,7 +108,7 @@ FORMAT_OF_SUFFIX: Final = {
 }
 
 
-class Output(Protocol):
+class SoundOutput(Protocol):
     """Takes the chunks of one stream in order."""
 
     async def write(self, data: bytes) -> None: ...
@@ -188,7 +188,7 @@ def choose_format(target: str | None, asked: str | None) -> str:
     return FORMAT_OF_SUFFIX[suffix]
 
 
-def open_output(target: str | None, sample_rate: int, stdout: int = 1) -> Output:
+def open_output(target: str | None, sample_rate: int, stdout: int = 1) -> SoundOutput:
     """The output for `-o`'s value. Raises PlaybackUnavailable."""
     if target is None:
         return Player(sample_rate)

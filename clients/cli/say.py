@@ -27,7 +27,7 @@ from .options import (
     make_client,
     run_command,
 )
-from .output import Output, choose_format, open_output
+from .output import SoundOutput, choose_format, open_output
 
 PIECE: Final = 1000  # characters per message: small enough for every limit on a message
 
@@ -187,7 +187,7 @@ async def _say(options: argparse.Namespace) -> None:
         await output.close(aborted=not whole)
 
 
-async def _speak(speech: Speech, text: AsyncIterator[str], output: Output) -> None:
+async def _speak(speech: Speech, text: AsyncIterator[str], output: SoundOutput) -> None:
     """Feed and listen at once, to the end of both."""
     progress = Progress(sys.stderr)
     feeding = asyncio.create_task(speech.feed_all(text))

@@ -22,7 +22,7 @@ from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpo
 from .config import FlowConfig, SamplingConfig
 from .flow import Flow, MemoryPool, attention_kernel, graphs_for
 from .lm import SpeechLM
-from .lm.decoder import Decoder
+from .lm.decoder import LmDecoder
 from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from .lm.vllm.options import NOT_INSTALLED
 from .options import CosyVoiceOptions, LmBackend, Precision
@@ -32,8 +32,8 @@ from .prompt.voice import VoicePreparer, VoicePrompt, load_speakers
 from .scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
 from .scheduling.device import DeviceThread
 from .scheduling.hops import HopRunner
-from .scheduling.memory import MemoryBook, SessionCosts
-from .session import Workshop
+from .scheduling.memory import MemoryBudget, SessionCosts
+from .session import SessionParts
 from .text import TextProcessor, TextTokenizer, TokenizerError, load_normalizer
 from .vocoder import StreamPolicy
 
@@ -115,14 +115,14 @@ _VOCODER_BYTES: Final = 1 << 16
 class Running:
     """Everything between start and stop. in_vllm: where the speech LM runs."""
 
-    shop: Workshop
+    shop: SessionParts
     thread: SharedThread
     runtime: Runtime
     flow: Flow
     lm: SpeechLM
     in_vllm: bool
     prompts: PromptCache
-    book: MemoryBook
+    book: MemoryBudget
     voices: VoiceCache
     text: TextProcessor
     speakers: dict[str, VoicePrompt]
@@ -204,7 +204,7 @@ def _torch(
 ) -> SpeechLM:
     dtype = pick_dtype(options.lm_precision, device, torch.bfloat16)
     return TorchSpeechLM(
-        lambda: Decoder(load_llm(checkpoint, device, dtype)),
+        lambda: LmDecoder(load_llm(checkpoint, device, dtype)),
         thread,
         TorchLmSettings(max_streams=options.max_sessions, priority=LM_PRIORITY),
     )
@@ -253,7 +253,7 @@ def _assemble(
     prompts = PromptCache(
         runtime.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes
     )
-    book = MemoryBook(
+    book = MemoryBudget(
         options.memory or round(options.memory_share * free_memory(thread.device)),
         costs,
         options.overflow,
@@ -299,10 +299,10 @@ def _workshop(
     lm: SpeechLM,
     runtime: Runtime,
     prompts: PromptCache,
-    book: MemoryBook,
+    book: MemoryBudget,
     text_threads: ThreadPoolExecutor,
-) -> Workshop:
-    return Workshop(
+) -> SessionParts:
+    return SessionParts(
         lm=lm,
         runtime=runtime,
         prompts=prompts,

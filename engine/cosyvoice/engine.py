@@ -19,10 +19,10 @@ from ..interface import (
     Capabilities,
     EngineNotReady,
     InvalidReference,
+    Prompt,
     Reference,
     SynthesisOptions,
     UnsupportedRequest,
-    Voice,
 )
 from .build import Running, bring_up, choose_backend, load, pick_device
 from .checkpoint import CheckpointError
@@ -33,9 +33,9 @@ from .options import CosyVoiceOptions
 from .prompt import OnnxModelError
 from .prompt.caches import PromptCache, VoiceCache
 from .prompt.voice import VoicePrompt
-from .reading import Manner
+from .reading import Conditioning
 from .scheduling.batcher import Runtime
-from .scheduling.memory import MemoryBook
+from .scheduling.memory import MemoryBudget
 from .session import CosyVoiceSession
 from .text import TextProcessor, TokenizerError
 
@@ -51,7 +51,7 @@ def engine_stats(
     lm: Mapping[str, float],
     flow: FlowStats,
     spare: int,
-    book: MemoryBook,
+    book: MemoryBudget,
     prompts: PromptCache,
     voices: VoiceCache,
     busy_seconds: float,
@@ -162,7 +162,7 @@ class CosyVoiceEngine:
             session.fail(EngineNotReady("the engine was stopped"))
         await running.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Voice:
+    async def prepare_voice(self, reference: Reference) -> Prompt:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
         running = self._need_running()
         try:
@@ -172,15 +172,15 @@ class CosyVoiceEngine:
             raise InvalidReference("the models could make nothing of this clip") from error
         if running.book.free >= running.prompts.needed(prompt):
             await running.prompts.warm(prompt)
-        return Voice(reference.content_id, prompt)
+        return Prompt(reference.content_id, prompt)
 
-    def known_voice(self, content_id: str) -> Voice | None:
+    def known_voice(self, content_id: str) -> Prompt | None:
         prompt = self._running.voices.held(content_id) if self._running else None
-        return None if prompt is None else Voice(content_id, prompt)
+        return None if prompt is None else Prompt(content_id, prompt)
 
-    def builtin_voice(self, voice_id: str) -> Voice | None:
+    def builtin_voice(self, voice_id: str) -> Prompt | None:
         prompt = self._running.speakers.get(voice_id) if self._running else None
-        return None if prompt is None else Voice(prompt.content_id, prompt)
+        return None if prompt is None else Prompt(prompt.content_id, prompt)
 
     def stats(self) -> Mapping[str, float]:
         running = self._running
@@ -207,7 +207,7 @@ class CosyVoiceEngine:
 
         return vllm_metrics()
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> CosyVoiceSession:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
         """Raises EngineNotReady, UnsupportedRequest, and EngineBusy where memory is short."""
         running = self._need_running()
         if not running.lm.ready:
@@ -230,7 +230,9 @@ class CosyVoiceEngine:
             raise EngineNotReady("the model is not loaded")
         return self._running
 
-    def _manner(self, running: Running, voice: VoicePrompt, options: SynthesisOptions) -> Manner:
+    def _manner(
+        self, running: Running, voice: VoicePrompt, options: SynthesisOptions
+    ) -> Conditioning:
         law = running.sampling
         sampling = SamplingOptions(
             top_p=law.top_p,
@@ -239,7 +241,7 @@ class CosyVoiceEngine:
             tau=law.tau_r,
             bistream=self._options.duplex,
         )
-        return Manner(
+        return Conditioning(
             lm_prompt=partial(_lm_prompt, running.text, voice, options),
             frontend=running.text.open(),
             sampling=sampling,

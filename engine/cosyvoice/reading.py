@@ -1,6 +1,6 @@
 """A task's text on its way to speech tokens.
 
-    feed -> TextFrontend -> Utterance.ids -> TokenStream (LM) -> TokenChunker
+    feed -> TextFrontend -> UtteranceInput.ids -> SpeechTokenStream (LM) -> TokenChunker
 
 Each utterance is a stream of the LM. The LM may be in a few utterances of a task at once, so that one task's
 long text takes no place from others; what is further on waits as text tokens.
@@ -18,9 +18,9 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ..interface import EngineDied
-from .lm import LmPrompt, SamplingOptions, SpeechLM, TokenStream
+from .lm import LmPrompt, SamplingOptions, SpeechLM, SpeechTokenStream
 from .scheduling.chunker import TokenChunker
-from .scheduling.hops import Voicing
+from .scheduling.hops import UtteranceHops
 from .text import TextDelta, TextFrontend
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ _SEEDS: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class Conditioning:
     """How a task is spoken. lm_prompt: makes what the LM reads first; it may take some milliseconds.
 
     seed: of the task; each utterance has its own (`utterance_seed`).
@@ -45,7 +45,7 @@ class Manner:
 
 
 @dataclass(eq=False, slots=True)
-class Utterance:
+class UtteranceInput:
     """ids: text tokens that the LM has not been given. complete: no more come. told: the LM knows that.
 
     begin, end: where its text lies in the task's, as far as it is known. heard: some of it was given
@@ -60,8 +60,8 @@ class Utterance:
     heard: bool = False
     complete: bool = False
     told: bool = False
-    stream: TokenStream | None = None
-    voicing: Voicing | None = None
+    stream: SpeechTokenStream | None = None
+    voicing: UtteranceHops | None = None
     charged: float = 0.0
 
     @property
@@ -77,7 +77,7 @@ class Utterance:
         return new
 
 
-class Reading:
+class TaskReader:
     """Reads a task's text. Give it text by `feed`, `flush` and `finish`; `run` does the work.
 
     start: runs a coroutine beside `run`, and cancels it with the session. on_change: called when an
@@ -87,14 +87,14 @@ class Reading:
     def __init__(
         self,
         lm: SpeechLM,
-        manner: Manner,
+        manner: Conditioning,
         new_chunker: Callable[[], TokenChunker],
         threads: Executor,
         ahead: int,
         start: Callable[[Coroutine[Any, Any, None]], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.utterances: deque[Utterance] = deque()
+        self.utterances: deque[UtteranceInput] = deque()
         self._lm = lm
         self._manner = manner
         self._new_chunker = new_chunker
@@ -105,7 +105,7 @@ class Reading:
         self._lm_prompt: LmPrompt | None = None
         self._pieces: deque[str | None] = deque()
         """None for a flush."""
-        self._latest: Utterance | None = None
+        self._latest: UtteranceInput | None = None
         self._finished = False
         self._read_to_end = False
         self._changed = asyncio.Event()
@@ -182,7 +182,7 @@ class Reading:
     def _take(self, delta: TextDelta) -> None:
         utterance = self._latest
         if utterance is None or utterance.number != delta.utterance:
-            utterance = Utterance(delta.utterance, self._new_chunker(), delta.begin)
+            utterance = UtteranceInput(delta.utterance, self._new_chunker(), delta.begin)
             self._latest = utterance
             self.utterances.append(utterance)
         utterance.ids.extend(delta.ids)
@@ -205,7 +205,7 @@ class Reading:
                 utterance.told = True
                 await utterance.stream.finish()
 
-    def _open(self, utterance: Utterance) -> TokenStream:
+    def _open(self, utterance: UtteranceInput) -> SpeechTokenStream:
         assert self._lm_prompt is not None
         seed = utterance_seed(self._manner.seed, utterance.number, "lm")
         try:
@@ -213,7 +213,7 @@ class Reading:
         except ValueError as error:
             raise EngineDied("the voice does not fit the speech model") from error
 
-    async def _take_tokens(self, utterance: Utterance, stream: TokenStream) -> None:
+    async def _take_tokens(self, utterance: UtteranceInput, stream: SpeechTokenStream) -> None:
         try:
             async for tokens in stream:
                 utterance.chunker.add(tokens)

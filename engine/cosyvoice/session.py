@@ -1,6 +1,6 @@
 """One task's speech: text in, chunks out.
 
-    feed -> Reading (text frontend, LM) -> TokenChunker -> HopJob (flow, vocoder) -> PcmChunk
+    feed -> TaskReader (text frontend, LM) -> TokenChunker -> HopJob (flow, vocoder) -> PcmChunk
 
 Utterances are voiced in order, one hop at a time, and only while the reader has little unread. So what
 is held for it is bounded; only text and tokens, which are small, run ahead.
@@ -17,30 +17,30 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..interface import CancelsOnExit, EngineDied, EngineError, PcmChunk, Sentence, Work
+from ..interface import CancelsOnExit, EngineDied, EngineError, PcmChunk, SpokenSegment, Work
 from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
 from .lm import SpeechLM
 from .prompt.caches import PromptCache
 from .prompt.voice import VoicePrompt
-from .reading import Manner, Reading, Utterance, utterance_seed
+from .reading import Conditioning, TaskReader, UtteranceInput, utterance_seed
 from .scheduling.batcher import Runtime
 from .scheduling.chunker import HopPolicy, Listener, TokenChunker
-from .scheduling.hops import HopJob, HopResult, Voicing
-from .scheduling.memory import Lease, MemoryBook
+from .scheduling.hops import HopJob, HopResult, UtteranceHops
+from .scheduling.memory import MemoryBudget, MemoryLease
 from .vocoder import StreamPolicy
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class SessionParts:
     """What the sessions of an engine share. seam, work_ahead, utterances_ahead: see CosyVoiceOptions."""
 
     lm: SpeechLM
     runtime: Runtime
     prompts: PromptCache
-    book: MemoryBook
+    book: MemoryBudget
     text_threads: Executor
     flow: FlowConfig
     hops: HopPolicy
@@ -54,10 +54,10 @@ class CosyVoiceSession(CancelsOnExit):
 
     def __init__(
         self,
-        workshop: Workshop,
+        workshop: SessionParts,
         voice: VoicePrompt,
-        manner: Manner,
-        lease: Lease,
+        manner: Conditioning,
+        lease: MemoryLease,
         on_close: Callable[[CosyVoiceSession], None],
     ) -> None:
         self._shop = workshop
@@ -65,7 +65,7 @@ class CosyVoiceSession(CancelsOnExit):
         self._manner = manner
         self._lease = lease
         self._on_close = on_close
-        self._reading = Reading(
+        self._reading = TaskReader(
             workshop.lm,
             manner,
             self._new_chunker,
@@ -195,8 +195,8 @@ class CosyVoiceSession(CancelsOnExit):
         self._job = HopJob(utterance.voicing, hop, now, deadline, done, self._hop_failed)
         runtime.submit(self._job)
 
-    def _voicing(self, utterance: Utterance, prompt: FlowPrompt) -> Voicing:
-        return Voicing(
+    def _voicing(self, utterance: UtteranceInput, prompt: FlowPrompt) -> UtteranceHops:
+        return UtteranceHops(
             prompt=prompt,
             policy=self._lease.policy,
             seam=self._shop.seam,
@@ -204,7 +204,7 @@ class CosyVoiceSession(CancelsOnExit):
             seed=utterance_seed(self._manner.seed, utterance.number, "vocoder"),
         )
 
-    def _hop_done(self, utterance: Utterance, tokens: int, result: HopResult) -> None:
+    def _hop_done(self, utterance: UtteranceInput, tokens: int, result: HopResult) -> None:
         self._job = None
         self._unsaid += Work(
             queue=result.queue,
@@ -224,15 +224,15 @@ class CosyVoiceSession(CancelsOnExit):
             self._reading.next_utterance()
         self._advance()
 
-    def _sentence_begun(self, utterance: Utterance) -> tuple[Sentence, ...]:
+    def _sentence_begun(self, utterance: UtteranceInput) -> tuple[SpokenSegment, ...]:
         """The utterance as a sentence, if its first sound is given out now."""
         if utterance.heard:
             return ()
         utterance.heard = True
         self._sentences += 1
-        return (Sentence(self._sentences - 1, utterance.begin, utterance.end),)
+        return (SpokenSegment(self._sentences - 1, utterance.begin, utterance.end),)
 
-    def _account(self, utterance: Utterance) -> None:
+    def _account(self, utterance: UtteranceInput) -> None:
         assert utterance.voicing is not None
         policy = self._shop.book.must_narrow(self._lease, utterance.voicing.nbytes)
         if policy is not None:

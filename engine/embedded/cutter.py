@@ -16,7 +16,7 @@ _SIZE = 0.4
 longer ones cost less to encode and send."""
 
 
-class Chunk(NamedTuple):
+class TimedPcm(NamedTuple):
     pcm: bytes
     words: tuple[SpokenWord, ...]
 
@@ -50,7 +50,7 @@ class ChunkCutter:
         """Samples of the job given out or skipped so far."""
         return self._base
 
-    def feed(self, pcm: bytes, marks: list[WordMark]) -> list[Chunk]:
+    def feed(self, pcm: bytes, marks: list[WordMark]) -> list[TimedPcm]:
         """Take a buffer and the marks that lie in it; return the chunks that it completes."""
         self._pcm += pcm
         self._take(self._clock.feed(marks, self._sounding))
@@ -62,7 +62,7 @@ class ChunkCutter:
             self._size = next(self._sizes)
         return chunks
 
-    def finish(self) -> list[Chunk]:
+    def finish(self) -> list[TimedPcm]:
         """The job is spoken: return the rest of it."""
         self._take(self._clock.finish(self._base + self._length, self._sounding))
         self._drop_skipped()
@@ -97,11 +97,11 @@ class ChunkCutter:
             del self._pcm[: 2 * count]
             self._base += count
 
-    def _cut(self, size: int) -> Chunk:
+    def _cut(self, size: int) -> TimedPcm:
         end = self._base + size
         words = tuple(word for word in self._words if word.begin < end)
         del self._words[: len(words)]
         pcm = bytes(self._pcm[: 2 * size])
         del self._pcm[: 2 * size]
         self._base = end
-        return Chunk(pcm, words)
+        return TimedPcm(pcm, words)

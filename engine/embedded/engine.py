@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from ..interface import (
     Capabilities,
     EngineNotReady,
+    Prompt,
     Reference,
     SynthesisOptions,
     UnsupportedRequest,
-    Voice,
 )
 from ..plain import PlainText
 from .definitions import make_data, remove_data
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
 from .pitch import median_f0
-from .plan import Pause, Reading
+from .plan import Pause, ReadingDefaults
 from .pool import LibraryMissing, WorkerPool, find_library, worker_command
 from .readings.phonemes import ALPHABETS, Alphabet
-from .session import EmbeddedSession, Manner
+from .session import EmbeddedSession, SessionStyle
 from .voices import (
     BUILTIN_VOICES,
     DEFAULT,
@@ -132,7 +132,7 @@ class EmbeddedEngine:
             job_limit=self._options.job_limit,
             start_limit=self._options.start_limit,
         )
-        self._voices: OrderedDict[str, Voice] = OrderedDict()
+        self._voices: OrderedDict[str, Prompt] = OrderedDict()
         self._sessions: set[EmbeddedSession] = set()
         self._capabilities = Capabilities(
             name="embedded",
@@ -176,26 +176,26 @@ class EmbeddedEngine:
             await asyncio.to_thread(remove_data, self._data)
             self._data = None
 
-    async def prepare_voice(self, reference: Reference) -> Voice:
+    async def prepare_voice(self, reference: Reference) -> Prompt:
         """The voice nearest to the clip's median F0; the default one where nothing in it is voiced."""
         voice = self.known_voice(reference.content_id)
         if voice is None:
             f0 = await asyncio.to_thread(median_f0, reference.samples, reference.sample_rate)
-            voice = Voice(reference.content_id, traits_for(f0))
+            voice = Prompt(reference.content_id, traits_for(f0))
             self._voices[reference.content_id] = voice
             if len(self._voices) > self._options.voice_cache:
                 self._voices.popitem(last=False)
         return voice
 
-    def known_voice(self, content_id: str) -> Voice | None:
+    def known_voice(self, content_id: str) -> Prompt | None:
         voice = self._voices.get(content_id)
         if voice is not None:
             self._voices.move_to_end(content_id)
         return voice
 
-    def builtin_voice(self, voice_id: str) -> Voice | None:
+    def builtin_voice(self, voice_id: str) -> Prompt | None:
         traits = builtin_traits(voice_id)
-        return Voice(f"embedded:{voice_id}", traits) if traits else None
+        return Prompt(f"embedded:{voice_id}", traits) if traits else None
 
     @property
     def worker_pids(self) -> list[int]:
@@ -210,11 +210,11 @@ class EmbeddedEngine:
             "sessions": len(self._sessions),
         }
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> EmbeddedSession:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> EmbeddedSession:
         return self._open_session(voice, options, None)
 
     def open_phonetic(
-        self, voice: Voice, options: SynthesisOptions, alphabet: str
+        self, voice: Prompt, options: SynthesisOptions, alphabet: str
     ) -> EmbeddedSession:
         if alphabet not in ALPHABETS:
             raise UnsupportedRequest(f"alphabet: one of {', '.join(ALPHABETS)}")
@@ -225,7 +225,7 @@ class EmbeddedEngine:
         return alphabet in ALPHABETS and ALPHABETS[alphabet].written(sounds) is not None
 
     def _open_session(
-        self, voice: Voice, options: SynthesisOptions, alphabet: Alphabet | None
+        self, voice: Prompt, options: SynthesisOptions, alphabet: Alphabet | None
     ) -> EmbeddedSession:
         if not self.ready:
             raise EngineNotReady("the embedded voice is not running")
@@ -248,7 +248,7 @@ class EmbeddedEngine:
 
     def _manner(
         self, traits: VoiceTraits, options: SynthesisOptions, alphabet: Alphabet | None
-    ) -> Manner:
+    ) -> SessionStyle:
         style = read_instruction(options.instruct) if options.mode == _INSTRUCTED else Style()
         speed = options.speed * style.speed
         traits = at_pitch(traits, options.pitch)
@@ -280,7 +280,7 @@ class EmbeddedEngine:
             Pause.CLAUSE: self._options.clause_pause / speed,
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
-        reading = Reading(
+        reading = ReadingDefaults(
             self._options.default_language, style.han, alphabet.language if alphabet else None
         )
-        return Manner(reading, pauses, frame, sounds=alphabet is not None)
+        return SessionStyle(reading, pauses, frame, sounds=alphabet is not None)

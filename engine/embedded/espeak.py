@@ -33,7 +33,7 @@ class WordMark(NamedTuple):
     position: int
 
 
-class Prosody(NamedTuple):
+class EspeakProsody(NamedTuple):
     """rate: words a minute, 80 to 449. pitch, pitch_range: 0 to 99. volume: 0 to 200."""
 
     rate: int
@@ -125,7 +125,7 @@ class Espeak:
         return names.decode()
 
     def speak(
-        self, text: str, prosody: Prosody, seed: int, sink: Sink, *, phonemes: bool = False
+        self, text: str, prosody: EspeakProsody, seed: int, sink: Sink, *, phonemes: bool = False
     ) -> None:
         """Speak `text` (no control characters: some are commands to espeak) into `sink`.
 
@@ -164,5 +164,5 @@ class Espeak:
             return 1
 
 
-def _ordered(prosody: Prosody) -> tuple[int, int, int, int]:
+def _ordered(prosody: EspeakProsody) -> tuple[int, int, int, int]:
     return prosody.rate, prosody.pitch, prosody.pitch_range, prosody.volume

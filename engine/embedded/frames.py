@@ -20,7 +20,7 @@ _DONE = struct.Struct("<IfB")
 _LONGEST_BODY = 1 << 26
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """To the worker: JOB, STOP, QUIT. From it: READY, SOUND, DONE, FAILED."""
 
     JOB = 1
@@ -99,7 +99,7 @@ def pack_job(job: JobFrame) -> bytes:
         len(job.words),
     )
     words = b"".join(_STRETCH.pack(*word) for word in job.words)
-    return _frame(Kind.JOB, head + voice + words + text)
+    return _frame(FrameKind.JOB, head + voice + words + text)
 
 
 def unpack_job(body: bytes) -> JobFrame:
@@ -125,11 +125,11 @@ def unpack_job(body: bytes) -> JobFrame:
 
 
 def pack_stop(number: int) -> bytes:
-    return _frame(Kind.STOP, _NUMBER.pack(number))
+    return _frame(FrameKind.STOP, _NUMBER.pack(number))
 
 
 def pack_quit() -> bytes:
-    return _frame(Kind.QUIT, b"")
+    return _frame(FrameKind.QUIT, b"")
 
 
 def unpack_number(body: bytes) -> int:
@@ -138,16 +138,18 @@ def unpack_number(body: bytes) -> int:
 
 
 def pack_ready(sample_rate: int) -> bytes:
-    return _frame(Kind.READY, _NUMBER.pack(sample_rate))
+    return _frame(FrameKind.READY, _NUMBER.pack(sample_rate))
 
 
 def pack_failed(number: int) -> bytes:
-    return _frame(Kind.FAILED, _NUMBER.pack(number))
+    return _frame(FrameKind.FAILED, _NUMBER.pack(number))
 
 
 def pack_sound(sound: SoundFrame) -> bytes:
     head = _SOUND.pack(sound.number, sound.seconds, len(sound.words))
-    return _frame(Kind.SOUND, b"".join([head, *(_WORD.pack(*w) for w in sound.words), sound.pcm]))
+    return _frame(
+        FrameKind.SOUND, b"".join([head, *(_WORD.pack(*w) for w in sound.words), sound.pcm])
+    )
 
 
 def unpack_sound(body: bytes) -> SoundFrame:
@@ -158,7 +160,7 @@ def unpack_sound(body: bytes) -> SoundFrame:
 
 
 def pack_done(done: DoneFrame) -> bytes:
-    return _frame(Kind.DONE, _DONE.pack(*done))
+    return _frame(FrameKind.DONE, _DONE.pack(*done))
 
 
 def unpack_done(body: bytes) -> DoneFrame:
@@ -172,7 +174,7 @@ class FrameReader:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def feed(self, data: bytes) -> list[tuple[Kind, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[FrameKind, bytes]]:
         """Take some bytes; return the frames they complete. Raises ValueError on a broken stream."""
         self._data += data
         frames = []
@@ -184,11 +186,11 @@ class FrameReader:
             end = at + _HEAD.size + length
             if len(self._data) < end:
                 break
-            frames.append((Kind(kind), bytes(self._data[at + _HEAD.size : end])))
+            frames.append((FrameKind(kind), bytes(self._data[at + _HEAD.size : end])))
             at = end
         del self._data[:at]
         return frames
 
 
-def _frame(kind: Kind, body: bytes) -> bytes:
+def _frame(kind: FrameKind, body: bytes) -> bytes:
     return _HEAD.pack(len(body), kind) + body

@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(order=True, slots=True)
-class _Entry:
+class _WaitingJob:
     deadline: float
     order: int
     job: Job = field(compare=False)
@@ -56,7 +56,7 @@ class JobQueue:
     """
 
     def __init__(self) -> None:
-        self._heap: list[_Entry] = []
+        self._heap: list[_WaitingJob] = []
         self._order = count()
         self._length = 0
         self.silent = 0
@@ -67,7 +67,7 @@ class JobQueue:
     def push(self, job: Job, now: float) -> None:
         job.queued_at = now
         self._mark(job, True)
-        heapq.heappush(self._heap, _Entry(job.deadline, next(self._order), job))
+        heapq.heappush(self._heap, _WaitingJob(job.deadline, next(self._order), job))
 
     def pop(self, now: float) -> Job | None:
         """The most urgent job; what it waited is added to `waited`."""

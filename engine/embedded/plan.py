@@ -52,7 +52,7 @@ Places = Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class EspeakUtterance:
     """text: what to speak, in words. origins: from there to the segmented text from `begin` on, where its
     segment begins.
 
@@ -74,7 +74,7 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingDefaults:
     """default: BCP-47 tag for what the script leaves open. han: the language of Han, None to go by
     the default. latin: the language of Latin letters. whole: the language of all text, whatever its
     script."""
@@ -104,11 +104,11 @@ def _written_in(language: str) -> str | None:
 
 
 def utterances(
-    segment: Segment, reading: Reading, surroundings: Surroundings, source: Places
-) -> list[Utterance]:
+    segment: Segment, reading: ReadingDefaults, surroundings: Surroundings, source: Places
+) -> list[EspeakUtterance]:
     """The pieces of a segment, in order; none if it has nothing to say.
 
-    surroundings: those of the text so far, which take note of the segment. source: see Utterance.
+    surroundings: those of the text so far, which take note of the segment. source: see EspeakUtterance.
     """
     found = _pieces(segment, reading, surroundings, source) if speakable(segment.text) else []
     if segment.sentence_end:
@@ -117,8 +117,8 @@ def utterances(
 
 
 def _pieces(
-    segment: Segment, reading: Reading, surroundings: Surroundings, source: Places
-) -> list[Utterance]:
+    segment: Segment, reading: ReadingDefaults, surroundings: Surroundings, source: Places
+) -> list[EspeakUtterance]:
     text = unmarked(_UNSPEAKABLE.sub(" ", segment.text))
     origins = Origins.same(len(text))
     if not reading.whole:
@@ -134,7 +134,9 @@ def _pieces(
     for begin, end, language in pieces:
         piece = text[begin:end]
         part = _part(origins, begin, end, told)
-        found.append(Utterance(piece, segment.begin, language, _pause_inside(piece), part, source))
+        found.append(
+            EspeakUtterance(piece, segment.begin, language, _pause_inside(piece), part, source)
+        )
         told = part.source(0, part.length)[1]
     if found and segment.sentence_end:
         found[-1] = replace(found[-1], pause=Pause.SENTENCE)
@@ -160,7 +162,7 @@ def _part(origins: Origins, begin: int, end: int, told: int) -> Origins:
     return origins.then(part)
 
 
-def _runs(text: str, reading: Reading) -> Iterator[tuple[int, int, str]]:
+def _runs(text: str, reading: ReadingDefaults) -> Iterator[tuple[int, int, str]]:
     if reading.whole or text.isascii():  # most text is ASCII: nothing to find out
         for first, last in _bounded(text):
             yield first, last, reading.whole or reading.latin

@@ -20,9 +20,9 @@ from ..interface import EngineDied, EngineError, EngineNotReady
 from .espeak import SAMPLE_RATE
 from .frames import (
     DoneFrame,
+    FrameKind,
     FrameReader,
     JobFrame,
-    Kind,
     SoundFrame,
     pack_job,
     pack_quit,
@@ -165,17 +165,17 @@ class WorkerProcess(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _handle(self, kind: Kind, body: bytes) -> None:
+    def _handle(self, kind: FrameKind, body: bytes) -> None:
         match kind:
-            case Kind.SOUND:
+            case FrameKind.SOUND:
                 self._events.worker_sound(self, unpack_sound(body))
-            case Kind.DONE:
+            case FrameKind.DONE:
                 self._events.worker_done(self, unpack_done(body))
-            case Kind.READY:
+            case FrameKind.READY:
                 self._events.worker_ready(self)
-            case Kind.FAILED:
+            case FrameKind.FAILED:
                 self._events.worker_failed(self, unpack_number(body))
-            case Kind.JOB | Kind.STOP | Kind.QUIT:
+            case FrameKind.JOB | FrameKind.STOP | FrameKind.QUIT:
                 raise ValueError("a worker sent what only the engine sends")
 
 

@@ -9,30 +9,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..interface import CancelsOnExit, EngineError, PcmChunk, Samples, Sentence, WordTime, Work
+from ..interface import CancelsOnExit, EngineError, PcmChunk, Samples, SpokenSegment, WordTime, Work
 from ..plain import PlainText
 from ..segmentation.characters import speakable
 from ..segmentation.segmenter import Segment, TextSegmenter
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
-from .plan import Pause, Reading, Utterance, utterances
+from .plan import EspeakUtterance, Pause, ReadingDefaults, utterances
 from .pool import WorkerPool
-from .words import Word, told_words, whole_word
+from .words import LocatedWord, told_words, whole_word
 
 FEED_SLICE = 2000
 """Characters read before others get their turn: some 4 ms of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class SessionStyle:
     """How a session speaks; what all of its jobs share.
 
     pauses: seconds of silence by kind. frame: makes the job of a text in a language, with another
     text where it is written for the ear. sounds: whether the text is sounds, which are one word.
     """
 
-    reading: Reading
+    reading: ReadingDefaults
     pauses: dict[Pause, float]
     frame: Callable[[str, str], JobFrame]
     sounds: bool = False
@@ -45,7 +45,7 @@ class _Sound:
     pcm: bytes
     lead: int
     words: tuple[WordTime, ...]
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[SpokenSegment, ...]
     work: Work
 
     @property
@@ -64,7 +64,7 @@ class EmbeddedSession(CancelsOnExit):
     def __init__(
         self,
         pool: WorkerPool,
-        manner: Manner,
+        manner: SessionStyle,
         plain: PlainText,
         work_ahead: float,
         on_close: Callable[[EmbeddedSession], None],
@@ -77,10 +77,10 @@ class EmbeddedSession(CancelsOnExit):
         self._segmenter = TextSegmenter()
         self._surroundings = manner.reading.surroundings()
         self._segments: deque[Segment] = deque()
-        self._utterances: deque[Utterance] = deque()
+        self._utterances: deque[EspeakUtterance] = deque()
         self._job: Job | None = None
-        self._utterance: Utterance | None = None
-        self._words: list[Word] = []
+        self._utterance: EspeakUtterance | None = None
+        self._words: list[LocatedWord] = []
         self._segment: Segment | None = None
         self._sentence_ended = True
         self._sentence_begin: int | None = None
@@ -218,7 +218,7 @@ class EmbeddedSession(CancelsOnExit):
             self._lead = self._silence(Pause.SENTENCE)
         self._sentence_ended = segment.sentence_end or (self._sentence_ended and not found)
 
-    def _sentence_begun(self) -> tuple[Sentence, ...]:
+    def _sentence_begun(self) -> tuple[SpokenSegment, ...]:
         """The sentence that is being spoken, if its first sound is given out now."""
         begin, self._sentence_begin = self._sentence_begin, None
         if begin is None:
@@ -234,7 +234,7 @@ class EmbeddedSession(CancelsOnExit):
         self._sentences += 1
         plain_end = last.begin + len(last.text.rstrip())
         _, end = self._plain.source(plain_end - 1, plain_end)
-        return (Sentence(self._sentences - 1, begin, end),)
+        return (SpokenSegment(self._sentences - 1, begin, end),)
 
     def _deadline(self) -> float:
         """When a listener who plays in real time needs more: now, if it has heard all there is."""

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from ..segmentation.characters import SPOKEN_SYMBOLS, is_blank, is_extender
 from ..segmentation.scripts import Script, script_of
-from .plan import Utterance
+from .plan import EspeakUtterance
 
 _JOINERS: Final = frozenset("-'’‘ʼ＇‐‑‧·_*\\/״׳")
 _OWN: Final = frozenset("./,:")
@@ -38,7 +38,7 @@ _WORD: Final = re.compile(
 )
 
 
-class Word(NamedTuple):
+class LocatedWord(NamedTuple):
     """begin, end: in the utterance's text. text_begin, text_end: its place in the segmented text."""
 
     begin: int
@@ -53,12 +53,12 @@ def word_stretches(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(classes)]
 
 
-def told_words(utterance: Utterance) -> list[Word]:
+def told_words(utterance: EspeakUtterance) -> list[LocatedWord]:
     """The words to tell of an utterance, each once.
 
     Words that were made of the same stretch of the text by a replacement are one, with the whole of it.
     """
-    words: list[Word] = []
+    words: list[LocatedWord] = []
     for begin, end in word_stretches(utterance.text):
         text_begin, text_end = utterance.place(begin, end)
         if words and text_begin < words[-1].text_end:
@@ -66,15 +66,15 @@ def told_words(utterance: Utterance) -> list[Word]:
             begin, text_begin = first.begin, first.text_begin
             text_end = max(text_end, first.text_end)
         if text_begin < text_end:
-            words.append(Word(begin, end, text_begin, text_end))
+            words.append(LocatedWord(begin, end, text_begin, text_end))
     return words
 
 
-def whole_word(utterance: Utterance, length: int) -> Word:
+def whole_word(utterance: EspeakUtterance, length: int) -> LocatedWord:
     """What tells of an utterance as one word, `length` being that of what is spoken for it."""
     text = utterance.text
     begin = len(text) - len(text.lstrip())
-    return Word(0, length, *utterance.place(begin, max(begin, len(text.rstrip()))))
+    return LocatedWord(0, length, *utterance.place(begin, max(begin, len(text.rstrip()))))
 
 
 @lru_cache(4096)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from ..origins import Origins
 from .clock import WordClock
-from .cutter import Chunk, ChunkCutter, chunk_sizes
-from .espeak import SAMPLE_RATE, Espeak, EspeakError, Prosody, WordMark
+from .cutter import ChunkCutter, TimedPcm, chunk_sizes
+from .espeak import SAMPLE_RATE, Espeak, EspeakError, EspeakProsody, WordMark
 from .frames import (
     DoneFrame,
+    FrameKind,
     FrameReader,
     JobFrame,
-    Kind,
     SoundFrame,
     pack_done,
     pack_failed,
@@ -47,16 +47,16 @@ class Wire:
     def __init__(self, channel: int) -> None:
         self._channel = channel
         self._reader = FrameReader()
-        self._frames: deque[tuple[Kind, bytes]] = deque()
+        self._frames: deque[tuple[FrameKind, bytes]] = deque()
 
     def next_job(self) -> JobFrame | None:
         """Wait for a job; None says to end. Stops of jobs that have ended are passed over."""
         while True:
             while self._frames:
                 kind, body = self._frames.popleft()
-                if kind is Kind.JOB:
+                if kind is FrameKind.JOB:
                     return unpack_job(body)
-                if kind is Kind.QUIT:
+                if kind is FrameKind.QUIT:
                     return None
             self._read()
 
@@ -65,7 +65,7 @@ class Wire:
         while select.select([self._channel], [], [], 0)[0]:
             self._read()
         return any(
-            kind is Kind.STOP and unpack_number(body) == number for kind, body in self._frames
+            kind is FrameKind.STOP and unpack_number(body) == number for kind, body in self._frames
         )
 
     def send(self, data: bytes) -> None:
@@ -80,7 +80,7 @@ class Wire:
         self._frames.extend(self._reader.feed(data))
 
 
-class Speaker:
+class JobRunner:
     """Does one job after another."""
 
     def __init__(self, wire: Wire, espeak: Espeak) -> None:
@@ -110,7 +110,7 @@ class Speaker:
                 stopped = bool(full) or self._wire.stopped(job.number)
             return not stopped
 
-        prosody = Prosody(job.rate, job.pitch, job.pitch_range, job.volume)
+        prosody = EspeakProsody(job.rate, job.pitch, job.pitch_range, job.volume)
         try:
             self._espeak.speak(text, prosody, job.seed, take, phonemes=job.phonemes)
         except EspeakError:
@@ -133,7 +133,7 @@ class Speaker:
             self._mandarin = Mandarin(self._espeak.phoneme_names, load_phrases())
         return self._mandarin.respelled(job.text)
 
-    def _send(self, number: int, chunks: list[Chunk]) -> None:
+    def _send(self, number: int, chunks: list[TimedPcm]) -> None:
         for chunk in chunks:
             frame = SoundFrame(number, self._lap(), chunk.words, chunk.pcm)
             self._wire.send(pack_sound(frame))
@@ -160,7 +160,7 @@ def main(library: str, data: str, voice: str) -> None:
     espeak.set_voice(voice)  # the first use of a language reads its dictionary: 10 ms and more
     try:
         wire.send(pack_ready(SAMPLE_RATE))
-        speaker = Speaker(wire, espeak)
+        speaker = JobRunner(wire, espeak)
         while (job := wire.next_job()) is not None:
             signal.alarm(_LONGEST_JOB)
             speaker.speak(job)

@@ -36,7 +36,7 @@ _CLAUSE_MARKS: Final = frozenset(",.;:!?…，。；：！？、")
 
 
 @dataclass(slots=True)
-class Line:
+class LineState:
     """What is known of the line. words: how it begins. row: of a table. code: backticks that opened
     the code we are in.
     """
@@ -59,7 +59,7 @@ class InlineMarkup(Rewriter):
     def __init__(self, *, cues: Collection[str]) -> None:
         super().__init__()
         self.emphasis = Emphasis()
-        self.line = Line()
+        self.line = LineState()
         self._cues = cues
         self._cuts: list[tuple[int, int]] = []
         """The ends of links that are open, innermost last: where they are in the source, and how long."""
@@ -82,7 +82,7 @@ class InlineMarkup(Rewriter):
         }
 
     def end_line(self) -> None:
-        self.line = Line()
+        self.line = LineState()
 
     def copy(self, length: int) -> None:
         text = self.text[self.at : self.at + length]

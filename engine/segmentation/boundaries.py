@@ -200,7 +200,7 @@ class Verdict(Enum):
     SENTENCE = "sentence"
 
 
-class Mark(Enum):
+class MarkKind(Enum):
     """Kinds of punctuation that can end something."""
 
     STOP = "."
@@ -213,18 +213,18 @@ class Mark(Enum):
     HYPHEN = "-"
 
 
-_MARKS: dict[str, Mark] = {
-    ".": Mark.STOP,
-    **dict.fromkeys("!?‼⁇⁈⁉", Mark.BANG),
-    **dict.fromkeys("…⋯", Mark.ELLIPSIS),
-    **dict.fromkeys("。｡！？；．؟۔।॥։።፧။៕", Mark.WIDE),
-    **dict.fromkeys(",;:،؛", Mark.COMMA),
-    **dict.fromkeys("，、：､﹐﹑", Mark.WIDE_COMMA),
-    **dict.fromkeys("—―⸺", Mark.DASH),
-    **dict.fromkeys("-–", Mark.HYPHEN),
+_MARKS: dict[str, MarkKind] = {
+    ".": MarkKind.STOP,
+    **dict.fromkeys("!?‼⁇⁈⁉", MarkKind.BANG),
+    **dict.fromkeys("…⋯", MarkKind.ELLIPSIS),
+    **dict.fromkeys("。｡！？；．؟۔।॥։።፧။៕", MarkKind.WIDE),
+    **dict.fromkeys(",;:،؛", MarkKind.COMMA),
+    **dict.fromkeys("，、：､﹐﹑", MarkKind.WIDE_COMMA),
+    **dict.fromkeys("—―⸺", MarkKind.DASH),
+    **dict.fromkeys("-–", MarkKind.HYPHEN),
 }
-_TERMINATORS = frozenset({Mark.STOP, Mark.BANG, Mark.ELLIPSIS, Mark.WIDE})
-_DASHES = frozenset({Mark.DASH, Mark.HYPHEN})
+_TERMINATORS = frozenset({MarkKind.STOP, MarkKind.BANG, MarkKind.ELLIPSIS, MarkKind.WIDE})
+_DASHES = frozenset({MarkKind.DASH, MarkKind.HYPHEN})
 _CLOSERS = frozenset(")]}’”»›」』】〕〉》〗〙〛）］｝｣＂＇'")
 _UNIT = 3
 """Letters of a unit, at most."""
@@ -234,7 +234,7 @@ _EMPHASIS = frozenset("*_`~")
 
 
 @dataclass(slots=True)
-class Run:
+class MarkRow:
     """A row of marks and closers.
 
     word: what stands right before the first mark, if no longer than an abbreviation.
@@ -244,7 +244,7 @@ class Run:
     item: whether `word` is the first on its line or in its sentence.
     """
 
-    mark: Mark
+    mark: MarkKind
     word: str = ""
     previous: str = ""
     before: str = ""
@@ -274,8 +274,11 @@ class Run:
             self.closed = self.closed or not is_extender(char)
             return
         self.length += 1
-        self.dotted = self.dotted or (mark is Mark.STOP and self.mark is Mark.STOP)
-        weak = mark in {Mark.STOP, Mark.ELLIPSIS} and self.mark in {Mark.BANG, Mark.WIDE}
+        self.dotted = self.dotted or (mark is MarkKind.STOP and self.mark is MarkKind.STOP)
+        weak = mark in {MarkKind.STOP, MarkKind.ELLIPSIS} and self.mark in {
+            MarkKind.BANG,
+            MarkKind.WIDE,
+        }
         if not weak:
             self.mark = mark
 
@@ -286,58 +289,62 @@ class Run:
 
     @property
     def _unspaced(self) -> bool:
-        return self.cjk or self.mark in {Mark.WIDE, Mark.WIDE_COMMA}
+        return self.cjk or self.mark in {MarkKind.WIDE, MarkKind.WIDE_COMMA}
 
 
-def mark_of(char: str) -> Mark | None:
+def mark_of(char: str) -> MarkKind | None:
     """The kind of a mark, None if `char` is not one."""
     return _MARKS.get(char)
 
 
-def judge_run(run: Run, ahead: Ahead) -> Verdict:
+def judge_run(run: MarkRow, ahead: Ahead) -> Verdict:
     """What a whole run ends. `ahead` begins right after it. Raises MoreText."""
     after = ahead.char()
     match run.mark:
-        case Mark.WIDE:
+        case MarkKind.WIDE:
             return _judge_number_mark(run, after, Verdict.SENTENCE)
-        case Mark.WIDE_COMMA:
+        case MarkKind.WIDE_COMMA:
             return _judge_number_mark(run, after, Verdict.CLAUSE)
-        case Mark.COMMA:
+        case MarkKind.COMMA:
             open_right = not after or is_blank(after) or is_cjk(after) or run.cjk
             return Verdict.CLAUSE if open_right else Verdict.NOTHING
-        case Mark.DASH | Mark.HYPHEN:
+        case MarkKind.DASH | MarkKind.HYPHEN:
             return _judge_dash(run, after)
         case _:
             return _judge_terminator(run, after, ahead)
 
 
-def _judge_number_mark(run: Run, after: str, verdict: Verdict) -> Verdict:
+def _judge_number_mark(run: MarkRow, after: str, verdict: Verdict) -> Verdict:
     """Full-width marks between digits are part of a number: 10：30, 1，000, 3．14."""
     inside = run.length == 1 and run.before.isdigit() and after.isdigit()
     return Verdict.NOTHING if inside else verdict
 
 
-def _judge_dash(run: Run, after: str) -> Verdict:
+def _judge_dash(run: MarkRow, after: str) -> Verdict:
     spaced = (not run.before or is_blank(run.before)) and (not after or is_blank(after))
-    if run.mark is Mark.HYPHEN and run.length == 1:
+    if run.mark is MarkKind.HYPHEN and run.length == 1:
         aside = spaced and not run.item and not run.last_letter.isdigit()
         return Verdict.CLAUSE if aside else Verdict.NOTHING
-    if run.mark is Mark.HYPHEN and not spaced and not (run.before.isalpha() and after.isalpha()):
+    if (
+        run.mark is MarkKind.HYPHEN
+        and not spaced
+        and not (run.before.isalpha() and after.isalpha())
+    ):
         return Verdict.NOTHING
     inside = run.before.isdigit() and after.isdigit()
     return Verdict.NOTHING if inside else Verdict.CLAUSE
 
 
-def _judge_terminator(run: Run, after: str, ahead: Ahead) -> Verdict:
-    ellipsis = run.mark is Mark.ELLIPSIS or run.dotted
-    if run.mark is Mark.BANG:
+def _judge_terminator(run: MarkRow, after: str, ahead: Ahead) -> Verdict:
+    ellipsis = run.mark is MarkKind.ELLIPSIS or run.dotted
+    if run.mark is MarkKind.BANG:
         ellipsis = False
     if ellipsis and run.cjk:
         return Verdict.SENTENCE
     unspaced = bool(after) and not is_blank(after)
     if unspaced and not _parts_words(run, after):
         return Verdict.CLAUSE if ellipsis and after.isalpha() else Verdict.NOTHING
-    if run.mark is Mark.STOP and run.length == 1:
+    if run.mark is MarkKind.STOP and run.length == 1:
         verdict = _judge_abbreviation(run, ahead)
         if verdict is not None:
             return verdict
@@ -348,14 +355,14 @@ def _judge_terminator(run: Run, after: str, ahead: Ahead) -> Verdict:
     return Verdict.CLAUSE if goes_on else Verdict.SENTENCE
 
 
-def _parts_words(run: Run, after: str) -> bool:
+def _parts_words(run: MarkRow, after: str) -> bool:
     """Whether a terminator right before `after`, with no blank between, can be one all the same."""
     if run.cjk or is_cjk(after):
-        return not (run.cjk and after.isascii() and after.isalnum() and run.mark is Mark.STOP)
+        return not (run.cjk and after.isascii() and after.isalnum() and run.mark is MarkKind.STOP)
     return not after.isascii() and not after.isalnum()
 
 
-def _judge_abbreviation(run: Run, ahead: Ahead) -> Verdict | None:
+def _judge_abbreviation(run: MarkRow, ahead: Ahead) -> Verdict | None:
     """The verdict on a single full stop after an abbreviation or list marker, None after others."""
     if not ahead.char():
         return Verdict.SENTENCE

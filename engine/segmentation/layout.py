@@ -14,7 +14,7 @@ from .line_ends import LineJudge
 from .line_words import goes_on, takes_number
 from .markers import Marker, find_marker, follows
 from .scripts import is_cjk
-from .text_line import KEPT, Line
+from .text_line import KEPT, EndedLine
 
 _NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 _FIRSTS: Final = "1(（①一第S"
@@ -42,7 +42,7 @@ class Layout:
         self._judge = LineJudge()
         self._line = ""
         self._begun = False
-        self._ended: Line | None = None
+        self._ended: EndedLine | None = None
         self._goes_on = False
         self._successor = ""
 
@@ -108,7 +108,7 @@ class Layout:
 
     def _end_line(self, text: str) -> None:
         self._take(text, self._at + 1)
-        self._ended = Line(self._line, self._successor)
+        self._ended = EndedLine(self._line, self._successor)
         self._line = ""
         self._begun = False
 

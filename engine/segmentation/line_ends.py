@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .ahead import LOOKAHEAD, Ahead
-from .boundaries import Mark, Verdict, mark_of
+from .boundaries import MarkKind, Verdict, mark_of
 from .characters import is_blank, is_newline, weight
 from .line_words import (
     SALUTATIONS,
@@ -42,7 +42,7 @@ from .line_words import (
 )
 from .markers import find_marker
 from .scripts import is_cjk
-from .text_line import CONTINUING, WORD, Line
+from .text_line import CONTINUING, WORD, EndedLine
 
 _PROSE: Final = 30
 _LONG: Final = 46
@@ -94,7 +94,7 @@ class LineJudge:
         self._wrapped: int | None = None
         """The width of the line before, if it was wrapped and `bound` does not know yet."""
 
-    def judge(self, line: Line, ahead: Ahead) -> Verdict:
+    def judge(self, line: EndedLine, ahead: Ahead) -> Verdict:
         """What the end of `line` ends; NOTHING if the line goes on. `ahead` begins after the line end.
 
         Raises MoreText; then it can be asked again.
@@ -122,7 +122,7 @@ class LineJudge:
             paragraph.last = line.width
         return verdict
 
-    def _judge(self, line: Line, start: Ahead) -> Verdict:
+    def _judge(self, line: EndedLine, start: Ahead) -> Verdict:
         first = start.char()
         if not first or not line.body:
             return Verdict.NOTHING
@@ -135,16 +135,18 @@ class LineJudge:
             return self._before_small(line, start)
         ending = line.body[-1]
         mark = mark_of(ending)
-        if mark in {Mark.COMMA, Mark.WIDE_COMMA}:
+        if mark in {MarkKind.COMMA, MarkKind.WIDE_COMMA}:
             return self._after_comma(line, ending, start)
-        if mark is Mark.DASH or (mark is Mark.HYPHEN and line.body[-2:-1] in {"", " ", ending}):
+        if mark is MarkKind.DASH or (
+            mark is MarkKind.HYPHEN and line.body[-2:-1] in {"", " ", ending}
+        ):
             return Verdict.CLAUSE
-        if mark is Mark.HYPHEN:
+        if mark is MarkKind.HYPHEN:
             return Verdict.NOTHING
         goes = self._goes_on_wide if line.wide else self._goes_on_spaced
         return Verdict.NOTHING if goes(line, start) else Verdict.SENTENCE
 
-    def _begins_item(self, line: Line, start: Ahead) -> bool:
+    def _begins_item(self, line: EndedLine, start: Ahead) -> bool:
         marker = find_marker(start, line.successor)
         if marker is None:
             return False
@@ -154,7 +156,7 @@ class LineJudge:
             return not (takes_number(line.last) or self._paragraph.full(line.width, more))
         return True
 
-    def _before_small(self, line: Line, start: Ahead) -> Verdict:
+    def _before_small(self, line: EndedLine, start: Ahead) -> Verdict:
         if line.body[-1] in ":：":
             return Verdict.SENTENCE if line.width < _PROSE else Verdict.CLAUSE
         words = line.words
@@ -172,14 +174,14 @@ class LineJudge:
         after = start.char(length)
         return Verdict.SENTENCE if after and after in "\r\n" else Verdict.NOTHING
 
-    def _after_comma(self, line: Line, ending: str, start: Ahead) -> Verdict:
+    def _after_comma(self, line: EndedLine, ending: str, start: Ahead) -> Verdict:
         if ending in ":：":
             full = self._paragraph.full(line.width, _columns(start))
             return Verdict.CLAUSE if full else Verdict.SENTENCE
         letter = line.width <= _PROSE and line.body.lower().startswith(SALUTATIONS)
         return Verdict.SENTENCE if letter else Verdict.CLAUSE
 
-    def _goes_on_spaced(self, line: Line, start: Ahead) -> bool:
+    def _goes_on_spaced(self, line: EndedLine, start: Ahead) -> bool:
         """Whether a line of a script with blanks goes on before what is no small letter."""
         paragraph, last = self._paragraph, line.last
         if goes_on(last):
@@ -216,7 +218,7 @@ class LineJudge:
             return True
         return is_name(word) and not shouted
 
-    def _goes_on_wide(self, line: Line, start: Ahead) -> bool:
+    def _goes_on_wide(self, line: EndedLine, start: Ahead) -> bool:
         """Whether a line of Chinese or Japanese goes on."""
         paragraph = self._paragraph
         if len(line.body) >= 5 and han_goes_on(line.body[-1]):
@@ -237,7 +239,7 @@ class LineJudge:
         return line.width >= _HAN_PROSE or abs(line.width - paragraph.last) <= 2
 
 
-def _next_line(line: Line, ahead: Ahead) -> Ahead | None:
+def _next_line(line: EndedLine, ahead: Ahead) -> Ahead | None:
     """Where the next line's text begins, None if the next line has none or is not quoted alike."""
     start = _past_blanks(ahead)
     if start is None or not line.quoted or not start.char():

@@ -159,7 +159,7 @@ _KANA_SHARE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LanguageStretch:
     """Some text to be read in one language: whole[begin:end], in code points."""
 
     text: str
@@ -169,7 +169,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _ScriptStretch:
     begin: int
     letters: int
     script: Script
@@ -193,7 +193,7 @@ def is_cjk(char: str) -> bool:
     return char >= "\u2e80" and script_of(char) in _WORD_SCRIPTS
 
 
-def language_runs(text: str, default: str) -> list[Run]:
+def language_runs(text: str, default: str) -> list[LanguageStretch]:
     """Split `text` into runs of one language each; together they are `text`.
 
     default: BCP-47 tag of the language meant where the script allows it (`yue` for Han, `uk` for
@@ -210,17 +210,17 @@ def language_runs(text: str, default: str) -> list[Run]:
     if not text:
         return []
     if not stretches:
-        return [Run(text, 0, len(text), default)]
+        return [LanguageStretch(text, 0, len(text), default)]
     return [
-        Run(text[begin:end], begin, end, stretch.language)
+        LanguageStretch(text[begin:end], begin, end, stretch.language)
         for stretch, begin, end in zip(stretches, begins, begins[1:], strict=False)
     ]
 
 
-def _stretches(text: str, default: str) -> Iterator[_Stretch]:
+def _stretches(text: str, default: str) -> Iterator[_ScriptStretch]:
     """The runs before single letters are absorbed; each begins at its first letter."""
     languages = _languages(text, default)
-    current: _Stretch | None = None
+    current: _ScriptStretch | None = None
     for position, char in enumerate(text):
         script = script_of(char)
         if script is None:
@@ -233,7 +233,7 @@ def _stretches(text: str, default: str) -> Iterator[_Stretch]:
             continue
         if current is not None:
             yield current
-        current = _Stretch(position, int(char.isalpha()), script, language)
+        current = _ScriptStretch(position, int(char.isalpha()), script, language)
     if current is not None:
         yield current
 
@@ -264,15 +264,17 @@ def _names_other_script(subtags: list[str]) -> bool:
     return any(script.value.lower() in subtags for script in LANGUAGES)
 
 
-def _absorb_single_letters(stretches: list[_Stretch]) -> list[_Stretch]:
-    kept: list[_Stretch] = []
+def _absorb_single_letters(stretches: list[_ScriptStretch]) -> list[_ScriptStretch]:
+    kept: list[_ScriptStretch] = []
     for stretch in stretches:
         single = stretch.letters <= 1 and stretch.script not in _WORD_SCRIPTS
         if kept and (single or kept[-1].language == stretch.language):
             kept[-1].letters += stretch.letters
             continue
         if len(kept) == 1 and kept[0].letters <= 1 and kept[0].script not in _WORD_SCRIPTS:
-            kept[0] = _Stretch(kept[0].begin, stretch.letters + 1, stretch.script, stretch.language)
+            kept[0] = _ScriptStretch(
+                kept[0].begin, stretch.letters + 1, stretch.script, stretch.language
+            )
             continue
         kept.append(stretch)
     return kept

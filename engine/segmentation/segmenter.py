@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from .ahead import Ahead, MoreText
-from .boundaries import LONGEST, Mark, Run, Verdict, judge_run, mark_of
+from .boundaries import LONGEST, MarkKind, MarkRow, Verdict, judge_run, mark_of
 from .characters import (
     cluster_start,
     is_blank,
@@ -62,7 +62,7 @@ class OpenSegment:
     clause: int = -1
     clause_weight: int = 0
     border: int = -1
-    run: Run | None = None
+    run: MarkRow | None = None
 
     def judge(self, text: str, layout: Layout, final: bool) -> tuple[Verdict, int]:
         """What ends with the characters just read, and where a cut would be.
@@ -127,7 +127,7 @@ class OpenSegment:
             return self.border
         return cluster_start(text, self.at, 0) or self.at
 
-    def _read_in_run(self, run: Run, char: str) -> None:
+    def _read_in_run(self, run: MarkRow, char: str) -> None:
         run.add(char)
         self._pass_symbol(char)
 
@@ -172,7 +172,7 @@ class OpenSegment:
             self.quote_open = not self.quote_open
         elif char == "：":
             self.fresh, self.item = True, -1
-        if mark_of(char) is not Mark.STOP and not is_extender(char):
+        if mark_of(char) is not MarkKind.STOP and not is_extender(char):
             self.word = -1
         self.at += 1
         self.visible_end = self.at
@@ -187,9 +187,9 @@ class OpenSegment:
         if is_newline(char):
             self.fresh, self.item, self.quote_open = True, -1, False
 
-    def _open_run(self, text: str, mark: Mark) -> Run:
+    def _open_run(self, text: str, mark: MarkKind) -> MarkRow:
         word = self.word if self.word >= 0 else self.at
-        return Run(
+        return MarkRow(
             mark,
             word=text[word : self.at] if self.at - word <= LONGEST else "",
             previous=_word_before(text, word),

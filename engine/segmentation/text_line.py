@@ -24,7 +24,7 @@ _HAN_MARK: Final = re.compile("[，。；：！？、]")
 
 
 @dataclass(slots=True)
-class Line:
+class EndedLine:
     """A line that has ended. text: all of it, or KEPT characters from its start and end.
 
     successor: what the next item of its list will begin with, if it has one. width: in columns.

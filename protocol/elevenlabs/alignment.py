@@ -28,7 +28,7 @@ class TimedWord(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Characters:
+class CharacterSpans:
     """Characters that follow each other: when each begins, in seconds; `end` is the last one's end."""
 
     characters: str
@@ -61,7 +61,7 @@ class CharacterTimes:
         """Code points of the text so far."""
         return len(self._text)
 
-    def take(self, words: Iterable[TimedWord], until: float) -> Characters | None:
+    def take(self, words: Iterable[TimedWord], until: float) -> CharacterSpans | None:
         """What begins before `until`, the end of a chunk in which these words begin; None if nothing."""
         for word in words:
             self._place(word)
@@ -70,7 +70,7 @@ class CharacterTimes:
             given.append(self._waiting.popleft())
         return _joined(given, until)
 
-    def rest(self) -> Characters | None:
+    def rest(self) -> CharacterSpans | None:
         """What no chunk had, once the speech is over. None as well if no word ever had a time."""
         if self._placed:
             self._spread(len(self._text), self._time, self._time)
@@ -98,23 +98,25 @@ class CharacterTimes:
         self._time = end
 
 
-def _joined(given: list[tuple[str, float]], end: float) -> Characters | None:
+def _joined(given: list[tuple[str, float]], end: float) -> CharacterSpans | None:
     if not given:
         return None
     starts = tuple(start for _, start in given)
-    return Characters("".join(character for character, _ in given), starts, max(end, starts[-1]))
+    return CharacterSpans(
+        "".join(character for character, _ in given), starts, max(end, starts[-1])
+    )
 
 
-def joined(parts: Iterable[Characters | None]) -> Characters | None:
+def joined(parts: Iterable[CharacterSpans | None]) -> CharacterSpans | None:
     """Characters that came in several goes."""
     found = [part for part in parts if part is not None]
     if not found:
         return None
     starts = tuple(start for part in found for start in part.starts)
-    return Characters("".join(part.characters for part in found), starts, found[-1].end)
+    return CharacterSpans("".join(part.characters for part in found), starts, found[-1].end)
 
 
-def in_milliseconds(found: Characters, origin: int) -> JsonObject:
+def in_milliseconds(found: CharacterSpans, origin: int) -> JsonObject:
     """As the WebSockets tell it: `origin`, in ms of the speech, is their 0."""
     starts = [max(0, round(start * 1000) - origin) for start in found.starts]
     ends = [*starts[1:], max(starts[-1], round(found.end * 1000) - origin)]
@@ -125,7 +127,7 @@ def in_milliseconds(found: Characters, origin: int) -> JsonObject:
     }
 
 
-def in_seconds(found: Characters) -> JsonObject:
+def in_seconds(found: CharacterSpans) -> JsonObject:
     """As HTTP answers tell it: seconds of the whole speech."""
     return {
         "characters": list(found.characters),

@@ -45,7 +45,7 @@ _DEFAULT_KBPS: Final = {AudioFormat.MP3: 128, AudioFormat.OPUS: 64}
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputFormat:
     """How the sound is sent; bit_rate is the nearest that is made here."""
 
     audio_format: AudioFormat
@@ -62,7 +62,7 @@ class StreamOptions:
     """
 
     voice: str
-    output: Output
+    output: OutputFormat
     model: str = DEFAULT_MODEL
     enable_ssml: bool = False
     auto_mode: bool = False
@@ -120,7 +120,7 @@ def check_model(model: str) -> str:
     return model
 
 
-def output_of(name: str) -> Output:
+def output_of(name: str) -> OutputFormat:
     """An output format by its name there, such as mp3_44100_128. Raises InvalidParameter."""
     parts = _OUTPUT.fullmatch(name)
     if parts is None:
@@ -130,7 +130,7 @@ def output_of(name: str) -> Output:
     if rate not in rates or (parts[3] and not audio_format.lossy):
         raise refusal("output_format", name, _ALLOWED_OUTPUT)
     kbps = int(parts[3] or _DEFAULT_KBPS.get(audio_format, 128))
-    return Output(audio_format, rate, _nearest(kbps))
+    return OutputFormat(audio_format, rate, _nearest(kbps))
 
 
 def speed_of(fields: JsonObject) -> float:

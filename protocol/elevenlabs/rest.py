@@ -15,7 +15,7 @@ from ..errors import BadFrame, InvalidParameter, TTSError
 from ..fields import JsonObject, json_object, number, optional, required
 from ..parameters import AudioFormat, SpeechParameters
 from ..text import TextLimits
-from .alignment import Characters, in_seconds
+from .alignment import CharacterSpans, in_seconds
 from .parameters import StreamOptions, refuse_dictionaries, speed_of, stream_options
 
 _STATUSES: Final = {
@@ -72,7 +72,7 @@ Category = Literal["premade", "cloned"]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class TextToSpeech:
     """A call of `POST /v1/text-to-speech/{voice_id}` and its kin."""
 
     options: StreamOptions
@@ -88,7 +88,9 @@ class Speech:
         return CONTENT_TYPES[self.options.output.audio_format]
 
 
-def parse_speech(voice: str, query: Mapping[str, str], body: bytes, limits: TextLimits) -> Speech:
+def parse_speech(
+    voice: str, query: Mapping[str, str], body: bytes, limits: TextLimits
+) -> TextToSpeech:
     """Read a speech call. Raises InvalidParameter, ModelNotFound, TextTooLong."""
     try:
         fields = json_object(body)
@@ -104,10 +106,10 @@ def parse_speech(voice: str, query: Mapping[str, str], body: bytes, limits: Text
     if fields.get("seed") is not None:
         seed = number(fields, "seed", "")  # JSON may write it as a string, or with a decimal point
         asked["seed"] = f"{seed:.0f}" if seed.is_integer() else str(seed)
-    return Speech(stream_options(voice, asked), text, speed_of(fields))
+    return TextToSpeech(stream_options(voice, asked), text, speed_of(fields))
 
 
-def timed_speech(data: bytes, found: Characters | None) -> JsonObject:
+def timed_speech(data: bytes, found: CharacterSpans | None) -> JsonObject:
     """Sound with the characters heard in it; the text is told as it was sent."""
     times = None if found is None else in_seconds(found)
     return {

@@ -16,7 +16,7 @@ from ..breaks import Break, BreakScanner, spoken_text
 from ..fields import JsonObject, optional, refusal
 from ..messages import ContinueTask, ResultGenerated, RunTask, Word
 from ..surrogates import join
-from .alignment import Characters, CharacterTimes, in_milliseconds
+from .alignment import CharacterSpans, CharacterTimes, in_milliseconds
 from .parameters import StreamOptions, refuse_dictionaries, speed_of
 
 LONGEST_CONTEXT_ID: Final = 256
@@ -180,7 +180,7 @@ class Texts:
             context.words_end = word.text_end
         return found
 
-    def _aligned(self, context: Context, found: Characters | None) -> JsonObject:
+    def _aligned(self, context: Context, found: CharacterSpans | None) -> JsonObject:
         """The same under both names: the text is told as it was sent."""
         times = None
         if found is not None:

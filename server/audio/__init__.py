@@ -10,7 +10,7 @@ from cosyserve.engine.interface import Samples
 from cosyserve.protocol.messages import EffectiveAudio
 from cosyserve.protocol.parameters import AudioFormat, SpeechParameters
 
-from .encoder import AudioEncoder, Codec, Encoded
+from .encoder import AudioEncoder, Encoded, FormatCodec
 from .filters import Filter, open_filters, sound
 from .packets import PacketCodec, effective_bit_rate
 from .pcm import PcmCodec, sized, wav_header
@@ -23,7 +23,7 @@ _LIGHT: Final = (AudioFormat.PCM, AudioFormat.WAV)
 class StreamEncoder:
     """The AudioEncoder of every format: a filter, then a codec."""
 
-    def __init__(self, filters: Filter, codec: Codec, effective: EffectiveAudio) -> None:
+    def __init__(self, filters: Filter, codec: FormatCodec, effective: EffectiveAudio) -> None:
         self._filters = filters
         self._codec = codec
         self._effective = effective
@@ -66,7 +66,7 @@ def open_encoder(
     )
 
 
-def _codec(audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> Codec:
+def _codec(audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> FormatCodec:
     match audio_format:
         case AudioFormat.PCM:
             return PcmCodec(sample_rate)

@@ -41,7 +41,7 @@ class AudioEncoder(Protocol):
         """End the stream: all that was held back. Call once; encode nothing after it."""
 
 
-class Codec(Protocol):
+class FormatCodec(Protocol):
     """The last stage of an encoder: samples at the format's rate in, its bytes out."""
 
     def encode(self, samples: Samples) -> Encoded: ...

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from .kernel import Gauge, Reading, keep_unsent_below
+from .kernel import Gauge, SocketState, keep_unsent_below
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ class Delivery:
         """When the slowest reader would be through with all sound that was written; loop time."""
         return self._read_until
 
-    def look(self) -> Reading | None:
+    def look(self) -> SocketState | None:
         """How things stand; None if the connection is lost."""
         if self._lost:
             return None

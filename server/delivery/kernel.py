@@ -17,7 +17,7 @@ _TCP_INFO_BYTES: Final = 232
 UNTOLD_WINDOW: Final = 1 << 30
 
 
-class Reading(NamedTuple):
+class SocketState(NamedTuple):
     """One look at a connection, in bytes.
 
     taken: changes whenever the peer takes bytes. unsent: written and not taken, as far as can be known.
@@ -43,15 +43,15 @@ class Gauge:
         found: Any = transport.get_extra_info("socket")
         self._socket: Any = found if _told_by_kernel(found) else None
 
-    def read(self) -> Reading:
+    def read(self) -> SocketState:
         """Raises OSError if the connection is gone."""
         buffered = self._transport.get_write_buffer_size()
         if self._socket is None:
-            return Reading(-buffered, buffered, UNTOLD_WINDOW)
+            return SocketState(-buffered, buffered, UNTOLD_WINDOW)
         info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         taken = _field(info, *_ACKNOWLEDGED, 0)
         window = _field(info, *_WINDOW, UNTOLD_WINDOW)
-        return Reading(taken, buffered + _unacknowledged(self._socket.fileno()), window)
+        return SocketState(taken, buffered + _unacknowledged(self._socket.fileno()), window)
 
 
 def keep_unsent_below(connection: Any, size: int) -> None:

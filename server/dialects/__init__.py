@@ -24,7 +24,7 @@ from cosyserve.protocol.elevenlabs import (
 )
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.protocol.task import Codec
+from cosyserve.protocol.task import DialectCodec
 from cosyserve.protocol.text import TextLimits
 
 from ..observe.metrics import Transport
@@ -47,7 +47,7 @@ class Terms:
     hosted: the voices of the service that the dialect is of.
     """
 
-    codec: Codec
+    codec: DialectCodec
     limits: TextLimits
     text_timeout: float
     first_timeout: float | None
@@ -58,7 +58,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class UpgradeTarget:
     """Where an upgrade goes to: `parts` are the path's named parts, percent-decoded."""
 
     parts: Mapping[str, str]
@@ -67,7 +67,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One API. path: matches the whole tidied path; its groups are Address.parts.
+    """One API. path: matches the whole tidied path; its groups are UpgradeTarget.parts.
 
     open: the terms of a new connection; raises TTSError, which refuses the upgrade.
     token_header: where a token may stand besides Authorization.
@@ -75,7 +75,7 @@ class Dialect:
 
     name: Transport
     path: re.Pattern[str]
-    open: Callable[[Address, Settings], Terms]
+    open: Callable[[UpgradeTarget, Settings], Terms]
     token_header: str | None = None
 
 
@@ -84,7 +84,7 @@ class Route:
     """A dialect with the address that was asked for."""
 
     dialect: Dialect
-    address: Address
+    address: UpgradeTarget
 
 
 def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
@@ -103,7 +103,7 @@ def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
                 query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=100))
             except ValueError:
                 raise InvalidParameter("the query has over 100 fields") from None
-            return Route(dialect, Address(parts, query))
+            return Route(dialect, UpgradeTarget(parts, query))
     return None
 
 
@@ -111,7 +111,7 @@ def _limits(settings: Settings) -> TextLimits:
     return TextLimits(settings.max_message_characters, settings.max_task_characters)
 
 
-def _own_terms(address: Address, settings: Settings) -> Terms:
+def _own_terms(address: UpgradeTarget, settings: Settings) -> Terms:
     return Terms(
         codec=CosyVoiceCodec(),
         limits=_limits(settings),
@@ -124,7 +124,7 @@ def _own_terms(address: Address, settings: Settings) -> Terms:
 OWN: Final = Dialect("websocket", re.compile(re.escape(SPEECH_PATH)), _own_terms)
 
 
-def _dashscope_terms(address: Address, settings: Settings) -> Terms:
+def _dashscope_terms(address: UpgradeTarget, settings: Settings) -> Terms:
     idle = settings.idle_connection_timeout
     return Terms(
         codec=DashScopeCodec(settings.dashscope_text_timeout, lambda: str(uuid.uuid4())),
@@ -143,7 +143,7 @@ DASHSCOPE: Final = Dialect("dashscope", re.compile("/api-ws/v1/inference"), _das
 
 
 def _elevenlabs_terms(
-    codec: Callable[[StreamOptions], Codec], address: Address, settings: Settings
+    codec: Callable[[StreamOptions], DialectCodec], address: UpgradeTarget, settings: Settings
 ) -> Terms:
     options = stream_options(address.parts["voice"], address.query)
     idle = settings.idle_connection_timeout
@@ -158,12 +158,12 @@ def _elevenlabs_terms(
     )
 
 
-def _stream_terms(address: Address, settings: Settings) -> Terms:
+def _stream_terms(address: UpgradeTarget, settings: Settings) -> Terms:
     terms = _elevenlabs_terms(StreamCodec, address, settings)
     return replace(terms, failure_closes=CloseCode.POLICY_VIOLATION)
 
 
-def _multi_stream_terms(address: Address, settings: Settings) -> Terms:
+def _multi_stream_terms(address: UpgradeTarget, settings: Settings) -> Terms:
     return _elevenlabs_terms(MultiStreamCodec, address, settings)
 
 

@@ -16,10 +16,10 @@ from aiohttp import web
 
 from cosyserve.protocol.breaks import without_breaks
 from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
-from cosyserve.protocol.elevenlabs.alignment import Characters, CharacterTimes, joined
+from cosyserve.protocol.elevenlabs.alignment import CharacterSpans, CharacterTimes, joined
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import (
-    Speech,
+    TextToSpeech,
     parse_speech,
     timed_speech,
     voice_list,
@@ -77,8 +77,8 @@ def _cloned(stored: StoredReference) -> JsonObject:
     return voice_object(stored.id, stored.name or stored.filename or stored.id, "cloned")
 
 
-_TimedSound = tuple[bytes, Characters | None]
-_Answer = Callable[[web.Request, SpeechTask, Speech], Awaitable[web.StreamResponse]]
+_TimedSound = tuple[bytes, CharacterSpans | None]
+_Answer = Callable[[web.Request, SpeechTask, TextToSpeech], Awaitable[web.StreamResponse]]
 
 _SPEECH: Final = "/v1/text-to-speech/{voice_id}"
 
@@ -110,23 +110,23 @@ def _spoken(answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResp
     return handler
 
 
-async def _sound(request: web.Request, task: SpeechTask, asked: Speech) -> web.StreamResponse:
+async def _sound(request: web.Request, task: SpeechTask, asked: TextToSpeech) -> web.StreamResponse:
     """The sound itself, as it is made."""
     return await _streamed(request, task, asked, asked.content_type, lambda data, _: data)
 
 
 async def _timed_stream(
-    request: web.Request, task: SpeechTask, asked: Speech
+    request: web.Request, task: SpeechTask, asked: TextToSpeech
 ) -> web.StreamResponse:
     """A JSON object on a line for each chunk, as it is made; times are those of the whole speech."""
 
-    def line(data: bytes, found: Characters | None) -> bytes:
+    def line(data: bytes, found: CharacterSpans | None) -> bytes:
         return orjson.dumps(timed_speech(data, found)) + b"\n"
 
     return await _streamed(request, task, asked, "application/json", line)
 
 
-async def _timed_whole(request: web.Request, task: SpeechTask, asked: Speech) -> web.Response:
+async def _timed_whole(request: web.Request, task: SpeechTask, asked: TextToSpeech) -> web.Response:
     """All of the speech as one JSON object."""
     sound = bytearray()
     found = []
@@ -141,9 +141,9 @@ async def _timed_whole(request: web.Request, task: SpeechTask, asked: Speech) ->
 async def _streamed(
     request: web.Request,
     task: SpeechTask,
-    asked: Speech,
+    asked: TextToSpeech,
     content_type: str,
-    written: Callable[[bytes, Characters | None], bytes],
+    written: Callable[[bytes, CharacterSpans | None], bytes],
 ) -> web.StreamResponse:
     headers = {"Content-Type": content_type}
     answer = ChunkedAnswer(request, headers)

@@ -19,9 +19,9 @@ from cosyserve.protocol.elevenlabs import rest as elevenlabs
 from cosyserve.protocol.errors import (
     InvalidParameter,
     MethodNotAllowed,
-    NotFound,
     PayloadTooLarge,
     RequestTimeout,
+    RouteNotFound,
     TTSError,
     Unauthorized,
 )
@@ -153,7 +153,7 @@ def authenticate(request: web.Request) -> Caller:
 def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
     match refused:
         case web.HTTPNotFound():
-            return NotFound(f"there is no {request.path[:200]} here")
+            return RouteNotFound(f"there is no {request.path[:200]} here")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(refused.allowed_methods))
             return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")

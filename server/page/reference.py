@@ -32,7 +32,7 @@ _STYLE: Final = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StaticFile:
     """A file as it is answered: the same bytes for the life of the process."""
 
     body: bytes
@@ -72,11 +72,11 @@ def add_docs(app: web.Application) -> frozenset[str]:
     Raises OSError if a file is missing.
     """
     for path, source in _SOURCES.items():
-        app.router.add_get(path, _handler(Page.of(source)))
+        app.router.add_get(path, _handler(StaticFile.of(source)))
     return frozenset(_SOURCES)
 
 
-def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _handler(page: StaticFile) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         return page.answer(request)
 

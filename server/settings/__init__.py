@@ -25,11 +25,11 @@ from .groups import (
     Access,
     Dialects,
     EngineChoice,
-    Limits,
-    Listening,
+    LimitSettings,
+    ListenSettings,
     Observing,
     OpenAI,
-    References,
+    ReferenceSettings,
     Timeouts,
 )
 from .sources import (
@@ -41,8 +41,8 @@ from .sources import (
     report,
 )
 from .values import (
-    Address,
-    Bucket,
+    BucketUrl,
+    ListenAddress,
     Token,
     check_distinct,
     is_loopback,
@@ -51,7 +51,7 @@ from .values import (
     read_token_file,
 )
 
-__all__ = ["Address", "Bucket", "Settings", "SettingsError", "Token", "load_settings"]
+__all__ = ["BucketUrl", "ListenAddress", "Settings", "SettingsError", "Token", "load_settings"]
 
 _HUB_ID = re.compile(r"([a-z]+:)?[\w.-]+/[\w.-]+@[\w./-]+", re.ASCII)
 
@@ -62,14 +62,14 @@ HIDDEN = frozenset({"tokens", "s3_secret_access_key"})
 class Settings(
     Observing,
     Timeouts,
-    Limits,
+    LimitSettings,
     OpenAI,
     Dialects,
-    References,
+    ReferenceSettings,
     Vllm,
     CosyVoice,
     EngineChoice,
-    Listening,
+    ListenSettings,
     Access,
     BaseSettings,
 ):
@@ -177,7 +177,7 @@ class Settings(
         return self.engine
 
     @property
-    def references_bucket(self) -> Bucket | None:
+    def references_bucket(self) -> BucketUrl | None:
         """Where in S3 references are kept; None if they are in a folder."""
         return parse_bucket(self.references) if self.references.startswith("s3://") else None
 

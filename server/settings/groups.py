@@ -24,7 +24,7 @@ from cosyserve.protocol.openai import LONGEST_VOICE
 from .engine import CosyVoice, Vllm
 from .values import (
     TOKEN_FORM,
-    Address,
+    ListenAddress,
     OrNone,
     Token,
     parse_address,
@@ -180,7 +180,7 @@ class Access(BaseModel):
     )
 
 
-class Listening(BaseModel):
+class ListenSettings(BaseModel):
     """Where to listen"""
 
     host: Annotated[str, BeforeValidator(parse_host)] = Field(
@@ -243,7 +243,7 @@ class EngineChoice(BaseModel):
     )
 
 
-class References(BaseModel):
+class ReferenceSettings(BaseModel):
     """Reference audio"""
 
     references: str = Field(
@@ -288,7 +288,7 @@ class References(BaseModel):
     )
 
 
-class Limits(BaseModel):
+class LimitSettings(BaseModel):
     """Limits"""
 
     max_connections: Count = Field(4000, description="connections at once")
@@ -343,7 +343,7 @@ class Observing(BaseModel):
         "console", description="lines for people or for programs"
     )
     metrics_address: Annotated[
-        Address | None,
+        ListenAddress | None,
         NoDecode,
         BeforeValidator(lambda value: value and parse_address(value)),
         OrNone,
@@ -355,6 +355,6 @@ class Observing(BaseModel):
 
 
 GROUPS: Final[tuple[type[BaseModel], ...]] = (
-    Access, Listening, EngineChoice, CosyVoice, Vllm, References, Dialects, OpenAI, Limits, Timeouts,
-    Observing,
+    Access, ListenSettings, EngineChoice, CosyVoice, Vllm, ReferenceSettings, Dialects, OpenAI, LimitSettings,
+    Timeouts, Observing,
 )  # fmt: skip

@@ -42,7 +42,7 @@ class Token:
         return _SUBPROTOCOL.fullmatch(self.secret.get_secret_value()) is not None
 
 
-class Address(NamedTuple):
+class ListenAddress(NamedTuple):
     """Where to listen."""
 
     host: str
@@ -52,7 +52,7 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Bucket(NamedTuple):
+class BucketUrl(NamedTuple):
     """A place in an S3-compatible service; `prefix` is "" or ends with a slash."""
 
     name: str
@@ -127,16 +127,16 @@ def check_distinct(tokens: Iterable[Token]) -> None:
         names.add(token.name)
 
 
-def parse_address(value: object) -> Address:
+def parse_address(value: object) -> ListenAddress:
     """Read HOST:PORT; an IPv6 host stands in brackets."""
     if isinstance(value, tuple) and len(value) == 2:
-        value = str(Address(*value))
+        value = str(ListenAddress(*value))
     host, colon, port = str(value).rpartition(":")
     if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("must be HOST:PORT with a port from 0 to 65535 ([HOST]:PORT for IPv6)")
     if ":" in host and not host.startswith("["):
         raise ValueError("an IPv6 address stands in brackets: [HOST]:PORT")
-    return Address(parse_host(host), int(port))
+    return ListenAddress(parse_host(host), int(port))
 
 
 def parse_host(value: object) -> str:
@@ -191,13 +191,13 @@ def expanded(path: Path) -> Path:
         ) from None
 
 
-def parse_bucket(url: str) -> Bucket:
+def parse_bucket(url: str) -> BucketUrl:
     """Read s3://BUCKET or s3://BUCKET/PREFIX."""
     name, _, prefix = url.removeprefix("s3://").partition("/")
     prefix = prefix.strip("/")
     if not _BUCKET.fullmatch(name) or ".." in prefix.split("/"):
         raise ValueError("must be a folder, s3://BUCKET or s3://BUCKET/PREFIX")
-    return Bucket(name, f"{prefix}/" if prefix else "")
+    return BucketUrl(name, f"{prefix}/" if prefix else "")
 
 
 OrNone: Final = BeforeValidator(lambda value: None if value in ("", "none") else value)

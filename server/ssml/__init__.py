@@ -6,7 +6,7 @@ plain text -> PausedText -> LiveRun, Silence -> SsmlSession -> PcmChunk
 
 from __future__ import annotations
 
-from cosyserve.engine.interface import Engine, SynthesisOptions, Voice
+from cosyserve.engine.interface import Engine, Prompt, SynthesisOptions
 
 from .session import SsmlSession
 
@@ -14,7 +14,7 @@ __all__ = ["SsmlSession", "open_ssml"]
 
 
 def open_ssml(
-    engine: Engine, voice: Voice, options: SynthesisOptions, *, documents: bool = True
+    engine: Engine, voice: Prompt, options: SynthesisOptions, *, documents: bool = True
 ) -> SsmlSession:
     """Begin a task whose text is SSML; if it does not begin with a tag, it is plain but for its breaks.
 

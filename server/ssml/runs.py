@@ -18,10 +18,10 @@ from cosyserve.engine.interface import (
     Mark,
     PcmChunk,
     PhoneticEngine,
+    Prompt,
     Samples,
-    Sentence,
+    SpokenSegment,
     SynthesisOptions,
-    Voice,
     WordTime,
     Work,
 )
@@ -37,7 +37,7 @@ _PACE: Final = 14.0
 """Characters a second, wide ones counting 2: for marks where the engine tells no word times."""
 
 
-class Voicing:
+class RunVoice:
     """An incremental transform of one run's chunks: its filter, and times and places of the whole task.
 
     begin: samples of the task's speech before it. tempo: what the filter makes of the pace. pace: of
@@ -71,7 +71,7 @@ class Voicing:
         self._text = run.text
         self._work = Work()
         self._words: deque[WordTime] = deque()
-        self._sentences: deque[Sentence] = deque()
+        self._sentences: deque[SpokenSegment] = deque()
         self._due: deque[Mark] = deque()
         self._marks = deque(sorted(run.marks, key=lambda mark: mark[0]))
         self._heard = 0.0
@@ -114,14 +114,14 @@ class Voicing:
         work, self._work = self._work, Work()
         return [PcmChunk(samples, work, tuple(words), sentences, tuple(marks))]
 
-    def _note_sentence(self, sentence: Sentence) -> None:
+    def _note_sentence(self, sentence: SpokenSegment) -> None:
         self._anchor = (self._heard, sentence.text_begin)
         if sentence.number == 0 and self.run.continues:
             return  # it began in a run before
         begin, end = self.run.plain(sentence.text_begin, sentence.text_end)
         if self.run.open_end and not speakable(self._text[sentence.text_end :]):
             end = self.run.open_end
-        self._sentences.append(Sentence(self.sentences, begin, end))
+        self._sentences.append(SpokenSegment(self.sentences, begin, end))
         self.sentences += 1
 
     def _note_word(self, word: WordTime) -> None:
@@ -168,7 +168,7 @@ class RunSessions:
     begins; it speaks the first run if that has no prosody of its own.
     """
 
-    def __init__(self, engine: Engine, voice: Voice, options: SynthesisOptions) -> None:
+    def __init__(self, engine: Engine, voice: Prompt, options: SynthesisOptions) -> None:
         self._engine = engine
         self._voice = voice
         self._options = options
@@ -206,11 +206,11 @@ class RunSessions:
         pace = self._options.speed if part.natural and self._native.speed else 1.0
         return round(part.seconds / pace * self._native.sample_rate)
 
-    def voicing(self, run: Run, session: HeldSession, *, begin: int, sentences: int) -> Voicing:
+    def voicing(self, run: Run, session: HeldSession, *, begin: int, sentences: int) -> RunVoice:
         """What makes the task's speech of a session's chunks. begin, sentences: those before it."""
         rate = self._native.sample_rate
         how = self._delivery(run)
-        return Voicing(
+        return RunVoice(
             run,
             session,
             open_filters(rate, rate, tempo=how.tempo, pitch=how.pitch, gain=how.gain),

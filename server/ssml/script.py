@@ -45,7 +45,7 @@ CLAUSE_PAUSE: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SpokenText:
     """`spoken` stands for plain[begin:end]. literal: character by character."""
 
     spoken: str
@@ -68,7 +68,7 @@ class Run:
     alphabet: str = ""
     continues: bool = False
     open_end: int = 0
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[SpokenText] = field(default_factory=list)
     flushes: list[int] = field(default_factory=list)
     marks: list[tuple[int, str]] = field(default_factory=list)
     length: int = 0
@@ -84,7 +84,7 @@ class Run:
     def text(self) -> str:
         return "".join(piece.spoken for piece in self.pieces)
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: SpokenText) -> None:
         self._starts.append(self.length)
         self.pieces.append(piece)
         self.length += len(piece.spoken)
@@ -115,7 +115,7 @@ class Run:
         stop = last.begin + end - last_at if last.literal else last.end
         return min(start, first.end), max(min(stop, last.end), start)
 
-    def _piece(self, at: int) -> tuple[Piece, int]:
+    def _piece(self, at: int) -> tuple[SpokenText, int]:
         index = max(0, bisect_right(self._starts, at) - 1)
         return self.pieces[index], self._starts[index]
 
@@ -129,17 +129,17 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MarkPlace:
     """A mark that lies between runs."""
 
     name: str
 
 
-Part = Run | Silence | Place
+Part = Run | Silence | MarkPlace
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class SpokenDocument:
     """A document to be spoken. plain: its text, which follows that of the task's documents before.
 
     notices: what of it cannot be done, a sentence each.
@@ -183,7 +183,7 @@ _TOLD_BY_SCRIPT: Final = frozenset(
 """Languages that an engine knows from the letters; Latin ones it reads as English by default."""
 
 
-def write_script(nodes: Sequence[str | Element], reads: Reads, before: str = "") -> Script:
+def write_script(nodes: Sequence[str | Element], reads: Reads, before: str = "") -> SpokenDocument:
     """What to speak for parsed documents. Raises InvalidParameter for a value that makes no sense.
 
     reads: whether the engine can speak sounds that are written in a phonetic alphabet. before: the
@@ -212,7 +212,7 @@ class _Writer:
         self._gap = SENTENCE_PAUSE if before.strip() else None
         self._fresh = True
 
-    def script(self) -> Script:
+    def script(self) -> SpokenDocument:
         self._close()
         runs = [part for part in self._parts if isinstance(part, Run)]
         if (said := sum(run.length for run in runs)) > LONGEST_DOCUMENT:
@@ -222,7 +222,7 @@ class _Writer:
             )
         close_sentences(runs)
         notices = [*self._notices][:_MOST_NOTICES]
-        return Script(tuple(self._parts), self._plain, tuple(notices))
+        return SpokenDocument(tuple(self._parts), self._plain, tuple(notices))
 
     def node(self, node: str | Element) -> None:
         if isinstance(node, str):
@@ -305,7 +305,7 @@ class _Writer:
         self._plain += content
         if spoken:
             run = self._run_of(alphabet)
-            run.add(Piece(spoken, begin, begin + len(content), spoken == content))
+            run.add(SpokenText(spoken, begin, begin + len(content), spoken == content))
             self._fresh = False
 
     def _separate(self) -> None:
@@ -318,7 +318,7 @@ class _Writer:
             begin = self._offset + len(self._plain)
             self._plain += " "
             if self._run is not None and not self._run.alphabet:
-                self._run.add(Piece(" ", begin, begin + 1, True))
+                self._run.add(SpokenText(" ", begin, begin + 1, True))
 
     def _rewritten(self, spoken: str, content: str) -> None:
         blanks = len(content) - len(content.lstrip()), len(content) - len(content.rstrip())
@@ -391,7 +391,7 @@ class _Writer:
             self._parts.append(run)
             self._before = run
         else:  # no sound: but its marks are to be told
-            self._parts += [Place(name) for _, name in run.marks]
+            self._parts += [MarkPlace(name) for _, name in run.marks]
 
     def _break(self, seconds: float) -> None:
         self._separate()
@@ -418,7 +418,7 @@ class _Writer:
 
     def _mark(self, name: str) -> None:
         if self._run is None:
-            self._parts.append(Place(name))
+            self._parts.append(MarkPlace(name))
         else:
             self._run.marks.append((self._run.length, name))
 

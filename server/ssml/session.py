@@ -16,8 +16,8 @@ from cosyserve.engine.interface import (
     Engine,
     Mark,
     PcmChunk,
+    Prompt,
     SynthesisOptions,
-    Voice,
 )
 from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
@@ -27,8 +27,8 @@ from ..errors import ContractBroken
 from ..tasks.contract import next_chunk
 from .parse import LONGEST_DOCUMENT, BreakTotal, parse
 from .plain import PausedText, plain_nodes
-from .runs import RunSessions, Voicing
-from .script import Part, Place, Reads, Run, Script, Silence, write_script
+from .runs import RunSessions, RunVoice
+from .script import MarkPlace, Part, Reads, Run, Silence, SpokenDocument, write_script
 
 _AT_ONCE: Final = 20_000
 """Characters of a document that is read on the event loop; a longer one takes over 5 ms."""
@@ -54,7 +54,7 @@ class SsmlSession(CancelsOnExit):
     """
 
     def __init__(
-        self, engine: Engine, voice: Voice, options: SynthesisOptions, *, documents: bool
+        self, engine: Engine, voice: Prompt, options: SynthesisOptions, *, documents: bool
     ) -> None:
         """documents: whether the text may be SSML. Raises what the engine's open_session does."""
         self._engine_sessions = RunSessions(engine, voice, options)
@@ -65,7 +65,7 @@ class SsmlSession(CancelsOnExit):
         self._plain = GrowingText()
         self._notices: dict[str, None] = {}
         self._parts: deque[Part] = deque()
-        self._voicing: Voicing | None = None
+        self._voicing: RunVoice | None = None
         self._ready: deque[PcmChunk] = deque()
         self._marks: list[Mark] = []
         self._breaks = BreakTotal()
@@ -216,7 +216,7 @@ class SsmlSession(CancelsOnExit):
         marks, self._marks = self._marks, []
         return replace(chunk, marks=(*marks, *chunk.marks)) if marks else chunk
 
-    async def _read(self, voicing: Voicing) -> None:
+    async def _read(self, voicing: RunVoice) -> None:
         chunk = await next_chunk(voicing.chunks)
         if chunk is None:
             if not voicing.run.finished:
@@ -233,7 +233,7 @@ class SsmlSession(CancelsOnExit):
     async def _begin_part(self) -> None:
         part = self._parts[0]
         match part:
-            case Place(name):
+            case MarkPlace(name):
                 self._marks.append(Mark(name, self._position / self._rate))
             case Silence():
                 left = self._engine_sessions.silence(part)
@@ -261,7 +261,7 @@ class SsmlSession(CancelsOnExit):
             self._marks.extend(marks)
 
 
-def _read_document(text: str, reads: Reads, before: str) -> Script:
+def _read_document(text: str, reads: Reads, before: str) -> SpokenDocument:
     nodes = parse(text) if begins_markup(text, final=True) else plain_nodes(text)
     return write_script(nodes, reads, before)
 

@@ -13,10 +13,10 @@ from typing import Self, TypeVar
 from cosyserve.engine.interface import (
     Engine,
     PcmChunk,
+    Prompt,
     Samples,
     Session,
     SynthesisOptions,
-    Voice,
     Work,
 )
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
@@ -147,7 +147,7 @@ class Synthesis:
 
     @classmethod
     async def open(
-        cls, engine: Engine, voice: Voice, parameters: SpeechParameters, encode_pool: Executor
+        cls, engine: Engine, voice: Prompt, parameters: SpeechParameters, encode_pool: Executor
     ) -> Self:
         """A task of this voice; its encoder works in the pool where it is heavy, else in place.
 

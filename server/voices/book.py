@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cosyserve.engine.interface import BuiltinVoice, Engine, Reference, Voice
+from cosyserve.engine.interface import BuiltinVoice, Engine, Prompt, Reference
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.protocol.fields import refusal
 from cosyserve.protocol.openai import HOSTED_VOICES
@@ -75,7 +75,7 @@ def _spread(builtin: Sequence[BuiltinVoice]) -> dict[str, str]:
     return spread
 
 
-_Preparation = Coroutine[None, None, Voice]
+_Preparation = Coroutine[None, None, Prompt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,11 @@ class VoiceBook:
         self._engine = engine
         self._store = store
         self._limits = limits
-        self._preparing: dict[str, asyncio.Task[Voice]] = {}
+        self._preparing: dict[str, asyncio.Task[Prompt]] = {}
 
     async def resolve(
         self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
-    ) -> Voice:
+    ) -> Prompt:
         """A built-in voice, or the voice of a reference of this owner (None: of anybody).
 
         wanted: an id or a name; for a built-in voice in any case. Of several references with the
@@ -133,7 +133,7 @@ class VoiceBook:
             return False
         return True
 
-    async def _find(self, owner: str | None, wanted: str) -> Voice:
+    async def _find(self, owner: str | None, wanted: str) -> Prompt:
         if builtin := self._builtin(wanted):
             return builtin
         stored = await self._stored(owner, wanted)
@@ -152,13 +152,13 @@ class VoiceBook:
             )
         return name
 
-    async def learn(self, content_id: str, clip: Clip, text: str) -> Voice:
+    async def learn(self, content_id: str, clip: Clip, text: str) -> Prompt:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
         if known := self._engine.known_voice(content_id):
             return known
         return await self._once(content_id, self._prepare(content_id, clip, text))
 
-    def _builtin(self, wanted: str) -> Voice | None:
+    def _builtin(self, wanted: str) -> Prompt | None:
         if voice := self._engine.builtin_voice(wanted):
             return voice
         folded = wanted.casefold()
@@ -167,7 +167,7 @@ class VoiceBook:
                 return self._engine.builtin_voice(known.id)
         return None
 
-    def _stand_in(self, name: str) -> Voice | None:
+    def _stand_in(self, name: str) -> Prompt | None:
         """One of the engine's own voices, the same for the same name; None if it has none."""
         own = self._engine.capabilities.voices
         if not own:
@@ -185,7 +185,7 @@ class VoiceBook:
         # The same words for whatever is malformed, unknown or another owner's.
         raise ReferenceAudioNotFound(f"no voice has the id or name {wanted[:64]!r}")
 
-    async def _once(self, content_id: str, prepare: _Preparation) -> Voice:
+    async def _once(self, content_id: str, prepare: _Preparation) -> Prompt:
         running = self._preparing.get(content_id)
         if running is None:
             running = asyncio.create_task(prepare)
@@ -196,16 +196,16 @@ class VoiceBook:
         # Shielded: the others that wait for the same voice must not lose it when one gives up.
         return await asyncio.shield(running)
 
-    def _prepared(self, content_id: str, task: asyncio.Task[Voice]) -> None:
+    def _prepared(self, content_id: str, task: asyncio.Task[Prompt]) -> None:
         del self._preparing[content_id]
         if not task.cancelled():
             task.exception()  # whoever still waits gets it; it is not lost if nobody does
 
-    async def _load(self, owner: str | None, stored: StoredReference) -> Voice:
+    async def _load(self, owner: str | None, stored: StoredReference) -> Prompt:
         data = await self._store.read(owner, stored.id)
         clip = await asyncio.to_thread(decode_clip, data, stored.pcm_rate, self._limits)
         return await self._prepare(stored.content_id, clip, stored.text)
 
-    async def _prepare(self, content_id: str, clip: Clip, text: str) -> Voice:
+    async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
         reference = Reference(content_id, clip.samples, clip.sample_rate, text)
         return await self._engine.prepare_voice(reference)

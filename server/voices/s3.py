@@ -57,7 +57,7 @@ _ENTRY: Final = re.compile(r"([0-9]{12})([0-9]{20})-(.{36})")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """An index entry: `order` as Head's, and where and how old it is."""
 
     key: str
@@ -98,14 +98,14 @@ class Keys:
         return [place + entry for place in places]
 
 
-def parse(page: list[Listed]) -> list[Entry]:
+def parse(page: list[Listed]) -> list[IndexEntry]:
     """Index entries in the order of the page; other keys are none of ours."""
     entries = []
     for listed in page:
         match = _ENTRY.fullmatch(listed.key.rpartition("/")[2])
         if match and is_id(match[3]):
             order = (_LAST_SECOND - int(match[1]), _LAST_SEQUENCE - int(match[2]), match[3])
-            entries.append(Entry(listed.key, order, listed.modified))
+            entries.append(IndexEntry(listed.key, order, listed.modified))
     return entries
 
 
@@ -120,7 +120,7 @@ _FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
 _AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
 
 _References = list[StoredReference]  # inside the class, `list` is the method
-_Entries = list[Entry]
+_Entries = list[IndexEntry]
 
 
 class S3Store:
@@ -258,7 +258,7 @@ class S3Store:
         """The clips of these entries that exist, in the same order."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def reference(entry: Entry) -> StoredReference | None:
+        async def reference(entry: IndexEntry) -> StoredReference | None:
             async with slots:
                 return await self._reference(entry)
 
@@ -272,7 +272,7 @@ class S3Store:
                 found.append(result)
         return found
 
-    async def _reference(self, entry: Entry) -> StoredReference | None:
+    async def _reference(self, entry: IndexEntry) -> StoredReference | None:
         try:
             head = await self._head(entry.order[2])
         except DamagedClip as damage:
@@ -284,7 +284,7 @@ class S3Store:
             await self._sweep(entry)
         return None
 
-    async def _sweep(self, entry: Entry) -> None:
+    async def _sweep(self, entry: IndexEntry) -> None:
         """Remove what a failed upload left; another look will if this one cannot."""
         try:
             await self._bucket.delete(entry.key)

@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from cosyserve.protocol.cosyvoice.rest import error_body
-from cosyserve.protocol.errors import NotFound, TTSError, Unauthorized
+from cosyserve.protocol.errors import RouteNotFound, TTSError, Unauthorized
 
 from ..auth import SUBPROTOCOL, Caller
 from ..dialects import DIALECTS, SPEECH_PATH, Dialect, Route, find_route
@@ -41,10 +41,10 @@ class Handshake:
         return None
 
     def route(self, request: Request) -> Route:
-        """The dialect that is asked for. Raises NotFound, InvalidParameter."""
+        """The dialect that is asked for. Raises RouteNotFound, InvalidParameter."""
         route = find_route(request.path, self._dialects)
         if route is None:
-            raise NotFound(f"there is no WebSocket here; it is at {SPEECH_PATH}")
+            raise RouteNotFound(f"there is no WebSocket here; it is at {SPEECH_PATH}")
         return route
 
     def caller(self, request: Request, route: Route) -> Caller | None:

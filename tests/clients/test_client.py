@@ -12,8 +12,8 @@ from cosyserve.clients import (
     ConnectionLost,
     InvalidRequest,
     SpeechEnded,
+    SpeechFailed,
     SpeechStalled,
-    TaskFailed,
     UnexpectedMessage,
 )
 from cosyserve.clients.speech import Speech
@@ -161,12 +161,12 @@ async def test_feeding_outside_of_the_context_is_refused(client: Client) -> None
 async def test_a_failed_task_says_why_and_hurts_no_other(client: Client) -> None:
     async with client.speech(voice="echo") as good, client.speech(voice="unknown") as bad:
         await good.feed("a")
-        with pytest.raises(TaskFailed, match="ReferenceAudioNotFound: no reference unknown") as e:
+        with pytest.raises(SpeechFailed, match="ReferenceAudioNotFound: no reference unknown") as e:
             await read(bad)
         assert (e.value.code, e.value.task_id) == ("ReferenceAudioNotFound", bad.task_id)
-        with pytest.raises(TaskFailed):
+        with pytest.raises(SpeechFailed):
             await bad.feed("text")
-        with pytest.raises(TaskFailed):
+        with pytest.raises(SpeechFailed):
             await bad.wait_started()
         await good.feed("b")
         await good.finish()

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from cosyserve.clients import (
-    BuiltinVoice,
     Client,
     ConnectionFailed,
     InvalidRequest,
     NotFound,
     RequestFailed,
+    ServerVoice,
     UnexpectedMessage,
 )
 from cosyserve.clients.rest import parse_voices
@@ -72,7 +72,7 @@ async def test_a_file_that_is_not_there(client: Client, tmp_path: Path) -> None:
 
 
 async def test_the_servers_voices(client: Client) -> None:
-    assert await client.voices() == tuple(BuiltinVoice(**voice) for voice in VOICES)
+    assert await client.voices() == tuple(ServerVoice(**voice) for voice in VOICES)
 
 
 async def test_a_server_gone_between_calls() -> None:

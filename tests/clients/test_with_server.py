@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
-from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, TaskFailed
+from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, SpeechFailed
 from cosyserve.clients.cli.output import write_true_sizes
 from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
@@ -96,7 +96,7 @@ async def test_references(client: Client) -> None:
 
 
 async def test_errors_of_the_server(client: Client) -> None:
-    with pytest.raises(TaskFailed) as caught:
+    with pytest.raises(SpeechFailed) as caught:
         await client.synthesize("text", voice="nobody")
     assert caught.value.code == "ReferenceAudioNotFound"
     async with Client(client.url, token="other") as stranger:

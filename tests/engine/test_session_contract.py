@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
-from cosyserve.engine.interface import SynthesisOptions, Voice
+from cosyserve.engine.interface import Prompt, SynthesisOptions
 from cosyserve.server.ssml import open_ssml
 from support.engines import cosyvoice, embedded
 from support.engines.fake_engine import FakeEngine
@@ -21,7 +21,7 @@ from support.engines.tiny_checkpoint import build
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPTIONS = SynthesisOptions()
-PLAIN = Voice("plain")
+PLAIN = Prompt("plain")
 DOCUMENTS = ("<speak>One two. Three.</speak>", "<speak>Four <break time='10ms'/>five.</speak>")
 
 
@@ -64,14 +64,14 @@ async def of_ssml_on_embedded(folder: Path) -> AsyncIterator[Subject]:
 async def of_a_clock(folder: Path) -> AsyncIterator[Subject]:
     engine = TimedEngine(chunks=3, chunk_seconds=0.1, interval=0.001)
     await engine.start()
-    yield Subject(lambda: engine.open_session(Voice(VOICE), OPTIONS), tells_all=False)
+    yield Subject(lambda: engine.open_session(Prompt(VOICE), OPTIONS), tells_all=False)
     await engine.stop()
 
 
 @asynccontextmanager
 async def of_a_clock_flat_out(folder: Path) -> AsyncIterator[Subject]:
     engine = TimedEngine(chunks=3, chunk_seconds=0.1, interval=0)
-    yield Subject(lambda: engine.open_session(Voice(VOICE), OPTIONS), tells_all=False)
+    yield Subject(lambda: engine.open_session(Prompt(VOICE), OPTIONS), tells_all=False)
 
 
 @asynccontextmanager

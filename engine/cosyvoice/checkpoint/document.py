@@ -47,18 +47,18 @@ _OPERATORS: Final[dict[type[ast.operator], Callable[[float, float], float]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlNode:
     """One YAML node. tag: as written (`!new:package.Class`), empty if it has none of its own."""
 
     tag: str
-    value: str | list[Entry] | dict[str, Entry]
+    value: str | list[YamlNode] | dict[str, YamlNode]
     quoted: bool = False
 
 
 class Document:
     """The entries of one file, by path: `flow.encoder.num_blocks`. Every CheckpointError names the path."""
 
-    def __init__(self, root: Entry, name: str) -> None:
+    def __init__(self, root: YamlNode, name: str) -> None:
         self._root = root
         self.name = name
 
@@ -86,9 +86,9 @@ class Document:
         entry = self.find(path)
         return None if entry is None else _Reading(self, path).plain(entry)
 
-    def find(self, path: str) -> Entry | None:
+    def find(self, path: str) -> YamlNode | None:
         """The entry at a path, None if there is none."""
-        entry: Entry | None = self._root
+        entry: YamlNode | None = self._root
         for word in path.split("."):
             if entry is None or not isinstance(entry.value, dict):
                 return None
@@ -104,7 +104,7 @@ class _Reading:
         self._place = f"{document.name}: {path}"
         self._references_left = _REFERENCES
 
-    def plain(self, entry: Entry) -> Plain:
+    def plain(self, entry: YamlNode) -> Plain:
         if isinstance(entry.value, dict):
             raise CheckpointError(f"{self._place}: a mapping where a value is due")
         if isinstance(entry.value, list):
@@ -166,15 +166,15 @@ class _BoundedLoader(yaml.SafeLoader):
         return node
 
 
-def _entry(node: yaml.Node | None) -> Entry:
+def _entry(node: yaml.Node | None) -> YamlNode:
     if node is None:
-        return Entry("", "")
+        return YamlNode("", "")
     tag = node.tag if node.tag.startswith("!") else ""
     if isinstance(node, yaml.MappingNode):
-        return Entry(tag, {str(key.value): _entry(value) for key, value in node.value})
+        return YamlNode(tag, {str(key.value): _entry(value) for key, value in node.value})
     if isinstance(node, yaml.SequenceNode):
-        return Entry(tag, [_entry(item) for item in node.value])
-    return Entry(tag, str(node.value), quoted=getattr(node, "style", None) in ("'", '"'))
+        return YamlNode(tag, [_entry(item) for item in node.value])
+    return YamlNode(tag, str(node.value), quoted=getattr(node, "style", None) in ("'", '"'))
 
 
 def _scalar(text: str) -> Plain:

@@ -159,7 +159,7 @@ class Slab:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class CachePage:
     """Frames begin:end of a slab: those of one pass, or of several that follow each other."""
 
     slab: Slab
@@ -174,15 +174,15 @@ class Page:
     def memory(self) -> Tensor:
         return self.slab.memory.narrow(FRAMES, self.begin, self.frames)
 
-    def parts(self, skipped: int, frames: int) -> list[Page]:
+    def parts(self, skipped: int, frames: int) -> list[CachePage]:
         """What comes after the first `skipped` frames, in slabs of their own of so many frames each."""
         begins = range(self.begin + skipped, self.end, frames)
-        return [Page(self.slab, at, min(at + frames, self.end)).copy() for at in begins]
+        return [CachePage(self.slab, at, min(at + frames, self.end)).copy() for at in begins]
 
-    def copy(self) -> Page:
+    def copy(self) -> CachePage:
         """The same frames in a slab of their own."""
         memory = self.memory.clone(memory_format=torch.contiguous_format)
-        return Page(Slab(memory, self.frames), 0, self.frames)
+        return CachePage(Slab(memory, self.frames), 0, self.frames)
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ class AttentionCache:
 
     shape: CacheShape
     prompt: tuple[Tensor, ...] = ()
-    pages: list[Page] = field(default_factory=list)
+    pages: list[CachePage] = field(default_factory=list)
     window: int | None = None
     room: int = 0
 
@@ -221,19 +221,19 @@ class AttentionCache:
             self.prompt += ((page if full else page.copy()).slab.memory,)
         self.pages = []
 
-    def claim(self, frames: int, empty: Empty) -> Page:
+    def claim(self, frames: int, empty: Empty) -> CachePage:
         """A place for the frames of a pass. Until it is appended the cache is as before."""
         last = self.pages[-1] if self.pages else None
         if last is None or last.slab.claimed != last.end or last.end + frames > last.slab.capacity:
             room = self.room // _LATER if self.pages else self.room
-            last = Page(Slab(empty(self.shape.size(max(frames, room)))), 0, 0)
+            last = CachePage(Slab(empty(self.shape.size(max(frames, room)))), 0, 0)
         last.slab.claimed += frames
-        return Page(last.slab, last.end, last.end + frames)
+        return CachePage(last.slab, last.end, last.end + frames)
 
-    def append(self, page: Page) -> None:
+    def append(self, page: CachePage) -> None:
         last = self.pages[-1] if self.pages else None
         if last is not None and last.slab is page.slab and last.end == page.begin:
-            self.pages[-1] = Page(page.slab, last.begin, page.end)
+            self.pages[-1] = CachePage(page.slab, last.begin, page.end)
         else:
             self.pages.append(page)
         self._drop_unseen()
@@ -267,7 +267,7 @@ class CachedStep:
     """
 
     def __init__(
-        self, cache: AttentionCache, page: Page | None, workspace: Workspace, chunk: int
+        self, cache: AttentionCache, page: CachePage | None, workspace: Workspace, chunk: int
     ) -> None:
         self.shape = cache.shape
         self._past = cache.visible()

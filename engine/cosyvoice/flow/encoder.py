@@ -137,7 +137,7 @@ def _forget_positions(module: nn.Module, _: object) -> None:
     module._positions = ProjectedPositions(module.heads)
 
 
-class FeedForward(nn.Module):
+class ConformerFeedForward(nn.Module):
     def __init__(self, size: int, units: int) -> None:
         super().__init__()
         self.w_1 = nn.Linear(size, units)
@@ -152,7 +152,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, index: int, config: EncoderConfig) -> None:
         super().__init__()
         self.self_attn = RelativeAttention(index, config.size, config.attention_heads)
-        self.feed_forward = FeedForward(config.size, config.linear_units)
+        self.feed_forward = ConformerFeedForward(config.size, config.linear_units)
         self.norm_ff = nn.LayerNorm(config.size, eps=_BLOCK_EPS)
         self.norm_mha = nn.LayerNorm(config.size, eps=_BLOCK_EPS)
 

@@ -159,7 +159,7 @@ class GeluProjection(nn.Module):
         return self._product(x)
 
 
-class FeedForward(nn.Module):
+class EstimatorFeedForward(nn.Module):
     """The place between the two projections keeps the checkpoint's numbering."""
 
     def __init__(self, size: int) -> None:
@@ -178,7 +178,7 @@ class TransformerBlock(nn.Module):
         self.norm1 = nn.LayerNorm(config.channels)
         self.attn1 = SelfAttention(index, config)
         self.norm3 = nn.LayerNorm(config.channels)
-        self.ff = FeedForward(config.channels)
+        self.ff = EstimatorFeedForward(config.channels)
 
     def forward(
         self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None

@@ -53,7 +53,7 @@ class FlowStats:
     fp32_redos: int = 0
 
 
-class Decoder(nn.Module):
+class FlowDecoder(nn.Module):
     """Holds the estimator under the checkpoint's name."""
 
     def __init__(self, config: FlowConfig) -> None:
@@ -78,7 +78,7 @@ class Flow(nn.Module):
         self.spk_embed_affine_layer = nn.Linear(config.speaker_size, config.mel_size)
         self.encoder = Encoder(config.encoder, config.look_ahead)
         self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
-        self.decoder = Decoder(config)
+        self.decoder = FlowDecoder(config)
         self.register_buffer("noise", start_noise(config.mel_size), persistent=False)
         self._solver = Solver(config.steps, config.cfg_rate)
         self._half: Networks | None = None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..config import FRAMES_PER_TOKEN, TOKEN_RATE
-from .cache import AttentionCache, CachedStep, CacheShape, Empty, Page, Workspace, bytes_of
+from .cache import AttentionCache, CachedStep, CachePage, CacheShape, Empty, Workspace, bytes_of
 from .encoder import EncoderTails
 
 _FRAMES_PER_SECOND: Final = FRAMES_PER_TOKEN * TOKEN_RATE
@@ -88,9 +88,9 @@ class FlowTails:
 class Pages:
     """The caches' new pages of one pass."""
 
-    low: Page
-    high: Page
-    estimator: Page
+    low: CachePage
+    high: CachePage
+    estimator: CachePage
 
 
 @dataclass(slots=True)

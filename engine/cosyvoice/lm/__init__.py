@@ -9,7 +9,7 @@ from .interface import (
     LmTooLong,
     SamplingOptions,
     SpeechLM,
-    TokenStream,
+    SpeechTokenStream,
 )
 
 __all__ = [
@@ -21,5 +21,5 @@ __all__ = [
     "LmTooLong",
     "SamplingOptions",
     "SpeechLM",
-    "TokenStream",
+    "SpeechTokenStream",
 ]

@@ -26,7 +26,7 @@ from .interface import LmPrompt, LmTooLong, SamplingOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class LmInput:
     """One piece of work for the model.
 
     ids: to append to the context (ids.IdSpace); never empty.
@@ -45,7 +45,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LmLimits:
     """Speech tokens per text token, in all, and the ids that fit into the model's context."""
 
     min_ratio: float = 2.0
@@ -75,7 +75,7 @@ REFERENCE = Quirks(refeed_last=True, one_group_per_piece=True, drop_unpaired_pro
 class Composition(ABC):
     """What both orders share. `decoded`: everything drawn so far, fill tokens (forced ones, too) included."""
 
-    def __init__(self, config: LmConfig, prompt: LmPrompt, limits: Limits) -> None:
+    def __init__(self, config: LmConfig, prompt: LmPrompt, limits: LmLimits) -> None:
         """Raises ValueError for ids out of range, LmTooLong if the prompt alone does not fit."""
         self.ids = IdSpace.of(config)
         self.decoded: list[int] = []
@@ -88,7 +88,7 @@ class Composition(ABC):
         self._prompt_share = 0
         self._spoken = 0
         self._context = 0
-        self._chunk: Chunk | None = None
+        self._chunk: LmInput | None = None
         self._room(len(self._prompt_text) + len(self._prompt_speech) + 2)
 
     def feed(self, text_ids: Sequence[int]) -> None:
@@ -103,7 +103,7 @@ class Composition(ABC):
     def finish(self) -> None:
         self._finished = True
 
-    def next_chunk(self) -> Chunk | None:
+    def next_chunk(self) -> LmInput | None:
         """The next piece of work; None while one is under way, while text is missing and when done.
 
         Raises LmTooLong.
@@ -141,19 +141,19 @@ class Composition(ABC):
     def _take(self, ids: tuple[int, ...]) -> None: ...
 
     @abstractmethod
-    def _compose(self) -> Chunk | None: ...
+    def _compose(self) -> LmInput | None: ...
 
     @abstractmethod
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None: ...
 
-    def _final_chunk(self, ids: tuple[int, ...]) -> Chunk | None:
+    def _final_chunk(self, ids: tuple[int, ...]) -> LmInput | None:
         """Speak to the end; None, and done, if the text's share of speech is used up."""
         room = self._room(len(ids))
         left = (self._fed + self._prompt_share) * self._limits.max_ratio - self._spoken
         if left < 1:
             self.done = True
             return None
-        return Chunk(
+        return LmInput(
             ids,
             max_tokens=int(min(left, room)),
             min_tokens=max(0, int(self._fed * self._limits.min_ratio) - self._spoken),
@@ -173,14 +173,14 @@ class Composition(ABC):
 class Unistream(Composition):
     """All of the text first, then all of the speech."""
 
-    def __init__(self, config: LmConfig, prompt: LmPrompt, limits: Limits) -> None:
+    def __init__(self, config: LmConfig, prompt: LmPrompt, limits: LmLimits) -> None:
         super().__init__(config, prompt, limits)
         self._text: list[int] = []
 
     def _take(self, ids: tuple[int, ...]) -> None:
         self._text.extend(ids)
 
-    def _compose(self) -> Chunk | None:
+    def _compose(self) -> LmInput | None:
         if not self._finished:
             return None
         ids = self.ids
@@ -200,7 +200,7 @@ class Bistream(Composition):
     """
 
     def __init__(
-        self, config: LmConfig, prompt: LmPrompt, limits: Limits, quirks: Quirks = CLEAN
+        self, config: LmConfig, prompt: LmPrompt, limits: LmLimits, quirks: Quirks = CLEAN
     ) -> None:
         super().__init__(config, prompt, limits)
         self._quirks = quirks
@@ -221,7 +221,7 @@ class Bistream(Composition):
     def _take(self, ids: tuple[int, ...]) -> None:
         self._pieces.append(ids)
 
-    def _compose(self) -> Chunk | None:
+    def _compose(self) -> LmInput | None:
         chunk = None
         if self._quirks.one_group_per_piece:
             while chunk is None and self._pieces:
@@ -233,7 +233,7 @@ class Bistream(Composition):
             chunk = self._group()
         return self._final() if chunk is None and self._finished else chunk
 
-    def _group(self) -> Chunk | None:
+    def _group(self) -> LmInput | None:
         """Text and then up to 15 tokens; None if the text does not suffice."""
         while self._speech and len(self._text) >= self._mix_text:
             self._read(self._text, self._mix_text)
@@ -246,7 +246,7 @@ class Bistream(Composition):
             self._read(self._text, self._mix_text)
         ids = self._submit()
         self._room(len(ids), self._until_fill)
-        return Chunk(
+        return LmInput(
             ids,
             max_tokens=self._until_fill,
             min_tokens=0,
@@ -255,7 +255,7 @@ class Bistream(Composition):
             final=False,
         )
 
-    def _final(self) -> Chunk | None:
+    def _final(self) -> LmInput | None:
         if self._quirks.refeed_last:
             self._unread.extend(self._last_input)
         if self._quirks.drop_unpaired_prompt:
@@ -292,6 +292,6 @@ def composition(
     config: LmConfig, prompt: LmPrompt, options: SamplingOptions, max_context: int
 ) -> Composition:
     """The order that the options ask for. Raises ValueError, LmTooLong."""
-    limits = Limits(options.min_ratio, options.max_ratio, max_context)
+    limits = LmLimits(options.min_ratio, options.max_ratio, max_context)
     kind = Bistream if options.bistream else Unistream
     return kind(config, prompt, limits)

@@ -18,7 +18,7 @@ from .attention import Batch, KvCache, Span
 from .ids import IdSpace
 from .qwen2 import Layer, Qwen2Lm, Scale
 
-__all__ = ["Batch", "Decoder", "Span"]
+__all__ = ["Batch", "LmDecoder", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Block:
     down: Matrix
 
 
-class Decoder:
+class LmDecoder:
     """Computes with a Qwen2Lm's weights, on their device. Holds nothing of any stream.
 
     It takes the model over: the projections' parameters become views of fused matrices. The final norm

@@ -81,7 +81,7 @@ class SamplingOptions:
             raise ValueError("min_ratio is at least 0 and at most max_ratio")
 
 
-class TokenStream(Protocol):
+class SpeechTokenStream(Protocol):
     """One text's speech tokens, without stop ids and fill tokens.
 
     Iterate it once for the tokens, in pieces as they come: whatever is ready, at least one token.
@@ -118,7 +118,7 @@ class SpeechLM(Protocol):
     async def stop(self) -> None:
         """End the streams that are open with an error and free the model's state. Idempotent."""
 
-    def open(self, prompt: LmPrompt, options: SamplingOptions) -> TokenStream:
+    def open(self, prompt: LmPrompt, options: SamplingOptions) -> SpeechTokenStream:
         """Begin a text. Raises ValueError for ids out of range, EngineNotReady, LmTooLong."""
 
     def stats(self) -> Mapping[str, float]:

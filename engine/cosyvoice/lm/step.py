@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .bistream import Chunk, Composition
-from .decoder import Decoder, Span
+from .bistream import Composition, LmInput
+from .decoder import LmDecoder, Span
 from .interface import SamplingOptions
 from .sampling import Draw, UniformSource, draw_tokens
 from .stream import ComposedStream
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StepRow:
     """A stream's part of a step: read context[begin:end] into its slot, then draw, if `draw` says how.
 
     What comes before `begin` is in the slot already.
@@ -55,7 +55,7 @@ class StepResult:
 class Stepper:
     """A decoder and its cache. Use it on the device thread only."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: LmDecoder) -> None:
         self._decoder = decoder
         self._cache = decoder.new_cache()
 
@@ -70,7 +70,7 @@ class Stepper:
     def clear(self, slot: int) -> None:
         self._cache.clear(slot)
 
-    def step(self, rows: Sequence[Row]) -> StepResult:
+    def step(self, rows: Sequence[StepRow]) -> StepResult:
         hidden = self._last(self._decoder.forward([row.span for row in rows], self._cache), rows)
         logits = self._decoder.logits(hidden)
         finite = logits.isfinite().all(-1)
@@ -88,7 +88,7 @@ class Stepper:
                 tokens[i] = token
         return StepResult(tokens, frozenset(failed), recomputed)
 
-    def _last(self, hidden: Tensor, rows: Sequence[Row]) -> Tensor:
+    def _last(self, hidden: Tensor, rows: Sequence[StepRow]) -> Tensor:
         """The hidden state of each row's last id."""
         if hidden.shape[0] == len(rows):
             return hidden
@@ -99,7 +99,7 @@ class Stepper:
         return hidden[ends]
 
     def _recompute(
-        self, rows: Sequence[Row], bad: Sequence[int], logits: Tensor, failed: set[int]
+        self, rows: Sequence[StepRow], bad: Sequence[int], logits: Tensor, failed: set[int]
     ) -> int:
         """Read these rows' whole contexts again in fp32: a number that overflowed may lie far back."""
         for i in bad:
@@ -146,15 +146,15 @@ class TorchTokenStream(ComposedStream):
         """Ids to be read before the next token is drawn."""
         return len(self._context) - self._read
 
-    def next_row(self, most: int) -> Row:
+    def next_row(self, most: int) -> StepRow:
         """What to compute next, `most` ids at most. Only if `can_advance`, and with a slot."""
         assert self._chunk is not None
         assert self.slot is not None
         end = self._read + min(most, self.pending)
         draw = self._next_draw(self._chunk) if end == len(self._context) else None
-        return Row(self.slot, self._context, self._read, end, draw)
+        return StepRow(self.slot, self._context, self._read, end, draw)
 
-    def took(self, row: Row, token: int | None) -> None:
+    def took(self, row: StepRow, token: int | None) -> None:
         """The row has been computed."""
         self._read = row.end
         if token is None or self.over:
@@ -165,7 +165,7 @@ class TorchTokenStream(ComposedStream):
     def _changed(self) -> None:
         self._on_change(self)
 
-    def _next_draw(self, chunk: Chunk) -> Draw:
+    def _next_draw(self, chunk: LmInput) -> Draw:
         banned = chunk.banned_ids
         if len(self._drawn) < chunk.min_tokens:
             banned += chunk.stop_ids

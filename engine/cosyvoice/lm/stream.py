@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from ...interface import EngineError
 from ..config import TOKEN_RATE
-from .bistream import Chunk, Composition
+from .bistream import Composition, LmInput
 from .interface import LmLoop, SamplingOptions
 from .sampling import LoopDetector
 
@@ -26,7 +26,7 @@ class ComposedStream(ABC):
         self._composition = composition
         self._options = options
         self._loops = LoopDetector(round(options.loop_seconds * TOKEN_RATE))
-        self._chunk: Chunk | None = None
+        self._chunk: LmInput | None = None
         self._drawn: list[int] = []
         self._ready: list[int] = []
         self._readable = asyncio.Event()
@@ -85,7 +85,7 @@ class ComposedStream(ABC):
             self._readable.set()
             self._changed()
 
-    def next_chunk(self) -> Chunk | None:
+    def next_chunk(self) -> LmInput | None:
         """The chunk that is under way or begins now. Ends the stream if none will ever come."""
         if self._chunk is None and not self.over:
             try:

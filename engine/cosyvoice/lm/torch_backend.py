@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from ...interface import EngineDied, EngineError, EngineNotReady
 from ..scheduling.device import DeviceClosed, DeviceThread
 from .bistream import Composition, composition
-from .decoder import Decoder
+from .decoder import LmDecoder
 from .interface import LmFailed, LmNotFinite, LmPrompt, SamplingOptions
-from .step import Row, Stepper, StepResult, TorchTokenStream
+from .step import Stepper, StepResult, StepRow, TorchTokenStream
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class TorchSpeechLM:
 
     def __init__(
         self,
-        load: Callable[[], Decoder],
+        load: Callable[[], LmDecoder],
         thread: DeviceThread,
         settings: TorchLmSettings | None = None,
     ) -> None:
@@ -70,7 +70,7 @@ class TorchSpeechLM:
         self._load = load
         self._thread = thread
         self._settings = settings or TorchLmSettings()
-        self._decoder: Decoder | None = None
+        self._decoder: LmDecoder | None = None
         self._stepper: Stepper | None = None
         self._streams: dict[
             TorchTokenStream, None
@@ -190,11 +190,11 @@ class TorchSpeechLM:
             await self._wake.wait()
         await self._thread.submit(stepper.free, self._settings.priority)
 
-    def _compose(self) -> dict[TorchTokenStream, Row]:
+    def _compose(self) -> dict[TorchTokenStream, StepRow]:
         """The next step's rows: those that decode always, parts of prompts as far as there is room."""
         ready = [s for s in list(self._streams) if s.can_advance() and self._placed(s)]
         room = self._settings.max_step_ids - sum(1 for s in ready if s.pending == 1)
-        rows: dict[TorchTokenStream, Row] = {}
+        rows: dict[TorchTokenStream, StepRow] = {}
         for stream in ready:
             if stream.pending == 1:
                 rows[stream] = stream.next_row(1)
@@ -208,7 +208,7 @@ class TorchSpeechLM:
             stream.slot = heapq.heappop(self._free_slots)  # low slots first: the cache stays small
         return stream.slot is not None
 
-    async def _step(self, stepper: Stepper, rows: dict[TorchTokenStream, Row]) -> None:
+    async def _step(self, stepper: Stepper, rows: dict[TorchTokenStream, StepRow]) -> None:
         self._stepping = set(rows)
         result: StepResult | None = None
         error: EngineError | None = None
@@ -239,7 +239,9 @@ class TorchSpeechLM:
             if stream.over:
                 self._release(stream)
 
-    def _count(self, result: StepResult, rows: dict[TorchTokenStream, Row], seconds: float) -> None:
+    def _count(
+        self, result: StepResult, rows: dict[TorchTokenStream, StepRow], seconds: float
+    ) -> None:
         counters = self._counters
         counters.steps += 1
         counters.step_seconds += seconds
@@ -251,7 +253,7 @@ class TorchSpeechLM:
             stream.seconds += seconds / len(rows)
 
 
-def _timed(stepper: Stepper, rows: list[Row]) -> tuple[StepResult, float]:
+def _timed(stepper: Stepper, rows: list[StepRow]) -> tuple[StepResult, float]:
     began = time.perf_counter()
     result = stepper.step(rows)
     return result, time.perf_counter() - began

@@ -22,7 +22,7 @@ from .voice import VoicePrompt
 
 
 @dataclass(eq=False, slots=True)
-class _Entry:
+class _CacheEntry:
     prompt: FlowPrompt
     users: int = 0
 
@@ -51,8 +51,8 @@ class PromptCache:
         self._make = make
         self._limit = limit
         self._token_bytes = token_bytes
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._making: dict[str, asyncio.Task[_Entry]] = {}
+        self._entries: OrderedDict[str, _CacheEntry] = OrderedDict()
+        self._making: dict[str, asyncio.Task[_CacheEntry]] = {}
         self._expected: dict[str, int] = {}
 
     @property
@@ -99,7 +99,7 @@ class PromptCache:
     def clear(self) -> None:
         self._entries.clear()
 
-    async def _computed(self, voice: VoicePrompt) -> _Entry:
+    async def _computed(self, voice: VoicePrompt) -> _CacheEntry:
         key = voice.content_id
         making = self._making.get(key)
         if making is None:
@@ -109,10 +109,10 @@ class PromptCache:
             self._expected[key] = self._estimate(voice)
         return await asyncio.shield(making)
 
-    async def _enter(self, voice: VoicePrompt) -> _Entry:
+    async def _enter(self, voice: VoicePrompt) -> _CacheEntry:
         key = voice.content_id
         try:
-            entry = _Entry(await self._make(voice))
+            entry = _CacheEntry(await self._make(voice))
             self._entries[key] = entry
             return entry
         finally:

@@ -25,7 +25,7 @@ _WARM_BATCH: Final = 8
 
 
 @dataclass(eq=False, slots=True)
-class Voicing:
+class UtteranceHops:
     """One utterance's way through flow and vocoder. The states come with its first hop.
 
     seed: of the vocoder's noise. seam: how it holds back the utterance's first sound.
@@ -71,7 +71,7 @@ class HopResult:
 class HopJob:
     """A hop of an utterance. asked, deadline: loop times. done, failed: called on the event loop."""
 
-    voicing: Voicing
+    voicing: UtteranceHops
     hop: Hop
     asked: float
     deadline: float
@@ -165,12 +165,12 @@ class HopRunner:
         spent = (between - begun) / len(jobs), (ended - between) / len(jobs)
         return [HopResult(sound, flow=spent[0], vocoder=spent[1]) for sound in sounds]
 
-    def _flow_state(self, voicing: Voicing) -> FlowState:
+    def _flow_state(self, voicing: UtteranceHops) -> FlowState:
         if voicing.flow is None:
             return self.flow.start(voicing.prompt, voicing.policy)
         return voicing.flow.copy()
 
-    def _vocoder_state(self, voicing: Voicing) -> VocoderState:
+    def _vocoder_state(self, voicing: UtteranceHops) -> VocoderState:
         if voicing.vocoder is None:
             return self._hift.start(voicing.seam, voicing.seed)
         return voicing.vocoder.copy()

@@ -81,7 +81,7 @@ class SessionCosts:
 
 
 @dataclass(eq=False, slots=True)
-class Lease:
+class MemoryLease:
     """A session's share. policy: how it may keep its past. reserved, used: bytes."""
 
     policy: ContextPolicy
@@ -101,7 +101,7 @@ class MemoryCounts:
     narrowed: int = 0
 
 
-class MemoryBook:
+class MemoryBudget:
     """Keeps account of the budget. No tensor passes through here.
 
     elsewhere: bytes that others take of the budget now. make_room: asked to free so many bytes of
@@ -122,7 +122,7 @@ class MemoryBook:
         self._overflow = overflow
         self._elsewhere = elsewhere
         self._make_room = make_room
-        self._leases: set[Lease] = set()
+        self._leases: set[MemoryLease] = set()
 
     @property
     def leased(self) -> int:
@@ -138,7 +138,7 @@ class MemoryBook:
     def free(self) -> int:
         return self.budget - self.leased - self._elsewhere()
 
-    def admit(self, prompt_bytes: int) -> Lease:
+    def admit(self, prompt_bytes: int) -> MemoryLease:
         """A share for one more session, whose voice's prompt will take so much more.
 
         Raises EngineBusy.
@@ -156,11 +156,11 @@ class MemoryBook:
         self.counts.refused += 1
         raise EngineBusy("the engine has no memory left for another session")
 
-    def close(self, lease: Lease) -> None:
+    def close(self, lease: MemoryLease) -> None:
         """Idempotent."""
         self._leases.discard(lease)
 
-    def must_narrow(self, lease: Lease, used: int) -> ContextPolicy | None:
+    def must_narrow(self, lease: MemoryLease, used: int) -> ContextPolicy | None:
         """Tell what a session holds now; returns the policy it must go on with, None for its own."""
         lease.used = used
         if lease not in self._leases or used <= lease.reserved:
@@ -176,7 +176,7 @@ class MemoryBook:
             self._make_room(nbytes - self.free)
         return nbytes <= self.free
 
-    def _lease(self, policy: ContextPolicy, reserved: int) -> Lease:
-        lease = Lease(policy, reserved)
+    def _lease(self, policy: ContextPolicy, reserved: int) -> MemoryLease:
+        lease = MemoryLease(policy, reserved)
         self._leases.add(lease)
         return lease

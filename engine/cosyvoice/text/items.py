@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...segmentation.scripts import is_cjk
-from .sentences import Atom, Kind
+from .sentences import Atom, AtomKind
 
 _MARKER: Final = re.compile(r"(\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.):]")
 _CIRCLED: Final = {chr(0x245F + number): str(number) for number in range(1, 21)}
@@ -43,7 +43,7 @@ class ItemMarkers:
 
 
 def _is_marker(atom: Atom) -> bool:
-    return atom.kind is Kind.WORD and (
+    return atom.kind is AtomKind.WORD and (
         atom.text in _CIRCLED or _MARKER.fullmatch(atom.text) is not None
     )
 
@@ -52,9 +52,9 @@ def _said(marker: Atom, following: Atom) -> list[Atom]:
     """The marker as it is said before `following`."""
     text = _CIRCLED.get(marker.text) or marker.text[:-1]
     said = [
-        Atom(Kind.WORD, text, marker.begin, marker.end, marker.spaced),
-        Atom(Kind.BORDER, following.text, marker.end, marker.end, spaced=False),
+        Atom(AtomKind.WORD, text, marker.begin, marker.end, marker.spaced),
+        Atom(AtomKind.BORDER, following.text, marker.end, marker.end, spaced=False),
     ]
     if is_cjk(following.text[0]):
-        said.append(Atom(Kind.SIGN, "、", marker.end, marker.end, spaced=False))
+        said.append(Atom(AtomKind.SIGN, "、", marker.end, marker.end, spaced=False))
     return said

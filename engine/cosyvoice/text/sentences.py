@@ -23,7 +23,7 @@ _LONGEST_WORD: Final = 64
 _MARKUP_STARTS: Final = frozenset(markup[0] for markup in MARKUP)
 
 
-class Kind(Enum):
+class AtomKind(Enum):
     """What an atom is.
 
     WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
@@ -45,7 +45,7 @@ class Atom:
     thin: that is one blank, a thin or no-break one, as within a number.
     """
 
-    kind: Kind
+    kind: AtomKind
     text: str
     begin: int
     end: int
@@ -83,27 +83,27 @@ class AtomScanner:
         self._begin += at
         return atoms
 
-    def _atom(self, at: int, end: int, kind: Kind) -> Atom:
+    def _atom(self, at: int, end: int, kind: AtomKind) -> Atom:
         text = self._buffer[at:end]
-        if kind is not Kind.MARKUP:
+        if kind is not AtomKind.MARKUP:
             text = unicodedata.normalize("NFC", text)
         atom = Atom(kind, text, self._begin + at, self._begin + end, self._spaced, self._thin)
         self._spaced = self._thin = False
         return atom
 
-    def _atom_end(self, at: int, final: bool) -> tuple[int, Kind]:
+    def _atom_end(self, at: int, final: bool) -> tuple[int, AtomKind]:
         """Where the atom at `at` ends, 0 if the text so far does not tell."""
         markup = self._markup_length(at, final)
         if markup != 0:
-            return (at + markup if markup > 0 else 0), Kind.MARKUP
+            return (at + markup if markup > 0 else 0), AtomKind.MARKUP
         if _stands_alone(self._buffer[at]):
             end = at + 1
             while end < len(self._buffer) and is_extender(self._buffer[end]):
                 if end - at >= _LONGEST_WORD:
-                    return end, Kind.SIGN
+                    return end, AtomKind.SIGN
                 end += 1
-            return (end if final or end < len(self._buffer) else 0), Kind.SIGN
-        return self._word_end(at, final), Kind.WORD
+            return (end if final or end < len(self._buffer) else 0), AtomKind.SIGN
+        return self._word_end(at, final), AtomKind.WORD
 
     def _word_end(self, at: int, final: bool) -> int:
         end = at + 1

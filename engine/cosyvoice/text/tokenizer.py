@@ -203,7 +203,7 @@ class TextToken:
 
 
 @dataclass(slots=True)
-class TokenStream:
+class TextTokenStream:
     """The tokens of the text pushed so far; equal to the tokens of it all at once."""
 
     tokenizer: TextTokenizer

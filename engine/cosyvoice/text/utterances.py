@@ -9,8 +9,8 @@ from typing import Final
 
 from ...segmentation.characters import speakable
 from ...segmentation.scripts import is_cjk
-from .tokenizer import TextToken, TextTokenizer, TokenStream
-from .written import Piece
+from .tokenizer import TextToken, TextTokenizer, TextTokenStream
+from .written import WrittenSegment
 
 _OPENERS: Final = "\"'([{<“‘«‹「『《〈¿¡"
 _CLOSERS: Final = "\"')]}>”’»›」』》〉"
@@ -64,14 +64,14 @@ class UtteranceBuilder:
         self._tokenizer = tokenizer
         self._policy = policy
         self._number = 0
-        self._stream = TokenStream(tokenizer)
+        self._stream = TextTokenStream(tokenizer)
         self._special: list[TextToken] = []
-        self._lead: list[Piece] = []
+        self._lead: list[WrittenSegment] = []
         self._speakable = False
         """Whether the sentence, as far as it is in this utterance, has something to say."""
         self._end = 0
 
-    def feed(self, pieces: Sequence[Piece], *, ends: bool) -> list[TextDelta]:
+    def feed(self, pieces: Sequence[WrittenSegment], *, ends: bool) -> list[TextDelta]:
         """ends: a sentence ends after `pieces`."""
         deltas = []
         for piece in pieces:
@@ -100,7 +100,7 @@ class UtteranceBuilder:
             self._stream.push("。" if is_cjk(last) else ".", self._end, self._end)
         return [self._close()] if self._stream.count() >= self._policy.min_tokens else []
 
-    def _take(self, piece: Piece) -> list[TextDelta]:
+    def _take(self, piece: WrittenSegment) -> list[TextDelta]:
         if self._speakable:
             return self._add(piece)
         if piece.markup:
@@ -113,7 +113,7 @@ class UtteranceBuilder:
             self._lead.append(piece)
         return []
 
-    def _add(self, piece: Piece) -> list[TextDelta]:
+    def _add(self, piece: WrittenSegment) -> list[TextDelta]:
         if piece.markup:
             self._end = piece.end
             self._special += self._stream.push_special(piece.text, piece.begin, piece.end)
@@ -146,7 +146,7 @@ class UtteranceBuilder:
         tokens = [*self._special, *self._stream.flush()]
         delta = self._delta(tokens, done=True)
         self._number += 1
-        self._stream = TokenStream(self._tokenizer)
+        self._stream = TextTokenStream(self._tokenizer)
         self._special = []
         return delta
 
@@ -161,7 +161,7 @@ class UtteranceBuilder:
         )
 
 
-def _without_lead(piece: Piece) -> Piece:
+def _without_lead(piece: WrittenSegment) -> WrittenSegment:
     """`piece` without marks before its first word, but for opening ones."""
     skip = 0
     while not piece.text[skip].isalnum() and not speakable(piece.text[skip]):
@@ -170,7 +170,7 @@ def _without_lead(piece: Piece) -> Piece:
         skip += 1
     if not skip:
         return piece
-    return Piece(piece.text[skip:], piece.begin, piece.end, piece.spaced)
+    return WrittenSegment(piece.text[skip:], piece.begin, piece.end, piece.spaced)
 
 
 def _in_place(text: str, before: str) -> str:

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 from ...segmentation.characters import is_spoken
 from ...segmentation.scripts import Script, is_cjk, script_of
 from ...written import THIN, Expression, Surroundings, expressions, opens
-from .sentences import Atom, Kind
+from .sentences import Atom, AtomKind
 
 LANGUAGES: Final = ("zh", "en", "ja")
 
@@ -108,7 +108,7 @@ _UNREAD: Final = frozenset({"So", "Cs", "Co", "Cn", "Cf", "Cc"})
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class WrittenSegment:
     """Text as it is read out, of whole[begin:end]. spaced: blanks came before. markup: a special token."""
 
     text: str
@@ -133,9 +133,9 @@ class WrittenForms:
         self._language: str | None = language
         self._surroundings = Surroundings(language)
 
-    def feed(self, atoms: Sequence[Atom], *, ends: bool) -> list[Piece]:
+    def feed(self, atoms: Sequence[Atom], *, ends: bool) -> list[WrittenSegment]:
         """ends: a sentence ends after `atoms`."""
-        pieces: list[Piece] = []
+        pieces: list[WrittenSegment] = []
         for atom in atoms:
             pieces += self._take(atom)
         if ends:
@@ -145,12 +145,12 @@ class WrittenForms:
             self._surroundings.sentence_ended()
         return pieces
 
-    def _take(self, atom: Atom) -> list[Piece]:
-        if atom.kind is Kind.MARKUP:
-            piece = Piece(atom.text, atom.begin, atom.end, atom.spaced, markup=True)
+    def _take(self, atom: Atom) -> list[WrittenSegment]:
+        if atom.kind is AtomKind.MARKUP:
+            piece = WrittenSegment(atom.text, atom.begin, atom.end, atom.spaced, markup=True)
             return [*self._close(), piece]
         self._note_language(atom.text)
-        if atom.kind is Kind.BORDER:
+        if atom.kind is AtomKind.BORDER:
             self._take_default()
             return self._close()
         if self._span:
@@ -161,7 +161,7 @@ class WrittenForms:
         """Numbers without letters around them are read in the language of the letters last noted."""
         self._surroundings.default = self._language if self._language in ("zh", "en") else None
 
-    def _begin(self, atom: Atom) -> list[Piece]:
+    def _begin(self, atom: Atom) -> list[WrittenSegment]:
         """Take an atom that goes on no stretch."""
         written = _is_written(atom)
         if not written and not self._may_open(atom):
@@ -172,7 +172,7 @@ class WrittenForms:
         self._room = _ROOM if written else _WORD_COST
         return self._close() if _closes(atom) else []
 
-    def _go_on(self, atom: Atom) -> list[Piece]:
+    def _go_on(self, atom: Atom) -> list[WrittenSegment]:
         if sum(len(other.text) for other in self._span) + len(atom.text) > _LONGEST:
             return [*self._close(), *self._begin(atom)]
         if _is_written(atom):
@@ -181,30 +181,30 @@ class WrittenForms:
             self._span.append(atom)
             return self._close() if _closes(atom) else []
         last = self._span[-1]
-        if atom.kind is Kind.SIGN and not is_cjk(atom.text[0]):
+        if atom.kind is AtomKind.SIGN and not is_cjk(atom.text[0]):
             if atom.text not in _JOINERS or not (
                 _is_written(last) or self._may_open(last) or last.text.lower() in _HALVES
             ):
                 return [*self._close(), *self._begin(atom)]
             self._span.append(atom)
             return []
-        apart = last.kind is Kind.SIGN and last.text not in _PRIMES and not is_cjk(last.text[0])
+        apart = last.kind is AtomKind.SIGN and last.text not in _PRIMES and not is_cjk(last.text[0])
         if apart and not (last.text in _DASHES and self._may_open(atom)):
             return [*self._close(), *self._begin(atom)]
         self._span.append(atom)
         if atom.text not in _AND:
-            self._room -= _WORD_COST if atom.kind is Kind.WORD else 1
+            self._room -= _WORD_COST if atom.kind is AtomKind.WORD else 1
         if self._may_open(atom):
             self._room = max(self._room, _WORD_COST)
         return self._close() if self._room <= 0 or _closes(atom) else []
 
     def _may_open(self, atom: Atom) -> bool:
         """Whether what is written may begin with an atom, though no number is in it."""
-        if atom.kind is Kind.SIGN:
+        if atom.kind is AtomKind.SIGN:
             return atom.text in _PREFIXES
         return opens(atom.text, self._surroundings.tail)
 
-    def _close(self) -> list[Piece]:
+    def _close(self) -> list[WrittenSegment]:
         span, self._span = self._span, []
         if not span:
             return []
@@ -216,11 +216,14 @@ class WrittenForms:
         while _is_mark(span[-1]):
             trailing.append(_plain(span.pop()))
         read = self._normalized("".join(map(_spelled, span)).lstrip())
-        return [Piece(read, span[0].begin, span[-1].end, span[0].spaced), *reversed(trailing)]
+        return [
+            WrittenSegment(read, span[0].begin, span[-1].end, span[0].spaced),
+            *reversed(trailing),
+        ]
 
     def _worded(
         self, span: Sequence[Atom], text: str, found: Sequence[Expression]
-    ) -> Iterator[Piece]:
+    ) -> Iterator[WrittenSegment]:
         """The atoms of a stretch, spelled `text`, with what was found in it as words."""
         index = at = 0
         begin = at
@@ -240,7 +243,9 @@ class WrittenForms:
                     part = text[at:last]
                     read = self._normalized(part) if _ADDRESS.match(part) else readable(part)
                 if read:
-                    yield Piece(read, ends.source(at), ends.source(last, ending=True), spaced)
+                    yield WrittenSegment(
+                        read, ends.source(at), ends.source(last, ending=True), spaced
+                    )
                     spaced = False
                 at = last
             begin = end
@@ -292,7 +297,7 @@ def _spelled(atom: Atom) -> str:
 
 
 def _is_written(atom: Atom) -> bool:
-    if atom.kind is not Kind.WORD:
+    if atom.kind is not AtomKind.WORD:
         return False
     text = atom.text
     if any(char.isnumeric() or unicodedata.category(char) == "Sc" for char in text):
@@ -302,17 +307,17 @@ def _is_written(atom: Atom) -> bool:
 
 def _is_mark(atom: Atom) -> bool:
     """Whether `atom` is punctuation alone."""
-    if atom.kind is Kind.SIGN:
+    if atom.kind is AtomKind.SIGN:
         return not is_cjk(atom.text[0])
     return all(char in ".,;:!?\"'" for char in atom.text)
 
 
 def _closes(atom: Atom) -> bool:
-    return atom.kind is Kind.WORD and atom.text.endswith(_CLAUSE_ENDS)
+    return atom.kind is AtomKind.WORD and atom.text.endswith(_CLAUSE_ENDS)
 
 
-def _plain(atom: Atom) -> Piece:
-    return Piece(readable(atom.text), atom.begin, atom.end, atom.spaced)
+def _plain(atom: Atom) -> WrittenSegment:
+    return WrittenSegment(readable(atom.text), atom.begin, atom.end, atom.spaced)
 
 
 def readable(text: str) -> str:

@@ -1,7 +1,7 @@
 from time import perf_counter
 
 from cosyserve.benchmarks.load.timed_engine import SAMPLE_RATE, VOICE, TimedEngine
-from cosyserve.engine.interface import Engine, SynthesisOptions, Voice
+from cosyserve.engine.interface import Engine, Prompt, SynthesisOptions
 
 
 async def test_chunks_say_when_they_were_ready() -> None:
@@ -36,7 +36,7 @@ async def test_flat_out_needs_no_clock() -> None:
     assert all([chunk.work.lm >= began async for chunk in session])
 
 
-def voice_of(engine: TimedEngine) -> Voice:
+def voice_of(engine: TimedEngine) -> Prompt:
     voice = engine.builtin_voice(VOICE)
     assert voice is not None
     return voice

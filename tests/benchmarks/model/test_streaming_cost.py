@@ -8,7 +8,7 @@ import torch
 from cosyserve.benchmarks.model import cost as streaming_cost
 from cosyserve.benchmarks.model.cost import main
 from cosyserve.benchmarks.model.models import (
-    Chunk,
+    ChunkCost,
     Incremental,
     Recomputed,
     Took,
@@ -112,8 +112,8 @@ def test_the_paths_give_one_mel() -> None:
 
 
 def test_what_was_not_recomputed_lies_on_the_parabola() -> None:
-    def chunk(flow: float, vocoder: float) -> Chunk:
-        return Chunk(Took(flow, 2 * flow), Took(vocoder, 2 * vocoder), torch.zeros(80, 50))
+    def chunk(flow: float, vocoder: float) -> ChunkCost:
+        return ChunkCost(Took(flow, 2 * flow), Took(vocoder, 2 * vocoder), torch.zeros(80, 50))
 
     chunks = [chunk(1.0, 0.5) for _ in range(6)]
     recomputed = {n: chunk(3.0 + 2.0 * n + 0.5 * n * n, 0.4) for n in (1, 3, 6)}

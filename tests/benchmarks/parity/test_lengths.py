@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cosyserve.benchmarks.parity.folder import GoldenFolder, Models
+from cosyserve.benchmarks.parity.folder import GoldenFolder, GoldenModels
 from cosyserve.benchmarks.parity.reference import Call, mel_of, play
 from cosyserve.benchmarks.parity.running import chosen, run
 from support.engines import goldens
@@ -26,7 +26,7 @@ WEIGHTS = ("flow.safetensors", "hift.safetensors", "config.json")
 
 def results(folder: Path) -> dict[str, str]:
     opened = GoldenFolder(folder)
-    files = run(opened, Models(opened), chosen([], opened))
+    files = run(opened, GoldenModels(opened), chosen([], opened))
     return {row.array: row.result for rows in files for row in rows}
 
 

@@ -5,7 +5,7 @@ import math
 
 from cosyserve.benchmarks.parity.report import (
     EXACT,
-    Row,
+    ParityRow,
     Status,
     Tolerance,
     as_json,
@@ -14,11 +14,11 @@ from cosyserve.benchmarks.parity.report import (
 )
 
 ROWS = [
-    Row("b", "mel", Status.OK, Tolerance(1e-4), 2.5e-6),
-    Row("b", "pcm_0", Status.OVER, Tolerance(5e-2, 2e-3), math.nan, math.inf, "not a number"),
-    Row("b", "quiet", Status.OVER, Tolerance(1e-4), 4e-3, reason="near silence", known=True),
-    Row("b", "other", Status.INFO, Tolerance(None), 0.5),
-    Row("b", "gone", Status.MISSING, EXACT),
+    ParityRow("b", "mel", Status.OK, Tolerance(1e-4), 2.5e-6),
+    ParityRow("b", "pcm_0", Status.OVER, Tolerance(5e-2, 2e-3), math.nan, math.inf, "not a number"),
+    ParityRow("b", "quiet", Status.OVER, Tolerance(1e-4), 4e-3, reason="near silence", known=True),
+    ParityRow("b", "other", Status.INFO, Tolerance(None), 0.5),
+    ParityRow("b", "gone", Status.MISSING, EXACT),
 ]
 
 
@@ -47,7 +47,7 @@ def test_only_what_is_within_known_or_without_tolerance_passes() -> None:
     assert fails == {"pcm_0", "gone"}
     for status in Status:
         passes = status in (Status.OK, Status.INFO)
-        assert Row("b", "a", status).fails is not passes
+        assert ParityRow("b", "a", status).fails is not passes
 
 
 def test_json_has_no_number_that_json_lacks() -> None:

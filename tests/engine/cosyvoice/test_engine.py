@@ -20,12 +20,12 @@ from cosyserve.engine.interface import (
     EngineError,
     EngineNotReady,
     InvalidReference,
+    Prompt,
     Reference,
     Samples,
-    Sentence,
+    SpokenSegment,
     SynthesisOptions,
     UnsupportedRequest,
-    Voice,
 )
 from support.engines.cosyvoice import FAST, RATE, clip, read, reference, running, speak
 from support.engines.tiny_checkpoint import TINY
@@ -41,7 +41,7 @@ async def engine(tiny_model: Path) -> AsyncIterator[CosyVoiceEngine]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def voice(engine: CosyVoiceEngine) -> Voice:
+async def voice(engine: CosyVoiceEngine) -> Prompt:
     return await engine.prepare_voice(reference())
 
 
@@ -69,7 +69,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("mode", [FAST, CROSS_LINGUAL, INSTRUCTED])
-async def test_every_mode_speaks(engine: CosyVoiceEngine, voice: Voice, mode: str) -> None:
+async def test_every_mode_speaks(engine: CosyVoiceEngine, voice: Prompt, mode: str) -> None:
     options = SynthesisOptions(mode=mode, instruct="with joy", seed=5)
     async with engine.open_session(voice, options) as session:
         await session.feed(TEXT)
@@ -87,7 +87,7 @@ async def test_every_mode_speaks(engine: CosyVoiceEngine, voice: Voice, mode: st
     assert_idle(engine)
 
 
-async def test_modes_read_different_prompts(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_modes_read_different_prompts(engine: CosyVoiceEngine, voice: Prompt) -> None:
     sounds = [
         await speak(engine, voice, [TEXT], mode=mode, instruct=instruct, seed=5)
         for mode, instruct in ((FAST, ""), (CROSS_LINGUAL, ""), (INSTRUCTED, "low and slow"))
@@ -95,7 +95,7 @@ async def test_modes_read_different_prompts(engine: CosyVoiceEngine, voice: Voic
     assert len({sound.tobytes() for sound in sounds}) == 3
 
 
-async def test_speech_comes_before_the_text_ends(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_speech_comes_before_the_text_ends(engine: CosyVoiceEngine, voice: Prompt) -> None:
     async with engine.open_session(voice, SynthesisOptions(seed=1)) as session:
         await session.feed("hello world, and the other world is going on and on and o")
         first = await anext(session)
@@ -107,7 +107,7 @@ async def test_speech_comes_before_the_text_ends(engine: CosyVoiceEngine, voice:
 
 @pytest.mark.parametrize("mode", [FAST, CROSS_LINGUAL])
 async def test_the_same_seed_gives_the_same_speech_however_the_text_is_cut(
-    engine: CosyVoiceEngine, voice: Voice, mode: str
+    engine: CosyVoiceEngine, voice: Prompt, mode: str
 ) -> None:
     words = "hello hello world and. 今天天气 the"
     whole = await speak(engine, voice, [words], mode=mode, seed=7)
@@ -117,12 +117,12 @@ async def test_the_same_seed_gives_the_same_speech_however_the_text_is_cut(
     assert other.tobytes() != whole.tobytes()
 
 
-async def test_without_a_seed_speech_varies(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_without_a_seed_speech_varies(engine: CosyVoiceEngine, voice: Prompt) -> None:
     one, other = [await speak(engine, voice, ["hello world."]) for _ in range(2)]
     assert one.tobytes() != other.tobytes()
 
 
-async def test_slow_and_fast(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_slow_and_fast(engine: CosyVoiceEngine, voice: Prompt) -> None:
     plain = await speak(engine, voice, [TEXT], seed=3)
     fast = await speak(engine, voice, [TEXT], seed=3, speed=2.0)
     slow = await speak(engine, voice, [TEXT], seed=3, speed=0.5)
@@ -131,7 +131,7 @@ async def test_slow_and_fast(engine: CosyVoiceEngine, voice: Voice) -> None:
 
 
 async def test_sessions_at_once_do_not_change_each_other(
-    engine: CosyVoiceEngine, voice: Voice
+    engine: CosyVoiceEngine, voice: Prompt
 ) -> None:
     alone = await speak(engine, voice, [TEXT], seed=11)
     before = engine.stats()
@@ -148,12 +148,12 @@ async def test_sessions_at_once_do_not_change_each_other(
 
 
 @pytest.mark.parametrize("words", ["", " ", "...!?", "。，！ \n", "\u200b\ufeff"])
-async def test_text_with_nothing_to_say(engine: CosyVoiceEngine, voice: Voice, words: str) -> None:
+async def test_text_with_nothing_to_say(engine: CosyVoiceEngine, voice: Prompt, words: str) -> None:
     assert not len(await speak(engine, voice, [words]))
     assert_idle(engine)
 
 
-async def test_cancel_frees_everything(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_cancel_frees_everything(engine: CosyVoiceEngine, voice: Prompt) -> None:
     async with engine.open_session(voice, SynthesisOptions(seed=1)) as session:
         await session.feed(LONG)
         await anext(session)
@@ -168,7 +168,7 @@ async def test_cancel_frees_everything(engine: CosyVoiceEngine, voice: Voice) ->
     assert_idle(engine)
 
 
-async def test_leaving_the_context_cancels(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_leaving_the_context_cancels(engine: CosyVoiceEngine, voice: Prompt) -> None:
     async with engine.open_session(voice, SynthesisOptions(seed=1)) as session:
         await session.feed(LONG)
         await anext(session)
@@ -180,7 +180,7 @@ async def test_leaving_the_context_cancels(engine: CosyVoiceEngine, voice: Voice
 
 
 async def test_a_reader_that_gives_up_waiting_loses_nothing(
-    engine: CosyVoiceEngine, voice: Voice
+    engine: CosyVoiceEngine, voice: Prompt
 ) -> None:
     whole = await speak(engine, voice, [TEXT], seed=4)
     async with engine.open_session(voice, SynthesisOptions(seed=4)) as session:
@@ -194,7 +194,7 @@ async def test_a_reader_that_gives_up_waiting_loses_nothing(
 
 
 async def test_a_slow_reader_is_not_spoken_to_without_bound(
-    engine: CosyVoiceEngine, voice: Voice
+    engine: CosyVoiceEngine, voice: Prompt
 ) -> None:
     async with engine.open_session(voice, SynthesisOptions(seed=2)) as session:
         await session.feed(LONG * 3)
@@ -209,23 +209,23 @@ async def test_a_slow_reader_is_not_spoken_to_without_bound(
         assert session.unread < unread
 
 
-async def test_a_flush_ends_an_utterance(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_a_flush_ends_an_utterance(engine: CosyVoiceEngine, voice: Prompt) -> None:
     async with engine.open_session(voice, SynthesisOptions(seed=5)) as session:
         await session.flush()
         await session.feed("hello")
         await session.flush()
         first = await anext(session)
-        assert first.sentences == (Sentence(0, 0, 5),)
+        assert first.sentences == (SpokenSegment(0, 0, 5),)
         await session.feed(" world and")
         await session.flush()
         await session.finish()
         await session.flush()
         sentences = [sentence for chunk in await read(session) for sentence in chunk.sentences]
-    assert sentences == [Sentence(1, 6, 15)]
+    assert sentences == [SpokenSegment(1, 6, 15)]
     assert_idle(engine)
 
 
-async def test_sentences_cover_the_text(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_sentences_cover_the_text(engine: CosyVoiceEngine, voice: Prompt) -> None:
     async with engine.open_session(voice, SynthesisOptions(seed=5)) as session:
         await session.feed(LONG)
         await session.finish()
@@ -239,7 +239,7 @@ async def test_sentences_cover_the_text(engine: CosyVoiceEngine, voice: Voice) -
         assert one.text_begin < one.text_end <= other.text_begin
 
 
-async def test_text_after_finish_is_refused(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_text_after_finish_is_refused(engine: CosyVoiceEngine, voice: Prompt) -> None:
     async with engine.open_session(voice, SynthesisOptions()) as session:
         await session.finish()
         await session.finish()
@@ -249,7 +249,7 @@ async def test_text_after_finish_is_refused(engine: CosyVoiceEngine, voice: Voic
 
 
 async def test_a_failing_batch_takes_only_whom_it_must(
-    engine: CosyVoiceEngine, voice: Voice, monkeypatch: pytest.MonkeyPatch
+    engine: CosyVoiceEngine, voice: Prompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = await engine.prepare_voice(Reference("bad", clip(hertz=300.0), RATE, "hello"))
     assert engine._running is not None
@@ -283,25 +283,25 @@ async def test_a_failing_batch_takes_only_whom_it_must(
     [np.zeros(RATE * 2, np.float32), clip(0.1), clip(31.0), np.full(RATE * 2, np.nan, np.float32)],
 )
 async def test_a_bad_reference_says_why_and_nothing_else_happens(
-    engine: CosyVoiceEngine, voice: Voice, samples: Samples
+    engine: CosyVoiceEngine, voice: Prompt, samples: Samples
 ) -> None:
     with pytest.raises(InvalidReference, match="reference"):
         await engine.prepare_voice(Reference("broken", samples, RATE, "hello"))
     assert len(await speak(engine, voice, ["hello world."]))
 
 
-async def test_what_cannot_be_asked(engine: CosyVoiceEngine, voice: Voice) -> None:
+async def test_what_cannot_be_asked(engine: CosyVoiceEngine, voice: Prompt) -> None:
     for wrong in (SynthesisOptions(mode="singing"), SynthesisOptions(speed=3.0)):
         with pytest.raises(UnsupportedRequest):
             engine.open_session(voice, wrong)
     with pytest.raises(UnsupportedRequest):
-        engine.open_session(Voice("another engine's"), SynthesisOptions())
+        engine.open_session(Prompt("another engine's"), SynthesisOptions())
     assert engine.builtin_voice("none") is None
     assert_idle(engine)
 
 
 async def test_an_instruction_too_long_fails_its_session_only(
-    engine: CosyVoiceEngine, voice: Voice
+    engine: CosyVoiceEngine, voice: Prompt
 ) -> None:
     with pytest.raises(EngineError):
         await speak(engine, voice, [TEXT], mode=INSTRUCTED, instruct="xkcd " * 450)

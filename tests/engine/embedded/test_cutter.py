@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.clock import WordClock
-from cosyserve.engine.embedded.cutter import Chunk, ChunkCutter, chunk_sizes
+from cosyserve.engine.embedded.cutter import ChunkCutter, TimedPcm, chunk_sizes
 from cosyserve.engine.embedded.espeak import WordMark
 
 TEXT = "one two three"
@@ -15,7 +15,7 @@ MARKS = [WordMark(0, 0), WordMark(400, 4), WordMark(700, 8)]
 
 def cut(
     pcm: bytes, marks: list[WordMark], buffer: int, sizes: list[int], skip: int = 0
-) -> list[Chunk]:
+) -> list[TimedPcm]:
     """Feed in buffers of so many samples, as espeak does."""
     cutter = ChunkCutter(WordClock(TEXT, WORDS), sizes, skip)
     chunks = []

@@ -7,10 +7,10 @@ from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from cosyserve.engine.embedded.pitch import median_f0
 from cosyserve.engine.interface import (
     EngineNotReady,
+    Prompt,
     Reference,
     SynthesisOptions,
     UnsupportedRequest,
-    Voice,
 )
 from support.engines.embedded import RATE, running, speak
 from support.listening.speech import rank_by_dtw, recognise
@@ -177,11 +177,11 @@ async def test_what_it_says_of_itself(engine: EmbeddedEngine) -> None:
 
 async def test_requests_it_cannot_serve(engine: EmbeddedEngine) -> None:
     with pytest.raises(UnsupportedRequest):
-        engine.open_session(Voice("x"), SynthesisOptions(mode="sing"))
+        engine.open_session(Prompt("x"), SynthesisOptions(mode="sing"))
     with pytest.raises(UnsupportedRequest, match="pitch"):
-        engine.open_session(Voice("x"), SynthesisOptions(pitch=2.5))
+        engine.open_session(Prompt("x"), SynthesisOptions(pitch=2.5))
     with pytest.raises(EngineNotReady):
-        EmbeddedEngine().open_session(Voice("x"), SynthesisOptions())
+        EmbeddedEngine().open_session(Prompt("x"), SynthesisOptions())
     with pytest.raises(ValueError, match="default_language"):
         EmbeddedEngine(EmbeddedOptions(default_language="xx-nonsense"))
 

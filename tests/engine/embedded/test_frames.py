@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.frames import (
     DoneFrame,
+    FrameKind,
     FrameReader,
     JobFrame,
-    Kind,
     SoundFrame,
     SpokenWord,
     pack_done,
@@ -45,7 +45,14 @@ def test_frames_come_back_however_the_stream_is_cut(cuts: list[int]) -> None:
     frames = [frame for begin, end in pairwise(edges) for frame in reader.feed(STREAM[begin:end])]
     kinds = [kind for kind, _ in frames]
     bodies = [body for _, body in frames]
-    assert kinds == [Kind.READY, Kind.JOB, Kind.SOUND, Kind.STOP, Kind.FAILED, Kind.DONE]
+    assert kinds == [
+        FrameKind.READY,
+        FrameKind.JOB,
+        FrameKind.SOUND,
+        FrameKind.STOP,
+        FrameKind.FAILED,
+        FrameKind.DONE,
+    ]
     assert unpack_number(bodies[0]) == 22050
     assert unpack_job(bodies[1]) == JOB
     assert unpack_sound(bodies[2]) == SOUND

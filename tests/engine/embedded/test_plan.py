@@ -2,18 +2,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.plan import LONGEST, Pause, Reading, Utterance, _weight, utterances
+from cosyserve.engine.embedded.plan import (
+    LONGEST,
+    EspeakUtterance,
+    Pause,
+    ReadingDefaults,
+    _weight,
+    utterances,
+)
 from cosyserve.engine.segmentation.segmenter import Segment, TextSegmenter
 from support.writing.written_forms import IN_TEXT, LONE
 
-ENGLISH = Reading("en-us")
+ENGLISH = ReadingDefaults("en-us")
 
 
 def as_it_came(begin: int, end: int) -> tuple[int, int]:
     return begin, end
 
 
-def plan(text: str, reading: Reading = ENGLISH, sentence_end: bool = True) -> list[Utterance]:
+def plan(
+    text: str, reading: ReadingDefaults = ENGLISH, sentence_end: bool = True
+) -> list[EspeakUtterance]:
     segment = Segment(text, 10, 10 + len(text), sentence_end)
     return utterances(segment, reading, reading.surroundings(), as_it_came)
 
@@ -40,8 +49,8 @@ def test_languages_by_script() -> None:
         ("世界", "zh"),
         ("привет", "ru"),
     ]
-    assert [p.language for p in plan("世界", Reading("en-us", "yue"))] == ["yue"]
-    assert [p.language for p in plan("世界", Reading("yue"))] == ["yue"]
+    assert [p.language for p in plan("世界", ReadingDefaults("en-us", "yue"))] == ["yue"]
+    assert [p.language for p in plan("世界", ReadingDefaults("yue"))] == ["yue"]
 
 
 def test_kanji_is_not_given_to_the_japanese_voice() -> None:
@@ -84,9 +93,9 @@ def test_a_change_of_language_makes_no_pause() -> None:
     assert second.pause is Pause.SENTENCE
 
 
-def read(default: str, *pieces: str) -> list[Utterance]:
+def read(default: str, *pieces: str) -> list[EspeakUtterance]:
     """All the pieces of a text that comes so."""
-    reading, segmenter = Reading(default), TextSegmenter()
+    reading, segmenter = ReadingDefaults(default), TextSegmenter()
     surroundings = reading.surroundings()
     segments = [segment for piece in pieces for segment in segmenter.feed(piece)]
     return [
@@ -139,7 +148,7 @@ def test_numbers_are_spoken_by_the_voice_of_the_words_around_them() -> None:
         ("At six o'clock sharp,", "en-us"),
         ("售价两千四百八十元，室外负十二摄氏度", "zh"),
     ]
-    [lone] = plan("-12℃", Reading("zh"))
+    [lone] = plan("-12℃", ReadingDefaults("zh"))
     assert (lone.text, lone.language) == ("负十二摄氏度", "zh")
 
 
@@ -155,11 +164,11 @@ def test_a_number_after_a_clause_goes_with_its_sentence() -> None:
 
 @pytest.mark.parametrize(("text", "default"), [("il y a 12 pommes", "fr"), ("今日は3時です", "ja")])
 def test_other_languages_read_their_own_numbers(text: str, default: str) -> None:
-    assert "".join(piece.text for piece in plan(text, Reading(default))) == text
+    assert "".join(piece.text for piece in plan(text, ReadingDefaults(default))) == text
 
 
 def test_sounds_are_left_alone() -> None:
-    [piece] = plan("h@'l@U 3", Reading("en-us", whole="en-us"))
+    [piece] = plan("h@'l@U 3", ReadingDefaults("en-us", whole="en-us"))
     assert piece.text == "h@'l@U 3"
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.interface import EngineNotReady, Samples, Sentence, SynthesisOptions, WordTime
+from cosyserve.engine.interface import (
+    EngineNotReady,
+    Samples,
+    SpokenSegment,
+    SynthesisOptions,
+    WordTime,
+)
 from support.engines.embedded import RATE, check_words, running, silences, speak, voice_of
 from support.listening.spoken import Spoken
 
@@ -232,11 +238,11 @@ async def test_a_sentence_is_told_as_far_as_it_is_known(engine: EmbeddedEngine) 
     async with engine.open_session(voice_of(engine, "alba"), SynthesisOptions()) as session:
         await session.feed(" In the beginning, there was")
         chunk = await anext(session)
-        assert chunk.sentences == (Sentence(0, 1, 18),)
+        assert chunk.sentences == (SpokenSegment(0, 1, 18),)
         await session.feed(" light. And")
         await session.finish()
         [after] = [sentence async for chunk in session for sentence in chunk.sentences]
-        assert after == Sentence(1, 36, 39)
+        assert after == SpokenSegment(1, 36, 39)
 
 
 async def test_flush_after_cancel_is_nothing(engine: EmbeddedEngine) -> None:

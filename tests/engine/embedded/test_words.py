@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.plan import Pause, Utterance
-from cosyserve.engine.embedded.words import Word, told_words, whole_word, word_stretches
+from cosyserve.engine.embedded.plan import EspeakUtterance, Pause
+from cosyserve.engine.embedded.words import LocatedWord, told_words, whole_word, word_stretches
 from cosyserve.engine.interface import WordTime
 from cosyserve.engine.origins import Origins
 from support.engines.embedded import check_words, speak
@@ -139,8 +139,10 @@ def test_words_hold_every_letter_and_digit_once(text: str) -> None:
     assert all(here for here, char in zip(covered, text, strict=True) if char.isalnum())
 
 
-def utterance(text: str, origins: Origins, begin: int = 10) -> Utterance:
-    return Utterance(text, begin, "en-us", Pause.NONE, origins, lambda first, last: (first, last))
+def utterance(text: str, origins: Origins, begin: int = 10) -> EspeakUtterance:
+    return EspeakUtterance(
+        text, begin, "en-us", Pause.NONE, origins, lambda first, last: (first, last)
+    )
 
 
 def test_words_made_of_one_stretch_are_told_once_with_all_of_it() -> None:
@@ -163,18 +165,18 @@ def test_words_that_share_a_part_of_the_text_are_one() -> None:
     origins = Origins()
     origins.replace(2, 12)  # $5 -> five dollars
     origins.copy(6)
-    assert told_words(utterance("five dollars-a-day", origins, 0)) == [Word(0, 18, 0, 8)]
+    assert told_words(utterance("five dollars-a-day", origins, 0)) == [LocatedWord(0, 18, 0, 8)]
 
 
 def test_what_stands_for_nothing_is_not_told() -> None:
     origins = Origins()
     origins.copy(3)
     origins.replace(0, 4)
-    assert told_words(utterance("one two", origins, 0)) == [Word(0, 3, 0, 3)]
+    assert told_words(utterance("one two", origins, 0)) == [LocatedWord(0, 3, 0, 3)]
 
 
 def test_sounds_are_one_word() -> None:
-    assert whole_word(utterance(" nǐ hǎo ", Origins.same(8)), 7) == Word(0, 7, 11, 17)
+    assert whole_word(utterance(" nǐ hǎo ", Origins.same(8)), 7) == LocatedWord(0, 7, 11, 17)
 
 
 def shown(text: str, words: list[WordTime]) -> str:

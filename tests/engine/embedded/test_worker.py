@@ -12,9 +12,9 @@ import pytest
 from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.frames import (
     DoneFrame,
+    FrameKind,
     FrameReader,
     JobFrame,
-    Kind,
     SoundFrame,
     pack_job,
     pack_quit,
@@ -41,9 +41,9 @@ class Worker:
                 worker_command(library.path, self.data, VOICE), stdin=theirs.fileno()
             )
         self.reader = FrameReader()
-        self.frames: list[tuple[Kind, bytes]] = []
+        self.frames: list[tuple[FrameKind, bytes]] = []
 
-    def next(self) -> tuple[Kind, bytes]:
+    def next(self) -> tuple[FrameKind, bytes]:
         while not self.frames:
             data = self.socket.recv(65536)
             assert data, "the worker has ended"
@@ -53,9 +53,9 @@ class Worker:
     def run(self, job: JobFrame, *more: bytes) -> tuple[list[SoundFrame], DoneFrame]:
         self.socket.sendall(pack_job(job) + b"".join(more))
         sounds = []
-        while (frame := self.next())[0] is Kind.SOUND:
+        while (frame := self.next())[0] is FrameKind.SOUND:
             sounds.append(unpack_sound(frame[1]))
-        assert frame[0] is Kind.DONE
+        assert frame[0] is FrameKind.DONE
         return sounds, unpack_done(frame[1])
 
 
@@ -71,7 +71,7 @@ def joined(sounds: list[SoundFrame]) -> bytes:
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     worker = Worker()
-    assert worker.next()[0] is Kind.READY
+    assert worker.next()[0] is FrameKind.READY
     yield worker
     worker.socket.close()
     worker.process.wait(30)
@@ -120,7 +120,7 @@ def test_a_stop_that_comes_late_hurts_no_other_job(worker: Worker) -> None:
 def test_an_unknown_voice_fails_alone(worker: Worker) -> None:
     worker.socket.sendall(pack_job(job(number=8, voice="no-such-language")))
     kind, body = worker.next()
-    assert kind is Kind.FAILED
+    assert kind is FrameKind.FAILED
     assert unpack_number(body) == 8
     assert worker.run(job())[1].complete
 
@@ -136,7 +136,7 @@ def test_markup_is_plain_text(worker: Worker, text: str) -> None:
 def test_it_outlives_sigterm_and_ends_with_its_engine(told: bool) -> None:
     worker = Worker()
     try:
-        assert worker.next()[0] is Kind.READY
+        assert worker.next()[0] is FrameKind.READY
         os.kill(worker.process.pid, signal.SIGTERM)
         os.kill(worker.process.pid, signal.SIGINT)
         assert worker.run(job())[1].complete

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.protocol.elevenlabs.alignment import (
-    Characters,
+    CharacterSpans,
     CharacterTimes,
     in_milliseconds,
     in_seconds,
@@ -129,7 +129,7 @@ def test_every_cut_of_the_speech_tells_the_same(
 
 
 def test_milliseconds_count_from_the_origin() -> None:
-    found = Characters("ab", (1.25, 1.3), 1.5)
+    found = CharacterSpans("ab", (1.25, 1.3), 1.5)
     assert in_milliseconds(found, 0) == {
         "chars": ["a", "b"], "charStartTimesMs": [1250, 1300], "charDurationsMs": [50, 200],
     }  # fmt: skip
@@ -137,7 +137,7 @@ def test_milliseconds_count_from_the_origin() -> None:
 
 
 def test_seconds_count_from_the_beginning() -> None:
-    assert in_seconds(Characters("ab", (1.25, 1.3), 1.5)) == {
+    assert in_seconds(CharacterSpans("ab", (1.25, 1.3), 1.5)) == {
         "characters": ["a", "b"],
         "character_start_times_seconds": [1.25, 1.3],
         "character_end_times_seconds": [1.3, 1.5],
@@ -145,6 +145,6 @@ def test_seconds_count_from_the_beginning() -> None:
 
 
 def test_parts_without_characters_do_not_count() -> None:
-    part = Characters("ab", (0.0, 0.1), 0.2)
+    part = CharacterSpans("ab", (0.0, 0.1), 0.2)
     assert joined([None, part, None]) == part
     assert joined([None]) is None

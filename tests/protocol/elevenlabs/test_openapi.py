@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cosyserve.protocol.elevenlabs.alignment import Characters
+from cosyserve.protocol.elevenlabs.alignment import CharacterSpans
 from cosyserve.protocol.elevenlabs.parameters import LONGEST_VOICE, SPEEDS, check_model, output_of
 from cosyserve.protocol.elevenlabs.rest import (
     CONTENT_TYPES,
@@ -87,7 +87,7 @@ def test_every_error_fits_its_schema(error_class: type[TTSError]) -> None:
 
 
 def test_the_other_bodies_fit_their_schemas() -> None:
-    timed = timed_speech(b"sound", Characters("ab", (0.0, 0.1), 0.2))
+    timed = timed_speech(b"sound", CharacterSpans("ab", (0.0, 0.1), 0.2))
     for each in (timed, timed_speech(b"", None)):
         validate(DOCUMENT, SCHEMAS["ElevenLabsTimedSpeech"], each)
     voices = [

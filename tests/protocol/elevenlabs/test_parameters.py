@@ -9,7 +9,7 @@ import pytest
 from cosyserve.protocol.elevenlabs import stream_options
 from cosyserve.protocol.elevenlabs.parameters import (
     HOSTED_VOICES,
-    Output,
+    OutputFormat,
     output_of,
     refuse_dictionaries,
     speed_of,
@@ -20,7 +20,7 @@ from cosyserve.protocol.parameters import AudioFormat, Mode
 
 def test_what_is_assumed() -> None:
     options = stream_options("alba", {})
-    assert options.output == Output(AudioFormat.MP3, 44100, "128k")
+    assert options.output == OutputFormat(AudioFormat.MP3, 44100, "128k")
     assert (options.inactivity_timeout, options.seed) == (20.0, None)
     assert not any((options.enable_ssml, options.auto_mode, options.sync_alignment))
     speech = options.speech()
@@ -71,7 +71,7 @@ def test_everything_that_is_asked_for() -> None:
     ],
 )
 def test_an_output_format(name: str, expected: tuple[AudioFormat, int, str]) -> None:
-    assert output_of(name) == Output(*expected)
+    assert output_of(name) == OutputFormat(*expected)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from cosyserve.protocol.elevenlabs.alignment import Characters
+from cosyserve.protocol.elevenlabs.alignment import CharacterSpans
 from cosyserve.protocol.elevenlabs.rest import (
     CONTENT_TYPES,
-    Speech,
+    TextToSpeech,
     parse_speech,
     timed_speech,
     voice_list,
@@ -25,7 +25,7 @@ from cosyserve.protocol.text import TextLimits
 LIMITS = TextLimits(20, 20)
 
 
-def parsed(query: dict[str, str] | None = None, **body: Any) -> Speech:
+def parsed(query: dict[str, str] | None = None, **body: Any) -> TextToSpeech:
     return parse_speech("alba", query or {}, orjson.dumps(body), LIMITS)
 
 
@@ -86,7 +86,7 @@ def test_every_format_has_a_content_type(name: str) -> None:
 
 
 def test_timed_speech() -> None:
-    found = timed_speech(b"sound", Characters("a", (0.0,), 0.5))
+    found = timed_speech(b"sound", CharacterSpans("a", (0.0,), 0.5))
     assert base64.b64decode(found["audio_base64"]) == b"sound"
     assert found["alignment"] == found["normalized_alignment"]
     assert found["alignment"]["character_end_times_seconds"] == [0.5]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.server.dialects import DASHSCOPE, DIALECTS, Address, find_route
+from cosyserve.server.dialects import DASHSCOPE, DIALECTS, UpgradeTarget, find_route
 from cosyserve.server.settings import load_settings
 
 
@@ -45,7 +45,7 @@ def test_other_addresses_are_nobodys(target: str) -> None:
 def test_an_address_is_decoded_once() -> None:
     route = find_route("/v1/text-to-speech/..%2f%2500/stream-input?a=%2541&b", DIALECTS)
     assert route is not None
-    assert route.address == Address({"voice": "../%00"}, {"a": "%41", "b": ""})
+    assert route.address == UpgradeTarget({"voice": "../%00"}, {"a": "%41", "b": ""})
 
 
 def test_a_query_of_too_many_fields_is_refused() -> None:
@@ -56,5 +56,5 @@ def test_a_query_of_too_many_fields_is_refused() -> None:
 @pytest.mark.parametrize(("idle", "first"), [("none", None), ("5", 60.0), ("90", 90.0)])
 def test_pools_may_wait_before_their_first_task(idle: str, first: float | None) -> None:
     settings = load_settings({"idle_connection_timeout": idle})
-    terms = DASHSCOPE.open(Address({}, {}), settings)
+    terms = DASHSCOPE.open(UpgradeTarget({}, {}), settings)
     assert (terms.first_timeout, terms.idle_timeout) == (first, 60.0)

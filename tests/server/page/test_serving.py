@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from cosyserve.server.page.reference import Page
+from cosyserve.server.page.reference import StaticFile
 from support.peers.peers import Peer
 
 
@@ -64,5 +64,5 @@ async def test_there_is_nothing_else_there(peer: Peer) -> None:
 
 def test_a_page_without_style_lets_none_in(tmp_path: Path) -> None:
     (tmp_path / "x.html").write_text("<p>plain")
-    policy = Page.of(tmp_path / "x.html").headers["Content-Security-Policy"]
+    policy = StaticFile.of(tmp_path / "x.html").headers["Content-Security-Policy"]
     assert "style-src 'none'" in policy

@@ -10,7 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED
-from cosyserve.server.settings import Address, Bucket, Settings, SettingsError, load_settings
+from cosyserve.server.settings import (
+    BucketUrl,
+    ListenAddress,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 from cosyserve.server.settings.describe import allowed_values, default_text
 from cosyserve.server.settings.groups import GROUPS
 from cosyserve.server.settings.sources import environment_name
@@ -265,11 +271,11 @@ def test_optional_settings_are_switched_off_by_none(monkeypatch: pytest.MonkeyPa
 
 def test_addresses_and_places() -> None:
     settings = load_settings({"metrics_address": "[::1]:9090", "references": "s3://clips/a/b/"})
-    assert settings.metrics_address == Address("::1", 9090)
+    assert settings.metrics_address == ListenAddress("::1", 9090)
     assert str(settings.metrics_address) == "[::1]:9090"
-    assert settings.references_bucket == Bucket("clips", "a/b/")
+    assert settings.references_bucket == BucketUrl("clips", "a/b/")
     assert settings.references_folder is None
-    assert load_settings({"references": "s3://clips"}).references_bucket == Bucket("clips", "")
+    assert load_settings({"references": "s3://clips"}).references_bucket == BucketUrl("clips", "")
 
 
 def test_the_variable_that_kubernetes_sets_for_a_service_is_no_port(

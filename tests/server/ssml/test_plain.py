@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosyserve.engine.interface import SynthesisOptions, Voice
+from cosyserve.engine.interface import Prompt, SynthesisOptions
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml import SsmlSession, open_ssml
 from cosyserve.server.ssml.parse import MOST_BREAKS
@@ -15,7 +15,7 @@ from support.listening.ssml import SpokenSsml, speak_ssml
 
 async def opened(engine: FakeEngine, *, documents: bool = True) -> SsmlSession:
     await engine.start()
-    return open_ssml(engine, Voice("v"), SynthesisOptions(), documents=documents)
+    return open_ssml(engine, Prompt("v"), SynthesisOptions(), documents=documents)
 
 
 async def speak(text: str | list[str], engine: FakeEngine | None = None) -> SpokenSsml:

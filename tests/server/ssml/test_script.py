@@ -11,21 +11,21 @@ from cosyserve.server.ssml.parse import Prosody, parse
 from cosyserve.server.ssml.script import (
     CLAUSE_PAUSE,
     SENTENCE_PAUSE,
-    Place,
+    MarkPlace,
     Run,
-    Script,
     Silence,
+    SpokenDocument,
     write_script,
 )
 
 NONE: frozenset[str] = frozenset()
 
 
-def script(text: str, alphabets: frozenset[str] = NONE, before: str = "") -> Script:
+def script(text: str, alphabets: frozenset[str] = NONE, before: str = "") -> SpokenDocument:
     return write_script(parse(text), lambda alphabet, _: alphabet in alphabets, before)
 
 
-def shown(found: Script) -> list[str | float]:
+def shown(found: SpokenDocument) -> list[str | float]:
     """Runs as their text, silences as their seconds, marks as @name."""
     return [
         part.text
@@ -85,7 +85,7 @@ def test_marks_keep_their_place() -> None:
     )
     assert isinstance(run, Run)
     assert run.marks == [(1, "x"), (3, "y")]
-    assert place == Place("z")
+    assert place == MarkPlace("z")
 
 
 def test_places_go_back_to_the_plain_text() -> None:
@@ -247,7 +247,7 @@ def test_runs_cover_the_plain_text_in_order(inner: str, before: str) -> None:
     end = len(before)
     marks = 0
     for part in found.parts:
-        marks += isinstance(part, Place)
+        marks += isinstance(part, MarkPlace)
         if not isinstance(part, Run):
             continue
         marks += len(part.marks)

@@ -15,8 +15,8 @@ from cosyserve.engine.interface import (
     EngineDied,
     EngineNotReady,
     Mark,
+    Prompt,
     SynthesisOptions,
-    Voice,
 )
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml import SsmlSession, open_ssml
@@ -38,7 +38,7 @@ async def speak(text: str | list[str], **abilities: bool) -> SpokenSsml:
 
 async def test_plain_text_is_spoken_as_it_is_and_comes() -> None:
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         await session.feed("  ")
         await session.feed("<3 you & ")
         chunk = await anext(session)
@@ -67,7 +67,7 @@ async def test_a_document_in_any_pieces_is_one_speech() -> None:
     document = "<?xml version='1.0'?><speak>One <break time='1s'/><emphasis>two</emphasis></speak>"
     whole = await speak(document, word_times=True)
     engine = await started(word_times=True)
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         for char in document:
             await session.feed(char)
         await session.finish()
@@ -175,7 +175,7 @@ async def test_a_fragment_after_a_flush_is_another_document() -> None:
 
 async def test_a_flushed_document_is_spoken_before_the_next_comes() -> None:
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         await session.feed("<speak>One</speak>")
         waiting = asyncio.ensure_future(anext(session))
         await session.flush()
@@ -186,7 +186,7 @@ async def test_a_flushed_document_is_spoken_before_the_next_comes() -> None:
 
 async def test_a_wrong_document_is_told_after_what_came_before() -> None:
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         await session.feed("<speak>One</speak>")
         await session.flush()
         await session.feed("<speak>Two")
@@ -200,7 +200,7 @@ async def test_a_wrong_document_is_told_after_what_came_before() -> None:
 
 
 async def test_too_long_a_document_is_refused_before_it_is_whole() -> None:
-    async with open_ssml(await started(), Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(await started(), Prompt("v"), SynthesisOptions()) as session:
         await session.feed("<speak>")
         for _ in range(LONGEST_DOCUMENT // 10_000):
             await session.feed("a " * 5_000)
@@ -211,7 +211,7 @@ async def test_too_long_a_document_is_refused_before_it_is_whole() -> None:
 
 async def test_the_breaks_of_a_task_are_limited() -> None:
     hour = "<speak>" + "<break time='10s'/>" * 360 + "</speak>"
-    async with open_ssml(await started(), Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(await started(), Prompt("v"), SynthesisOptions()) as session:
         await session.feed(hour)
         await session.flush()
         await session.feed("<speak><break time='10ms'/></speak>")
@@ -243,7 +243,7 @@ async def test_what_is_beyond_the_limits_is_limited_and_said() -> None:
 
 async def test_the_next_run_is_made_while_one_is_read() -> None:
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         await session.feed("<speak>One <emphasis>two</emphasis> three</speak>")
         await session.finish()
         await anext(session)
@@ -257,7 +257,7 @@ async def test_no_room_ahead_is_tried_again_when_it_is_needed() -> None:
     engine = await started()
     real, refused = engine.open_session, []
 
-    def open_session(voice: Voice, options: SynthesisOptions) -> FakeSession:
+    def open_session(voice: Prompt, options: SynthesisOptions) -> FakeSession:
         if len(engine.sessions) == 1 and not refused:
             refused.append(True)
             raise EngineBusy("full")
@@ -271,9 +271,9 @@ async def test_no_room_ahead_is_tried_again_when_it_is_needed() -> None:
 
 async def test_errors_of_the_engine_come_through() -> None:
     with pytest.raises(EngineNotReady):
-        open_ssml(FakeEngine(), Voice("v"), SynthesisOptions())
+        open_ssml(FakeEngine(), Prompt("v"), SynthesisOptions())
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         await session.feed("<speak>One <emphasis>two</emphasis></speak>")
         await session.finish()
         await anext(session)
@@ -285,7 +285,7 @@ async def test_errors_of_the_engine_come_through() -> None:
 
 async def test_an_engine_that_stops_between_runs() -> None:
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         await session.feed("<speak>One</speak>")
         await session.flush()
         await anext(session)
@@ -300,7 +300,7 @@ async def test_cancel_wakes_the_reader_and_frees_all() -> None:
     for text in ("<speak>One <emphasis>two</emphasis> three</speak>", "One two ", "<speak>", ""):
         engine = await started()
         engine.gate.clear()
-        session: SsmlSession = open_ssml(engine, Voice("v"), SynthesisOptions())
+        session: SsmlSession = open_ssml(engine, Prompt("v"), SynthesisOptions())
         await session.feed(text)
         await session.flush() if text.endswith("</speak>") else None
         reader = asyncio.ensure_future(anext(session, None))
@@ -318,7 +318,7 @@ async def test_cancel_wakes_the_reader_and_frees_all() -> None:
 
 async def test_a_reader_that_gives_up_waiting_for_a_document_loses_nothing() -> None:
     engine = await started()
-    async with open_ssml(engine, Voice("v"), SynthesisOptions()) as session:
+    async with open_ssml(engine, Prompt("v"), SynthesisOptions()) as session:
         reader = asyncio.ensure_future(anext(session))
         await asyncio.sleep(0)
         reader.cancel()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from cosyserve.engine.interface import EngineDied, Voice
+from cosyserve.engine.interface import EngineDied, Prompt
 from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.server.tasks import synthesis
 from cosyserve.server.tasks.synthesis import SpokenChunk, Synthesis
@@ -25,7 +25,7 @@ async def speak(engine: FakeEngine, text: str, **over: object) -> list[SpokenChu
         {"mode": "fast_replication", "reference_audio_id": "x", **over}
     )
     with ThreadPoolExecutor(1) as pool:
-        synthesis = await Synthesis.open(engine, Voice("v"), parameters, pool)
+        synthesis = await Synthesis.open(engine, Prompt("v"), parameters, pool)
         async with synthesis:
             await synthesis.feed(text)
             await synthesis.finish()
@@ -92,7 +92,7 @@ async def test_leaving_early_cancels_the_session(engine: FakeEngine) -> None:
         {"mode": "fast_replication", "reference_audio_id": "x"}
     )
     with ThreadPoolExecutor(1) as pool:
-        async with await Synthesis.open(engine, Voice("v"), parameters, pool) as synthesis:
+        async with await Synthesis.open(engine, Prompt("v"), parameters, pool) as synthesis:
             await synthesis.feed("one two three ")
     assert engine.sessions[0].cancelled
     assert not engine.open

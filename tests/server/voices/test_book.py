@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Voice
+from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Prompt
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.voices import StoredReference, open_store
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
@@ -153,7 +153,7 @@ async def test_a_stand_in_is_one_of_the_engines_voices_and_always_the_same(tmp_p
     engine = FakeEngine()
     voices = await book(engine, tmp_path)
     for _ in range(2):
-        assert await voices.resolve("bob", "anybody", HOSTED) == Voice("plain")
+        assert await voices.resolve("bob", "anybody", HOSTED) == Prompt("plain")
     engine.capabilities = replace(engine.capabilities, voices=())
     with pytest.raises(ReferenceAudioNotFound, match="'anybody'"):
         await voices.resolve("bob", "anybody", HOSTED)
@@ -162,7 +162,7 @@ async def test_a_stand_in_is_one_of_the_engines_voices_and_always_the_same(tmp_p
 async def test_a_hosted_name_stands_for_the_default_if_there_is_one(tmp_path: Path) -> None:
     voices = await book(FakeEngine(), tmp_path)
     hosted = replace(HOSTED, default="anna")
-    assert await voices.resolve("alice", "anybody", hosted) == Voice("digest")
+    assert await voices.resolve("alice", "anybody", hosted) == Prompt("digest")
     with pytest.raises(
         ReferenceAudioNotFound, match="'anna'"
     ):  # it is alice's, and no other instead
@@ -173,6 +173,6 @@ async def test_only_a_name_that_nobody_has_and_the_service_has_stands_for_anothe
     tmp_path: Path,
 ) -> None:
     voices = await book(FakeEngine(), tmp_path)
-    assert await voices.resolve("alice", "anna", HOSTED) == Voice("digest")
+    assert await voices.resolve("alice", "anna", HOSTED) == Prompt("digest")
     with pytest.raises(ReferenceAudioNotFound, match="'anybody at all'"):
         await voices.resolve("alice", "anybody at all", HOSTED)

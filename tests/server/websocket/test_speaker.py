@@ -10,7 +10,7 @@ from typing import Any, cast
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosedError
 
-from cosyserve.engine.interface import Voice
+from cosyserve.engine.interface import Prompt
 from cosyserve.protocol.cosyvoice.codec import Frame, encode_command
 from cosyserve.protocol.messages import CancelTask, FinishTask, RunTask
 from cosyserve.protocol.parameters import Mode, SpeechParameters
@@ -37,9 +37,9 @@ class LateVoice:
     """In the place of a VoiceBook."""
 
     def __init__(self) -> None:
-        self.voice: asyncio.Future[Voice] = asyncio.get_running_loop().create_future()
+        self.voice: asyncio.Future[Prompt] = asyncio.get_running_loop().create_future()
 
-    async def resolve(self, owner: str | None, wanted: str, hosted: object = None) -> Voice:
+    async def resolve(self, owner: str | None, wanted: str, hosted: object = None) -> Prompt:
         return await self.voice
 
 
@@ -65,7 +65,7 @@ async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_mom
     running = asyncio.create_task(speaker.run())
     for _ in range(5):
         await asyncio.sleep(0)
-    voices.voice.set_result(Voice("plain"))
+    voices.voice.set_result(Prompt("plain"))
     protocol.receive(encode_command(TASK))  # the same id again: what is sent now is another's
     speaker.drop("cancelled")
     running.cancel()
@@ -86,7 +86,7 @@ async def test_flushes_that_wait_for_the_voice_are_kept_as_one(peer: Peer) -> No
         await speaker.feed("")
     protocol.receive(encode_command(FinishTask("t")))
     await speaker.finish("")
-    voices.voice.set_result(Voice("plain"))
+    voices.voice.set_result(Prompt("plain"))
     await speaker.run()
     speaker.over()
     assert peer.engine.sessions[0].flushes == [3, 6]
@@ -101,7 +101,7 @@ async def test_a_finished_text_does_not_time_out(peer: Peer) -> None:
     await speaker.feed("one")
     protocol.receive(encode_command(FinishTask("t")))
     await speaker.finish("")
-    asyncio.get_running_loop().call_later(0.05, voices.voice.set_result, Voice("plain"))
+    asyncio.get_running_loop().call_later(0.05, voices.voice.set_result, Prompt("plain"))
     await speaker.run()
     speaker.over()
     assert protocol.state("t") is TaskState.FINISHED
@@ -115,7 +115,7 @@ async def test_a_client_that_is_gone_when_it_is_sent_to_is_no_failure(peer: Peer
     protocol, voices = TaskProtocol(), LateVoice()
     protocol.receive(encode_command(TASK))
     speaker = speaker_of(peer, protocol, ClosedOutbox(), voices)
-    voices.voice.set_result(Voice("plain"))
+    voices.voice.set_result(Prompt("plain"))
     with capture_logs() as lines:
         await speaker.run()
         speaker.over()

@@ -12,7 +12,7 @@ import numpy as np
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
 from cosyserve.engine.cosyvoice.session import CosyVoiceSession
-from cosyserve.engine.interface import PcmChunk, Reference, Samples, SynthesisOptions, Voice
+from cosyserve.engine.interface import PcmChunk, Prompt, Reference, Samples, SynthesisOptions
 
 RATE = 24000
 FAST = "fast_replication"
@@ -44,7 +44,7 @@ async def read(session: CosyVoiceSession) -> list[PcmChunk]:
 
 
 async def speak(
-    engine: CosyVoiceEngine, voice: Voice, pieces: list[str], **options: Any
+    engine: CosyVoiceEngine, voice: Prompt, pieces: list[str], **options: Any
 ) -> Samples:
     """A whole task's sound."""
     async with engine.open_session(voice, SynthesisOptions(**options)) as session:

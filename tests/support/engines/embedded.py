@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
-from cosyserve.engine.interface import Samples, SynthesisOptions, Voice, WordTime
+from cosyserve.engine.interface import Prompt, Samples, SynthesisOptions, WordTime
 from support.listening.spoken import Spoken
 
 RATE = 22050
@@ -26,7 +26,7 @@ async def running(**options: object) -> AsyncIterator[EmbeddedEngine]:
         await engine.stop()
 
 
-def voice_of(engine: EmbeddedEngine, voice_id: str) -> Voice:
+def voice_of(engine: EmbeddedEngine, voice_id: str) -> Prompt:
     voice = engine.builtin_voice(voice_id)
     assert voice is not None
     return voice
@@ -35,7 +35,7 @@ def voice_of(engine: EmbeddedEngine, voice_id: str) -> Voice:
 async def speak(
     engine: EmbeddedEngine,
     text: str | Iterable[str],
-    voice: str | Voice = "alba",
+    voice: str | Prompt = "alba",
     options: SynthesisOptions | None = None,
 ) -> Spoken:
     """Speak a text, or the pieces of one, to the end."""

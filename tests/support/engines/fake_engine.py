@@ -16,10 +16,10 @@ from cosyserve.engine.interface import (
     EngineNotReady,
     InvalidReference,
     PcmChunk,
+    Prompt,
     Reference,
-    Sentence,
+    SpokenSegment,
     SynthesisOptions,
-    Voice,
     WordTime,
     Work,
 )
@@ -42,7 +42,7 @@ class FakeSession:
     """
 
     engine: FakeEngine
-    voice: Voice
+    voice: Prompt
     options: SynthesisOptions
     text: str = ""
     finished: bool = False
@@ -84,12 +84,12 @@ class FakeSession:
         begin, end = words[number]
         at = number * WORD_SECONDS
         times = (WordTime(at, at + WORD_SECONDS, begin, end),)
-        sentences: tuple[Sentence, ...] = ()
+        sentences: tuple[SpokenSegment, ...] = ()
         if number == 0 or self._ends(*words[number - 1 : number + 1]):
             last = number
             while last + 1 < len(words) and not self._ends(*words[last : last + 2]):
                 last += 1
-            sentences = (Sentence(self.sentences, begin, words[last][1]),)
+            sentences = (SpokenSegment(self.sentences, begin, words[last][1]),)
             self.sentences += 1
         return PcmChunk(
             tone(),
@@ -159,7 +159,7 @@ class FakeEngine:
         self.open: set[int] = set()
         self.opened = asyncio.Event()
         self.prepared: list[str] = []
-        self.known: dict[str, Voice] = {}
+        self.known: dict[str, Prompt] = {}
 
     async def start(self) -> None:
         self.ready = True
@@ -167,24 +167,24 @@ class FakeEngine:
     async def stop(self) -> None:
         self.ready = False
 
-    async def prepare_voice(self, reference: Reference) -> Voice:
+    async def prepare_voice(self, reference: Reference) -> Prompt:
         await asyncio.sleep(0)
         if self.refuses is not None:
             raise self.refuses
         self.prepared.append(reference.content_id)
-        self.known[reference.content_id] = voice = Voice(reference.content_id)
+        self.known[reference.content_id] = voice = Prompt(reference.content_id)
         return voice
 
-    def known_voice(self, content_id: str) -> Voice | None:
+    def known_voice(self, content_id: str) -> Prompt | None:
         return self.known.get(content_id)
 
-    def builtin_voice(self, voice_id: str) -> Voice | None:
-        return Voice("plain") if voice_id == "plain" else None
+    def builtin_voice(self, voice_id: str) -> Prompt | None:
+        return Prompt("plain") if voice_id == "plain" else None
 
     def stats(self) -> Mapping[str, float]:
         return {"worker_restarts_total": 0.0}
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> FakeSession:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> FakeSession:
         if not self.ready:
             raise EngineNotReady("the engine is not ready")
         session = self.session_type(self, voice, options)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NoReturn, Self
 import numpy as np
 from websockets.exceptions import ConnectionClosedError
 
-from cosyserve.engine.interface import PcmChunk, SynthesisOptions, Voice
+from cosyserve.engine.interface import PcmChunk, Prompt, SynthesisOptions
 from support.engines.fake_engine import FakeEngine, FakeSession, tone
 
 SECRET: Final = "a word of the inside"
@@ -92,7 +92,7 @@ class FaultyEngine(FakeEngine):
         self.fault = fault
         self.after = after
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> FakeSession:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> FakeSession:
         if self.fault is not None and self.fault.step == "open_session":
             self.fault.act()
         return super().open_session(voice, options)

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.folder import GoldenFolder, Models
+from cosyserve.benchmarks.parity.folder import GoldenFolder, GoldenModels
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "goldens" / "cosyvoice2-tiny"
 GOLDENS: Final = GoldenFolder(FOLDER)
 
 
-def models() -> Models:
+def models() -> GoldenModels:
     """The tiny model's parts, loaded anew for each caller, who may change them."""
-    return Models(GOLDENS)
+    return GoldenModels(GOLDENS)
 
 
 def tensors(name: str) -> dict[str, Tensor]:

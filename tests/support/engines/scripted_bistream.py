@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cosyserve.engine.cosyvoice.config import LmConfig
-from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Bistream, Chunk, Limits
+from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Bistream, LmInput, LmLimits
 from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
 
 
@@ -19,13 +19,13 @@ class ScriptedBistream(Bistream):
 
     def __init__(self, config: LmConfig, case: dict[str, Any], max_context: int) -> None:
         prompt = LmPrompt(tuple(case["prompt_text"]), tuple(case["prompt_speech"]))
-        super().__init__(config, prompt, Limits(0.0, float("inf"), max_context), REFERENCE)
+        super().__init__(config, prompt, LmLimits(0.0, float("inf"), max_context), REFERENCE)
         self._case = case
-        self._planned: Chunk | None = None
+        self._planned: LmInput | None = None
         self._due: int | None = None
         self._said: list[int] = []
 
-    def next_chunk(self) -> Chunk | None:
+    def next_chunk(self) -> LmInput | None:
         if self._planned is not None:
             return self._stop(self._planned, tuple(self._said[-1:]))
         chunk = super().next_chunk()
@@ -46,7 +46,7 @@ class ScriptedBistream(Bistream):
             self._planned = None
             super().ended(self._said)
 
-    def _place(self, chunk: Chunk) -> int | None:
+    def _place(self, chunk: LmInput) -> int | None:
         """The token of the chunk that the script says is a stop id."""
         begin = len(self.decoded)
         if chunk.final:
@@ -54,6 +54,6 @@ class ScriptedBistream(Bistream):
         fills = (at - begin for at in self._case["fill_at_len_out_tokens"])
         return next((at for at in fills if 0 <= at < chunk.max_tokens), None)
 
-    def _stop(self, chunk: Chunk, ids: tuple[int, ...]) -> Chunk:
+    def _stop(self, chunk: LmInput, ids: tuple[int, ...]) -> LmInput:
         banned = tuple(i for i in range(self.ids.head_size) if i not in chunk.stop_ids)
         return replace(chunk, ids=ids, max_tokens=1, min_tokens=0, banned_ids=banned)

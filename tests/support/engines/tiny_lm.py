@@ -8,8 +8,13 @@ from contextlib import asynccontextmanager
 import torch
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
-from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions, SpeechLM, TokenStream
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
+from cosyserve.engine.cosyvoice.lm.interface import (
+    LmPrompt,
+    SamplingOptions,
+    SpeechLM,
+    SpeechTokenStream,
+)
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from cosyserve.engine.cosyvoice.scheduling.device import DeviceThread
@@ -33,10 +38,10 @@ def model(stop_bias: Sequence[float] | None = None) -> Qwen2Lm:
 
 @asynccontextmanager
 async def running(
-    decoder: Decoder | None = None, settings: TorchLmSettings | None = None
+    decoder: LmDecoder | None = None, settings: TorchLmSettings | None = None
 ) -> AsyncIterator[TorchSpeechLM]:
     thread = DeviceThread()
-    lm = TorchSpeechLM(lambda: decoder or Decoder(model()), thread, settings)
+    lm = TorchSpeechLM(lambda: decoder or LmDecoder(model()), thread, settings)
     try:
         await lm.start()
         yield lm
@@ -45,7 +50,7 @@ async def running(
         await thread.close()
 
 
-async def read(stream: TokenStream, count: int | None = None) -> list[int]:
+async def read(stream: SpeechTokenStream, count: int | None = None) -> list[int]:
     """At least `count` tokens, or all of them."""
     tokens: list[int] = []
     async for some in stream:
@@ -59,7 +64,7 @@ def text(count: int, begin: int = 100) -> list[int]:
     return list(range(begin, begin + count))
 
 
-async def spoken(stream: TokenStream, ids: Sequence[int]) -> list[int]:
+async def spoken(stream: SpeechTokenStream, ids: Sequence[int]) -> list[int]:
     """All that a stream says to a whole text. It is not cancelled."""
     await stream.feed(ids)
     await stream.finish()
@@ -76,7 +81,7 @@ async def say(
         await stream.cancel()
 
 
-async def come_and_go(stream: TokenStream, number: int) -> list[int]:
+async def come_and_go(stream: SpeechTokenStream, number: int) -> list[int]:
     """One of many streams: of ten, one is cancelled at once, one while it speaks, eight speak on."""
     await stream.feed([number % 300])
     if number % 10 == 3:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosyserve.engine.interface import Mark, PcmChunk, Samples, Sentence, WordTime
+from cosyserve.engine.interface import Mark, PcmChunk, Samples, SpokenSegment, WordTime
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Spoken:
         return [word for chunk in self.chunks for word in chunk.words]
 
     @property
-    def sentences(self) -> list[Sentence]:
+    def sentences(self) -> list[SpokenSegment]:
         return [sentence for chunk in self.chunks for sentence in chunk.sentences]
 
     @property

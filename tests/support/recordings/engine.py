@@ -17,10 +17,10 @@ from .product import (
     EngineNotReady,
     InvalidReference,
     PcmChunk,
+    Prompt,
     Reference,
     SynthesisOptions,
     UnsupportedRequest,
-    Voice,
     Work,
 )
 
@@ -41,7 +41,7 @@ WORK = Work(queue=0.125, lm=0.25, flow=0.5, vocoder=0.75, tokens=2)
 """Of a word."""
 
 
-def word_sound(word: str, voice: Voice, options: SynthesisOptions) -> np.ndarray:
+def word_sound(word: str, voice: Prompt, options: SynthesisOptions) -> np.ndarray:
     """A sawtooth, another one for each word, voice and option; its 16-bit samples are exact."""
     asked = (word, voice.content_id, options.mode, options.instruct, options.seed)
     factors = (float(options.speed), float(options.pitch))
@@ -74,16 +74,16 @@ class RecordedEngine(FakeEngine):
         builtin = (plain, deep) if voices else ()
         self.capabilities = replace(self.capabilities, instruct=instruct, voices=builtin)
 
-    def builtin_voice(self, voice_id: str) -> Voice | None:
+    def builtin_voice(self, voice_id: str) -> Prompt | None:
         ids = {voice.id for voice in self.capabilities.voices}
-        return Voice(voice_id) if voice_id in ids else None
+        return Prompt(voice_id) if voice_id in ids else None
 
-    async def prepare_voice(self, reference: Reference) -> Voice:
+    async def prepare_voice(self, reference: Reference) -> Prompt:
         if reference.text in FAILURES:
             raise FAILURES[reference.text]
         return await super().prepare_voice(reference)
 
-    def open_session(self, voice: Voice, options: SynthesisOptions) -> RecordedSession:
+    def open_session(self, voice: Prompt, options: SynthesisOptions) -> RecordedSession:
         if not self.ready:
             raise FAILURES["NOT-READY"]
         if options.instruct in FAILURES:

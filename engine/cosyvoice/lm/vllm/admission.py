@@ -7,7 +7,7 @@ more, none is free, and as nothing runs there is nothing to preempt: all wait fo
 
 Here every stream has its worst case reserved before it enters, in whole blocks, so what is inside can
 always go on without preemption; the others wait, first come, first served. A stream that waits for
-text gives its place back when others have need of it (`Lease.park`), so nobody waits for a client's
+text gives its place back when others have need of it (`KvLease.park`), so nobody waits for a client's
 thoughts.
 """
 
@@ -41,10 +41,10 @@ class KvCapacity:
         return -(-(tokens + _SPARE_TOKENS) // self.block_tokens)
 
 
-class Lease:
-    """A stream's place. Made by KvBook.reserve."""
+class KvLease:
+    """A stream's place. Made by KvBudget.reserve."""
 
-    def __init__(self, book: KvBook, blocks: int) -> None:
+    def __init__(self, book: KvBudget, blocks: int) -> None:
         self.blocks = blocks
         self._book = book
         self._recall: Callable[[], None] | None = None
@@ -98,10 +98,10 @@ class KvCounts:
 @dataclass(eq=False, slots=True)
 class _Waiter:
     blocks: int
-    place: asyncio.Future[Lease]
+    place: asyncio.Future[KvLease]
 
 
-class KvBook:
+class KvBudget:
     """The account of one engine's slots and blocks. For one event loop.
 
     patience: seconds that a stream may be parked before it must give way to others.
@@ -111,8 +111,8 @@ class KvBook:
         self.capacity = capacity
         self.counts = KvCounts()
         self._patience = patience
-        self._leases: dict[Lease, None] = {}
-        self._leaving: set[Lease] = set()
+        self._leases: dict[KvLease, None] = {}
+        self._leaving: set[KvLease] = set()
         self._waiters: deque[_Waiter] = deque()
         self._free_blocks = capacity.blocks
         self._timer: asyncio.TimerHandle | None = None
@@ -135,7 +135,7 @@ class KvBook:
     def waiting(self) -> int:
         return len(self._waiters)
 
-    async def reserve(self, tokens: int, *, first: bool = False) -> Lease:
+    async def reserve(self, tokens: int, *, first: bool = False) -> KvLease:
         """A place with room for so many ids; waits for its turn. Cancel-safe.
 
         first: before the others who wait, for a stream that was called back in the midst of its
@@ -174,7 +174,7 @@ class KvBook:
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def shrink(self, lease: Lease, tokens: int) -> None:
+    def shrink(self, lease: KvLease, tokens: int) -> None:
         blocks = self.capacity.needed(tokens)
         if lease in self._leases and blocks < lease.blocks:
             self._free_blocks += lease.blocks - blocks
@@ -185,7 +185,7 @@ class KvBook:
         if self._waiters:
             self._watch()
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: KvLease) -> None:
         if lease in self._leases:
             del self._leases[lease]
             self._leaving.discard(lease)
@@ -207,7 +207,7 @@ class KvBook:
             waiter = self._waiters.popleft()
             if waiter.place.done():
                 continue
-            lease = Lease(self, waiter.blocks)
+            lease = KvLease(self, waiter.blocks)
             self._leases[lease] = None
             self._free_blocks -= waiter.blocks
             waiter.place.set_result(lease)

@@ -58,13 +58,13 @@ def sessions_are_sound(release: tuple[int, int] | None = None) -> bool:
 def early_sampler() -> str | None:
     """The logits processor, where vLLM must know of it when its configuration is made: a release whose
     second model runner takes none then runs the first. None where `late_sampler` tells."""
-    return None if _takes_v2() else f"{__package__}.runner_v1:SpeechSampler"
+    return None if _takes_v2() else f"{__package__}.sampler_v1:SpeechSamplerV1"
 
 
 def late_sampler(config: Any) -> str:
     """The logits processor for the model runner that this vllm.VllmConfig has come to."""
     second = _takes_v2() and bool(getattr(config, "use_v2_model_runner", False))
-    return f"{__package__}.{'runner_v2' if second else 'runner_v1'}:SpeechSampler"
+    return f"{__package__}.{'sampler_v2:SpeechSamplerV2' if second else 'sampler_v1:SpeechSamplerV1'}"
 
 
 def _takes_v2() -> bool:

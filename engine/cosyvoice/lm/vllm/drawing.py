@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from ..bistream import Chunk
+from ..bistream import LmInput
 from ..interface import SamplingOptions
 from ..sampling import Draw, UniformSource
 
@@ -72,7 +72,7 @@ class ChunkDrawing:
     @classmethod
     def of_chunk(
         cls,
-        chunk: Chunk,
+        chunk: LmInput,
         options: SamplingOptions,
         history: Sequence[int],
         *,
@@ -180,7 +180,7 @@ def streaming_input(ids: Sequence[int], drawing: ChunkDrawing) -> StreamingInput
     return StreamingInput(prompt=prompt, sampling_params=sampling_parameters(drawing))
 
 
-def check_chunk(chunk: Chunk, ids: IdSpace, context: int, max_model_len: int) -> None:
+def check_chunk(chunk: LmInput, ids: IdSpace, context: int, max_model_len: int) -> None:
     """Before a chunk is handed over to a request of which `context` ids are read already.
 
     Raises ValueError for ids out of range, LmTooLong.

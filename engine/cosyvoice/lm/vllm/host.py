@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ....interface import EngineDied, EngineNotReady
-from .admission import KvBook, KvCapacity
+from .admission import KvBudget, KvCapacity
 from .compat import early_sampler, late_sampler, prepare
 from .options import NOT_INSTALLED, VllmOptions, engine_arguments
 from .supervisor import RestartPolicy, Supervisor
@@ -40,7 +40,7 @@ class LmHost(Protocol):
         """Whether there is an engine."""
 
     @property
-    def book(self) -> KvBook:
+    def book(self) -> KvBudget:
         """Who may enter the engine. Raises EngineNotReady while there is none."""
 
     def engine(self) -> AsyncLLM:
@@ -66,7 +66,7 @@ class RunningEngine:
 
     def __init__(self, built: Built, patience: float) -> None:
         self.llm: AsyncLLM | None = built.llm
-        self.book = KvBook(built.capacity, patience)
+        self.book = KvBudget(built.capacity, patience)
         self._gone = asyncio.Event()
         # vLLM reads the engine's answers in this task; it ends when the engine does, whether or not
         # anybody has a request. So an idle engine's death is noticed too, and at once.
@@ -120,7 +120,7 @@ class EngineHost:
         return running is not None and running.alive
 
     @property
-    def book(self) -> KvBook:
+    def book(self) -> KvBudget:
         return self._need().book
 
     async def start(self) -> None:
@@ -167,7 +167,7 @@ class EngineHost:
         return RunningEngine(await self._build(self.options), self.options.patience)
 
 
-def _book_stats(book: KvBook) -> dict[str, float]:
+def _book_stats(book: KvBudget) -> dict[str, float]:
     return {
         "lm_cache_blocks": book.capacity.blocks,
         "lm_cache_blocks_free": book.free_blocks,

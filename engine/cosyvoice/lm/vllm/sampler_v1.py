@@ -18,7 +18,7 @@ from ..sampling import draw_tokens, sound
 from .drawing import KEY, ChunkDrawing, ChunkDraws, check_parameters
 
 
-class SpeechSampler(LogitsProcessor):
+class SpeechSamplerV1(LogitsProcessor):
     """Draws a token for each row and leaves it as the only possible one."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:

@@ -131,7 +131,7 @@ class SlotDraws:
         table[slot, : len(row)] = torch.tensor(row, dtype=table.dtype)
 
 
-class SpeechSampler(LogitsProcessor):
+class SpeechSamplerV2(LogitsProcessor):
     """Draws a token for each row and leaves it as the only possible one."""
 
     def __init__(self, vllm_config: Any, req_states: LogitsProcRequestState) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ....interface import EngineDied, EngineError
-from ..bistream import Chunk, Composition
+from ..bistream import Composition, LmInput
 from ..interface import LmFailed, LmNotFinite, SamplingOptions
 from ..stream import ComposedStream
 from .drawing import ChunkDrawing, check_chunk, streaming_input
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vllm.engine.protocol import StreamingInput
     from vllm.outputs import RequestOutput
 
-    from .admission import Lease
+    from .admission import KvLease
     from .host import LmHost
 
 
@@ -162,7 +162,7 @@ class VllmTokenStream(ComposedStream):
         self._host.failed(error)
         self.end(LmFailed("the speech model failed"))
 
-    async def _request(self, chunk: Chunk) -> None:
+    async def _request(self, chunk: LmInput) -> None:
         """From a chunk to the end of vLLM's request: no more comes, or it was called back."""
         lease = await self._host.book.reserve(self._worst(chunk), first=bool(self._context))
         session = _Session(lease)
@@ -203,7 +203,7 @@ class VllmTokenStream(ComposedStream):
             session.parked = True
             session.lease.park(self.call_back)
 
-    def _handed_over(self, chunk: Chunk, before: list[int] | None = None) -> StreamingInput:
+    def _handed_over(self, chunk: LmInput, before: list[int] | None = None) -> StreamingInput:
         """before: what a new request has to read first."""
         ids = self._composition.ids
         check_chunk(chunk, ids, len(self._context), self._max_context)
@@ -254,7 +254,7 @@ class VllmTokenStream(ComposedStream):
             self.seconds += self._shared.meter.end(self._begun)
             self._begun = None
 
-    def _worst(self, chunk: Chunk) -> int:
+    def _worst(self, chunk: LmInput) -> int:
         """Ids that the stream's request may come to hold."""
         if self._shared.sessions and not chunk.final:
             return self._max_context
@@ -264,7 +264,7 @@ class VllmTokenStream(ComposedStream):
 class _Session:
     """One request's input, chunk by chunk."""
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: KvLease) -> None:
         self.lease = lease
         self.parked = False
         self._inputs: asyncio.Queue[StreamingInput | None] = asyncio.Queue()

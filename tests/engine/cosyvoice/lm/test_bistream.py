@@ -13,9 +13,9 @@ from cosyserve.engine.cosyvoice.lm.bistream import (
     CLEAN,
     REFERENCE,
     Bistream,
-    Chunk,
     Composition,
-    Limits,
+    LmInput,
+    LmLimits,
     Quirks,
     Unistream,
     composition,
@@ -42,7 +42,7 @@ class Model:
             assert self.plan.next_chunk() is None, "one chunk at a time"
             self.plan.ended(self.draw(chunk))
 
-    def draw(self, chunk: Chunk) -> list[int]:
+    def draw(self, chunk: LmInput) -> list[int]:
         assert chunk.ids
         assert chunk.max_tokens >= 1
         self.context.extend(chunk.ids)
@@ -66,9 +66,9 @@ def model(plan: Composition, fills: float = 0.05) -> Model:
 
 
 def bistream(
-    prompt: LmPrompt | None = None, quirks: Quirks = CLEAN, limits: Limits | None = None
+    prompt: LmPrompt | None = None, quirks: Quirks = CLEAN, limits: LmLimits | None = None
 ) -> Bistream:
-    return Bistream(CONFIG, prompt or LmPrompt(), limits or Limits(), quirks)
+    return Bistream(CONFIG, prompt or LmPrompt(), limits or LmLimits(), quirks)
 
 
 def text(count: int, begin: int = 0) -> list[int]:
@@ -120,7 +120,7 @@ def test_groups_of_text_and_speech_alternate() -> None:
     plan = bistream()
     plan.feed(text(5))
     chunk = plan.next_chunk()
-    assert chunk == Chunk(
+    assert chunk == LmInput(
         ids=(IDS.sos, *IDS.text(text(5))),
         max_tokens=15,
         min_tokens=0,
@@ -138,7 +138,7 @@ def test_groups_of_text_and_speech_alternate() -> None:
     plan.ended([3, 4, IDS.fill])
     plan.finish()
     chunk = plan.next_chunk()
-    assert chunk == Chunk(
+    assert chunk == LmInput(
         ids=(*IDS.text([5, 6]), IDS.task),
         max_tokens=12 * 20 - 17,
         min_tokens=12 * 2 - 17,
@@ -188,7 +188,7 @@ def test_a_group_per_piece_is_a_quirk() -> None:
 
 
 def test_a_unistream_waits_for_the_whole_text() -> None:
-    plan = Unistream(CONFIG, LmPrompt((1, 2), (7, 8)), Limits())
+    plan = Unistream(CONFIG, LmPrompt((1, 2), (7, 8)), LmLimits())
     plan.feed([3])
     assert plan.next_chunk() is None
     plan.feed([4])
@@ -213,7 +213,7 @@ def test_without_text_there_is_no_speech(unistream: bool) -> None:
 
 
 def test_speech_is_capped_by_the_text() -> None:
-    plan = bistream(limits=Limits(min_ratio=0, max_ratio=3))
+    plan = bistream(limits=LmLimits(min_ratio=0, max_ratio=3))
     plan.feed(text(5))
     found = model(plan, fills=0.0)
     found.run()
@@ -225,7 +225,7 @@ def test_speech_is_capped_by_the_text() -> None:
 
 
 def test_a_context_that_is_too_long_is_an_error() -> None:
-    limits = Limits(max_context=40)
+    limits = LmLimits(max_context=40)
     with pytest.raises(LmTooLong):
         bistream(LmPrompt((), tuple(text(40))), limits=limits)
     plan = bistream(limits=limits)

@@ -13,7 +13,7 @@ from cosyserve.benchmarks.parity import reference as parity
 from cosyserve.benchmarks.parity.lm import spelled
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Quirks
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from support.engines import goldens
 
@@ -28,15 +28,15 @@ def build() -> Qwen2Lm:
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["packed", "plain"])
-def decoder(request: pytest.FixtureRequest) -> Decoder:
-    return Decoder(build(), pack=request.param)
+def decoder(request: pytest.FixtureRequest) -> LmDecoder:
+    return LmDecoder(build(), pack=request.param)
 
 
-def bistream(decoder: Decoder, name: str, quirks: Quirks = REFERENCE) -> parity.Decoding:
+def bistream(decoder: LmDecoder, name: str, quirks: Quirks = REFERENCE) -> parity.Decoding:
     return golden_lm.bistream(decoder, META[name], quirks)
 
 
-def test_hidden_states_and_logits(decoder: Decoder) -> None:
+def test_hidden_states_and_logits(decoder: LmDecoder) -> None:
     hidden, logits = parity.forward(
         decoder, TENSORS["text"], TENSORS["prompt_text"], TENSORS["prompt_speech_token"]
     )
@@ -44,7 +44,7 @@ def test_hidden_states_and_logits(decoder: Decoder) -> None:
     torch.testing.assert_close(logits, TENSORS["logits"], **LOGITS)
 
 
-def test_unistream(decoder: Decoder) -> None:
+def test_unistream(decoder: LmDecoder) -> None:
     wanted = TENSORS["uni_tokens"].tolist()
     found = golden_lm.unistream(decoder, TENSORS)
     first = META["uni_first_lm_input"].split()
@@ -54,7 +54,7 @@ def test_unistream(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize("name", BISTREAM)
-def test_bistream(decoder: Decoder, name: str) -> None:
+def test_bistream(decoder: LmDecoder, name: str) -> None:
     found = bistream(decoder, name)
     assert found.tokens == TENSORS[f"{name}_tokens"].tolist()
     assert found.pieces_pulled == META[name]["pieces_pulled_when_emitted"]
@@ -71,7 +71,7 @@ def stopping(stop: int, at: int) -> parity.Sampler:
 
 
 @pytest.mark.parametrize("place", range(3))
-def test_any_stop_id_ends_a_unistream(decoder: Decoder, place: int) -> None:
+def test_any_stop_id_ends_a_unistream(decoder: LmDecoder, place: int) -> None:
     inputs = TENSORS["text"], TENSORS["prompt_text"], TENSORS["prompt_speech_token"]
     stop = decoder.ids.eos + place
     found = parity.inference(decoder, *inputs, sampler=stopping(stop, 25))
@@ -79,7 +79,7 @@ def test_any_stop_id_ends_a_unistream(decoder: Decoder, place: int) -> None:
     assert len(found.logits) == 26
 
 
-def test_a_bistream_ends_by_the_stop_id_that_is_due_only(decoder: Decoder) -> None:
+def test_a_bistream_ends_by_the_stop_id_that_is_due_only(decoder: LmDecoder) -> None:
     ids = decoder.ids
     pieces, none = [torch.tensor([[1, 2, 3, 4, 5, 6]])], torch.zeros(1, 0)
 
@@ -97,7 +97,7 @@ def test_a_bistream_ends_by_the_stop_id_that_is_due_only(decoder: Decoder) -> No
             spoken(stop, at)
 
 
-def test_decoded_ids_include_fill_tokens(decoder: Decoder) -> None:
+def test_decoded_ids_include_fill_tokens(decoder: LmDecoder) -> None:
     seen: list[list[int]] = []
 
     def watch(scores: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
@@ -110,7 +110,7 @@ def test_decoded_ids_include_fill_tokens(decoder: Decoder) -> None:
     assert [len(decoded) for decoded in seen] == list(range(21))
 
 
-def test_without_quirks_the_last_input_is_read_once(decoder: Decoder) -> None:
+def test_without_quirks_the_last_input_is_read_once(decoder: LmDecoder) -> None:
     quirky = spelled(decoder.ids, bistream(decoder, "bi_end_on_fill").context)
     clean = spelled(decoder.ids, bistream(decoder, "bi_end_on_fill", CLEAN).context)
     task = quirky.index("TASK")
@@ -130,14 +130,14 @@ def test_the_unused_text_head_may_be_missing() -> None:
 
 def test_fusing_leaves_the_parameters_as_they_were() -> None:
     model = build()
-    Decoder(model)
+    LmDecoder(model)
     for key, value in model.state_dict().items():
         assert torch.equal(value, goldens.weights("llm")[key]), key
 
 
 @pytest.mark.parametrize("pieces", [[40], [1, 39], [7, 1, 20, 12]])
 def test_a_context_read_in_pieces_gives_the_same_states(
-    decoder: Decoder, pieces: list[int]
+    decoder: LmDecoder, pieces: list[int]
 ) -> None:
     generator = torch.Generator().manual_seed(5)
     context = torch.randint(decoder.ids.size, (40,), generator=generator).tolist()

@@ -9,7 +9,7 @@ import torch
 
 from cosyserve.benchmarks.parity import reference as parity
 from cosyserve.engine.cosyvoice.lm.bistream import CLEAN
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.interface import (
     LmFailed,
     LmLoop,
@@ -42,7 +42,7 @@ def tensor(numbers: Sequence[int]) -> torch.Tensor:
 async def test_greedy_streams_equal_the_parity_loops() -> None:
     ids = text(9)
     texts = tensor(ids), tensor(PROMPT.text_ids), tensor(PROMPT.speech_ids)
-    decoder = Decoder(tiny_lm.model())
+    decoder = LmDecoder(tiny_lm.model())
     async with running() as lm:
         whole = parity.inference(decoder, *texts, max_token_text_ratio=5).tokens
         assert await say(lm, ids, options(GREEDY, bistream=False)) == whole
@@ -182,7 +182,7 @@ async def test_a_thousand_streams_leave_nothing_behind() -> None:
 
 
 async def test_stop_ids_are_never_speech_and_the_shortest_speech_is_kept() -> None:
-    eager = Decoder(tiny_lm.model(stop_bias=[40.0, 40.0, 40.0]))
+    eager = LmDecoder(tiny_lm.model(stop_bias=[40.0, 40.0, 40.0]))
     async with running(eager) as lm:
         for bistream in (True, False):
             tokens = await say(lm, text(9), options(bistream=bistream))
@@ -196,12 +196,12 @@ async def test_text_bounds_the_speech() -> None:
         assert await say(lm, [], SEEDED) == []
 
 
-def stuck() -> Decoder:
+def stuck() -> LmDecoder:
     """Says token 3 for ever."""
     model = tiny_lm.model()
     with torch.no_grad():
         model.llm_decoder.bias[3] = 1000.0
-    return Decoder(model)
+    return LmDecoder(model)
 
 
 @pytest.mark.parametrize("bistream", [True, False])
@@ -221,14 +221,14 @@ async def test_a_loop_ends_the_stream_or_fails_it(bistream: bool) -> None:
         assert lm.stats()["lm_slots_used"] == 0
 
 
-def overflowing(dtype: torch.dtype) -> Decoder:
+def overflowing(dtype: torch.dtype) -> LmDecoder:
     """Its activations leave fp16's range, its weights do not."""
     model = tiny_lm.model()
     mlp = model.backbone.layers[1].mlp
     with torch.no_grad():
         mlp.up_proj.weight.mul_(3e4)
         mlp.down_proj.weight.mul_(1 / 3e4)
-    return Decoder(model.to(dtype))
+    return LmDecoder(model.to(dtype))
 
 
 async def test_half_precision_falls_back_where_numbers_overflow() -> None:
@@ -245,7 +245,7 @@ async def test_half_precision_falls_back_where_numbers_overflow() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 async def test_half_precision_is_close(dtype: torch.dtype) -> None:
-    exact, half = Decoder(tiny_lm.model()), Decoder(tiny_lm.model().to(dtype))
+    exact, half = LmDecoder(tiny_lm.model()), LmDecoder(tiny_lm.model().to(dtype))
     inputs = tensor(text(9)), tensor(PROMPT.text_ids), tensor(PROMPT.speech_ids)
     wanted = parity.forward(exact, *inputs)[1].softmax(-1)
     found = parity.forward(half, *inputs)[1].softmax(-1)
@@ -259,7 +259,7 @@ async def test_numbers_that_stay_infinite_fail_their_stream_only() -> None:
     broken = tiny_lm.model()
     with torch.no_grad():
         broken.backbone.embed_tokens.weight[7] = float("nan")
-    async with running(Decoder(broken)) as lm:
+    async with running(LmDecoder(broken)) as lm:
         alone = await say(lm, text(5), SEEDED)
         failing = asyncio.create_task(say(lm, [*text(3), 7, 8], SEEDED, LmPrompt()))
         beside = asyncio.create_task(say(lm, text(5), SEEDED))
@@ -274,7 +274,7 @@ async def test_numbers_that_stay_infinite_fail_their_stream_only() -> None:
 async def test_a_failing_step_fails_its_streams_and_no_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    decoder = Decoder(tiny_lm.model())
+    decoder = LmDecoder(tiny_lm.model())
     async with running(decoder) as lm:
         wanted = await say(lm, text(5), SEEDED)
 

@@ -12,7 +12,7 @@ from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow, l
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, FlowPrompt, GraphCache
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
 from cosyserve.engine.cosyvoice.scheduling.chunker import Hop, HopPolicy, TokenChunker
-from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, Voicing
+from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, UtteranceHops
 from cosyserve.engine.cosyvoice.vocoder import StreamPolicy
 from cosyserve.engine.interface import EngineDied, EngineError, Samples
 from support.engines.recorded_work import Recorder
@@ -42,15 +42,15 @@ def prompt(runner: HopRunner) -> FlowPrompt:
     )
 
 
-def voicing(prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> Voicing:
-    return Voicing(prompt, policy, StreamPolicy(), speed=1.0, seed=4)
+def voicing(prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> UtteranceHops:
+    return UtteranceHops(prompt, policy, StreamPolicy(), speed=1.0, seed=4)
 
 
-def job(voicing: Voicing, hop: Hop) -> HopJob:
+def job(voicing: UtteranceHops, hop: Hop) -> HopJob:
     return HopJob(voicing, hop, 0.0, 0.0, lambda result: None, lambda error: None)
 
 
-def run(runner: HopRunner, voicing: Voicing, hop: Hop) -> Samples:
+def run(runner: HopRunner, voicing: UtteranceHops, hop: Hop) -> Samples:
     (result,) = runner.run([job(voicing, hop)])
     assert isinstance(result, HopResult)
     return result.samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.engine.cosyvoice.flow import RECOMPUTE
-from cosyserve.engine.cosyvoice.scheduling.memory import MemoryBook, Overflow, SessionCosts
+from cosyserve.engine.cosyvoice.scheduling.memory import MemoryBudget, Overflow, SessionCosts
 from cosyserve.engine.interface import EngineBusy
 
 COSTS = SessionCosts.of(
@@ -13,8 +13,8 @@ COSTS = SessionCosts.of(
 )  # exact 3000, window 1000, recompute 250
 
 
-def book(budget: int, overflow: Overflow = "window") -> MemoryBook:
-    return MemoryBook(budget, COSTS, overflow)
+def book(budget: int, overflow: Overflow = "window") -> MemoryBudget:
+    return MemoryBudget(budget, COSTS, overflow)
 
 
 def test_a_session_that_fits_is_exact_and_its_end_makes_room() -> None:
@@ -67,7 +67,7 @@ def test_what_others_take_is_not_given_twice_but_may_be_freed() -> None:
     def make_room(nbytes: int) -> None:
         idle[0] -= min(nbytes, idle[0])
 
-    made = MemoryBook(4000, COSTS, "refuse", lambda: idle[0], make_room)
+    made = MemoryBudget(4000, COSTS, "refuse", lambda: idle[0], make_room)
     assert made.admit(0).policy.keeps_all
     assert idle == [1000]
 

@@ -12,7 +12,7 @@ import pytest
 
 from cosyserve.engine.cosyvoice.scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
 from cosyserve.engine.cosyvoice.scheduling.chunker import Hop
-from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, Voicing
+from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, UtteranceHops
 from cosyserve.engine.interface import EngineDied, EngineError
 
 FAR = 1e9
@@ -58,7 +58,7 @@ class Bench:
 
     def submit(self, name: str, deadline: float = 0.0, tokens: int = 25) -> HopJob:
         job = HopJob(
-            voicing=cast(Voicing, name),
+            voicing=cast(UtteranceHops, name),
             hop=Hop(tuple(range(tokens)), early=False, final=False),
             asked=asyncio.get_running_loop().time(),
             deadline=deadline,

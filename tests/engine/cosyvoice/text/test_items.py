@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.engine.cosyvoice.text.items import ItemMarkers
-from cosyserve.engine.cosyvoice.text.sentences import Atom, AtomScanner, Kind
+from cosyserve.engine.cosyvoice.text.sentences import Atom, AtomKind, AtomScanner
 
 
 def said(text: str, size: int) -> list[Atom]:
@@ -37,7 +37,7 @@ def said(text: str, size: int) -> list[Atom]:
 )
 def test_markers_lose_their_points(text: str, words: list[str]) -> None:
     whole = said(text, len(text))
-    assert [atom.text for atom in whole if atom.kind is not Kind.BORDER] == words
+    assert [atom.text for atom in whole if atom.kind is not AtomKind.BORDER] == words
     assert said(text, 1) == whole
 
 
@@ -45,5 +45,5 @@ def test_each_sentence_may_begin_with_one() -> None:
     scanner, markers = AtomScanner(), ItemMarkers()
     atoms = markers.feed(scanner.feed("1. a", begin=0, ends=True), ends=True)
     atoms += markers.feed(scanner.feed("2. b", begin=4, ends=True), ends=True)
-    assert [atom.text for atom in atoms if atom.kind is Kind.WORD] == ["1", "a", "2", "b"]
+    assert [atom.text for atom in atoms if atom.kind is AtomKind.WORD] == ["1", "a", "2", "b"]
     assert [(atom.begin, atom.end) for atom in atoms if atom.text == "2"] == [(4, 6)]

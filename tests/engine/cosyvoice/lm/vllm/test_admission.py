@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from cosyserve.engine.cosyvoice.lm import LmTooLong
-from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBook, KvCapacity, Lease
+from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBudget, KvCapacity, KvLease
 from cosyserve.engine.interface import EngineDied
 
 CAPACITY = KvCapacity(blocks=10, block_tokens=32, slots=4)
@@ -31,7 +31,7 @@ def test_blocks_are_counted_whole_and_with_one_place_to_spare() -> None:
 
 
 async def test_what_could_never_fit_is_refused() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     with pytest.raises(LmTooLong):
         await book.reserve(tokens(11))
     lease = await book.reserve(tokens(10))
@@ -42,7 +42,7 @@ async def test_what_could_never_fit_is_refused() -> None:
 
 
 async def test_slots_are_counted_too() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     leases = [await book.reserve(1) for _ in range(4)]
     fifth = asyncio.create_task(book.reserve(1))
     await settle()
@@ -53,11 +53,11 @@ async def test_slots_are_counted_too() -> None:
 
 
 async def test_first_come_first_served_even_if_a_later_one_would_fit() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     held = await book.reserve(tokens(8))
     order: list[str] = []
 
-    async def come(name: str, blocks: int, first: bool = False) -> Lease:
+    async def come(name: str, blocks: int, first: bool = False) -> KvLease:
         lease = await book.reserve(tokens(blocks), first=first)
         order.append(name)
         return lease
@@ -73,7 +73,7 @@ async def test_first_come_first_served_even_if_a_later_one_would_fit() -> None:
 
 
 async def test_a_cancelled_waiter_holds_nothing_and_holds_up_nobody() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     held = await book.reserve(tokens(8))
     large = asyncio.create_task(book.reserve(tokens(4)))
     small = asyncio.create_task(book.reserve(tokens(1)))
@@ -87,7 +87,7 @@ async def test_a_cancelled_waiter_holds_nothing_and_holds_up_nobody() -> None:
 
 
 async def test_a_place_given_in_the_turn_of_its_cancellation_is_given_back() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     held = await book.reserve(tokens(10))
     waiter = asyncio.create_task(book.reserve(tokens(10)))
     await settle()
@@ -98,7 +98,7 @@ async def test_a_place_given_in_the_turn_of_its_cancellation_is_given_back() -> 
 
 
 async def test_shrinking_lets_the_next_one_in_and_growing_is_no_shrinking() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     held = await book.reserve(tokens(8))
     waiter = asyncio.create_task(book.reserve(tokens(5)))
     held.shrink(tokens(9))
@@ -111,7 +111,7 @@ async def test_shrinking_lets_the_next_one_in_and_growing_is_no_shrinking() -> N
 
 
 async def test_the_engines_end_is_told_to_whoever_waits_and_whoever_comes() -> None:
-    book = KvBook(CAPACITY)
+    book = KvBudget(CAPACITY)
     held = await book.reserve(tokens(10))
     waiter = asyncio.create_task(book.reserve(1))
     await settle()
@@ -125,9 +125,9 @@ async def test_the_engines_end_is_told_to_whoever_waits_and_whoever_comes() -> N
 
 
 async def test_a_parked_stream_gives_way_to_those_who_wait() -> None:
-    book = KvBook(CAPACITY, patience=0.0)
+    book = KvBudget(CAPACITY, patience=0.0)
     recalled: list[int] = []
-    leases: list[Lease] = []
+    leases: list[KvLease] = []
     called = asyncio.Event()
 
     def recall(i: int) -> None:
@@ -152,7 +152,7 @@ async def test_a_parked_stream_gives_way_to_those_who_wait() -> None:
 
 
 async def test_a_stream_that_speaks_is_never_called_back() -> None:
-    book = KvBook(CAPACITY, patience=0.0)
+    book = KvBudget(CAPACITY, patience=0.0)
     recalled: list[str] = []
     speaking = await book.reserve(tokens(5))
     parked = await book.reserve(tokens(5))
@@ -166,7 +166,7 @@ async def test_a_stream_that_speaks_is_never_called_back() -> None:
 
 
 async def test_patience() -> None:
-    book = KvBook(CAPACITY, patience=LONG)
+    book = KvBudget(CAPACITY, patience=LONG)
     held = await book.reserve(tokens(10))
     held.park(lambda: pytest.fail("too early"))
     waiter = asyncio.create_task(book.reserve(1))
@@ -181,7 +181,7 @@ async def test_patience() -> None:
 async def test_everybody_speaks_in_the_end_whoever_parks_or_gives_up(seed: int) -> None:
     """Streams that park for ever, unless they are called back, cannot keep the others out."""
     random_ = random.Random(seed)
-    book = KvBook(CAPACITY, patience=0.0)
+    book = KvBudget(CAPACITY, patience=0.0)
     spoken: set[int] = set()
 
     async def stream(i: int) -> None:
@@ -211,7 +211,7 @@ async def test_everybody_speaks_in_the_end_whoever_parks_or_gives_up(seed: int) 
     assert (book.free_blocks, book.streams, book.waiting) == (10, 0, 0)
 
 
-async def _keep_asking(book: KvBook) -> None:
+async def _keep_asking(book: KvBudget) -> None:
     """Others who want a place, so that the last parked ones are called back too."""
     while True:
         (await book.reserve(tokens(10))).release()

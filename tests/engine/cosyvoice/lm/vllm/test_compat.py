@@ -33,11 +33,11 @@ def test_the_sampler_fits_the_model_runner(monkeypatch: pytest.MonkeyPatch) -> N
     package = compat.__package__
     monkeypatch.setattr(compat, "find_spec", lambda _: object())
     assert compat.early_sampler() is None
-    assert compat.late_sampler(first) == f"{package}.runner_v1:SpeechSampler"
-    assert compat.late_sampler(second) == f"{package}.runner_v2:SpeechSampler"
+    assert compat.late_sampler(first) == f"{package}.sampler_v1:SpeechSamplerV1"
+    assert compat.late_sampler(second) == f"{package}.sampler_v2:SpeechSamplerV2"
     monkeypatch.setattr(compat, "find_spec", lambda _: None)
-    assert compat.early_sampler() == f"{package}.runner_v1:SpeechSampler"
-    assert compat.late_sampler(second) == f"{package}.runner_v1:SpeechSampler"
+    assert compat.early_sampler() == f"{package}.sampler_v1:SpeechSamplerV1"
+    assert compat.late_sampler(second) == f"{package}.sampler_v1:SpeechSamplerV1"
 
 
 def test_without_vllm() -> None:

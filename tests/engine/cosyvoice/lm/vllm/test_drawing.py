@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.bistream import Chunk
+from cosyserve.engine.cosyvoice.lm.bistream import LmInput
 from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import UniformSource
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
 
-CHUNK = Chunk((1, 2, 3), 15, 4, (218,), (216, 217), final=False)
+CHUNK = LmInput((1, 2, 3), 15, 4, (218,), (216, 217), final=False)
 OPTIONS = SamplingOptions(win=4)
 
 

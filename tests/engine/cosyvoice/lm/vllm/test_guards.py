@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.lm.bistream import Chunk
+from cosyserve.engine.cosyvoice.lm.bistream import LmInput
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.interface import LmTooLong, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import (
@@ -17,7 +17,7 @@ from cosyserve.engine.cosyvoice.lm.vllm.drawing import (
 )
 
 IDS = IdSpace(216, 320)
-CHUNK = Chunk((0, IDS.size - 1), 15, 0, (IDS.fill,), (IDS.eos,), final=False)
+CHUNK = LmInput((0, IDS.size - 1), 15, 0, (IDS.fill,), (IDS.eos,), final=False)
 
 
 def test_a_chunk_in_range_passes_to_the_last_place() -> None:

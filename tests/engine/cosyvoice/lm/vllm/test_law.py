@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.lm.bistream import Limits, Unistream
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
+from cosyserve.engine.cosyvoice.lm.bistream import LmLimits, Unistream
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
 from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, ras_distribution
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
@@ -27,12 +27,12 @@ DRAWS = 1500
 AT_ONCE = 50
 TEXT = [17, 80, 205]
 PROMPT = LmPrompt((3,), (40, 41))
-ONE_TOKEN = Limits(min_ratio=0.0, max_ratio=1 / len(TEXT), max_context=512)
+ONE_TOKEN = LmLimits(min_ratio=0.0, max_ratio=1 / len(TEXT), max_context=512)
 
 
 def logits() -> tuple[Tensor, tuple[int, ...]]:
     """Of the first token, as torch computes them, and the ids that cannot be drawn."""
-    decoder = Decoder(tiny_lm.model())
+    decoder = LmDecoder(tiny_lm.model())
     plan = Unistream(decoder.config, PROMPT, ONE_TOKEN)
     plan.feed(TEXT)
     plan.finish()

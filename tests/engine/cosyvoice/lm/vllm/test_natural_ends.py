@@ -13,7 +13,7 @@ import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.checkpoint.weights import TEXT_EMBEDDING
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.interface import LmNotFinite, LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
@@ -65,7 +65,7 @@ async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmS
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def torch_lm() -> AsyncIterator[TorchSpeechLM]:
-    async with tiny_lm.running(Decoder(load_llm(checkpoint()))) as running:
+    async with tiny_lm.running(LmDecoder(load_llm(checkpoint()))) as running:
         yield running
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
 from cosyserve.engine.cosyvoice.config import LmConfig
-from cosyserve.engine.cosyvoice.lm.decoder import Decoder, Span
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.lm.vllm.convert import Padding, vllm_weights
 from support.engines import tiny_checkpoint
@@ -23,11 +23,11 @@ def weights(head: int) -> dict[str, Tensor]:
     return tiny_checkpoint.weights("llm", 3, whole)
 
 
-def built(lm: LmConfig, state: dict[str, Tensor]) -> Decoder:
+def built(lm: LmConfig, state: dict[str, Tensor]) -> LmDecoder:
     with torch.device("meta"):
         model = Qwen2Lm(lm)
     model.load_state_dict(state, strict=True, assign=True)
-    return Decoder(model)
+    return LmDecoder(model)
 
 
 def official(lm: LmConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:

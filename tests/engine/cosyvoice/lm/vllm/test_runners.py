@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.lm.bistream import Chunk
+from cosyserve.engine.cosyvoice.lm.bistream import LmInput
 from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import draw_tokens
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
@@ -19,7 +19,7 @@ from support.engines import vllm
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 IDS = 50
-CHUNK = Chunk((1, 2), 15, 0, (49,), (47, 48), final=False)
+CHUNK = LmInput((1, 2), 15, 0, (49,), (47, 48), final=False)
 
 
 def parameters(seed: int, **options: Any) -> Any:
@@ -41,9 +41,9 @@ def wanted(logits: torch.Tensor, rows: dict[int, tuple[Any, list[int]]]) -> dict
 
 def first() -> Any:
     vllm.required()
-    from cosyserve.engine.cosyvoice.lm.vllm.sampler_v1 import SpeechSampler
+    from cosyserve.engine.cosyvoice.lm.vllm.sampler_v1 import SpeechSamplerV1
 
-    return SpeechSampler(None, torch.device("cpu"), False)
+    return SpeechSamplerV1(None, torch.device("cpu"), False)
 
 
 def check(sampler: Any, rows: dict[int, tuple[Any, list[int]]], seed: int) -> None:
@@ -101,7 +101,7 @@ def test_the_second_runner_draws_what_the_first_does() -> None:
     pytest.importorskip("vllm.v1.worker.gpu.sample.logits_processor")
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 
-    from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SpeechSampler
+    from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SpeechSamplerV2
 
     source = random.Random(4)
     all_tokens = torch.zeros(8, 100, dtype=torch.int32)
@@ -116,7 +116,7 @@ def test_the_second_runner_draws_what_the_first_does() -> None:
         total_len=SimpleNamespace(gpu=None),
     )
     config = SimpleNamespace(model_config=SimpleNamespace(max_model_len=100))
-    sampler = SpeechSampler(config, states)
+    sampler = SpeechSamplerV2(config, states)
     slots = [6, 0, 3, 5]
     rows: dict[int, tuple[Any, list[int]]] = {}
     for row, slot in enumerate(slots):
@@ -152,9 +152,9 @@ def _padded(sampler: Any, logits: torch.Tensor, context: Any) -> torch.Tensor:
 def test_bad_parameters_are_refused_by_both() -> None:
     samplers = [type(first())]
     if pytest.importorskip("vllm.v1.worker.gpu.sample.logits_processor"):
-        from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SpeechSampler
+        from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SpeechSamplerV2
 
-        samplers.append(SpeechSampler)
+        samplers.append(SpeechSamplerV2)
     for sampler in samplers:
         sampler.validate_params(parameters(1))
         bad = parameters(1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.lm.bistream import Chunk, Limits, Unistream
+from cosyserve.engine.cosyvoice.lm.bistream import LmInput, LmLimits, Unistream
 from cosyserve.engine.cosyvoice.lm.interface import (
     LmFailed,
     LmNotFinite,
@@ -19,7 +19,7 @@ from cosyserve.engine.cosyvoice.lm.interface import (
     LmTooLong,
     SamplingOptions,
 )
-from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBook, KvCapacity
+from cosyserve.engine.cosyvoice.lm.vllm.admission import KvBudget, KvCapacity
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
 from cosyserve.engine.cosyvoice.lm.vllm.stream import VllmTokenStream
@@ -64,7 +64,7 @@ class FakeEngine:
 class FakeHost:
     def __init__(self, *outputs: tuple[list[int], str | None], error: Exception | None = None):
         self.options = VllmOptions(Path("none"), max_model_len=100)
-        self.book = KvBook(KvCapacity(100, 32, 4))
+        self.book = KvBudget(KvCapacity(100, 32, 4))
         self.fake = FakeEngine(list(outputs), error)
         self.failures: list[BaseException] = []
         self.ready = True
@@ -157,7 +157,7 @@ async def test_a_banned_id_stands_for_numbers_that_overflowed() -> None:
 
 
 class OutOfRange(Unistream):
-    def next_chunk(self) -> Chunk | None:
+    def next_chunk(self) -> LmInput | None:
         chunk = super().next_chunk()
         return chunk and replace(chunk, ids=(*chunk.ids, self.ids.size))
 
@@ -165,7 +165,7 @@ class OutOfRange(Unistream):
 async def test_an_id_out_of_range_never_reaches_the_engine() -> None:
     host = FakeHost()
     lm = VllmSpeechLM(host, CONFIG)
-    stream = lm.open_composition(OutOfRange(CONFIG, LmPrompt(), Limits(max_context=100)), HOW)
+    stream = lm.open_composition(OutOfRange(CONFIG, LmPrompt(), LmLimits(max_context=100)), HOW)
     await stream.feed(TEXT)
     await stream.finish()
     with pytest.raises(LmFailed):
@@ -178,7 +178,7 @@ async def test_an_id_out_of_range_never_reaches_the_engine() -> None:
 async def test_a_stream_larger_than_the_engine_allows_is_refused() -> None:
     host = FakeHost()
     lm = VllmSpeechLM(host, CONFIG)
-    plan = Unistream(CONFIG, LmPrompt(), Limits(max_context=1000))
+    plan = Unistream(CONFIG, LmPrompt(), LmLimits(max_context=1000))
     stream = lm.open_composition(plan, replace(HOW, max_ratio=100))
     await stream.feed([1] * 90)
     await stream.finish()
