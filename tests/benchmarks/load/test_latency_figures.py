@@ -1,8 +1,8 @@
 import pytest
 
-from cosyserve.benchmarks.load.bench import TaskRecord
 from cosyserve.benchmarks.load.generator import LoadResult
 from cosyserve.benchmarks.load.latency import HEAD, figures, row
+from cosyserve.benchmarks.load.streams import TaskRecord
 
 SMOOTH = TaskRecord(0, 10.0, 10.1, 10.2, [10.15, 10.65, 11.65], [1.0, 1.0, 1.0], 99)
 BROKEN = TaskRecord(1, 20.0, 20.1, 20.1, [20.4, 21.6], [1.0, 1.0], 66)

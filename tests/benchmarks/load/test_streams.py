@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from cosyserve.benchmarks.load.bench import LoadPlan, run_streams
 from cosyserve.benchmarks.load.generator import default_processes, run_load
+from cosyserve.benchmarks.load.streams import LoadPlan, run_streams
 from cosyserve.protocol.messages import ContinueTask, RunTask
 from support.peers.scripted_server import ScriptedServer, scripted_server
 
