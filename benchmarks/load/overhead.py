@@ -55,6 +55,9 @@ class Plan:
     def pace(self) -> str:
         return "real time" if self.interval else "flat out"
 
+    def __str__(self) -> str:
+        return f"{self.streams} stream{'s' if self.streams > 1 else ''}, {self.pace}"
+
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
@@ -136,7 +139,7 @@ def _plans(options: argparse.Namespace) -> Iterator[Plan]:
 async def _measure_all(options: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for plan in _plans(options):
-        _progress(f"{plan.streams} streams, {plan.pace}")
+        _progress(str(plan))
         runs.append(await measure(plan))
     print_table(HEAD, [row(run) for run in runs])
     return {"runs": [asdict(run) for run in runs]}
@@ -147,13 +150,12 @@ async def _compare_all(options: argparse.Namespace) -> dict[str, Any]:
     with importable(THIS) as this, importable(options.against) as other:
         compare = partial(alternately, this=this, other=other)
         _progress("start and idle memory")
-        await compare(_started, rounds=1)  # compiles the modules, and fills the system's cache
+        await compare(_started, rounds=1)  # compiles the modules of both
         compared += ratios("start", await compare(_started, rounds=options.rounds))
         for plan in _plans(options):
-            level = f"{plan.streams} streams, {plan.pace}"
-            _progress(level)
+            _progress(str(plan))
             found = await compare(partial(_figures, plan), rounds=options.rounds)
-            compared += ratios(level, found)
+            compared += ratios(str(plan), found)
     print_table(comparison.HEAD, [comparison.row(ratio) for ratio in compared])
     return {
         "this": str(THIS),

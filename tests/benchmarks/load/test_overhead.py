@@ -49,7 +49,7 @@ def test_two_checkouts_are_compared(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("2 streams, real time", "added p50 ms"),
         ("2 streams, real time", "added p95 ms"),
         ("2 streams, real time", "added p99 ms"),
-        ("1 streams, flat out", "CPU µs per message"),
+        ("1 stream, flat out", "CPU µs per message"),
     ]
     assert all(ratio["this"] > 0 and ratio["other"] > 0 for ratio in report["ratios"])
 
