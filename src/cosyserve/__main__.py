@@ -1,4 +1,4 @@
-"""The `cosyserve` command: its first word chooses what runs, and only that is imported."""
+"""The `cosyserve` command: the first word chooses what runs, and only that is imported."""
 
 from __future__ import annotations
 
@@ -12,61 +12,62 @@ from typing import Final
 from cosyserve.version import VERSION
 
 _BROKEN_PIPE: Final = 128 + 13
-"""What a shell reports for a command that SIGPIPE ended."""
+"""The exit code that a shell reports for a command that SIGPIPE ended."""
 
 _COMMANDS: Final = {
     "serve": ("cosyserve.server.cli:serve", "run the server"),
-    "model": ("cosyserve.server.cli:main", "check a checkpoint, or convert it"),
     "say": (
         "cosyserve.clients.cli.say:main",
         "speak a text into a file, a pipe or the loudspeaker",
     ),
-    "voices": ("cosyserve.clients.cli.voices:main", "list voices, upload clips, delete references"),
-    "bench": (
-        "cosyserve.benchmarks.load.latency:main",
-        "measure the latency of a server under load",
-    ),
+    "voices": ("cosyserve.clients.cli.voices:main", "add, list and remove reference clips"),
+    "model": ("cosyserve.server.cli:main", "check or convert a checkpoint"),
+    "bench": ("cosyserve.benchmarks.load.latency:main", "measure a server under load"),
 }
-"""By its name: the function that takes the arguments after it and returns the exit code, and a summary."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments (the process's if None); returns the exit code.
 
-    Raises SystemExit after a help text and for arguments that cannot be used, as argparse does.
+    Raises SystemExit as argparse does, for help and for arguments that are wrong.
     """
     try:
         try:
-            return _run(sys.argv[1:] if argv is None else argv)
+            return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter would flush into the broken pipe once more on its way out.
+        # The interpreter flushes into the broken pipe once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
 
 
-def _run(argv: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     parser = _parser()
-    if not argv:
+    # The command's own parser takes the rest: as a sub-parser it would have to be loaded with all others.
+    command = parser.parse_args(arguments[:1]).command
+    if command in (None, "help"):
         parser.print_help()
         return 0
-    # The rest belongs to the command's own parser, whose module is imported for no other command.
-    chosen = parser.parse_args(argv[:1])
-    module, _, function = chosen.target.partition(":")
-    return int(getattr(import_module(module), function)(argv[1:]))
+    if command == "version":
+        print(f"cosyserve {VERSION}")
+        return 0
+    module, _, function = _COMMANDS[command][0].partition(":")
+    return int(getattr(import_module(module), function)(arguments[1:]))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cosyserve",
         description="Text to speech that starts before the text ends.",
-        epilog="`cosyserve COMMAND --help` describes the options of a command.",
+        epilog="cosyserve COMMAND --help shows the options of a command.",
     )
-    parser.add_argument("--version", "-V", action="version", version=f"cosyserve {VERSION}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for name, (target, summary) in _COMMANDS.items():
-        commands.add_parser(name, help=summary, add_help=False).set_defaults(target=target)
+    parser.add_argument("-V", "--version", action="version", version=f"cosyserve {VERSION}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, (_, text) in _COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    commands.add_parser("version", help="print the version", add_help=False)
+    commands.add_parser("help", help="print this help", add_help=False)
     return parser
 
 

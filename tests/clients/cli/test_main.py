@@ -18,18 +18,19 @@ def exit_code(*arguments: str) -> int | str | None:
     return stop.value.code
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+@pytest.mark.parametrize("arguments", [(), ("help",), ("--help",), ("-h",)])
 def test_help_names_every_command(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(*arguments) == 0
     output = capsys.readouterr().out
-    for command in COMMANDS:
+    for command in (*COMMANDS, "version"):
         assert f"\n    {command} " in output
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("--version") == 0
+@pytest.mark.parametrize("argument", ["version", "--version", "-V"])
+def test_version(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(argument) == 0
     assert capsys.readouterr().out == f"cosyserve {VERSION}\n"
 
 
