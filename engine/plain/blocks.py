@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ..segmentation.ahead import MoreText
+from ..segmentation.lookahead import MoreText
 from .rewriting import BLANK, NEWLINES, NL, Construct
 
 LONGEST_RULE: Final = 512

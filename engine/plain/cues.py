@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from ..segmentation.ahead import MoreText
+from ..segmentation.lookahead import MoreText
 from .rewriting import Rewriter
 
 CUES: Final = (

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..segmentation.ahead import MoreText
+from ..segmentation.lookahead import MoreText
 from .rewriting import BLANK, NL, Construct
 
 LOOK_AHEAD: Final = 160

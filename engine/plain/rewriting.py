@@ -8,8 +8,8 @@ from re import Match, Pattern
 from typing import Final
 
 from ..origins import Origins
-from ..segmentation.ahead import MoreText
 from ..segmentation.characters import is_newline
+from ..segmentation.lookahead import MoreText
 
 NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 NL: Final = r"\n\v\f\x85\u2028\u2029"

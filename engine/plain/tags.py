@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..segmentation.ahead import MoreText
+from ..segmentation.lookahead import MoreText
 from .rewriting import NEWLINES, Construct
 
 _LONGEST_TAG: Final = 1000

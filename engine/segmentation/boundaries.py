@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from .ahead import Ahead
 from .characters import is_blank, is_extender
+from .lookahead import Ahead
 from .markers import numbers_item
 from .scripts import is_cjk
 

@@ -7,14 +7,13 @@ from bisect import bisect_left
 from functools import lru_cache
 from typing import Final
 
-from .ahead import Ahead, MoreText
 from .boundaries import Verdict
 from .characters import is_blank, is_newline
-from .line_ends import LineJudge
+from .line_ends import KEPT, EndedLine, LineJudge
 from .line_words import goes_on, takes_number
+from .lookahead import Ahead, MoreText
 from .markers import Marker, find_marker, follows
 from .scripts import is_cjk
-from .text_line import KEPT, EndedLine
 
 _NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 _FIRSTS: Final = "1(（①一第S"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .ahead import Ahead
 from .characters import is_blank
+from .lookahead import Ahead
 from .scripts import is_cjk
 
 _BULLETS: Final = frozenset("-*+–—#>·→")

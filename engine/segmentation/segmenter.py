@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .ahead import Ahead, MoreText
 from .boundaries import LONGEST, MarkKind, MarkRow, Verdict, judge_run, mark_of
 from .characters import (
     cluster_start,
@@ -21,6 +20,7 @@ from .characters import (
     weight,
 )
 from .layout import Layout
+from .lookahead import Ahead, MoreText
 from .scripts import is_cjk
 
 _LATIN: Final = re.compile(r"[A-Za-z0-9]+")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.ahead import LOOKAHEAD, Ahead, MoreText
 from cosyserve.engine.segmentation.boundaries import MarkKind, MarkRow, Verdict, judge_run
+from cosyserve.engine.segmentation.lookahead import LOOKAHEAD, Ahead, MoreText
 
 
 @pytest.mark.parametrize(

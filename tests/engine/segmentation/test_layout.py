@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.ahead import MoreText
 from cosyserve.engine.segmentation.boundaries import Verdict
 from cosyserve.engine.segmentation.layout import Layout
+from cosyserve.engine.segmentation.lookahead import MoreText
 
 
 def layout_of(text: str, *, final: bool = False) -> Layout:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.ahead import Ahead, MoreText
+from cosyserve.engine.segmentation.lookahead import Ahead, MoreText
 from cosyserve.engine.segmentation.markers import find_marker, follows
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cosyserve.engine.segmentation.ahead import LOOKAHEAD, Ahead
 from cosyserve.engine.segmentation.characters import is_extender, weight
+from cosyserve.engine.segmentation.lookahead import LOOKAHEAD, Ahead
 from cosyserve.engine.segmentation.segmenter import Segment, SegmentPolicy, TextSegmenter, speakable
 
 SENTENCES = SegmentPolicy(split_clauses=False, first_clause_min_characters=None)
