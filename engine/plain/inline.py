@@ -9,8 +9,7 @@ from typing import Final
 
 from .cues import cue_length
 from .emphasis import Emphasis
-from .formula import formula_length
-from .links import find_link, loose_end
+from .links import find_link, formula_length, loose_end
 from .rewriting import BLANK, NEWLINES, NL, Construct, Rewriter
 from .tags import BLOCKS, CELLS, find_entity, find_tag
 

@@ -2,7 +2,9 @@
 
 A link is looked for within LOOK_AHEAD characters of its opening bracket, and its address, which nobody
 waits to hear, within LONGEST_ADDRESS more; a bracket that no such link begins at is text.
-"""
+
+
+`$…$` around a formula, told from money."""
 
 from __future__ import annotations
 
@@ -94,3 +96,27 @@ def loose_end(text: str, at: int, final: bool) -> int:
     """Characters of `](https://…)` at `at`, whose opening bracket is too far away. Raises MoreText."""
     found = _LOOSE_END.match(text, at, final)
     return 0 if found is None else found.end() - at
+
+
+_WORDS: Final = Construct(
+    re.compile(rf"\$([^\s$\d][^${NL}]{{0,78}}+)\$"),
+    re.compile(rf"\$(?:[^\s$\d][^${NL}]{{0,78}}+)?"),
+    81,
+)
+_NUMBERS: Final = Construct(
+    re.compile(r"\$(\d[^\s$]{0,40}+)\$"), re.compile(r"\$(?:\d[^\s$]{0,40}+)?"), 43
+)
+_FORMULA: Final = re.compile(r"[\\^_={}+<>]|^[A-Za-z](?:\([A-Za-z]\))?$")
+
+
+def formula_length(text: str, at: int, final: bool, before: str) -> int:
+    """Characters between the dollar sign at `at` and its partner; 0 if it is money. Raises MoreText.
+
+    before: the character before it.
+    """
+    if before.isalnum():
+        return 0
+    found = _WORDS.match(text, at, final) or _NUMBERS.match(text, at, final)
+    if found is None or found[1][-1].isspace() or not _FORMULA.search(found[1]):
+        return 0
+    return len(found[1])

@@ -9,7 +9,7 @@ currencies have their only home here.
 
 from __future__ import annotations
 
-from .fold import THIN, THIN_BLANKS
+from .place import THIN, THIN_BLANKS
 from .reading import Expression, Spoken, expressions, opens, spoken
 from .surroundings import Surroundings
 

@@ -8,10 +8,9 @@ from typing import Final, NamedTuple
 
 from ..origins import Origins
 from ..segmentation.scripts import is_cjk
-from . import amounts, clock, codes, dates, figures, shorthand, symbols
-from .fold import THIN, fold
+from . import amounts, clock, codes, dates, shorthand, signs
 from .money import CURRENCIES, PREFIX, SIGNS
-from .place import Found, Place
+from .place import THIN, Found, Place, fold
 from .surroundings import Surroundings
 
 Rule = Callable[[Place], Found | None]
@@ -33,7 +32,7 @@ _ANCHOR: Final = re.compile(
     rf"|(?:<=|>=|!=|[<>≤≥≈≠~±])[ \u202f]?[-+]?(?:{PREFIX})?[ ]?\.?\d|[{SIGNS}]|'\d"
     r"|(?<![A-Za-z0-9_.])\.\d|\((?=0?\d{2,3}\)[ ]?\d)|\d|#\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])"
     r"|(?P<numero>№)"
-    rf"|(?P<sign>[{symbols.ALWAYS}=+*<>§/\^⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
+    rf"|(?P<sign>[{signs.ALWAYS}=+*<>§/\^⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
 )
 _SIGNS_OF_NUMBERS: Final = frozenset("~<>=≈≠≤≥±+-–№") | {"<=", ">=", "!=", "=="}
 _NUMBER_RULES: Final[tuple[Rule, ...]] = (
@@ -42,21 +41,21 @@ _NUMBER_RULES: Final[tuple[Rule, ...]] = (
     clock.time,
     clock.lasting,
     dates.month_day,
-    figures.feet,
-    figures.fraction,
+    signs.feet,
+    signs.fraction,
     codes.digit_rows,
     codes.ordinals,
     dates.years,
-    figures.product,
-    figures.ratio,
+    signs.product,
+    signs.ratio,
 )
 _RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "word": (shorthand.word,),
-    "named": (symbols.named_sign,),
+    "named": (signs.named_sign,),
     "code": (amounts.amount,),
     "name": (codes.name,),
     "numero": (shorthand.numero,),
-    "sign": (symbols.sign,),
+    "sign": (signs.sign,),
 }
 _NUMBER_END: Final = re.compile(r"\d*")
 _LETTER_AFTER: Final = re.compile(r"[A-Za-z]")
@@ -147,7 +146,7 @@ def _read(place: Place, kind: str) -> Found | None:
     found = amounts.until(place) or amounts.amount(place)
     if found and _LETTER_AFTER.match(place.text, found.end) and place.text[place.at].isdigit():
         return codes.name(place) or found
-    return found or symbols.sign(place)
+    return found or signs.sign(place)
 
 
 def _passed(text: str, anchor: re.Match[str]) -> int:
