@@ -20,14 +20,14 @@ from ..interface import (
     UnsupportedRequest,
 )
 from ..plain import PlainText
-from .definitions import make_data, remove_data
+from .alphabets import ALPHABETS, Alphabet
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
+from .installation import LibraryMissing, find_library, make_data, remove_data
 from .pitch import median_f0
-from .plan import Pause, ReadingDefaults
-from .pool import LibraryMissing, WorkerPool, find_library, worker_command
-from .readings.phonemes import ALPHABETS, Alphabet
+from .pool import WorkerPool, worker_command
 from .session import EmbeddedSession, SessionStyle
+from .utterances import Pause, ReadingDefaults
 from .voices import (
     BUILTIN_VOICES,
     DEFAULT,

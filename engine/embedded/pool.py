@@ -6,14 +6,12 @@ One worker process as the engine sees it: a socket that takes jobs and gives spe
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Protocol, cast
 
 from ..interface import EngineDied, EngineError, EngineNotReady
@@ -34,37 +32,6 @@ from .frames import (
 from .jobs import Job, JobQueue
 
 _MODULE = f"{__package__}.worker"
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """Where espeak-ng's shared library and its data lie."""
-
-    path: str
-    data: str
-
-
-class LibraryMissing(Exception):
-    """espeak-ng is not installed; the message says how to get it."""
-
-
-def find_library() -> Library:
-    """Find espeak-ng without loading it. Raises LibraryMissing."""
-    hint = (
-        "the embedded voice needs espeak-ng, which is not installed; allowed: with it "
-        "(pip install 'cosyserve[embedded]'), or CosyVoice 2 with a model"
-    )
-    if importlib.util.find_spec("espeakng_loader") is None:
-        raise LibraryMissing(hint)
-    import espeakng_loader
-
-    try:
-        library = Library(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
-    except RuntimeError as error:
-        raise LibraryMissing(hint) from error
-    if not all(Path(part).exists() for part in (library.path, f"{library.data}/phontab")):
-        raise LibraryMissing(hint)
-    return library
 
 
 def worker_command(library: str, data: str, voice: str) -> tuple[str, ...]:

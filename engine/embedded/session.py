@@ -16,9 +16,16 @@ from ..segmentation.segmenter import Segment, TextSegmenter
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
-from .plan import EspeakUtterance, Pause, ReadingDefaults, utterances
 from .pool import WorkerPool
-from .words import LocatedWord, told_words, whole_word
+from .utterances import (
+    EspeakUtterance,
+    LocatedWord,
+    Pause,
+    ReadingDefaults,
+    told_words,
+    utterances,
+    whole_word,
+)
 
 FEED_SLICE = 2000
 """Characters read before others get their turn: some 4 ms of the event loop."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ..interface import BuiltinVoice
-from .definitions import STEP, moved
+from .installation import STEP, moved
 
 _ALIASES: Final = {
     "en": "en-us",  # espeak-ng's plain "en" is British

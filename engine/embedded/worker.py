@@ -14,8 +14,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..origins import Origins
-from .clock import WordClock
-from .cutter import ChunkCutter, TimedPcm, chunk_sizes
 from .espeak import SAMPLE_RATE, Espeak, EspeakError, EspeakProsody, WordMark
 from .frames import (
     DoneFrame,
@@ -30,9 +28,10 @@ from .frames import (
     unpack_job,
     unpack_number,
 )
+from .sound import ChunkCutter, TimedPcm, WordClock, chunk_sizes
 
 if TYPE_CHECKING:
-    from .readings.mandarin import Mandarin
+    from .mandarin import Mandarin
 
 _CHANNEL = 0
 _MANDARIN = "cmn+"
@@ -125,7 +124,7 @@ class JobRunner:
         if job.phonemes or job.text.isascii() or not job.voice.startswith(_MANDARIN):
             return job.text, None
         if self._mandarin is None:
-            from .readings.mandarin import (  # nothing that English is to wait for
+            from .mandarin import (  # nothing that English is to wait for
                 Mandarin,
                 load_phrases,
             )
@@ -166,7 +165,7 @@ def main(library: str, data: str, voice: str) -> None:
             speaker.speak(job)
             signal.alarm(0)
     except (EOFError, ConnectionError):  # the engine was killed and cannot tidy up itself
-        from .definitions import remove_data  # takes 10 ms that the start can do without
+        from .installation import remove_data  # takes 10 ms that the start can do without
 
         remove_data(data)
 

@@ -9,9 +9,9 @@ currencies have their only home here.
 
 from __future__ import annotations
 
+from .context import Surroundings
 from .place import THIN, THIN_BLANKS
 from .reading import Expression, Spoken, expressions, opens, spoken
-from .surroundings import Surroundings
 
 __all__ = [
     "THIN",

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 from ..origins import Origins
 from ..segmentation.scripts import is_cjk
 from . import amounts, clock, codes, dates, shorthand, signs
+from .context import Surroundings
 from .money import CURRENCIES, PREFIX, SIGNS
 from .place import THIN, Found, Place, fold
-from .surroundings import Surroundings
 
 Rule = Callable[[Place], Found | None]
 

@@ -3,9 +3,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.clock import WordClock
-from cosyserve.engine.embedded.cutter import ChunkCutter, TimedPcm, chunk_sizes
 from cosyserve.engine.embedded.espeak import WordMark
+from cosyserve.engine.embedded.sound import ChunkCutter, TimedPcm, WordClock, chunk_sizes
 
 TEXT = "one two three"
 PCM = random.Random(1).randbytes(2 * 1000).replace(b"\0", b"\1")

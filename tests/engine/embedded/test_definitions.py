@@ -1,7 +1,13 @@
 from pathlib import Path
 
-from cosyserve.engine.embedded.definitions import DEFINITIONS, STEPS, make_data, moved, remove_data
-from cosyserve.engine.embedded.pool import find_library
+from cosyserve.engine.embedded.installation import (
+    DEFINITIONS,
+    STEPS,
+    find_library,
+    make_data,
+    moved,
+    remove_data,
+)
 
 
 def test_the_data_folder_has_all_data_and_our_definitions() -> None:

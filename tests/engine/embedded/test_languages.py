@@ -1,6 +1,6 @@
 import pytest
 
-from cosyserve.engine.embedded.pool import find_library
+from cosyserve.engine.embedded.installation import find_library
 from cosyserve.engine.embedded.voices import Languages, rate_setting
 
 

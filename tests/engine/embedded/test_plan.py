@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.plan import (
+from cosyserve.engine.embedded.utterances import (
     LONGEST,
     EspeakUtterance,
     Pause,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.points import unmarked, unpaused
+from cosyserve.engine.embedded.utterances import unmarked, unpaused
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.frames import JobFrame, SoundFrame
+from cosyserve.engine.embedded.installation import find_library, make_data, remove_data
 from cosyserve.engine.embedded.jobs import Job
-from cosyserve.engine.embedded.pool import WorkerPool, find_library, worker_command
+from cosyserve.engine.embedded.pool import WorkerPool, worker_command
 from cosyserve.engine.interface import EngineDied, EngineError, EngineNotReady
 
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."

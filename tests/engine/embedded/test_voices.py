@@ -1,6 +1,6 @@
 import pytest
 
-from cosyserve.engine.embedded.definitions import DEFINITIONS, STEP, STEPS, moved
+from cosyserve.engine.embedded.installation import DEFINITIONS, STEP, STEPS, moved
 from cosyserve.engine.embedded.voices import (
     BUILTIN_VOICES,
     DEFAULT,

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.plan import EspeakUtterance, Pause
-from cosyserve.engine.embedded.words import LocatedWord, told_words, whole_word, word_stretches
+from cosyserve.engine.embedded.utterances import (
+    EspeakUtterance,
+    LocatedWord,
+    Pause,
+    told_words,
+    whole_word,
+    word_stretches,
+)
 from cosyserve.engine.interface import WordTime
 from cosyserve.engine.origins import Origins
 from support.engines.embedded import check_words, speak

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.frames import (
     DoneFrame,
     FrameKind,
@@ -23,8 +22,9 @@ from cosyserve.engine.embedded.frames import (
     unpack_number,
     unpack_sound,
 )
-from cosyserve.engine.embedded.pool import find_library, worker_command
-from cosyserve.engine.embedded.words import word_stretches
+from cosyserve.engine.embedded.installation import find_library, make_data, remove_data
+from cosyserve.engine.embedded.pool import worker_command
+from cosyserve.engine.embedded.utterances import word_stretches
 
 VOICE = "en-us+cosy-f1"
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."

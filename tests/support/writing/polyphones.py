@@ -16,10 +16,10 @@ SENTENCES: Final = Path(__file__).with_suffix(".txt").read_text("utf-8").split()
 
 _SCRIPT: Final = """
 import json, sys
-from cosyserve.engine.embedded.definitions import make_data, remove_data
+from cosyserve.engine.embedded.installation import make_data, remove_data
 from cosyserve.engine.embedded.espeak import Espeak
-from cosyserve.engine.embedded.readings.mandarin import Mandarin, load_phrases
-from cosyserve.engine.embedded.pool import find_library
+from cosyserve.engine.embedded.mandarin import Mandarin, load_phrases
+from cosyserve.engine.embedded.installation import find_library
 
 library = find_library()
 data = make_data(library.data)

@@ -1,23 +1,25 @@
-"""The voice definitions that the workers use: espeak-ng's own with a few lines changed.
+"""espeak-ng as it is installed, and the data folder that the workers use in place of its own.
 
-Of all of espeak-ng's definitions, a recogniser understands those best that have an echo and weak,
-wide formants; but they waver in a way that depends on what was spoken before. So theirs are read
-where they are installed, and "flutter 0" and "roughness 0" take the wavering out: speech repeats to
-the sample, which the seed promises and which lets a worker take up a job where another left it.
+Of all the voice definitions of espeak-ng, a recogniser understands those best that have an echo and
+weak, wide formants; but they waver in a way that depends on what was spoken before. The workers
+therefore use copies with "flutter 0" and "roughness 0", which take the wavering out: speech repeats
+to the sample. The seed promises that, and it lets a worker resume a job where another left it.
 
-The library looks for definitions in its data only, so the workers get a folder that has links to all
-of that data, and our definitions.
+The library looks for definitions only in its data folder, so `make_data` makes a folder of links to
+the installed data with our definitions beside them.
 
-The pitch setting moves a voice by about an octave in all. For more there are definitions of each
-voice with another base pitch; its formants stay, so it is the same voice speaking higher or lower.
+The pitch setting moves a voice by about an octave. For a wider range each voice has definitions
+with other base pitches; the formants stay, so it remains the same voice speaking higher or lower.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -90,3 +92,34 @@ def make_data(installed: str) -> str:
 def remove_data(data: str) -> None:
     """Remove what `make_data` made. Idempotent."""
     shutil.rmtree(os.path.dirname(data), ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Where espeak-ng's shared library and its data lie."""
+
+    path: str
+    data: str
+
+
+class LibraryMissing(Exception):
+    """espeak-ng is not installed; the message says how to get it."""
+
+
+def find_library() -> Library:
+    """Find espeak-ng without loading it. Raises LibraryMissing."""
+    hint = (
+        "the embedded voice needs espeak-ng, which is not installed; allowed: with it "
+        "(pip install 'cosyserve[embedded]'), or CosyVoice 2 with a model"
+    )
+    if importlib.util.find_spec("espeakng_loader") is None:
+        raise LibraryMissing(hint)
+    import espeakng_loader
+
+    try:
+        library = Library(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
+    except RuntimeError as error:
+        raise LibraryMissing(hint) from error
+    if not all(Path(part).exists() for part in (library.path, f"{library.data}/phontab")):
+        raise LibraryMissing(hint)
+    return library
