@@ -23,11 +23,11 @@ from ..plain import PlainText
 from .alphabets import ALPHABETS, Alphabet
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
-from .installation import LibraryMissing, find_library, make_data, remove_data
+from .installation import EspeakMissing, find_espeak, make_data, remove_data
 from .pitch import median_f0
 from .pool import WorkerPool, worker_command
 from .session import EmbeddedSession, SessionStyle
-from .utterances import Pause, ReadingDefaults
+from .utterances import LanguageDefaults, Pause
 from .voices import (
     BUILTIN_VOICES,
     DEFAULT,
@@ -115,8 +115,8 @@ class EmbeddedEngine:
     def __init__(self, options: EmbeddedOptions | None = None) -> None:
         self._options = options or EmbeddedOptions()
         try:
-            library = find_library()
-        except LibraryMissing as error:
+            library = find_espeak()
+        except EspeakMissing as error:
             raise EngineNotReady(str(error)) from error
         self._languages = Languages(library.data)
         if self._options.default_language not in self._languages:
@@ -280,7 +280,7 @@ class EmbeddedEngine:
             Pause.CLAUSE: self._options.clause_pause / speed,
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
-        reading = ReadingDefaults(
+        reading = LanguageDefaults(
             self._options.default_language, style.han, alphabet.language if alphabet else None
         )
         return SessionStyle(reading, pauses, frame, sounds=alphabet is not None)

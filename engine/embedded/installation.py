@@ -43,9 +43,9 @@ DEFINITIONS: Final = {
 }
 """For each of our definitions: the one it is made of, and the lines to add (the last one counts)."""
 
-STEPS: Final = range(-5, 6)
-"""How far the base pitch of a definition may be moved, in steps of `STEP`."""
-STEP: Final = 2**0.25
+PITCH_STEPS: Final = range(-5, 6)
+"""How far the base pitch of a definition may be moved, in steps of `PITCH_STEP`."""
+PITCH_STEP: Final = 2**0.25
 
 _VARIANTS: Final = Path("voices", "!v")
 _PITCH: Final = re.compile(r"^pitch\s+(\d+)\s+(\d+)", re.MULTILINE)
@@ -53,16 +53,16 @@ _PITCH_ZERO: Final = 9
 """What espeak-ng takes for no pitch: it speaks at base - 9 and scales that."""
 
 
-def moved(name: str, step: int) -> str:
+def pitched(name: str, step: int) -> str:
     """The definition `name` with its pitch times STEP**step."""
     return f"{name}{step:+d}" if step else name
 
 
-def _moved_lines(text: str, step: int) -> str:
+def _pitch_line(text: str, step: int) -> str:
     """What to add to a definition for that. The last line of a kind counts."""
     low, high = (int(number) for number in _PITCH.findall(text)[-1])
-    base = _PITCH_ZERO + (low - _PITCH_ZERO) * STEP**step
-    return f"pitch {base:.0f} {base + (high - low) * STEP**step:.0f}\n"
+    base = _PITCH_ZERO + (low - _PITCH_ZERO) * PITCH_STEP**step
+    return f"pitch {base:.0f} {base + (high - low) * PITCH_STEP**step:.0f}\n"
 
 
 def make_data(installed: str) -> str:
@@ -80,9 +80,9 @@ def make_data(installed: str) -> str:
         for name, (base, changes) in DEFINITIONS.items():
             text = (source / _VARIANTS / base).read_text()
             text = f"{text}\n{changes}"
-            for step in STEPS:
-                lines = _moved_lines(text, step) if step else ""
-                (data / _VARIANTS / moved(name, step)).write_text(text + lines)
+            for step in PITCH_STEPS:
+                lines = _pitch_line(text, step) if step else ""
+                (data / _VARIANTS / pitched(name, step)).write_text(text + lines)
     except BaseException:
         remove_data(str(data))
         raise
@@ -95,31 +95,31 @@ def remove_data(data: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class EspeakFiles:
     """Where espeak-ng's shared library and its data lie."""
 
     path: str
     data: str
 
 
-class LibraryMissing(Exception):
+class EspeakMissing(Exception):
     """espeak-ng is not installed; the message says how to get it."""
 
 
-def find_library() -> Library:
+def find_espeak() -> EspeakFiles:
     """Find espeak-ng without loading it. Raises LibraryMissing."""
     hint = (
         "the embedded voice needs espeak-ng, which is not installed; allowed: with it "
         "(pip install 'cosyserve[embedded]'), or CosyVoice 2 with a model"
     )
     if importlib.util.find_spec("espeakng_loader") is None:
-        raise LibraryMissing(hint)
+        raise EspeakMissing(hint)
     import espeakng_loader
 
     try:
-        library = Library(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
+        library = EspeakFiles(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
     except RuntimeError as error:
-        raise LibraryMissing(hint) from error
+        raise EspeakMissing(hint) from error
     if not all(Path(part).exists() for part in (library.path, f"{library.data}/phontab")):
-        raise LibraryMissing(hint)
+        raise EspeakMissing(hint)
     return library

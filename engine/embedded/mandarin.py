@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..origins import Origins
+from ..segmentation.scripts import IDEOGRAPHS
 from .alphabets import numbered, spelled
 
 __all__ = ["Mandarin", "load_phrases"]
 
-_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+")
+_HAN: Final = re.compile(f"[{IDEOGRAPHS}]+")
 
 _TONES: Final = {"55": "1", "35": "2", "214": "3", "51": "4", "11": "5"}
 _TONE: Final = re.compile("(55|35|214|51|11)")

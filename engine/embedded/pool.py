@@ -176,7 +176,7 @@ _LONGEST_DELAY = 10.0
 
 
 @dataclass(slots=True, eq=False)
-class _Seat:
+class _WorkerSlot:
     """A worker and what it is doing. `alarm` kills it if that takes too long."""
 
     worker: WorkerProcess
@@ -201,7 +201,7 @@ class WorkerPool:
         self.job_limit = job_limit
         self._start_limit = start_limit
         self.command: Sequence[str] = ()
-        self._seats: dict[WorkerProcess, _Seat] = {}
+        self._seats: dict[WorkerProcess, _WorkerSlot] = {}
         self._queue = JobQueue()
         self._numbers = count(1)
         self._running = False
@@ -280,7 +280,7 @@ class WorkerPool:
 
     def worker_started(self, worker: WorkerProcess) -> None:
         alarm = asyncio.get_running_loop().call_later(self._start_limit, worker.kill)
-        self._seats[worker] = _Seat(worker, alarm)
+        self._seats[worker] = _WorkerSlot(worker, alarm)
         if not self._running:
             worker.close()
 
@@ -376,7 +376,7 @@ class WorkerPool:
             idle.remove(seat)
             self._assign(seat, job)
 
-    def _assign(self, seat: _Seat, job: Job) -> None:
+    def _assign(self, seat: _WorkerSlot, job: Job) -> None:
         seat.job, seat.number, seat.voice = job, next(self._numbers), job.frame.voice
         limit = _SLICE if self._queue.silent else 0
         frame = job.frame._replace(

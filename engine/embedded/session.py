@@ -19,12 +19,12 @@ from .jobs import Job
 from .pool import WorkerPool
 from .utterances import (
     EspeakUtterance,
+    LanguageDefaults,
     LocatedWord,
     Pause,
-    ReadingDefaults,
-    told_words,
-    utterances,
-    whole_word,
+    espeak_utterances,
+    located_words,
+    single_word,
 )
 
 FEED_SLICE = 2000
@@ -39,14 +39,14 @@ class SessionStyle:
     text where it is written for the ear. sounds: whether the text is sounds, which are one word.
     """
 
-    reading: ReadingDefaults
+    reading: LanguageDefaults
     pauses: dict[Pause, float]
     frame: Callable[[str, str], JobFrame]
     sounds: bool = False
 
 
 @dataclass(slots=True)
-class _Sound:
+class _UnreadSound:
     """Speech that waits for the reader. lead: samples of silence before it."""
 
     pcm: bytes
@@ -82,7 +82,7 @@ class EmbeddedSession(CancelsOnExit):
         self._on_close = on_close
         self._plain = plain
         self._segmenter = TextSegmenter()
-        self._surroundings = manner.reading.surroundings()
+        self._context = manner.reading.context()
         self._segments: deque[Segment] = deque()
         self._utterances: deque[EspeakUtterance] = deque()
         self._job: Job | None = None
@@ -92,7 +92,7 @@ class EmbeddedSession(CancelsOnExit):
         self._sentence_ended = True
         self._sentence_begin: int | None = None
         self._sentences = 0
-        self._sounds: deque[_Sound] = deque()
+        self._sounds: deque[_UnreadSound] = deque()
         self._unread = 0
         self._spoken = 0
         self._job_begin = 0
@@ -170,7 +170,7 @@ class EmbeddedSession(CancelsOnExit):
             self._job_begin = self._spoken + self._lead
         words = tuple(self._word_time(word) for word in sound.words)
         work = Work(queue=waited, vocoder=sound.seconds)
-        self._put(_Sound(sound.pcm, self._lead, words, self._sentence_begun(), work))
+        self._put(_UnreadSound(sound.pcm, self._lead, words, self._sentence_begun(), work))
         self._lead = 0
 
     def job_done(self, job: Job, seconds: float) -> None:
@@ -200,9 +200,9 @@ class EmbeddedSession(CancelsOnExit):
         self._utterance = self._utterances.popleft()
         frame = self._manner.frame(self._utterance.text, self._utterance.language)
         if self._manner.sounds:
-            self._words = [whole_word(self._utterance, len(frame.text))]
+            self._words = [single_word(self._utterance, len(frame.text))]
         else:
-            self._words = told_words(self._utterance)
+            self._words = located_words(self._utterance)
         silent = self._spoken == 0
         self._job = Job(
             frame=frame._replace(first=silent, words=tuple(word[:2] for word in self._words)),
@@ -214,7 +214,7 @@ class EmbeddedSession(CancelsOnExit):
 
     def _take_segment(self, segment: Segment) -> None:
         """Have its utterances spoken next; those before it are."""
-        found = utterances(segment, self._manner.reading, self._surroundings, self._plain.source)
+        found = espeak_utterances(segment, self._manner.reading, self._context, self._plain.source)
         if found:
             self._segment = segment
             if self._sentence_ended:
@@ -257,7 +257,7 @@ class EmbeddedSession(CancelsOnExit):
             and not self._segments
         )
 
-    def _put(self, sound: _Sound) -> None:
+    def _put(self, sound: _UnreadSound) -> None:
         self._sounds.append(sound)
         self._unread += sound.length
         self._spoken += sound.length
@@ -288,7 +288,7 @@ class EmbeddedSession(CancelsOnExit):
         return asyncio.get_running_loop().time()
 
 
-def _samples(sound: _Sound) -> Samples:
+def _samples(sound: _UnreadSound) -> Samples:
     samples = np.zeros(sound.length, dtype=np.float32)
     np.multiply(np.frombuffer(sound.pcm, "<i2"), 1 / 32768, out=samples[sound.lead :])
     return samples

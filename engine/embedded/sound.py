@@ -14,7 +14,7 @@ from .espeak import SAMPLE_RATE, WordMark
 from .frames import SpokenWord
 
 
-class _Group(NamedTuple):
+class _WordGroup(NamedTuple):
     """The words from `first` on are heard from `begin` on, as far as the next mark goes.
 
     told: whether the mark was at the word `first`. within: later marks that told of no further word.
@@ -39,7 +39,7 @@ class WordClock:
         self._text = text
         self._words = words
         self._begins = [begin for begin, _ in words]
-        self._group = _Group(0, 0, False, ())
+        self._group = _WordGroup(0, 0, False, ())
 
     @property
     def open_since(self) -> int | None:
@@ -78,11 +78,11 @@ class WordClock:
             return []
         if mark.sample <= group.begin and following > group.first:
             return []  # all that came before would take no time
-        self._group = _Group(max(mark.sample, group.begin), following, told, ())
+        self._group = _WordGroup(max(mark.sample, group.begin), following, told, ())
         return self._timed(group, following, self._group.begin, sounding)
 
     def _timed(
-        self, group: _Group, following: int, end: int, sounding: Callable[[int, int], int]
+        self, group: _WordGroup, following: int, end: int, sounding: Callable[[int, int], int]
     ) -> list[SpokenWord]:
         """The words of a group that the word `following` ends."""
         indices = [
@@ -118,18 +118,18 @@ _SIZE = 0.4
 longer ones cost less to encode and send."""
 
 
-class TimedPcm(NamedTuple):
+class TimedSound(NamedTuple):
     pcm: bytes
     words: tuple[SpokenWord, ...]
 
 
-def chunk_sizes(first: bool) -> Iterator[int]:
+def part_sizes(first: bool) -> Iterator[int]:
     """Samples in each chunk of a job, for ever."""
     seconds = chain(_FIRST_SIZES if first else (), repeat(_SIZE))
     return (round(s * SAMPLE_RATE) for s in seconds)
 
 
-class ChunkCutter:
+class SoundCutter:
     """An incremental transform: espeak's buffers in, chunks out.
 
     A chunk waits until the last word that begins in it has ended, which takes a fraction of a
@@ -152,7 +152,7 @@ class ChunkCutter:
         """Samples of the job given out or skipped so far."""
         return self._base
 
-    def feed(self, pcm: bytes, marks: list[WordMark]) -> list[TimedPcm]:
+    def feed(self, pcm: bytes, marks: list[WordMark]) -> list[TimedSound]:
         """Take a buffer and the marks that lie in it; return the chunks that it completes."""
         self._pcm += pcm
         self._take(self._clock.feed(marks, self._sounding))
@@ -164,7 +164,7 @@ class ChunkCutter:
             self._size = next(self._sizes)
         return chunks
 
-    def finish(self) -> list[TimedPcm]:
+    def finish(self) -> list[TimedSound]:
         """The job is spoken: return the rest of it."""
         self._take(self._clock.finish(self._base + self._length, self._sounding))
         self._drop_skipped()
@@ -199,11 +199,11 @@ class ChunkCutter:
             del self._pcm[: 2 * count]
             self._base += count
 
-    def _cut(self, size: int) -> TimedPcm:
+    def _cut(self, size: int) -> TimedSound:
         end = self._base + size
         words = tuple(word for word in self._words if word.begin < end)
         del self._words[: len(words)]
         pcm = bytes(self._pcm[: 2 * size])
         del self._pcm[: 2 * size]
         self._base = end
-        return TimedPcm(pcm, words)
+        return TimedSound(pcm, words)

@@ -23,9 +23,9 @@ from typing import Final, NamedTuple
 
 from ..origins import Origins
 from ..segmentation.characters import SPOKEN_SYMBOLS, is_blank, is_extender, speakable
-from ..segmentation.scripts import LANGUAGES, Script, language_runs, script_of
+from ..segmentation.scripts import ALL_IDEOGRAPHS, LANGUAGES, Script, language_stretches, script_of
 from ..segmentation.segmenter import Segment
-from ..written import Surroundings, spoken
+from ..written import SentenceContext, verbalize
 
 LONGEST: Final = 200
 """Weight of the longest utterance. It speaks for 30 seconds at most at speed 1, mostly for 15."""
@@ -38,9 +38,7 @@ _SYMBOL_WEIGHT: Final = 12
 _UNSPEAKABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 """Control characters (some are commands to espeak-ng) and what UTF-8 has no place for."""
 
-_HAN: Final = re.compile(
-    "[\u2e80-\u2fdf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]+"
-)
+_HAN: Final = re.compile(f"[{ALL_IDEOGRAPHS}]+")
 _CLAUSE_END: Final = re.compile(
     r"""[,;:\u2013\u2014\u2026，、；：…—・،؛।]["'”’»)\]）」』】》]*\s*$|\n\s*$"""
 )
@@ -85,7 +83,7 @@ class EspeakUtterance:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadingDefaults:
+class LanguageDefaults:
     """default: BCP-47 tag for what the script leaves open. han: the language of Han, None to go by
     the default. latin: the language of Latin letters. whole: the language of all text, whatever its
     script."""
@@ -96,12 +94,12 @@ class ReadingDefaults:
     latin: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "latin", language_runs("a", self.default)[0].language)
+        object.__setattr__(self, "latin", language_stretches("a", self.default)[0].language)
 
-    def surroundings(self) -> Surroundings:
+    def context(self) -> SentenceContext:
         """For the numbers of a text that begins."""
-        han = language_runs("\u4e00", self.default)[0].language
-        return Surroundings(
+        han = language_stretches("\u4e00", self.default)[0].language
+        return SentenceContext(
             _written_in(self.default), latin=_written_in(self.latin), han=_written_in(han)
         )
 
@@ -114,27 +112,27 @@ def _written_in(language: str) -> str | None:
     return "en" if base == "en" else None
 
 
-def utterances(
-    segment: Segment, reading: ReadingDefaults, surroundings: Surroundings, source: Places
+def espeak_utterances(
+    segment: Segment, reading: LanguageDefaults, context: SentenceContext, source: Places
 ) -> list[EspeakUtterance]:
     """The pieces of a segment, in order; none if it has nothing to say.
 
-    surroundings: those of the text so far, which take note of the segment. source: see EspeakUtterance.
+    context: those of the text so far, which take note of the segment. source: see EspeakUtterance.
     """
-    found = _pieces(segment, reading, surroundings, source) if speakable(segment.text) else []
+    found = _pieces(segment, reading, context, source) if speakable(segment.text) else []
     if segment.sentence_end:
-        surroundings.sentence_ended()
+        context.sentence_ended()
     return found
 
 
 def _pieces(
-    segment: Segment, reading: ReadingDefaults, surroundings: Surroundings, source: Places
+    segment: Segment, reading: LanguageDefaults, context: SentenceContext, source: Places
 ) -> list[EspeakUtterance]:
-    text = unmarked(_UNSPEAKABLE.sub(" ", segment.text))
+    text = without_marker_point(_UNSPEAKABLE.sub(" ", segment.text))
     origins = Origins.same(len(text))
     if not reading.whole:
-        text, origins = spoken(text, surroundings)
-    text = unpaused(text)
+        text, origins = verbalize(text, context)
+    text = without_inner_stops(text)
     pieces = [
         (begin, end, language)
         for begin, end, language in _runs(text, reading)
@@ -173,12 +171,12 @@ def _part(origins: Origins, begin: int, end: int, told: int) -> Origins:
     return origins.then(part)
 
 
-def _runs(text: str, reading: ReadingDefaults) -> Iterator[tuple[int, int, str]]:
+def _runs(text: str, reading: LanguageDefaults) -> Iterator[tuple[int, int, str]]:
     if reading.whole or text.isascii():  # most text is ASCII: nothing to find out
         for first, last in _bounded(text):
             yield first, last, reading.whole or reading.latin
         return
-    for run in language_runs(text, reading.default):
+    for run in language_stretches(text, reading.default):
         for begin, end, language in _han_apart(run.text, run.language, reading.han):
             for first, last in _bounded(run.text[begin:end]):
                 yield run.begin + begin + first, run.begin + begin + last, language
@@ -254,7 +252,7 @@ _STOP: Final = re.compile(r"(?<=\w)\.(?=\s+[^\W_a-z])")
 _CIRCLED: Final = {0x245F + number: str(number) for number in range(1, 10)}
 
 
-def unmarked(text: str) -> str:
+def without_marker_point(text: str) -> str:
     """A piece of a sentence without the point of its marker. The length stays as it is."""
     marker = _MARKER.match(text)
     if marker is None:
@@ -264,7 +262,7 @@ def unmarked(text: str) -> str:
     return text[:begin] + point + text[end:]
 
 
-def unpaused(text: str) -> str:
+def without_inner_stops(text: str) -> str:
     """A piece of a sentence without the full stops before a capital or digit.
 
     A sentence that goes on after a full stop has it for an abbreviation. The length stays as it is.
@@ -308,7 +306,7 @@ def word_stretches(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(classes)]
 
 
-def told_words(utterance: EspeakUtterance) -> list[LocatedWord]:
+def located_words(utterance: EspeakUtterance) -> list[LocatedWord]:
     """The words to tell of an utterance, each once.
 
     Words that were made of the same stretch of the text by a replacement are one, with the whole of it.
@@ -325,7 +323,7 @@ def told_words(utterance: EspeakUtterance) -> list[LocatedWord]:
     return words
 
 
-def whole_word(utterance: EspeakUtterance, length: int) -> LocatedWord:
+def single_word(utterance: EspeakUtterance, length: int) -> LocatedWord:
     """What tells of an utterance as one word, `length` being that of what is spoken for it."""
     text = utterance.text
     begin = len(text) - len(text.lstrip())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ..interface import BuiltinVoice
-from .installation import STEP, moved
+from .installation import PITCH_STEP, pitched
 
 _ALIASES: Final = {
     "en": "en-us",  # espeak-ng's plain "en" is British
@@ -300,15 +300,15 @@ def at_pitch(traits: VoiceTraits, factor: float) -> VoiceTraits:
     if factor == 1.0 or traits.variant == WHISPER:
         return traits
     variant = traits.variant
-    steps = round(math.log2(factor) / math.log2(STEP))
-    wanted = median_hertz(traits) * factor / STEP**steps
+    steps = round(math.log2(factor) / math.log2(PITCH_STEP))
+    wanted = median_hertz(traits) * factor / PITCH_STEP**steps
     # A voice at an end of its settings has room on one side only.
     if not variant.hertz[0] <= wanted <= variant.hertz[-1]:
         direction = -1 if wanted < variant.hertz[0] else 1
-        steps, wanted = steps + direction, wanted / STEP**direction
+        steps, wanted = steps + direction, wanted / PITCH_STEP**direction
     changed = replace(
         variant,
-        name=moved(variant.name, steps),
+        name=pitched(variant.name, steps),
         volume=round(variant.volume * factor**_QUIETER_WHEN_HIGHER),
     )
     return VoiceTraits(changed, pitch_setting(variant, wanted))

@@ -28,7 +28,7 @@ from .frames import (
     unpack_job,
     unpack_number,
 )
-from .sound import ChunkCutter, TimedPcm, WordClock, chunk_sizes
+from .sound import SoundCutter, TimedSound, WordClock, part_sizes
 
 if TYPE_CHECKING:
     from .mandarin import Mandarin
@@ -40,7 +40,7 @@ _LONGEST_JOB = 60
 _READ_SIZE = 65536
 
 
-class Wire:
+class WorkerSocket:
     """The worker's end of the socket. Raises EOFError when the engine has closed its end."""
 
     def __init__(self, channel: int) -> None:
@@ -82,7 +82,7 @@ class Wire:
 class JobRunner:
     """Does one job after another."""
 
-    def __init__(self, wire: Wire, espeak: Espeak) -> None:
+    def __init__(self, wire: WorkerSocket, espeak: Espeak) -> None:
         self._wire = wire
         self._espeak = espeak
         self._mandarin: Mandarin | None = None
@@ -95,7 +95,7 @@ class JobRunner:
             return
         text, origins = self._respelled(job)
         clock = WordClock(job.text, job.words)
-        cutter = ChunkCutter(clock, chunk_sizes(job.first), job.skip)
+        cutter = SoundCutter(clock, part_sizes(job.first), job.skip)
         stopped = False
 
         def take(pcm: bytes, marks: list[WordMark]) -> bool:
@@ -132,7 +132,7 @@ class JobRunner:
             self._mandarin = Mandarin(self._espeak.phoneme_names, load_phrases())
         return self._mandarin.respelled(job.text)
 
-    def _send(self, number: int, chunks: list[TimedPcm]) -> None:
+    def _send(self, number: int, chunks: list[TimedSound]) -> None:
         for chunk in chunks:
             frame = SoundFrame(number, self._lap(), chunk.words, chunk.pcm)
             self._wire.send(pack_sound(frame))
@@ -154,7 +154,7 @@ def main(library: str, data: str, voice: str) -> None:
     # whole process group, but running tasks are still to be spoken.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    wire = Wire(_CHANNEL)
+    wire = WorkerSocket(_CHANNEL)
     espeak = Espeak(library, data)
     espeak.set_voice(voice)  # the first use of a language reads its dictionary: 10 ms and more
     try:

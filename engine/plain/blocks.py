@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ..segmentation.lookahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 from .rewriting import BLANK, NEWLINES, NL, Construct
 
 LONGEST_RULE: Final = 512
@@ -81,7 +81,7 @@ class Block:
 
 
 def find_block(text: str, at: int, final: bool, *, row_before: bool) -> Block | None:
-    """What the line begins with whose first visible character is at `at`. Raises MoreText.
+    """What the line begins with whose first visible character is at `at`. Raises NeedMoreText.
 
     row_before: whether the line before is a row of a table.
     """
@@ -106,7 +106,7 @@ def find_block(text: str, at: int, final: bool, *, row_before: bool) -> Block | 
 
 
 def closes_fence(text: str, at: int, final: bool, fence: str) -> int:
-    """Characters of the line at `at` if it ends the code that `fence` began, else 0. Raises MoreText."""
+    """Characters of the line at `at` if it ends the code that `fence` began, else 0. Raises NeedMoreText."""
     end = at
     while end < len(text) and (
         text[end] in ">" or (text[end].isspace() and text[end] not in NEWLINES)
@@ -122,7 +122,7 @@ def closes_fence(text: str, at: int, final: bool, fence: str) -> int:
         end += 1
     if end == len(text):
         if not final:
-            raise MoreText
+            raise NeedMoreText
         return end - at if enough else 0
     return end - at if enough and text[end] in NEWLINES else 0
 
@@ -132,7 +132,7 @@ def _char(text: str, index: int, final: bool) -> str:
         return text[index]
     if final:
         return ""
-    raise MoreText
+    raise NeedMoreText
 
 
 def _fence(text: str, at: int, final: bool) -> Block | None:
@@ -141,7 +141,7 @@ def _fence(text: str, at: int, final: bool) -> Block | None:
     if found is not None and (final or found.end() < len(text)):
         return Block(BlockKind.FENCE, found.end() - at, found[1] or found[2])
     if not final and len(text) < limit and _FENCE_START.fullmatch(text, at):
-        raise MoreText
+        raise NeedMoreText
     return None
 
 
@@ -187,5 +187,5 @@ def _definition(text: str, at: int, final: bool) -> Block | None:
     if found is not None and (final or found.end() < len(text)):
         return Block(BlockKind.NOTHING, found.end() - at)
     if not final and len(text) < limit and _DEFINITION_START.fullmatch(text, at):
-        raise MoreText
+        raise NeedMoreText
     return None

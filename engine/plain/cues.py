@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from ..segmentation.lookahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 from .rewriting import Rewriter
 
 CUES: Final = (
@@ -21,7 +21,7 @@ _TO_NEXT: Final = re.compile(r".[^\[<]*", re.DOTALL)
 
 
 def cue_length(text: str, at: int, final: bool, cues: Collection[str] = CUES) -> int:
-    """Characters of the cue at `at`, 0 if none is there. Raises MoreText."""
+    """Characters of the cue at `at`, 0 if none is there. Raises NeedMoreText."""
     if not cues or text[at] not in _STARTS:
         return 0
     rest = text[at : at + _LONGEST]
@@ -29,7 +29,7 @@ def cue_length(text: str, at: int, final: bool, cues: Collection[str] = CUES) ->
         if rest.startswith(cue):
             return len(cue)
     if not final and any(cue.startswith(rest) for cue in cues):
-        raise MoreText
+        raise NeedMoreText
     return 0
 
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..segmentation.lookahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 from .rewriting import BLANK, NL, Construct
 
 LOOK_AHEAD: Final = 160
@@ -65,7 +65,7 @@ class Link:
 
 
 def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
-    """What begins at the bracket `text[at]`, None if that is text. Raises MoreText.
+    """What begins at the bracket `text[at]`, None if that is text. Raises NeedMoreText.
 
     before: the character before it.
     """
@@ -79,7 +79,7 @@ def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
     if end == len(text):
         if final:
             return None
-        raise MoreText
+        raise NeedMoreText
     in_formula = (before.isascii() and before.isalnum()) or (before != "" and before in ")]")
     if text[end] == "(":
         target = _TARGET.match(text, end, final)
@@ -93,7 +93,7 @@ def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
 
 
 def loose_end(text: str, at: int, final: bool) -> int:
-    """Characters of `](https://…)` at `at`, whose opening bracket is too far away. Raises MoreText."""
+    """Characters of `](https://…)` at `at`, whose opening bracket is too far away. Raises NeedMoreText."""
     found = _LOOSE_END.match(text, at, final)
     return 0 if found is None else found.end() - at
 
@@ -110,7 +110,7 @@ _FORMULA: Final = re.compile(r"[\\^_={}+<>]|^[A-Za-z](?:\([A-Za-z]\))?$")
 
 
 def formula_length(text: str, at: int, final: bool, before: str) -> int:
-    """Characters between the dollar sign at `at` and its partner; 0 if it is money. Raises MoreText.
+    """Characters between the dollar sign at `at` and its partner; 0 if it is money. Raises NeedMoreText.
 
     before: the character before it.
     """

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..origins import Origins
 from ..segmentation.characters import is_newline
-from ..segmentation.lookahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 
 NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 NL: Final = r"\n\v\f\x85\u2028\u2029"
@@ -33,11 +33,11 @@ class Construct:
     limit: int
 
     def match(self, text: str, at: int, final: bool) -> Match[str] | None:
-        """The one at `at`, None if none is there. Raises MoreText, if not `final`."""
+        """The one at `at`, None if none is there. Raises NeedMoreText, if not `final`."""
         found = self.whole.match(text, at, at + self.limit)
         undecided = found is None and not final and len(text) < at + self.limit
         if undecided and self.start.fullmatch(text, at):
-            raise MoreText
+            raise NeedMoreText
         return found
 
 
@@ -80,19 +80,19 @@ class Rewriter(ABC):
 
     @abstractmethod
     def step(self) -> None:
-        """Give out or drop what is at `at`, at least a character. Raises MoreText to wait."""
+        """Give out or drop what is at `at`, at least a character. Raises NeedMoreText to wait."""
 
     def char(self, offset: int) -> str:
-        """The character so far from `at`, "" after the end. Raises MoreText."""
+        """The character so far from `at`, "" after the end. Raises NeedMoreText."""
         index = self.at + offset
         if index < len(self.text):
             return self.text[index]
         if self.final:
             return ""
-        raise MoreText
+        raise NeedMoreText
 
     def run_length(self, pattern: Pattern[str], longest: int) -> int:
-        """Characters at `at` that match `pattern`, cut to `longest`. Raises MoreText if more may come."""
+        """Characters at `at` that match `pattern`, cut to `longest`. Raises NeedMoreText if more may come."""
         found = pattern.match(self.text, self.at, self.at + longest)
         length = 0 if found is None else found.end() - self.at
         if length < longest:
@@ -130,7 +130,7 @@ class Rewriter(ABC):
             while self.at < len(self.text):
                 self.decisions += 1
                 self.step()
-        except MoreText:
+        except NeedMoreText:
             pass
         self.text = self.text[self.at :]
         self.at = 0

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..segmentation.lookahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 from .rewriting import NEWLINES, Construct
 
 _LONGEST_TAG: Final = 1000
@@ -91,7 +91,7 @@ class Tag:
 
 
 def find_tag(text: str, at: int, final: bool) -> Tag | None:
-    """What begins at `<`, None if that is text. Raises MoreText."""
+    """What begins at `<`, None if that is text. Raises NeedMoreText."""
     raised = _RAISED.match(text, at, final)
     if raised is not None:
         return Tag(raised.end() - at, "sup", text=raised[1].translate(_SUPERSCRIPTS))
@@ -112,7 +112,7 @@ def find_tag(text: str, at: int, final: bool) -> Tag | None:
 
 
 def find_entity(text: str, at: int, final: bool) -> tuple[int, str] | None:
-    """The length of the entity at `&` and what it stands for, None if it is none. Raises MoreText."""
+    """The length of the entity at `&` and what it stands for, None if it is none. Raises NeedMoreText."""
     found = _ENTITY.match(text, at, final)
     if found is None:
         return None
@@ -126,11 +126,11 @@ def _comment_length(text: str, at: int, final: bool) -> int:
     rest = text[at : at + len(_COMMENT)]
     if rest != _COMMENT:
         if not final and _COMMENT.startswith(rest):
-            raise MoreText
+            raise NeedMoreText
         return 0
     end = text.find("-->", at + len(_COMMENT), at + _LONGEST_COMMENT)
     if end >= 0:
         return end + 3 - at
     if not final and len(text) < at + _LONGEST_COMMENT:
-        raise MoreText
+        raise NeedMoreText
     return 0

@@ -1,4 +1,4 @@
-"""What stands after a place in a text that is still coming."""
+"""Looking ahead in a text that is still arriving."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ from dataclasses import dataclass
 
 from .characters import is_blank
 
-LOOKAHEAD = 32
+MOST_BLANKS = 32
 """Blanks looked past for the next visible character; more count as the end of the text."""
 
 
-class MoreText(Exception):
-    """The decision needs text that has not come yet."""
+class NeedMoreText(Exception):
+    """A decision needs text that has not arrived yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """The text after a place; `final` if no more will come."""
+class Lookahead:
+    """The text from text[at] on. final: whether no more text will come."""
 
     text: str
     at: int
     final: bool
 
     def char(self, offset: int = 0) -> str:
-        """The character there, "" past the end. Raises MoreText."""
+        """The character there, "" past the end. Raises NeedMoreText."""
         index = self.at + offset
         if index < len(self.text):
             return self.text[index]
         if self.final:
             return ""
-        raise MoreText
+        raise NeedMoreText
 
-    def after(self, offset: int) -> Ahead:
+    def after(self, offset: int) -> Lookahead:
         """What stands after `offset` more characters."""
-        return Ahead(self.text, self.at + offset, self.final)
+        return Lookahead(self.text, self.at + offset, self.final)
 
     def blanks(self) -> int:
-        """How many blanks come first, LOOKAHEAD at most. Raises MoreText."""
+        """How many blanks come first, MOST_BLANKS at most. Raises NeedMoreText."""
         count = 0
-        while count < LOOKAHEAD and (char := self.char(count)) and is_blank(char):
+        while count < MOST_BLANKS and (char := self.char(count)) and is_blank(char):
             count += 1
         return count
 
     def visible(self) -> str:
-        """The first character that is not blank, "" if too far or none. Raises MoreText."""
+        """The first character that is not blank, "" if too far or none. Raises NeedMoreText."""
         blanks = self.blanks()
-        return self.char(blanks) if blanks < LOOKAHEAD else ""
+        return self.char(blanks) if blanks < MOST_BLANKS else ""
 
     def word(self, longest: int) -> str:
-        """The next word, with a full stop if one follows; cut short if long. Raises MoreText."""
+        """The next word, with a full stop if one follows; cut short if long. Raises NeedMoreText."""
         blanks = self.blanks()
         length = 0
         while length < longest and self.char(blanks + length).isalpha():

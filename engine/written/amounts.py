@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ..segmentation.scripts import IDEOGRAPHS
 from .money import CURRENCIES, PREFIX, SUFFIX, Currency, money
 from .numbers import MOST_DIGITS, count, decimal, digits, times_ten
 from .place import Found, Place
@@ -26,7 +27,7 @@ _SCALES: Final = {
     "tn": ("trillion", 12),
     "trillion": ("trillion", 12),
 }
-_YUAN_AFTER: Final = re.compile(r"[ ]?[\u4e00-\u9fff]{0,2}[元块]")
+_YUAN_AFTER: Final = re.compile(rf"[ ]?[{IDEOGRAPHS}]{{0,2}}[元块]")
 _MEGA_AFTER: Final = re.compile("[ ]?的?(?:宽带|流量|内存|带宽|网速|光纤|网络|空间)")
 _HOURLY: Final = re.compile("时速[为是约达]?[ ]?$")
 
@@ -162,7 +163,7 @@ _SCALE: Final = re.compile(
 _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
 _TO: Final = re.compile(r"([ \u202f]?)([-–—~])([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)")
 _UNTIL: Final = re.compile(r"[-–—~](?=\d)")
-_COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
+_COUNT_BEFORE: Final = re.compile(rf"\d[{IDEOGRAPHS}]{{1,3}}$")
 _SPACED_INCHES: Final = re.compile(r"[ ]in(?:\.(?= [a-z0-9])|(?![A-Za-z]))")
 _FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot)[.,]? $")
 _YUAN: Final = re.compile("元")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..segmentation.scripts import Script, script_of
+from ..segmentation.scripts import IDEOGRAPHS, Script, script_of
 from .money import SUFFIX
-from .place import HAN, REACH
+from .place import REACH
 from .units import SPACED_UNIT
 
 _LATIN_WORDS: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]{2,}")
@@ -22,10 +22,10 @@ _AHEAD: Final = 24
 _ROOM: Final = 4
 """How much of what follows counts: 2 words of Latin letters or 4 characters of Han."""
 _WORD_COST: Final = 2
-_ONE_HAN: Final = re.compile(f"[{HAN}]")
+_ONE_HAN: Final = re.compile(f"[{IDEOGRAPHS}]")
 
 
-class Surroundings:
+class SentenceContext:
     """The letters of the sentence so far.
 
     default: the language ("en", "zh" or None) of a number without any letters around it. latin, han:

@@ -36,9 +36,6 @@ def fold(text: str) -> str:
 REACH: Final = 24
 """How far before an expression a rule may look, in characters."""
 
-HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
-"""For character classes of regular expressions."""
-
 
 class Found(NamedTuple):
     """An expression up to `end` in the text, and the words for it.

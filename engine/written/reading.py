@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ..origins import Origins
 from ..segmentation.scripts import is_cjk
 from . import amounts, clock, codes, dates, shorthand, signs
-from .context import Surroundings
+from .context import SentenceContext
 from .money import CURRENCIES, PREFIX, SIGNS
 from .place import THIN, Found, Place, fold
 
@@ -69,7 +69,7 @@ class Expression(NamedTuple):
     words: str
 
 
-class Spoken(NamedTuple):
+class Verbalized(NamedTuple):
     """`text` as it is spoken, and where each place of it comes from."""
 
     text: str
@@ -88,26 +88,26 @@ def opens(word: str, before: str = "") -> bool:
     return anchor is not None and anchor.lastgroup not in ("word", "link")
 
 
-def spoken(text: str, surroundings: Surroundings) -> Spoken:
-    """`text`, which goes on the sentence of `surroundings`, with words for all its expressions.
+def verbalize(text: str, context: SentenceContext) -> Verbalized:
+    """`text`, which goes on the sentence of `context`, with words for all its expressions.
 
-    The surroundings have taken note of it then. Linear in the text; raises nothing.
+    The context have taken note of it then. Linear in the text; raises nothing.
     """
     origins = Origins()
     parts: list[str] = []
     at = 0
-    for begin, end, words in expressions(text, surroundings):
+    for begin, end, words in expressions(text, context):
         origins.copy(begin - at)
         origins.replace(end - begin, len(words))
         parts += text[at:begin], words
         at = end
     origins.copy(len(text) - at)
-    return Spoken("".join([*parts, text[at:]]), origins)
+    return Verbalized("".join([*parts, text[at:]]), origins)
 
 
-def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
-    """The expressions of `text`, in order, as they are spoken there. See `spoken`."""
-    tail = surroundings.tail
+def expressions(text: str, context: SentenceContext) -> Iterator[Expression]:
+    """The expressions of `text`, in order, as they are spoken there. See `verbalize`."""
+    tail = context.tail
     offset = len(tail)
     whole = tail + fold(text) if tail else fold(text)
     at = noted = offset
@@ -116,16 +116,16 @@ def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
         if kind == "link":
             at = anchor.end()
             continue
-        surroundings.note(whole[noted:begin])
+        context.note(whole[noted:begin])
         noted = begin
-        language = surroundings.language(whole, begin)
+        language = context.language(whole, begin)
         found = _read(Place(whole, begin, language), kind or "") if language else None
         if found is None:
             at = _passed(whole, anchor)
             continue
         at = found.end
         if kind in ("word", "numero"):
-            surroundings.note(whole[begin:at], found.words)
+            context.note(whole[begin:at], found.words)
             noted = at
         for part in found.parts or (found,):
             visible = _visible(whole, begin)
@@ -133,7 +133,7 @@ def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
                 yield Expression(begin - offset, visible - offset, "")
             yield Expression(visible - offset, part.end - offset, _apart(whole, visible, part))
             begin = part.end
-    surroundings.note(whole[noted:])
+    context.note(whole[noted:])
 
 
 def _read(place: Place, kind: str) -> Found | None:

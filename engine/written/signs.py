@@ -8,10 +8,11 @@ import re
 import unicodedata
 from typing import Final
 
+from ..segmentation.scripts import IDEOGRAPHS
 from .amounts import COMPARED, NUMBER
 from .money import PREFIX
 from .numbers import cardinal, count, decimal, ordinal
-from .place import HAN, Found, Place
+from .place import Found, Place
 from .units import per_at, unit_at
 
 _TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9]|[ ]?[-+=*/^])")
@@ -205,7 +206,7 @@ _WORDS: Final = {
 ALWAYS: Final = "≥≤≈≠±×÷∞√‰℃℉"
 """Signs that are read wherever they stand."""
 _ALWAYS: Final = re.compile(rf"[{ALWAYS}]|°[CF](?![A-Za-z])|§(?=[ ]?\d)")
-_OPERAND: Final = r"[A-Za-z0-9)\]²³%" + HAN + "]"
+_OPERAND: Final = r"[A-Za-z0-9)\]²³%" + IDEOGRAPHS + "]"
 _SPACED: Final = re.compile(rf"(==|!=|<=|>=|[=+<>])(?=[ ]-?{_OPERAND})")
 _TIGHT: Final = re.compile(r"(==|!=|<=|>=|[=+*<>])(?=[-(]?[A-Za-z0-9.])")
 _TIGHT_EQUALS: Final = re.compile(r"=(?=-?[\d.])")
@@ -221,9 +222,9 @@ _SHARP: Final = re.compile(r"([A-GJMQ])([#♯])(?![A-Za-z0-9#])")
 _FLAT: Final = re.compile(r"([A-G])♭(?![A-Za-z0-9])")
 _DOT_NAME: Final = re.compile(r"\.(?=NET(?![A-Za-z]))")
 _EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤吨平桶瓶杯盒箱袋包晚])")
-_COUNTED_BEFORE: Final = re.compile(rf"[{HAN}]$|(?:{PREFIX})[ ]?[\d,.]+$")
+_COUNTED_BEFORE: Final = re.compile(rf"[{IDEOGRAPHS}]$|(?:{PREFIX})[ ]?[\d,.]+$")
 _PRICE_BEFORE: Final = re.compile("[元块角]$")
-_OVER: Final = re.compile(rf"\+(?=[{HAN}])")
+_OVER: Final = re.compile(rf"\+(?=[{IDEOGRAPHS}])")
 """200+项: more than that many."""
 _CIRCLED: Final = re.compile("[①-⑳⑴-⒇⒈-⒛㉑-㉟㊱-㊿]")
 _ROMAN: Final = re.compile("[Ⅰ-Ⅻⅰ-ⅻ]")

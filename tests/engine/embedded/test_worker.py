@@ -22,7 +22,7 @@ from cosyserve.engine.embedded.frames import (
     unpack_number,
     unpack_sound,
 )
-from cosyserve.engine.embedded.installation import find_library, make_data, remove_data
+from cosyserve.engine.embedded.installation import find_espeak, make_data, remove_data
 from cosyserve.engine.embedded.pool import worker_command
 from cosyserve.engine.embedded.utterances import word_stretches
 
@@ -32,7 +32,7 @@ SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word ab
 
 class Worker:
     def __init__(self) -> None:
-        library = find_library()
+        library = find_espeak()
         self.data = make_data(library.data)
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(30)

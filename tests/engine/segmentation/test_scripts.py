@@ -10,13 +10,13 @@ from cosyserve.engine.segmentation.scripts import (
     LANGUAGES,
     Script,
     is_cjk,
-    language_runs,
+    language_stretches,
     script_of,
 )
 
 
 def runs(text: str, default: str) -> list[tuple[str, str]]:
-    return [(run.text, run.language) for run in language_runs(text, default)]
+    return [(run.text, run.language) for run in language_stretches(text, default)]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_language_runs(text: str, default: str, expected: list[tuple[str, str]])
     default=st.sampled_from(["en", "zh", "yue", "ja", "uk", "fa", "sr-Latn"]),
 )
 def test_runs_tile_the_text_and_neighbours_differ(text: str, default: str) -> None:
-    found = language_runs(text, default)
+    found = language_stretches(text, default)
     assert "".join(run.text for run in found) == text
     position = 0
     for run in found:
