@@ -41,34 +41,35 @@ DEFINITIONS: Final = {
     "cosy-m2": ("michel", _STEADY),
     "cosy-w1": ("whisperf", _STEADY),
 }
-"""For each of our definitions: the one it is made of, and the lines to add (the last one counts)."""
+"""For each of our definitions: the one it is made from, and lines to append (the last of a kind counts)."""
 
 PITCH_STEPS: Final = range(-5, 6)
-"""How far the base pitch of a definition may be moved, in steps of `PITCH_STEP`."""
+"""How far the base pitch of a definition may be shifted, in steps of `PITCH_STEP`."""
 PITCH_STEP: Final = 2**0.25
+"""A factor on the pitch: a quarter of an octave."""
 
 _VARIANTS: Final = Path("voices", "!v")
 _PITCH: Final = re.compile(r"^pitch\s+(\d+)\s+(\d+)", re.MULTILINE)
 _PITCH_ZERO: Final = 9
-"""What espeak-ng takes for no pitch: it speaks at base - 9 and scales that."""
+"""The base that espeak-ng takes for no pitch: it scales the base less this."""
 
 
 def pitched(name: str, step: int) -> str:
-    """The definition `name` with its pitch times STEP**step."""
+    """The name of the definition `name` with its pitch times PITCH_STEP**step."""
     return f"{name}{step:+d}" if step else name
 
 
 def _pitch_line(text: str, step: int) -> str:
-    """What to add to a definition for that. The last line of a kind counts."""
+    """The line to append to the definition `text` so that its pitch is shifted by `step`."""
     low, high = (int(number) for number in _PITCH.findall(text)[-1])
     base = _PITCH_ZERO + (low - _PITCH_ZERO) * PITCH_STEP**step
     return f"pitch {base:.0f} {base + (high - low) * PITCH_STEP**step:.0f}\n"
 
 
 def make_data(installed: str) -> str:
-    """Make the data folder for the workers out of the installed one; return its path.
+    """Make the workers' data folder from the installed one; return its path.
 
-    Raises OSError. Remove it with `remove_data`.
+    The caller removes it with `remove_data`. Raises OSError.
     """
     source = Path(installed)
     data = Path(tempfile.mkdtemp(prefix="cosyserve-"), source.name)
@@ -90,36 +91,36 @@ def make_data(installed: str) -> str:
 
 
 def remove_data(data: str) -> None:
-    """Remove what `make_data` made. Idempotent."""
+    """Remove the folder that `make_data` made. Idempotent."""
     shutil.rmtree(os.path.dirname(data), ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class EspeakFiles:
-    """Where espeak-ng's shared library and its data lie."""
+    """Paths of espeak-ng's shared library and of its data folder."""
 
-    path: str
+    library: str
     data: str
 
 
 class EspeakMissing(Exception):
-    """espeak-ng is not installed; the message says how to get it."""
+    """espeak-ng is not installed; the message says how to install it."""
 
 
 def find_espeak() -> EspeakFiles:
-    """Find espeak-ng without loading it. Raises LibraryMissing."""
+    """Find espeak-ng without loading it. Raises EspeakMissing."""
     hint = (
-        "the embedded voice needs espeak-ng, which is not installed; allowed: with it "
-        "(pip install 'cosyserve[embedded]'), or CosyVoice 2 with a model"
+        "the embedded voice needs espeak-ng, which is not installed; allowed: install it "
+        "(pip install 'cosyserve[embedded]'), or use CosyVoice 2 with a model"
     )
     if importlib.util.find_spec("espeakng_loader") is None:
         raise EspeakMissing(hint)
     import espeakng_loader
 
     try:
-        library = EspeakFiles(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
+        files = EspeakFiles(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
     except RuntimeError as error:
         raise EspeakMissing(hint) from error
-    if not all(Path(part).exists() for part in (library.path, f"{library.data}/phontab")):
+    if not all(Path(part).exists() for part in (files.library, f"{files.data}/phontab")):
         raise EspeakMissing(hint)
-    return library
+    return files

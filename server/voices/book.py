@@ -137,7 +137,7 @@ class VoiceBook:
         if builtin := self._builtin(wanted):
             return builtin
         stored = await self._stored(owner, wanted)
-        if known := self._engine.known_voice(stored.content_id):
+        if known := self._engine.cached_prompt(stored.content_id):
             return known
         return await self._once(stored.content_id, self._load(owner, stored))
 
@@ -154,17 +154,17 @@ class VoiceBook:
 
     async def learn(self, content_id: str, clip: Clip, text: str) -> Prompt:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
-        if known := self._engine.known_voice(content_id):
+        if known := self._engine.cached_prompt(content_id):
             return known
         return await self._once(content_id, self._prepare(content_id, clip, text))
 
     def _builtin(self, wanted: str) -> Prompt | None:
-        if voice := self._engine.builtin_voice(wanted):
+        if voice := self._engine.builtin_prompt(wanted):
             return voice
         folded = wanted.casefold()
         for known in self._engine.capabilities.voices:
             if folded in (known.id.casefold(), known.name.casefold()):
-                return self._engine.builtin_voice(known.id)
+                return self._engine.builtin_prompt(known.id)
         return None
 
     def _stand_in(self, name: str) -> Prompt | None:
@@ -172,7 +172,7 @@ class VoiceBook:
         own = self._engine.capabilities.voices
         if not own:
             return None
-        return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
+        return self._engine.builtin_prompt(own[zlib.crc32(name.encode()) % len(own)].id)
 
     async def _stored(self, owner: str | None, wanted: str) -> StoredReference:
         try:
@@ -208,4 +208,4 @@ class VoiceBook:
 
     async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
         reference = Reference(content_id, clip.samples, clip.sample_rate, text)
-        return await self._engine.prepare_voice(reference)
+        return await self._engine.prepare_prompt(reference)

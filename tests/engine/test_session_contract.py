@@ -35,7 +35,7 @@ async def of_embedded(folder: Path) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def of_cosyvoice(folder: Path) -> AsyncIterator[Subject]:
     async with cosyvoice.running(build(folder)) as engine:
-        voice = await engine.prepare_voice(cosyvoice.reference())
+        voice = await engine.prepare_prompt(cosyvoice.reference())
         yield Subject(lambda: engine.open_session(voice, OPTIONS))
 
 

@@ -46,7 +46,7 @@ def make_job(listener: Listener, deadline: float = 0.0, silent: bool = True) -> 
 
 
 def command(data: str) -> tuple[str, ...]:
-    return worker_command(find_espeak().path, data, "en-us+cosy-f1")
+    return worker_command(find_espeak().library, data, "en-us+cosy-f1")
 
 
 @pytest_asyncio.fixture

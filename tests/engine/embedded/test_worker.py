@@ -32,13 +32,13 @@ SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word ab
 
 class Worker:
     def __init__(self) -> None:
-        library = find_espeak()
-        self.data = make_data(library.data)
+        espeak = find_espeak()
+        self.data = make_data(espeak.data)
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(30)
         with theirs:
             self.process = subprocess.Popen(
-                worker_command(library.path, self.data, VOICE), stdin=theirs.fileno()
+                worker_command(espeak.library, self.data, VOICE), stdin=theirs.fileno()
             )
         self.reader = FrameReader()
         self.frames: list[tuple[FrameKind, bytes]] = []
