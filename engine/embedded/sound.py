@@ -1,6 +1,7 @@
-"""When each word of a text is heard, from the marks that espeak tells.
+"""The sound of one job on its way out of a worker: cut into parts, each with the words that begin in it.
 
-Cuts the sound of one job into chunks, each with the whole words that begin in it."""
+espeak's buffers and marks -> WordClock (when each word is heard) -> SoundCutter -> TimedSound
+"""
 
 from __future__ import annotations
 
@@ -15,24 +16,24 @@ from .frames import SpokenWord
 
 
 class _WordGroup(NamedTuple):
-    """The words from `first` on are heard from `begin` on, as far as the next mark goes.
+    """The words from `first` on, which are heard from the sample `begin` on until the next mark.
 
-    told: whether the mark was at the word `first`. within: later marks that told of no further word.
+    exact: whether the mark lies in the word `first`. within: samples of later marks in that word.
     """
 
     begin: int
     first: int
-    told: bool
+    exact: bool
     within: tuple[int, ...]
 
 
 class WordClock:
-    """An incremental transform: marks in, words with their times out, each word once and in order.
+    """Times the words of a job: marks in, words with their times out, each once and in order.
 
-    Words that no mark tells of share the time of the one before by their lengths. Signs that are spoken
-    only at times (emoji) are words where a mark tells of them.
+    Words without a mark share the time of the word before them in proportion to their lengths. Signs
+    that are spoken only at times (emoji) count as words if they have a mark.
 
-    text: what is spoken. words: where its words lie, in order and apart.
+    text: what is spoken. words: its words (begin, end), in order and disjoint.
     """
 
     def __init__(self, text: str, words: Sequence[tuple[int, int]]) -> None:
@@ -43,7 +44,7 @@ class WordClock:
 
     @property
     def open_since(self) -> int | None:
-        """The sample at which words begin whose end is not yet known, None if there are none."""
+        """The sample at which words begin whose end is not known yet, None if there are none."""
         return self._group.begin if self._group.first < len(self._words) else None
 
     def feed(
@@ -51,7 +52,7 @@ class WordClock:
     ) -> list[SpokenWord]:
         """Take marks in the order of their samples; return the words that end with them.
 
-        sounding: where the sound of begin..end ends, before the silence that it may end in.
+        sounding: gives the sample at which the sound of begin..end ends, without the silence after it.
         """
         found: list[SpokenWord] = []
         for mark in marks:
@@ -59,7 +60,7 @@ class WordClock:
         return found
 
     def finish(self, end: int, sounding: Callable[[int, int], int]) -> list[SpokenWord]:
-        """The text is spoken, in `end` samples: return the rest of the words."""
+        """End the job, which has `end` samples; return the remaining words."""
         group = self._group
         self._group = group._replace(first=len(self._words))
         return self._timed(group, len(self._words), max(end, group.begin), sounding)
@@ -67,34 +68,34 @@ class WordClock:
     def _note(self, mark: WordMark, sounding: Callable[[int, int], int]) -> list[SpokenWord]:
         group = self._group
         following = bisect_right(self._begins, mark.position)
-        told = following > 0 and mark.position < self._words[following - 1][1]
-        if told:
+        exact = following > 0 and mark.position < self._words[following - 1][1]
+        if exact:
             following -= 1
         elif not 0 <= mark.position < len(self._text) or self._text[mark.position].isspace():
             return []
-        if following < group.first or (following == group.first and group.told):
-            if told:  # another part of a word that is being spoken
+        if following < group.first or (following == group.first and group.exact):
+            if exact:  # another part of the word that is being spoken
                 self._group = group._replace(within=(*group.within, mark.sample))
             return []
         if mark.sample <= group.begin and following > group.first:
-            return []  # all that came before would take no time
-        self._group = _WordGroup(max(mark.sample, group.begin), following, told, ())
+            return []  # the words before it would take no time
+        self._group = _WordGroup(max(mark.sample, group.begin), following, exact, ())
         return self._timed(group, following, self._group.begin, sounding)
 
     def _timed(
         self, group: _WordGroup, following: int, end: int, sounding: Callable[[int, int], int]
     ) -> list[SpokenWord]:
-        """The words of a group that the word `following` ends."""
+        """Time the words of a group that ends before the word `following`."""
         indices = [
             index
             for index in range(group.first, following)
-            if (group.told and index == group.first) or self._is_spoken(index)
+            if (group.exact and index == group.first) or self._is_spoken(index)
         ]
         if not indices:
             return []
         end = max(group.begin, sounding(group.begin, end))
-        if len(indices) == 2 and group.within and group.told:
-            # A number after a Han is told as if it were part of it, its digits one by one.
+        if len(indices) == 2 and group.within and group.exact:
+            # espeak marks a number after a Han character as part of it, digit by digit.
             borders = [group.begin, min(group.within[0], end), end]
         else:
             lengths = [self._words[index][1] - self._words[index][0] for index in indices]
@@ -114,28 +115,30 @@ class WordClock:
 
 _FIRST_SIZES = (0.06, 0.12, 0.24)
 _SIZE = 0.4
-"""Seconds. The first sound of a task comes in small chunks, so that it is heard at once; then fewer,
-longer ones cost less to encode and send."""
+"""Seconds. The first parts of a task are short, so that it is heard at once; later ones are longer and
+cost less to encode and send."""
 
 
 class TimedSound(NamedTuple):
+    """A part of a job's sound, and the words that begin in it."""
+
     pcm: bytes
     words: tuple[SpokenWord, ...]
 
 
 def part_sizes(first: bool) -> Iterator[int]:
-    """Samples in each chunk of a job, for ever."""
+    """Yield the samples of each part of a job, without end. first: whether the task begins with it."""
     seconds = chain(_FIRST_SIZES if first else (), repeat(_SIZE))
     return (round(s * SAMPLE_RATE) for s in seconds)
 
 
 class SoundCutter:
-    """An incremental transform: espeak's buffers in, chunks out.
+    """Cuts a job's sound: espeak's buffers in, parts out.
 
-    A chunk waits until the last word that begins in it has ended, which takes a fraction of a
-    millisecond more of synthesis and lets every word go with the sound it begins in.
+    A part waits until the last word that begins in it has ended. That takes a fraction of a
+    millisecond of synthesis more and lets each word go out with the sound it begins in.
 
-    clock: tells the words. skip: samples at the start that somebody has already.
+    sizes: samples of each part. skip: samples at the start that were given out before.
     """
 
     def __init__(self, clock: WordClock, sizes: Iterable[int], skip: int = 0) -> None:
@@ -144,28 +147,31 @@ class SoundCutter:
         self._size = next(self._sizes)
         self._skip = skip
         self._base = 0
+        """The sample of the job at which `_pcm` begins."""
         self._pcm = bytearray()
+        """Sound that is not given out yet."""
         self._words: list[SpokenWord] = []
+        """Words that are not given out yet."""
 
     @property
     def position(self) -> int:
-        """Samples of the job given out or skipped so far."""
+        """Samples of the job that were given out or skipped."""
         return self._base
 
     def feed(self, pcm: bytes, marks: list[WordMark]) -> list[TimedSound]:
-        """Take a buffer and the marks that lie in it; return the chunks that it completes."""
+        """Take a buffer and the marks in it; return the parts that it completes."""
         self._pcm += pcm
         self._take(self._clock.feed(marks, self._sounding))
         self._drop_skipped()
-        chunks = []
-        # A sample is kept for words of no length at the very end.
+        parts = []
+        # One sample is kept for words of no length at the very end.
         while self._length > self._size and not self._waits_for_word():
-            chunks.append(self._cut(self._size))
+            parts.append(self._cut(self._size))
             self._size = next(self._sizes)
-        return chunks
+        return parts
 
     def finish(self) -> list[TimedSound]:
-        """The job is spoken: return the rest of it."""
+        """End the job; return its last part."""
         self._take(self._clock.finish(self._base + self._length, self._sounding))
         self._drop_skipped()
         return [self._cut(self._length)] if self._pcm else []
@@ -182,7 +188,7 @@ class SoundCutter:
                 self._words.append(word)
 
     def _sounding(self, begin: int, end: int) -> int:
-        """Where the sound of begin..end ends, without the silence that follows."""
+        """The sample at which the sound of begin..end ends, without the silence after it."""
         sound = self._pcm[2 * max(0, begin - self._base) : 2 * max(0, end - self._base)]
         return max(begin, self._base) + (len(sound.rstrip(b"\0")) + 1) // 2
 
@@ -191,7 +197,7 @@ class SoundCutter:
         return since is not None and since < self._base + self._size
 
     def _drop_skipped(self) -> None:
-        """But keep the sound of words whose end is not known: it tells where they end."""
+        """Drop samples to skip, except the sound of words whose end is not known: it shows where they end."""
         since = self._clock.open_since
         skip = self._skip if since is None else min(self._skip, since)
         count = min(skip - self._base, self._length)

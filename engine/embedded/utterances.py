@@ -1,13 +1,13 @@
-"""From segments of text to the pieces that espeak-ng speaks: one language each, of bounded length.
+"""What espeak-ng speaks of a segment: utterances of one language and bounded length, and their words.
 
-Full stops that end no sentence, out of the way of espeak-ng, which pauses at most of them.
+    Segment -> points that end no sentence removed -> written forms verbalized
+            -> stretches of one language, of bounded length -> EspeakUtterance -> LocatedWords
 
-Which stretches of a text are its words, whatever language it is in.
-
-A word is a row of letters, digits and spoken symbols, with the marks that join them: `mother-in-law`,
-`can’t`, `3.14`, `$2,375.40`, `user@host.com`, `and/or`. Blanks and dashes part words; quotes, brackets,
-full stops and the like around a word are not part of it. The last full stop of a row of single letters is
-(`e.g.`, `U.S.A.`). Each Han character is a word. So is each row of emoji, if it is spoken.
+A word is a row of letters, digits and spoken symbols with the marks that join them: `mother-in-law`,
+`can’t`, `3.14`, `$2,375.40`, `user@host.com`, `and/or`. Blanks and dashes separate words. Quotes,
+brackets, full stops and the like around a word do not belong to it, except the last full stop of a
+row of single letters (`e.g.`, `U.S.A.`). Each Han character is a word, and so is a row of emoji, if it
+is spoken.
 """
 
 from __future__ import annotations
@@ -27,16 +27,46 @@ from ..segmentation.scripts import ALL_IDEOGRAPHS, LANGUAGES, Script, language_s
 from ..segmentation.segmenter import Segment
 from ..written import SentenceContext, verbalize
 
+_MARKER: Final = re.compile(
+    r"""(?x) \s* (?:
+        (?:Step|Part|Phase|Stage|Day|Week|Tip|Rule|Option|Scene)[ ]\d{1,3} (?P<a>[.:：])
+        | [(（\[]? (?:\d{1,3}|[一二三四五六七八九十]{1,3}) (?P<b>[.．)）\]、:：])
+        | [(（\[]? (?:[A-Za-z]|[ivxIVX]{1,4}) (?P<c>[)）\]、]|[.．](?=\s))
+        | [\u2460-\u2468]
+    ) (?=\s*[^\s\d一二三四五六七八九十.,、])"""
+)
+_STOP: Final = re.compile(r"(?<=\w)\.(?=\s+[^\W_a-z])")
+_CIRCLED: Final = {0x245F + number: str(number) for number in range(1, 10)}
+
+
+def without_marker_point(text: str) -> str:
+    """Blank out the point of the list marker that a segment begins with. The length stays the same."""
+    marker = _MARKER.match(text)
+    if marker is None:
+        return text
+    begin, end = marker.span(marker.lastgroup or 0)
+    point = " " if marker.lastgroup else marker[0].translate(_CIRCLED)
+    return text[:begin] + point + text[end:]
+
+
+def without_inner_stops(text: str) -> str:
+    """Blank out full stops before a capital or a digit, where espeak-ng pauses.
+
+    A full stop inside a segment belongs to an abbreviation. The length stays the same.
+    """
+    return _STOP.sub(" ", text)
+
+
 LONGEST: Final = 200
-"""Weight of the longest utterance. It speaks for 30 seconds at most at speed 1, mostly for 15."""
+"""Weight of the longest utterance: at most 30 seconds of speech at speed 1, mostly 15."""
 
 _DIGIT_WEIGHT: Final = 4
 _WIDE_WEIGHT: Final = 3
 _SYMBOL_WEIGHT: Final = 12
-"""Weights are in letters' worth of speech: a digit is a word, an emoji several."""
+"""Weights are in letters of speech: a digit is a word, an emoji several."""
 
 _UNSPEAKABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
-"""Control characters (some are commands to espeak-ng) and what UTF-8 has no place for."""
+"""Control characters, some of which are commands to espeak-ng, and code points that UTF-8 cannot encode."""
 
 _HAN: Final = re.compile(f"[{ALL_IDEOGRAPHS}]+")
 _CLAUSE_END: Final = re.compile(
@@ -45,11 +75,11 @@ _CLAUSE_END: Final = re.compile(
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z\s,.;:!?'\"-]+")
-"""What has weight 1."""
+"""Characters of weight 1."""
 
 
 class Pause(Enum):
-    """What kind of silence belongs after a piece, if more follows."""
+    """The kind of silence after an utterance, if more follows."""
 
     NONE = 0
     CLAUSE = 1
@@ -57,15 +87,16 @@ class Pause(Enum):
 
 
 Places = Callable[[int, int], tuple[int, int]]
-"""A stretch of one text to the stretch of another that it stands for."""
+"""Maps a stretch of one text to the stretch of another that it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
 class EspeakUtterance:
-    """text: what to speak, in words. origins: from there to the segmented text from `begin` on, where its
-    segment begins.
+    """Text that one job speaks.
 
-    pause: the silence after it. source: from places in the segmented text to those in the task's text.
+    text: in words. begin: where its segment begins in the segmented text. language: BCP-47.
+    pause: the silence after it. origins: maps `text` to its segment. source: maps the segmented text
+    to the task's text.
     """
 
     text: str
@@ -76,7 +107,7 @@ class EspeakUtterance:
     source: Places
 
     def place(self, begin: int, end: int) -> tuple[int, int]:
-        """Where text[begin:end], cut to what there is, lies in the task's text."""
+        """Where text[begin:end] lies in the task's text; places beyond its end count as its end."""
         length = len(self.text)
         first, last = self.origins.source(min(begin, length), min(end, length))
         return self.source(self.begin + first, self.begin + last)
@@ -84,9 +115,11 @@ class EspeakUtterance:
 
 @dataclass(frozen=True, slots=True)
 class LanguageDefaults:
-    """default: BCP-47 tag for what the script leaves open. han: the language of Han, None to go by
-    the default. latin: the language of Latin letters. whole: the language of all text, whatever its
-    script."""
+    """Languages to read text in, as BCP-47 tags.
+
+    default: where the script leaves it open. han: for Han, None to go by the default. whole: for all
+    text, whatever its script. latin: for Latin letters.
+    """
 
     default: str
     han: str | None = None
@@ -97,7 +130,7 @@ class LanguageDefaults:
         object.__setattr__(self, "latin", language_stretches("a", self.default)[0].language)
 
     def context(self) -> SentenceContext:
-        """For the numbers of a text that begins."""
+        """The context at the beginning of a text."""
         han = language_stretches("\u4e00", self.default)[0].language
         return SentenceContext(
             _written_in(self.default), latin=_written_in(self.latin), han=_written_in(han)
@@ -105,7 +138,7 @@ class LanguageDefaults:
 
 
 def _written_in(language: str) -> str | None:
-    """The language of engine.written that numbers are read in, None where espeak-ng reads them."""
+    """The language in which engine.written reads numbers, None if espeak-ng reads them."""
     base = language.lower().replace("_", "-").split("-")[0]
     if base in LANGUAGES[Script.HAN] and base != "ja":
         return "zh"
@@ -113,56 +146,53 @@ def _written_in(language: str) -> str | None:
 
 
 def espeak_utterances(
-    segment: Segment, reading: LanguageDefaults, context: SentenceContext, source: Places
+    segment: Segment, languages: LanguageDefaults, context: SentenceContext, source: Places
 ) -> list[EspeakUtterance]:
-    """The pieces of a segment, in order; none if it has nothing to say.
+    """Divide a segment into utterances, in order; none if it has nothing to say.
 
-    context: those of the text so far, which take note of the segment. source: see EspeakUtterance.
+    context: of the text so far; it takes note of the segment. source: see EspeakUtterance.
     """
-    found = _pieces(segment, reading, context, source) if speakable(segment.text) else []
+    found = _divide(segment, languages, context, source) if speakable(segment.text) else []
     if segment.sentence_end:
         context.sentence_ended()
     return found
 
 
-def _pieces(
-    segment: Segment, reading: LanguageDefaults, context: SentenceContext, source: Places
+def _divide(
+    segment: Segment, languages: LanguageDefaults, context: SentenceContext, source: Places
 ) -> list[EspeakUtterance]:
     text = without_marker_point(_UNSPEAKABLE.sub(" ", segment.text))
     origins = Origins.same(len(text))
-    if not reading.whole:
+    if not languages.whole:
         text, origins = verbalize(text, context)
     text = without_inner_stops(text)
-    pieces = [
-        (begin, end, language)
-        for begin, end, language in _runs(text, reading)
-        if speakable(text[begin:end])
-    ]
     found = []
-    told = 0
-    for begin, end, language in pieces:
-        piece = text[begin:end]
-        part = _part(origins, begin, end, told)
-        found.append(
-            EspeakUtterance(piece, segment.begin, language, _pause_inside(piece), part, source)
-        )
-        told = part.source(0, part.length)[1]
+    covered = 0
+    for begin, end, language in _stretches(text, languages):
+        own = text[begin:end]
+        if not speakable(own):
+            continue
+        part = _part(origins, begin, end, covered)
+        found.append(EspeakUtterance(own, segment.begin, language, _pause_after(own), part, source))
+        covered = part.source(0, part.length)[1]
     if found and segment.sentence_end:
         found[-1] = replace(found[-1], pause=Pause.SENTENCE)
     return found
 
 
-def _part(origins: Origins, begin: int, end: int, told: int) -> Origins:
+def _part(origins: Origins, begin: int, end: int, covered: int) -> Origins:
     """The map of derived[begin:end] alone.
 
-    told: where what was told of the source ends. The rest of a replacement that is told already stands
-    for nothing more.
+    covered: where the source ends that earlier utterances stand for. The remainder of a replacement
+    that they cover stands for nothing.
     """
-    rest = range(begin, end)
-    first = begin + bisect_left(rest, told, key=lambda place: origins.source(place, place + 1)[0])
+    places = range(begin, end)
+    first = begin + bisect_left(
+        places, covered, key=lambda place: origins.source(place, place + 1)[0]
+    )
     part = Origins()
     if first == end:
-        part.replace(told, 0)
+        part.replace(covered, 0)
         part.replace(0, end - begin)
         return part
     part.replace(first, 0)
@@ -171,20 +201,22 @@ def _part(origins: Origins, begin: int, end: int, told: int) -> Origins:
     return origins.then(part)
 
 
-def _runs(text: str, reading: LanguageDefaults) -> Iterator[tuple[int, int, str]]:
-    if reading.whole or text.isascii():  # most text is ASCII: nothing to find out
+def _stretches(text: str, languages: LanguageDefaults) -> Iterator[tuple[int, int, str]]:
+    if languages.whole or text.isascii():  # most text is ASCII: nothing to find out
         for first, last in _bounded(text):
-            yield first, last, reading.whole or reading.latin
+            yield first, last, languages.whole or languages.latin
         return
-    for run in language_stretches(text, reading.default):
-        for begin, end, language in _han_apart(run.text, run.language, reading.han):
-            for first, last in _bounded(run.text[begin:end]):
-                yield run.begin + begin + first, run.begin + begin + last, language
+    for stretch in language_stretches(text, languages.default):
+        for begin, end, language in _han_apart(stretch.text, stretch.language, languages.han):
+            for first, last in _bounded(stretch.text[begin:end]):
+                yield stretch.begin + begin + first, stretch.begin + begin + last, language
 
 
 def _han_apart(text: str, language: str, han: str | None) -> Iterator[tuple[int, int, str]]:
-    """Han in Japanese is read in Mandarin, since espeak-ng's Japanese voice spells it out as
-    "Chinese letter", one by one."""
+    """Separate Han from the Japanese around it, to be read in Mandarin.
+
+    espeak-ng's Japanese voice reads each Han character as "Chinese letter".
+    """
     if language.split("-")[0] in ("zh", "cmn", "yue"):
         yield 0, len(text), han or language
         return
@@ -202,7 +234,7 @@ def _han_apart(text: str, language: str, han: str | None) -> Iterator[tuple[int,
 
 
 def _bounded(text: str) -> Iterator[tuple[int, int]]:
-    """Cut a text that would speak for too long, between words where there are any."""
+    """Cut a text that would speak for too long, between words if there are any."""
     if len(text) * _SYMBOL_WEIGHT <= LONGEST or (text.isascii() and _ascii_weight(text) <= LONGEST):
         yield 0, len(text)
         return
@@ -221,7 +253,7 @@ def _bounded(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _ascii_weight(text: str) -> int:
-    """At least the weight of an ASCII text, found fast."""
+    """An upper bound of the weight of an ASCII text, found fast."""
     plain = len(_PLAIN.sub("", text))
     return len(text) + plain * (_SYMBOL_WEIGHT - 1)
 
@@ -236,48 +268,18 @@ def _weight(char: str) -> int:
     return _SYMBOL_WEIGHT
 
 
-def _pause_inside(text: str) -> Pause:
+def _pause_after(text: str) -> Pause:
     return Pause.CLAUSE if _CLAUSE_END.search(text) else Pause.NONE
-
-
-_MARKER: Final = re.compile(
-    r"""(?x) \s* (?:
-        (?:Step|Part|Phase|Stage|Day|Week|Tip|Rule|Option|Scene)[ ]\d{1,3} (?P<a>[.:：])
-        | [(（\[]? (?:\d{1,3}|[一二三四五六七八九十]{1,3}) (?P<b>[.．)）\]、:：])
-        | [(（\[]? (?:[A-Za-z]|[ivxIVX]{1,4}) (?P<c>[)）\]、]|[.．](?=\s))
-        | [\u2460-\u2468]
-    ) (?=\s*[^\s\d一二三四五六七八九十.,、])"""
-)
-_STOP: Final = re.compile(r"(?<=\w)\.(?=\s+[^\W_a-z])")
-_CIRCLED: Final = {0x245F + number: str(number) for number in range(1, 10)}
-
-
-def without_marker_point(text: str) -> str:
-    """A piece of a sentence without the point of its marker. The length stays as it is."""
-    marker = _MARKER.match(text)
-    if marker is None:
-        return text
-    begin, end = marker.span(marker.lastgroup or 0)
-    point = " " if marker.lastgroup else marker[0].translate(_CIRCLED)
-    return text[:begin] + point + text[end:]
-
-
-def without_inner_stops(text: str) -> str:
-    """A piece of a sentence without the full stops before a capital or digit.
-
-    A sentence that goes on after a full stop has it for an abbreviation. The length stays as it is.
-    """
-    return _STOP.sub(" ", text)
 
 
 _JOINERS: Final = frozenset("-'’‘ʼ＇‐‑‧·_*\\/״׳")
 _OWN: Final = frozenset("./,:")
-"""Marks that join under conditions of their own."""
+"""Marks that join words under conditions of their own."""
 _EMOJI: Final = 0x2190
-"""Symbols from here on are pictures, those before belong to what they stand at: `20°`, `©2024`."""
+"""Symbols from here on are pictures; those before belong to their neighbour: `20°`, `©2024`."""
 
-# Over the classes of the characters: a letter, d digit, s spoken symbol, h Han, e emoji, j joiner,
-# x what belongs to the character before, the marks of _OWN, and blank for the rest.
+# Over the classes of characters: a letter, d digit, s spoken symbol, h Han, e emoji, j joiner,
+# x extender of the character before, the marks of _OWN, and a blank for all others.
 _CORE: Final = r"[ads]x*"
 _WORD: Final = re.compile(
     rf"""
@@ -292,7 +294,7 @@ _WORD: Final = re.compile(
 
 
 class LocatedWord(NamedTuple):
-    """begin, end: in the utterance's text. text_begin, text_end: its place in the segmented text."""
+    """A word of an utterance: text[begin:end]. text_begin, text_end: its place in the task's text."""
 
     begin: int
     end: int
@@ -301,15 +303,15 @@ class LocatedWord(NamedTuple):
 
 
 def word_stretches(text: str) -> list[tuple[int, int]]:
-    """Where the words of a text lie, in order and apart."""
+    """Find the words of a text: (begin, end), in order and disjoint."""
     classes = "".join(map(_class, text))
     return [match.span() for match in _WORD.finditer(classes)]
 
 
 def located_words(utterance: EspeakUtterance) -> list[LocatedWord]:
-    """The words to tell of an utterance, each once.
+    """The words of an utterance, each once, with their places in the task's text.
 
-    Words that were made of the same stretch of the text by a replacement are one, with the whole of it.
+    Words that one replacement made of the same stretch of the text count as one word.
     """
     words: list[LocatedWord] = []
     for begin, end in word_stretches(utterance.text):
@@ -324,7 +326,7 @@ def located_words(utterance: EspeakUtterance) -> list[LocatedWord]:
 
 
 def single_word(utterance: EspeakUtterance, length: int) -> LocatedWord:
-    """What tells of an utterance as one word, `length` being that of what is spoken for it."""
+    """An utterance as one word. length: of the text that is spoken for it."""
     text = utterance.text
     begin = len(text) - len(text.lstrip())
     return LocatedWord(0, length, *utterance.place(begin, max(begin, len(text.rstrip()))))
