@@ -1,4 +1,4 @@
-"""Takes the marks of Markdown and HTML out of a text and leaves the words."""
+"""Removes the marks of Markdown and HTML from a text and keeps the words."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from ..segmentation.characters import NEWLINES
 from .blocks import BlockKind, closes_fence, find_block
 from .cues import cue_length
 from .emphasis import Emphasis
 from .links import find_link, formula_length, loose_end
-from .rewriting import BLANK, INVISIBLE, NEWLINES, NL, Construct, Rewriter
+from .rewriting import BLANK, INVISIBLE, NL, Construct, Rewriter
 from .tags import BLOCKS, CELLS, find_entity, find_tag
 
 _LONGEST_ROW: Final = 64
-"""Marks in a row that are looked at together."""
+"""Most marks of a row that are judged together."""
 _LONGEST_WORDS: Final = 24
 _PLAIN: Final = re.compile(rf"[^\\`*_~\[\]!<&$|#{NL}]+")
 _PLAIN_IN_ROW: Final = re.compile(r"[^\\`*_~\[\]!<&$|#\s]+")
@@ -28,7 +29,7 @@ _BOX: Final = Construct(
 _PART: Final = Construct(
     re.compile(r"\*\*[^\s*]{1,32}+\*\*"), re.compile(r"\*\*(?:[^\s*]{1,32}+\*?)?"), 38
 )
-"""What is set in bold within a word."""
+"""A part of a word in bold."""
 _ORDINAL: Final = re.compile(r"\s*\d{1,9}[.)]\s+")
 _ESCAPED: Final = frozenset("!\"#$%&'*+,-./:;<=>?@\\^_`{|}~")
 _FORMULA_MARKS: Final = frozenset("()[]")
@@ -39,8 +40,10 @@ _TO_LINE_END: Final = re.compile(rf"[^{NL}]+")
 
 @dataclass(slots=True)
 class LineState:
-    """What is known of the line. words: how it begins. row: of a table. code: backticks that opened
-    the code we are in.
+    """What the line so far shows.
+
+    words: its first characters. item: whether it began with a list mark. heading: likewise. row: whether
+    it is a table row. code: the number of backticks that opened the open code, 0 outside of code.
     """
 
     words: str = ""
@@ -51,18 +54,19 @@ class LineState:
 
     @property
     def may_have_box(self) -> bool:
-        """Whether a task's box may come now."""
+        """Whether a task-list box may come now."""
         return (self.item and not self.words) or _ORDINAL.fullmatch(self.words) is not None
 
 
 class Markup(Rewriter):
-    """Marks at the beginning of a line become the end of a sentence, a table's bars that of a clause;
-    what a tag ends, ends a sentence or a line. The rules: emphasis.py, links.py, blocks.py, tags.py.
+    """The stage that removes marks.
 
-    In code (between backticks and in fences) all is text. Backticks that are not closed end with their
-    line, a fence that is not closed with the text. A flush ends a line.
+    A mark at the beginning of a line ends the sentence before, a bar in a table row ends a clause, and
+    a tag of a block ends a sentence. The rules are in blocks.py, emphasis.py, links.py and tags.py.
+    In code, between backticks or in fences, everything is text; backticks that are not closed end with
+    their line, a fence with the text. A flush ends a line.
 
-    cues: what is left as it is.
+    cues: kept as they are.
     """
 
     def __init__(self, *, cues: Collection[str] = ()) -> None:
@@ -71,9 +75,9 @@ class Markup(Rewriter):
         self._line = LineState()
         self._cues = cues
         self._cuts: list[tuple[int, int]] = []
-        """The ends of links that are open, innermost last: where they are in the source, and how long."""
+        """Ends of the open links, innermost last: their places in the source, and their lengths."""
         self._gap = ""
-        """What is given out before the next word: a blank or a comma after a table's cell."""
+        """Written before the next word: a blank, or a comma after a table cell."""
         self._marks: dict[str, Callable[[], None]] = {
             "\\": self._backslash,
             "`": self._backticks,
@@ -90,19 +94,21 @@ class Markup(Rewriter):
             "#": self._hash,
         }
         self._fence = ""
-        """The row of marks that opened the block of code we are in."""
+        """The marks that opened the open block of code, "" outside of code."""
         self._begun = False
-        """Whether something of this line was taken that is no mark of its beginning."""
+        """Whether the line has more than the marks that it begins with."""
         self._marked = False
-        """Whether such a mark was."""
+        """Whether the line began with a mark."""
         self._row_before = False
+        """Whether the line before is a table row."""
         self._quote = self._quote_before = False
+        """Whether the line, and the line before, is quoted."""
 
     def flush(self) -> str:
-        rest = super().flush()
+        remaining = super().flush()
         self._end_line()
         self._row_before = self._quote_before = False
-        return rest
+        return remaining
 
     def step(self) -> None:
         if self._drop_link_end():
@@ -149,7 +155,7 @@ class Markup(Rewriter):
             self.drop(length)
 
     def _block(self) -> bool:
-        """Take what the line begins with, if that is a mark."""
+        """Take the mark that the line begins with, if there is one."""
         block = find_block(self.text, self.at, self.final, row_before=self._row_before)
         if block is None:
             return False
@@ -241,7 +247,7 @@ class Markup(Rewriter):
         self._link(0)
 
     def _link(self, skipped: int) -> None:
-        """Take the link at the bracket after `skipped` characters, if there is one, else a character."""
+        """Take the link at the bracket after `skipped` characters, or one character if there is none."""
         link = find_link(self.text, self.at + skipped, self.final, self.last)
         if link is None:
             self.copy(1)
@@ -326,7 +332,7 @@ class Markup(Rewriter):
             self.copy(length)
 
     def _end_cell(self) -> None:
-        """A clause ends, if something is read before it and after it."""
+        """End a clause, if the row has words before it and after it."""
         if self.newlines == 0:
             self._gap = " " if self.last in _CLAUSE_MARKS else ", "
 
@@ -337,10 +343,10 @@ class Markup(Rewriter):
                 self.put(0, gap)
 
     def _row_length(self) -> int:
-        return self.run_length(_ROWS[self.text[self.at]], _LONGEST_ROW)
+        return self.matching(_ROWS[self.text[self.at]], _LONGEST_ROW)
 
     def _length_of(self, pattern: re.Pattern[str]) -> int:
-        """Characters that match, up to the end of a link."""
+        """The number of characters that match, up to the end of a link, at least 1."""
         end = len(self.text)
         if self._cuts:
             end = self.at + self._cuts[-1][0] - self.origins.source_length
@@ -351,7 +357,7 @@ class Markup(Rewriter):
         self.copy(self._length_of(pattern))
 
     def _drop_link_end(self) -> bool:
-        """Drop the end of a link if it is at hand."""
+        """Drop the end of a link, if it is here."""
         while self._cuts:
             place, length = self._cuts[-1]
             if place > self.origins.source_length:

@@ -34,9 +34,10 @@ _HOURLY: Final = re.compile("时速[为是约达]?[ ]?$")
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number as it is written, up to `end`, with what belongs to it.
+    """A number as it is written, with what belongs to it; the whole ends at `end`.
 
-    sign: "-", "+" or "". number_end: where the number ends, with its scale.
+    sign: "-", "+" or "". whole, part: the digits before and after the point. hyphen: whether one joins
+    the unit ("a 10-km run"). number_end: where the number ends, its scale included.
     """
 
     end: int
@@ -61,7 +62,7 @@ class Quantity:
 
 
 def quantity_words(read: Quantity, place: Place) -> str:
-    """What is said for `read` there."""
+    """The words for `read` at `place`."""
     sign = place.pick(
         {"-": "minus ", "+": "plus "}.get(read.sign, ""), _CHINESE_SIGN.get(read.sign, "")
     )
@@ -72,7 +73,7 @@ _CHINESE_SIGN: Final = {"-": "负", "+": "正"}
 
 
 def unit_words(read: Quantity, words: str) -> str:
-    """The end of the English `words` for `read` that is said for what follows the number, "" if none is."""
+    """The end of the English `words` for `read` that stands for what follows the number, "" if none does."""
     if read.currency:
         names = (read.currency.one, read.currency.many)
         return next((name for name in names if words.endswith(f" {name}")), "")
@@ -179,7 +180,7 @@ _STREET_AFTER: Final = re.compile(
 )
 _TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
 _SIGNED_MEASURE: Final = re.compile(r"[-+]\d{1,9}(?:\.\d{1,9})?[ ]?[%‰°℃℉元度]")
-"""After Han a minus sign, and no hyphen."""
+"""After Han this is a minus sign, not a hyphen."""
 _MINUS_BEFORE: Final = re.compile("[是为到至在约达于降升低高外内温从零近负减差跌涨得即和与或、]$")
 
 
@@ -226,7 +227,7 @@ def _alone(place: Place, read: Quantity) -> Found:
 
 
 def _sign_stands(place: Place) -> bool:
-    """Whether a sign here belongs to the number after it: no hyphen, no operator."""
+    """Whether a sign here belongs to the number after it, and is no hyphen or operator."""
     before = place.before[-1:]
     if not before or before in " \u202f([{\"'“‘（【「:=,，：、；。<>≤≥≈~/|":
         return True
@@ -238,7 +239,7 @@ def _sign_stands(place: Place) -> bool:
 def _one(
     place: Place, at: int, *, signed: bool, currency: Currency | None = None
 ) -> Quantity | None:
-    """currency: what the number is of, unless it says so itself."""
+    """Read one amount. currency: its currency, unless it names one itself."""
     text = place.text
     sign = ""
     if found := _SIGN.match(text, at):
@@ -259,7 +260,7 @@ def _one(
 
 
 def _with_unit(place: Place, read: Quantity) -> Quantity:
-    """`read` with the scale, and with the currency, unit or percent sign, that follow the number."""
+    """`read` with the scale and the currency, unit or percent sign that follow the number."""
     text = place.text
     if found := _SCALE.match(text, read.end):
         name = found[1].strip(" \u202f")
@@ -324,7 +325,7 @@ def _range(place: Place, first: Quantity) -> Found | None:
 
 
 def _range_words(place: Place, first: Quantity, last: Quantity) -> tuple[str, ...]:
-    """The first, the word between and the last; or all in one where they are said as one."""
+    """The first amount, the word between and the last amount, or all in one if they are said as one."""
     if last.percent and first.bare:
         first = replace(first, percent=last.percent)
     same = (first.unit, first.currency) in (

@@ -29,11 +29,11 @@ _HAN: Final = "零一二三四五六七八九"
 _HAN_UNITS: Final = ("", "十", "百", "千")
 _HAN_MYRIADS: Final = ("", "万", "亿", "万亿")
 MOST_DIGITS: Final = 15
-"""Of a number said as one; a longer one is said digit by digit."""
+"""Most digits of a number that is said as one; a longer one is said digit by digit."""
 
 
 def digits(text: str, language: str, *, telephone: bool = False) -> str:
-    """ASCII digits one by one. telephone: 1 is "yao" in Chinese, which is not taken for 7."""
+    """ASCII digits one by one. telephone: 1 is "yao" in Chinese, which does not sound like 7."""
     if language == "zh":
         said = "".join(_HAN[int(char)] for char in text)
         return said.replace("一", "幺") if telephone else said
@@ -49,7 +49,7 @@ def cardinal(text: str, language: str) -> str:
 
 
 def decimal(whole: str, part: str, language: str) -> str:
-    """A number with digits after the point, which may be none."""
+    """A number. part: the digits after the point, "" if there are none."""
     if not part:
         return cardinal(whole, language)
     if language == "zh":
@@ -58,7 +58,7 @@ def decimal(whole: str, part: str, language: str) -> str:
 
 
 def count(whole: str, part: str, language: str) -> str:
-    """A number of things that are counted by a measure word: two of them are "liang" in Chinese."""
+    """A number of things with a measure word: two of them are "liang" in Chinese."""
     if language == "zh" and not part and whole.lstrip("0") == "2":
         return "两"
     return decimal(whole, part, language)
@@ -77,7 +77,7 @@ def times_ten(whole: str, part: str, zeros: int) -> tuple[str, str]:
 
 
 def ordinal(text: str, language: str) -> str:
-    """ASCII digits as a place in a row."""
+    """ASCII digits as an ordinal number."""
     said = cardinal(text, language)
     if language == "zh":
         return "第" + said
@@ -93,12 +93,12 @@ def year(text: str, language: str) -> str:
     if language == "zh":
         return digits(text, language)
     number = int(text)
-    century, rest = divmod(number, 100)
-    if number < 1000 or number > 9999 or (century % 10 == 0 and rest < 10):
+    century, years = divmod(number, 100)
+    if number < 1000 or number > 9999 or (century % 10 == 0 and years < 10):
         return _english(number)
-    if rest == 0:
+    if years == 0:
         return f"{_english(century)} hundred"
-    return f"{_english(century)} {'oh ' if rest < 10 else ''}{_english(rest)}"
+    return f"{_english(century)} {'oh ' if years < 10 else ''}{_english(years)}"
 
 
 def _english(number: int) -> str:

@@ -1,6 +1,4 @@
-"""Look-alikes made plain, one character for one, so that places in the text stay what they are.
-
-What a rule is given, and what it gives back."""
+"""What rules work on: folded text, a place in it, and the words found there."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 THIN: Final = "\u202f"
-"""Stands for every thin or no-break blank: one that may stand within a number."""
+"""The folded form of every thin or no-break blank: one that may stand inside a number."""
 
 THIN_BLANKS: Final = "\u00a0\u2006\u2007\u2008\u2009\u200a\u202f"
 
@@ -29,7 +27,7 @@ _FOLDED: Final = {
 
 
 def fold(text: str) -> str:
-    """`text`, of the same length, with one spelling for each sign that the rules know."""
+    """`text` with one spelling for each sign that the rules know; its length stays the same."""
     return text if text.isascii() and text.isprintable() else text.translate(_FOLDED)
 
 
@@ -38,9 +36,9 @@ REACH: Final = 24
 
 
 class Found(NamedTuple):
-    """An expression up to `end` in the text, and the words for it.
+    """An expression that ends at `end`, and its words.
 
-    parts: its words one after another, with their ends, where the text has blanks between them.
+    parts: its parts in order, if the text has blanks between them.
     """
 
     end: int
@@ -50,7 +48,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an expression may begin. text: folded. language: "en" or "zh"."""
+    """A place where an expression may begin: text[at:]. text: folded. language: "en" or "zh"."""
 
     text: str
     at: int
@@ -66,7 +64,9 @@ class Place:
         return self.text[max(0, self.at - REACH) : self.at]
 
     def pick(self, english: str, chinese: str) -> str:
+        """The one in the language of this place."""
         return chinese if self.language == "zh" else english
 
     def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Match `pattern` at this place."""
         return pattern.match(self.text, self.at)

@@ -1,4 +1,4 @@
-"""Finds the expressions of a text that are not written as they are spoken, and puts words in their place."""
+"""Finds the expressions of a text that are not written as they are spoken, and replaces them by words."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class Expression(NamedTuple):
 
 
 class Verbalized(NamedTuple):
-    """`text` as it is spoken, and where each place of it comes from."""
+    """Text as it is spoken, with the map to the text it was made from."""
 
     text: str
     origins: Origins
 
 
 def opens(word: str, before: str = "") -> bool:
-    """Whether an expression may begin with `word`, or be in it, that needs what follows to be read.
+    """Whether `word` holds, or may begin, an expression that needs the text after it to be read.
 
     before: the text before it.
     """
@@ -89,9 +89,9 @@ def opens(word: str, before: str = "") -> bool:
 
 
 def verbalize(text: str, context: SentenceContext) -> Verbalized:
-    """`text`, which goes on the sentence of `context`, with words for all its expressions.
+    """Replace the expressions of `text` by their words.
 
-    The context have taken note of it then. Linear in the text; raises nothing.
+    context: the sentence that `text` continues; it takes note of `text`. Linear in the text.
     """
     origins = Origins()
     parts: list[str] = []
@@ -106,7 +106,7 @@ def verbalize(text: str, context: SentenceContext) -> Verbalized:
 
 
 def expressions(text: str, context: SentenceContext) -> Iterator[Expression]:
-    """The expressions of `text`, in order, as they are spoken there. See `verbalize`."""
+    """Yield the expressions of `text` in order. See `verbalize`."""
     tail = context.tail
     offset = len(tail)
     whole = tail + fold(text) if tail else fold(text)
@@ -150,7 +150,7 @@ def _read(place: Place, kind: str) -> Found | None:
 
 
 def _passed(text: str, anchor: re.Match[str]) -> int:
-    """Where to look for the next expression after a place that begins none."""
+    """Where to look for the next expression after an anchor that begins none."""
     if anchor.lastgroup in ("word", "name", "code"):
         return anchor.end()
     end = _NUMBER_END.match(text, anchor.start())
@@ -159,14 +159,14 @@ def _passed(text: str, anchor: re.Match[str]) -> int:
 
 
 def _visible(text: str, at: int) -> int:
-    """The next place where no blank is."""
+    """The next place without a blank."""
     while at < len(text) and text[at] in (" ", THIN):
         at += 1
     return at
 
 
 def _apart(text: str, begin: int, found: Found) -> str:
-    """The words, with blanks where they would run into letters beside them."""
+    """The words, with blanks if they would run into letters beside them."""
     words = found.words
     before, after = text[begin - 1 : begin], text[found.end : found.end + 1]
     if _runs_together(before, words[:1]):

@@ -1,4 +1,4 @@
-"""Abbreviations and Roman numerals that are read as words."""
+"""Abbreviations and Roman numerals, in words."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ _ANYWHERE: Final = {
     "E.g": "For example",
     "I.e": "That is",
 }
-"""With a full stop, whatever is around."""
+"""With a full stop, anywhere."""
 _DAYS: Final = {
     **dict.fromkeys(("Mon",), "Monday"),
     **dict.fromkeys(("Tue", "Tues"), "Tuesday"),
@@ -147,7 +147,7 @@ WORD: Final = (
     rf"|(?:{'|'.join(_UNDOTTED)})(?=[ ][A-Z])|[Vv]s(?=[ ]\w)"
     r"|[Nn]o(?=[ ]\d)|[IVXL]{1,7}(?![A-Za-z0-9.'-]))"
 )
-"""What a rule here may read; at the beginning of a word."""
+"""What the rules here may read, at the beginning of a word."""
 _OPENERS: Final = re.compile(
     rf"(?:(?:{MONTH}|[Vv]s|No)\.?|(?:{_DOTTED}|(?i:{_BEFORE_NUMBERS}))\.|{'|'.join(_UNDOTTED)}"
     rf"|{_DAY}\.?(?:[-–—](?:{_DAY})?)?|[IVXL]{{2,7}}|[VX])[,;:)]?"
@@ -190,7 +190,7 @@ _REIGN: Final = re.compile(
 
 
 def opens(word: str, before: str) -> bool:
-    """Whether a rule here may need `word`, after the text `before`, and what follows it."""
+    """Whether a rule here may need `word`, which follows the text `before`, and the text after it."""
     if word == "I":
         return _DIVISION.search(before + " ") is not None or _REIGN.search(before + " ") is not None
     return _OPENERS.fullmatch(word) is not None
@@ -259,12 +259,12 @@ def _dotted(place: Place, found: re.Match[str]) -> str | None:
 
 
 def _address_before(place: Place) -> bool:
-    """Whether a house number begins what is before: "12 Main St. Springfield"."""
+    """Whether a house number comes before: "12 Main St. Springfield"."""
     return _HOUSE_BEFORE.search(place.before) is not None
 
 
 def _without_last_stop(place: Place, found: re.Match[str]) -> int:
-    """The end of an abbreviation; a full stop that ends the text as well stays in it."""
+    """Where an abbreviation ends; a full stop that also ends the text is left to it."""
     end = found.end()
     return end - 1 if found[0].endswith(".") and _ENDS.match(place.text, end) else end
 

@@ -1,6 +1,4 @@
-"""Numbers joined by signs: fractions, products, powers, feet and inches.
-
-Signs that are said as words: of comparison and arithmetic, of notes and languages, exponents."""
+"""Signs: numbers that signs join (fractions, products, powers, feet and inches), and signs said as words."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ _FRACTION: Final = re.compile(r"(?:(\d{1,4})[ +-])?(\d{1,4})/(\d{1,4})(?![\d/]|\
 _RATING: Final = re.compile(
     r"(\d{1,3}\.\d{1,2}(?=/(?:5|100?)(?!\d))|\d{1,2}(?=/100?(?!\d)))/(\d{1,3})(?![\d/]|\.\d)"
 )
-"""4.5/5, 8/10, 95/100: so many of what there could be."""
+"""4.5/5, 8/10, 95/100: points out of the most there are."""
 _RATES: Final = re.compile(
     r"(?i)(?<![a-z])(?:rate[sd]?|rating|scored?|scores|grade|got|gets?|give|gave|gives|review)"
     r"(?: (?:it|is|was|of|him|her|them|this|an?)){0,2}:? $|(?-i:[A-Z][a-z]+): $"
@@ -74,7 +72,7 @@ def fraction(place: Place) -> Found | None:
 
 
 def _is_rating(place: Place, found: re.Match[str]) -> bool:
-    """Whether it is no fraction: 8/10 is one but after a word that rates."""
+    """Whether it is a rating and no fraction: 8/10 is a fraction except after a word that rates."""
     above, below = found[1], found[2]
     if "." in above or place.zh:
         return "." in above
@@ -82,7 +80,7 @@ def _is_rating(place: Place, found: re.Match[str]) -> bool:
 
 
 def _over(place: Place, found: re.Match[str]) -> Found:
-    """50/50, 120/80: no fraction that is less than one."""
+    """50/50, 120/80: not a fraction below one."""
     above, below = found[2], found[3]
     joint = place.pick(" " if above == below else " over ", "比")
     said = cardinal(above, place.language) + joint + cardinal(below, place.language)
@@ -95,7 +93,7 @@ def _over(place: Place, found: re.Match[str]) -> Found:
 
 
 def fraction_words(whole: str | None, above: str, below: str, language: str) -> str:
-    """A fraction with its whole, if any, in words. All are ASCII digits, MOST_DIGITS at most."""
+    """A fraction in words, with its whole if it has one. All are ASCII digits, at most MOST_DIGITS."""
     if language == "zh":
         said = f"{cardinal(below, language)}分之{cardinal(above, language)}"
         return f"{cardinal(whole, language)}又{said}" if whole else said
@@ -107,7 +105,7 @@ def fraction_words(whole: str | None, above: str, below: str, language: str) -> 
 
 
 def ratio(place: Place) -> Found | None:
-    """1:3, 16:9, 102:98: what is no time of day."""
+    """1:3, 16:9, 102:98: not a time of day."""
     found = place.match(_RATIO)
     if found is None:
         return None
@@ -169,7 +167,7 @@ def _parts(number: re.Match[str]) -> tuple[str, str]:
 
 
 def power(exponent: str, language: str) -> str:
-    """What is said after the base."""
+    """The words for an exponent, after those for its base."""
     digits = exponent.lstrip("+-").lstrip("0") or "0"
     minus = exponent.startswith("-")
     if language == "zh":
@@ -204,7 +202,7 @@ _WORDS: Final = {
     "℉": ("degrees Fahrenheit", "华氏度"),
 }
 ALWAYS: Final = "≥≤≈≠±×÷∞√‰℃℉"
-"""Signs that are read wherever they stand."""
+"""Signs that are read anywhere."""
 _ALWAYS: Final = re.compile(rf"[{ALWAYS}]|°[CF](?![A-Za-z])|§(?=[ ]?\d)")
 _OPERAND: Final = r"[A-Za-z0-9)\]²³%" + IDEOGRAPHS + "]"
 _SPACED: Final = re.compile(rf"(==|!=|<=|>=|[=+<>])(?=[ ]-?{_OPERAND})")
@@ -225,13 +223,13 @@ _EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤�
 _COUNTED_BEFORE: Final = re.compile(rf"[{IDEOGRAPHS}]$|(?:{PREFIX})[ ]?[\d,.]+$")
 _PRICE_BEFORE: Final = re.compile("[元块角]$")
 _OVER: Final = re.compile(rf"\+(?=[{IDEOGRAPHS}])")
-"""200+项: more than that many."""
+"""200+项: more than 200."""
 _CIRCLED: Final = re.compile("[①-⑳⑴-⒇⒈-⒛㉑-㉟㊱-㊿]")
 _ROMAN: Final = re.compile("[Ⅰ-Ⅻⅰ-ⅻ]")
 
 
 def sign(place: Place) -> Found | None:
-    """A sign of its own, or one that makes something else of what it stands with."""
+    """A sign by itself, or with the characters that it changes the reading of."""
     before = place.before
     if found := place.match(_ALWAYS):
         return _said(place, found, found[0])
