@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from cachetools import LRUCache
 
 from ..interface import (
     Capabilities,
@@ -130,8 +131,8 @@ class EmbeddedEngine:
             job_limit=self._options.job_limit,
             start_limit=self._options.start_limit,
         )
-        self._prompts: OrderedDict[str, Prompt] = OrderedDict()
-        """Prompts of reference clips by content_id, the least recently used first."""
+        self._prompts: LRUCache[str, Prompt] = LRUCache(self._options.voice_cache)
+        """Prompts of reference clips by content_id."""
         self._sessions: set[EmbeddedSession] = set()
         self._capabilities = Capabilities(
             name="embedded",
@@ -182,15 +183,10 @@ class EmbeddedEngine:
             f0 = await asyncio.to_thread(median_f0, reference.samples, reference.sample_rate)
             prompt = Prompt(reference.content_id, traits_for(f0))
             self._prompts[reference.content_id] = prompt
-            if len(self._prompts) > self._options.voice_cache:
-                self._prompts.popitem(last=False)
         return prompt
 
     def cached_prompt(self, content_id: str) -> Prompt | None:
-        prompt = self._prompts.get(content_id)
-        if prompt is not None:
-            self._prompts.move_to_end(content_id)
-        return prompt
+        return self._prompts.get(content_id)
 
     def builtin_prompt(self, voice_id: str) -> Prompt | None:
         traits = builtin_traits(voice_id)

@@ -23,15 +23,16 @@ from typing import Final, NamedTuple
 
 from ..origins import Origins
 from ..segmentation.characters import SPOKEN_SYMBOLS, is_blank, is_extender, speakable
+from ..segmentation.markers import LABELS
 from ..segmentation.scripts import ALL_IDEOGRAPHS, LANGUAGES, Script, language_stretches, script_of
 from ..segmentation.segmenter import Segment
 from ..written import SentenceContext, verbalize
 
 _MARKER: Final = re.compile(
-    r"""(?x) \s* (?:
-        (?:Step|Part|Phase|Stage|Day|Week|Tip|Rule|Option|Scene)[ ]\d{1,3} (?P<a>[.:：])
-        | [(（\[]? (?:\d{1,3}|[一二三四五六七八九十]{1,3}) (?P<b>[.．)）\]、:：])
-        | [(（\[]? (?:[A-Za-z]|[ivxIVX]{1,4}) (?P<c>[)）\]、]|[.．](?=\s))
+    rf"""(?x) \s* (?:
+        (?:{"|".join(LABELS)})[ ]\d{{1,3}} (?P<a>[.:：])
+        | [(（\[]? (?:\d{{1,3}}|[一二三四五六七八九十]{{1,3}}) (?P<b>[.．)）\]、:：])
+        | [(（\[]? (?:[A-Za-z]|[ivxIVX]{{1,4}}) (?P<c>[)）\]、]|[.．](?=\s))
         | [\u2460-\u2468]
     ) (?=\s*[^\s\d一二三四五六七八九十.,、])"""
 )

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from ..segmentation.scripts import is_cjk
 from ..written import THIN_BLANKS
+from ..written.numbers import roman_number
 from .rewriting import Rewriter
 
 _HALF_KANA: Final = range(0xFF66, 0xFF9E)
@@ -161,16 +162,6 @@ def _expanded(char: str) -> str:
     if tag not in _FOLDED or (tag == "<compat>" and code in _SCRIPTS_WITH_OWN):
         return char
     return "".join(_expanded(chr(int(part, 16))) for part in parts.split())
-
-
-_NUMERALS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-
-
-def roman_number(letters: str) -> int:
-    """What a Roman numeral stands for."""
-    values = [_NUMERALS[letter] for letter in letters.upper()]
-    following = [*values[1:], 0]
-    return sum(-one if one < after else one for one, after in zip(values, following, strict=True))
 
 
 _LONGEST_ROMAN: Final = 16

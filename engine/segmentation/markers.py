@@ -16,10 +16,10 @@ _OPENERS: Final = {"(": ")", "（": "）", "[": "]", "【": "】"}
 _GLUED: Final = frozenset(".,)）、，。-/")
 """Characters after a point which show that number and point are part of something longer."""
 _POINTS: Final = frozenset(".．)）、:：")
-_LABELS: Final = tuple(
-    f"{label} "
-    for label in ("Step", "Part", "Phase", "Stage", "Day", "Week", "Tip", "Rule", "Option", "Scene")
+LABELS: Final = (
+    *("Step", "Part", "Phase", "Stage", "Day", "Week", "Tip", "Rule", "Option", "Scene"),
 )
+"""Words before the number of a marker: Step 1:"""
 _HAN_NUMERALS: Final = frozenset("一二三四五六七八九十")
 _HAN_DIGITS: Final = ("", *"一二三四五六七八九")
 _HAN_NUMBERS: Final = tuple(
@@ -165,7 +165,7 @@ def _stands_alone(following: Lookahead, body: str, point: str) -> bool:
 
 def _label(line: Lookahead) -> Marker | None:
     """Find `Step 1:` and the like."""
-    label = next((label for label in _LABELS if starts_with(line, label)), None)
+    label = next((f"{label} " for label in LABELS if starts_with(line, f"{label} ")), None)
     if label is None:
         return None
     found = _body(line.after(len(label)))

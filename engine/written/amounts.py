@@ -1,6 +1,4 @@
-"""A number with its sign, currency, scale and unit, in words.
-
-Amounts: a number with its sign, currency, scale and unit, alone or from one to another."""
+"""Amounts: a number with its sign, currency, scale and unit, alone or in a range."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ _IRREGULAR: Final = {
 _HAN: Final = "零一二三四五六七八九"
 _HAN_UNITS: Final = ("", "十", "百", "千")
 _HAN_MYRIADS: Final = ("", "万", "亿", "万亿")
+_ROMAN: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 MOST_DIGITS: Final = 15
 """Most digits of a number that is said as one; a longer one is said digit by digit."""
 
@@ -99,6 +100,13 @@ def year(text: str, language: str) -> str:
     if years == 0:
         return f"{_english(century)} hundred"
     return f"{_english(century)} {'oh ' if years < 10 else ''}{_english(years)}"
+
+
+def roman_number(numeral: str) -> int:
+    """The value of a Roman numeral, in letters of either case."""
+    values = [_ROMAN[letter] for letter in numeral.upper()]
+    following = [*values[1:], 0]
+    return sum(-one if one < after else one for one, after in zip(values, following, strict=True))
 
 
 def _english(number: int) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from .dates import MONTH, MONTH_NAMES
-from .numbers import cardinal, ordinal
+from .numbers import cardinal, ordinal, roman_number
 from .place import Found, Place
 
 _TITLES: Final = {
@@ -173,7 +173,6 @@ _NUMERO: Final = re.compile("№([ \u202f]?)(?=[0-9])")
 _ROMAN: Final = re.compile(
     r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![A-Za-z0-9])"
 )
-_ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _DIVISION: Final = re.compile(
     r"(?:World War|Chapter|Part|Volume|Vol\.|Ch\.|Fig\.|Sec\.|Art\.|Pt\.|Book|Act|Scene|Section|Article"
     r"|Type|Phase|Stage|Level|Class|Appendix|Figure|Table|Super Bowl|Title|Schedule|Grade|Mark"
@@ -273,13 +272,9 @@ def _roman(place: Place, found: re.Match[str]) -> Found | None:
     numeral = found[0]
     if not numeral:
         return None
-    values = [_ROMAN_VALUES[char] for char in numeral]
-    number = sum(
-        -value if index + 1 < len(values) and value < values[index + 1] else value
-        for index, value in enumerate(values)
-    )
+    number = str(roman_number(numeral))
     if _DIVISION.search(place.before):
-        return Found(found.end(), cardinal(str(number), "en"))
+        return Found(found.end(), cardinal(number, "en"))
     if (len(numeral) > 1 or numeral in "VX") and _REIGN.search(place.before):
-        return Found(found.end(), f"the {ordinal(str(number), 'en')}")
+        return Found(found.end(), f"the {ordinal(number, 'en')}")
     return None

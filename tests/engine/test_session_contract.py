@@ -1,4 +1,4 @@
-"""Every kind of session that there is keeps what engine.base.Session promises."""
+"""Every kind of session that there is keeps what engine.interface.Session promises."""
 
 from __future__ import annotations
 
