@@ -77,7 +77,7 @@ class BuiltinVoice:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do. The server refuses or makes up for the rest.
+    """Abilities of an engine. The server refuses, or does itself, what the engine cannot do.
 
     name: of the engine, in logs and answers.
     modes: the API modes that `SynthesisOptions.mode` may have.
@@ -116,7 +116,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What an engine conditions speech with: made of a reference, or a built-in voice.
+    """The input that an engine conditions speech with, made from a reference or built in.
 
     content_id: that of the reference, or an id of the engine's own. data: opaque to the server.
     """
@@ -127,7 +127,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class SynthesisOptions:
-    """How a task is spoken.
+    """Options of a task.
 
     mode: one of `Capabilities.modes`. instruct: the instruction, "" for none. speed, pitch: factors;
     1.0 is the voice's own. seed: of all random numbers; the same seed, text, prompt and options give
@@ -143,7 +143,7 @@ class SynthesisOptions:
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """When the word text[text_begin:text_end] is heard. begin, end: seconds of the task's speech."""
+    """The time of the word text[text_begin:text_end]. begin, end: seconds of the task's speech."""
 
     begin: float
     end: float

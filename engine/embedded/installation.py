@@ -44,7 +44,7 @@ DEFINITIONS: Final = {
 """For each of our definitions: the one it is made from, and lines to append (the last of a kind counts)."""
 
 PITCH_STEPS: Final = range(-5, 6)
-"""How far the base pitch of a definition may be shifted, in steps of `PITCH_STEP`."""
+"""Steps by which the base pitch of a definition may be shifted."""
 PITCH_STEP: Final = 2**0.25
 """A factor on the pitch: a quarter of an octave."""
 

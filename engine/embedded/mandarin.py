@@ -147,7 +147,7 @@ def syllables(reading: str) -> list[str]:
 
 
 def phrases_in(text: str, phrases: Mapping[str, str]) -> list[tuple[int, int]]:
-    """Where the phrases lie in a row of Han, as far as that is certain.
+    """Find the phrases in a row of Han, as far as they are certain.
 
     The words of a row are taken to be as few as can be; where several divisions are equally good, only
     phrases that are in all of them count: 温|暖和|力量 or 温暖|和|力量 is decided by 和 being a particle.
@@ -197,7 +197,7 @@ _TONES: Final = {"55": "1", "35": "2", "214": "3", "51": "4", "11": "5"}
 _TONE: Final = re.compile("(55|35|214|51|11)")
 _NO_SOUND: Final = re.compile(r"[',|% ]|_[:!|]?")
 _GARBLED: Final = "("
-"""In phoneme names, where espeak-ng changes to its English voice."""
+"""The phoneme name at which espeak-ng changes to its English voice."""
 _CODAS: Final = ("", "n", "N")
 _SANDHI: Final = "一不"
 """Their tones depend on what follows, which espeak-ng knows."""

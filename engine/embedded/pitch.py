@@ -11,7 +11,7 @@ from ..interface import Samples
 _RATE = 16000
 """Hz. A clip is analysed at the lowest integer fraction of its sample rate that is not below this."""
 _ZERO_CROSSINGS = 6
-"""Of the low-pass filter before decimation, on each side."""
+"""Zero crossings of the low-pass filter before decimation, on each side."""
 _BATCH = 256
 """Rows computed at once: frames, or windows of the filter."""
 _LOWEST, _HIGHEST = 60.0, 420.0

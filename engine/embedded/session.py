@@ -36,7 +36,7 @@ FEED_SLICE = 2000
 
 @dataclass(frozen=True, slots=True)
 class SessionStyle:
-    """How a session speaks; what all of its jobs share.
+    """The style of a session, which all of its jobs share.
 
     pauses: seconds of silence by kind. frame: makes the job of a text and its language.
     phonetic: whether the text is a phonetic transcription, which counts as one word.
@@ -96,7 +96,7 @@ class EmbeddedSession(CancelsOnExit):
         self._job: Job | None = None
         """The job that waits or runs."""
         self._utterance: EspeakUtterance | None = None
-        """What that job speaks."""
+        """The text of that job."""
         self._words: list[LocatedWord] = []
         """The words of that utterance, as the job counts them."""
         self._segment: Segment | None = None
@@ -104,7 +104,7 @@ class EmbeddedSession(CancelsOnExit):
         self._sentence_ended = True
         """Whether a sentence ended before the next segment."""
         self._sentence_begin: int | None = None
-        """Where a sentence begins in the task's text, until its first sound is given out."""
+        """The begin of a sentence in the task's text, until its first sound is given out."""
         self._sentences = 0
         """Sentences begun."""
         self._sounds: deque[_UnreadSound] = deque()
@@ -121,7 +121,7 @@ class EmbeddedSession(CancelsOnExit):
         self._finished = False
         self._cancelled = False
         self._error: EngineError | None = None
-        """What the iteration raises once `_sounds` is read."""
+        """The error that the iteration raises once `_sounds` is read."""
         self._changed = asyncio.Event()
         """Set when the reader may find something new."""
 

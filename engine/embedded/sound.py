@@ -48,24 +48,24 @@ class WordClock:
         return self._group.begin if self._group.first < len(self._words) else None
 
     def feed(
-        self, marks: Iterable[WordMark], sounding: Callable[[int, int], int]
+        self, marks: Iterable[WordMark], sound_end: Callable[[int, int], int]
     ) -> list[SpokenWord]:
         """Take marks in the order of their samples; return the words that end with them.
 
-        sounding: gives the sample at which the sound of begin..end ends, without the silence after it.
+        sound_end: gives the sample at which the sound of begin..end ends, without the silence after it.
         """
         found: list[SpokenWord] = []
         for mark in marks:
-            found += self._note(mark, sounding)
+            found += self._note(mark, sound_end)
         return found
 
-    def finish(self, end: int, sounding: Callable[[int, int], int]) -> list[SpokenWord]:
+    def finish(self, end: int, sound_end: Callable[[int, int], int]) -> list[SpokenWord]:
         """End the job, which has `end` samples; return the remaining words."""
         group = self._group
         self._group = group._replace(first=len(self._words))
-        return self._timed(group, len(self._words), max(end, group.begin), sounding)
+        return self._timed(group, len(self._words), max(end, group.begin), sound_end)
 
-    def _note(self, mark: WordMark, sounding: Callable[[int, int], int]) -> list[SpokenWord]:
+    def _note(self, mark: WordMark, sound_end: Callable[[int, int], int]) -> list[SpokenWord]:
         group = self._group
         following = bisect_right(self._begins, mark.position)
         exact = following > 0 and mark.position < self._words[following - 1][1]
@@ -80,10 +80,10 @@ class WordClock:
         if mark.sample <= group.begin and following > group.first:
             return []  # the words before it would take no time
         self._group = _WordGroup(max(mark.sample, group.begin), following, exact, ())
-        return self._timed(group, following, self._group.begin, sounding)
+        return self._timed(group, following, self._group.begin, sound_end)
 
     def _timed(
-        self, group: _WordGroup, following: int, end: int, sounding: Callable[[int, int], int]
+        self, group: _WordGroup, following: int, end: int, sound_end: Callable[[int, int], int]
     ) -> list[SpokenWord]:
         """Time the words of a group that ends before the word `following`."""
         indices = [
@@ -93,7 +93,7 @@ class WordClock:
         ]
         if not indices:
             return []
-        end = max(group.begin, sounding(group.begin, end))
+        end = max(group.begin, sound_end(group.begin, end))
         if len(indices) == 2 and group.within and group.exact:
             # espeak marks a number after a Han character as part of it, digit by digit.
             borders = [group.begin, min(group.within[0], end), end]
@@ -161,7 +161,7 @@ class SoundCutter:
     def feed(self, pcm: bytes, marks: list[WordMark]) -> list[TimedSound]:
         """Take a buffer and the marks in it; return the parts that it completes."""
         self._pcm += pcm
-        self._take(self._clock.feed(marks, self._sounding))
+        self._take(self._clock.feed(marks, self._sound_end))
         self._drop_skipped()
         parts = []
         # One sample is kept for words of no length at the very end.
@@ -172,7 +172,7 @@ class SoundCutter:
 
     def finish(self) -> list[TimedSound]:
         """End the job; return its last part."""
-        self._take(self._clock.finish(self._base + self._length, self._sounding))
+        self._take(self._clock.finish(self._base + self._length, self._sound_end))
         self._drop_skipped()
         return [self._cut(self._length)] if self._pcm else []
 
@@ -187,7 +187,7 @@ class SoundCutter:
             if word.begin >= self._skip:
                 self._words.append(word)
 
-    def _sounding(self, begin: int, end: int) -> int:
+    def _sound_end(self, begin: int, end: int) -> int:
         """The sample at which the sound of begin..end ends, without the silence after it."""
         sound = self._pcm[2 * max(0, begin - self._base) : 2 * max(0, end - self._base)]
         return max(begin, self._base) + (len(sound.rstrip(b"\0")) + 1) // 2

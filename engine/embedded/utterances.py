@@ -1,4 +1,4 @@
-"""What espeak-ng speaks of a segment: utterances of one language and bounded length, and their words.
+"""From segments to utterances of one language and bounded length, and to their words.
 
     Segment -> points that end no sentence removed -> written forms verbalized
             -> stretches of one language, of bounded length -> EspeakUtterance -> LocatedWords
@@ -108,7 +108,7 @@ class EspeakUtterance:
     source: Places
 
     def place(self, begin: int, end: int) -> tuple[int, int]:
-        """Where text[begin:end] lies in the task's text; places beyond its end count as its end."""
+        """The place of text[begin:end] in the task's text; beyond the end counts as the end."""
         length = len(self.text)
         first, last = self.origins.source(min(begin, length), min(end, length))
         return self.source(self.begin + first, self.begin + last)

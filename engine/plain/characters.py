@@ -66,7 +66,7 @@ _NAMED: Final = re.compile(
 
 
 class Treatment(Enum):
-    """How a character is treated.
+    """Treatments of characters.
 
     KEPT: stays as it is. PLAIN: is replaced by its form. UNSEEN: is dropped. JOINER: is dropped
     unless the script needs it. PICTURE: is dropped and separates words. NUMBER: is a number by itself,
@@ -87,7 +87,7 @@ class Treatment(Enum):
 
 
 class Form(NamedTuple):
-    """What a character is read as. text: "" if it is not read."""
+    """The reading of a character. text: "" if it is not read."""
 
     treatment: Treatment
     text: str

@@ -40,7 +40,7 @@ _TO_LINE_END: Final = re.compile(rf"[^{NL}]+")
 
 @dataclass(slots=True)
 class LineState:
-    """What the line so far shows.
+    """State of the open line.
 
     words: its first characters. item: whether it began with a list mark. heading: likewise. row: whether
     it is a table row. code: the number of backticks that opened the open code, 0 outside of code.

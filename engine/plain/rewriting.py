@@ -48,7 +48,7 @@ class Rewriter(ABC):
     last: the last character of the output, "" at the beginning and after a flush.
     newlines: line ends in the output since its last visible character; 2 at the beginning and after a
         flush, since no sentence goes on from there.
-    decisions: how many steps were taken or put off: the work done.
+    decisions: number of steps taken or put off: the work done.
     """
 
     def __init__(self) -> None:

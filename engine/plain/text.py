@@ -43,7 +43,7 @@ class PlainText:
 
     @property
     def decisions(self) -> int:
-        """How many steps the stages took or put off: the work done."""
+        """The number of steps that the stages took or put off: the work done."""
         return sum(stage.decisions for stage in self._stages)
 
     def feed(self, text: str) -> str:

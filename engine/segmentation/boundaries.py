@@ -33,7 +33,7 @@ LONGEST: Final = 12
 
 
 class Abbreviation(Enum):
-    """What a full stop after such a word means.
+    """Kinds of abbreviations, by what a full stop after them means.
 
     NEVER: not the end, whatever follows ("Prof.", "e.g.").
     PLACE: the end only before a word that is part of no name ("St. Paul", but "on Elm St. They").
@@ -122,7 +122,7 @@ _LETTERED: Final = _words(
 
 
 def abbreviation(word: str) -> Abbreviation | None:
-    """What kind of abbreviation `word` is (given without its last full stop), None if none."""
+    """The kind of the abbreviation `word`, given without its last full stop; None if it is none."""
     if not word or len(word) > LONGEST:
         return None
     lower = word.lower()
@@ -187,7 +187,7 @@ def starts_sentence(word: str) -> bool:
 
 
 class Verdict(Enum):
-    """What ends at a place in the text."""
+    """The unit of text that ends at a place."""
 
     NOTHING = "nothing"
     CLAUSE = "clause"
@@ -224,7 +224,7 @@ _UNIT = 3
 """Letters of a unit, at most."""
 _QUOTES = frozenset("\"“‘'(")
 _EMPHASIS = frozenset("*_`~")
-"""Markdown: they close after Latin marks, but may open after Chinese ones, where no blank tells."""
+"""Markdown: they close after Latin marks, but may open after Chinese ones, where no blank shows it."""
 
 
 @dataclass(slots=True)

@@ -35,11 +35,11 @@ class Layout:
         self._at = 0
         """The next character to read."""
         self._known = 0
-        """All places before this one are decided."""
+        """The first place that is not decided."""
         self._places: list[int] = []
-        """Where a line or an item begins, in order."""
+        """Places where a line or an item begins, in order."""
         self._verdicts: list[Verdict] = []
-        """What ends before each of the places."""
+        """The verdict on the end before each of the places."""
         self._judge = LineJudge()
         self._line = ""
         """The open line: all of it, or its first and last columns."""

@@ -1,4 +1,4 @@
-"""What a line end is: the end of a sentence, or a place where prose was wrapped at a width.
+"""Rules for line ends: which end a sentence, and which are places where prose was wrapped at a width.
 
 The evidence, strongest first; the first rule that applies decides:
 
@@ -143,7 +143,7 @@ _OPENERS: Final = frozenset("\"'“‘«‹([{（「『《〈【¿¡*_")
 
 @dataclass(slots=True)
 class Paragraph:
-    """What the line ends since the last blank line show.
+    """Evidence from the line ends since the last blank line.
 
     widest: the widest of the wrapped lines, in columns. bound: columns that every wrapped line exceeds
     with the word after it. wraps, ends: lines that went on, and lines that ended a sentence without a
@@ -323,7 +323,7 @@ class LineJudge:
 
 
 def _next_line(line: EndedLine, ahead: Lookahead) -> Lookahead | None:
-    """Where the text of the next line begins, None if it is blank or not quoted like `line`."""
+    """Skip to the text of the next line; None if it is blank or not quoted like `line`."""
     start = _past_blanks(ahead)
     if start is None or not line.quoted or not start.char():
         return start

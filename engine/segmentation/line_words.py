@@ -83,7 +83,7 @@ SALUTATIONS: Final = (
     *("thank you", "many thanks", "love", "respectfully", "cordially", "all the best", "尊敬的"),
     *("亲爱的", "敬爱的", "您好", "你好", "大家好", "各位"),
 )
-"""How the first and last lines of a letter begin."""
+"""Beginnings of the first and last lines of a letter."""
 
 _HAN_OPEN: Final = frozenset("和与及或在把被从将向是很这那每第各该使让给对于由为以比跟而并且但若即")
 _HAN_TAILS: Final = frozenset("了的着们吗呢吧么")

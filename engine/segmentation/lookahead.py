@@ -32,11 +32,11 @@ class Lookahead:
         raise NeedMoreText
 
     def after(self, offset: int) -> Lookahead:
-        """What stands after `offset` more characters."""
+        """The look-ahead from `offset` characters further on."""
         return Lookahead(self.text, self.at + offset, self.final)
 
     def blanks(self) -> int:
-        """How many blanks come first, MOST_BLANKS at most. Raises NeedMoreText."""
+        """The number of blanks that come first, at most MOST_BLANKS. Raises NeedMoreText."""
         count = 0
         while count < MOST_BLANKS and (char := self.char(count)) and is_blank(char):
             count += 1

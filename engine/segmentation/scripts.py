@@ -1,7 +1,7 @@
 """Scripts of characters, and the language that a stretch of text is read in.
 
-For engines with one voice per language. Scripts tell languages apart only roughly: under an English
-default, Latin text is taken for English even if it is French.
+For engines with one voice per language. Scripts distinguish languages only roughly: under an
+English default, Latin text is taken for English even if it is French.
 """
 
 from __future__ import annotations

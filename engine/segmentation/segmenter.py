@@ -227,7 +227,7 @@ _SLICE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class SegmentPolicy:
-    """Where segments may end. Lengths are in columns: East Asian wide characters count 2.
+    """Rules for the length of segments. Lengths are in columns: East Asian wide characters count 2.
 
     max_characters: the longest segment, blanks included.
     split_clauses: whether segments after the first may end at a clause end.
@@ -289,7 +289,7 @@ class TextSegmenter:
         self._buffer = ""
         """Text that is in no segment yet."""
         self._begin = 0
-        """Where the buffer begins in the task's text."""
+        """The place in the task's text at which the buffer begins."""
         self._first = True
         """Whether no segment had anything to say yet."""
         self._final = False

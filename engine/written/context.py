@@ -20,7 +20,7 @@ _OWN_LETTERS: Final = re.compile(rf"(?:[ \u202f]{SUFFIX}|{SPACED_UNIT})?")
 """Letters that belong to the number."""
 _AHEAD: Final = 24
 _ROOM: Final = 4
-"""How much of the text after a number counts: 2 Latin words or 4 Han characters."""
+"""Extent of the text after a number that counts: 2 Latin words or 4 Han characters."""
 _WORD_COST: Final = 2
 _ONE_HAN: Final = re.compile(f"[{IDEOGRAPHS}]")
 

@@ -116,8 +116,8 @@ def _english(number: int) -> str:
         tens, ones = divmod(number, 10)
         return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
     if number < 1000:
-        hundreds, rest = divmod(number, 100)
-        return f"{_ONES[hundreds]} hundred" + (f" {_english(rest)}" if rest else "")
+        hundreds, below = divmod(number, 100)
+        return f"{_ONES[hundreds]} hundred" + (f" {_english(below)}" if below else "")
     parts = []
     for name in _THOUSANDS:
         number, group = divmod(number, 1000)

@@ -1,4 +1,4 @@
-"""What rules work on: folded text, a place in it, and the words found there."""
+"""The input and output of rules: folded text, a place in it, and the words found there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fold(text: str) -> str:
 
 
 REACH: Final = 24
-"""How far before an expression a rule may look, in characters."""
+"""Characters before an expression that a rule may look at."""
 
 
 class Found(NamedTuple):

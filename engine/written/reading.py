@@ -150,7 +150,7 @@ def _read(place: Place, kind: str) -> Found | None:
 
 
 def _passed(text: str, anchor: re.Match[str]) -> int:
-    """Where to look for the next expression after an anchor that begins none."""
+    """Skip an anchor that begins no expression."""
     if anchor.lastgroup in ("word", "name", "code"):
         return anchor.end()
     end = _NUMBER_END.match(text, anchor.start())

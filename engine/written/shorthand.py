@@ -147,7 +147,7 @@ WORD: Final = (
     rf"|(?:{'|'.join(_UNDOTTED)})(?=[ ][A-Z])|[Vv]s(?=[ ]\w)"
     r"|[Nn]o(?=[ ]\d)|[IVXL]{1,7}(?![A-Za-z0-9.'-]))"
 )
-"""What the rules here may read, at the beginning of a word."""
+"""Pattern of what the rules here may read, at the beginning of a word."""
 _OPENERS: Final = re.compile(
     rf"(?:(?:{MONTH}|[Vv]s|No)\.?|(?:{_DOTTED}|(?i:{_BEFORE_NUMBERS}))\.|{'|'.join(_UNDOTTED)}"
     rf"|{_DAY}\.?(?:[-–—](?:{_DAY})?)?|[IVXL]{{2,7}}|[VX])[,;:)]?"
@@ -263,7 +263,7 @@ def _address_before(place: Place) -> bool:
 
 
 def _without_last_stop(place: Place, found: re.Match[str]) -> int:
-    """Where an abbreviation ends; a full stop that also ends the text is left to it."""
+    """The end of an abbreviation; a full stop that also ends the text is left to it."""
     end = found.end()
     return end - 1 if found[0].endswith(".") and _ENDS.match(place.text, end) else end
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 _TIMES: Final = ("小时", "分钟", "秒", "天", "周", "月", "年")
-"""In Chinese the counted thing comes after these: 每小时60公里."""
+"""Denominators that come first in Chinese: 每小时60公里."""
 
 
 class Unit(NamedTuple):
@@ -245,7 +245,7 @@ def unit_at(text: str, at: int) -> tuple[Unit, int, bool] | None:
 
 
 def _past_stop(text: str, sign: str, end: int) -> int:
-    """Where a unit ends, with the full stop of its abbreviation: "3 tbsp. sugar"."""
+    """The end of a unit, with the full stop of its abbreviation: "3 tbsp. sugar"."""
     stop = _STOP.match(text, end) if sign in _WITH_STOP else None
     return stop.end() if stop else end
 
