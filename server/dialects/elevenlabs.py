@@ -35,7 +35,7 @@ from ..http.envelope import CALLER, SERVICES, json_response
 from ..http.task import SpeechTask, read_body
 from ..services import Services
 from ..voices.book import HostedVoices
-from ..voices.store import StoredReference
+from ..voices.store import Reference
 
 
 async def voices(request: web.Request) -> web.Response:
@@ -73,7 +73,7 @@ def _own(services: Services) -> list[JsonObject]:
     ]
 
 
-def _cloned(stored: StoredReference) -> JsonObject:
+def _cloned(stored: Reference) -> JsonObject:
     return voice_object(stored.id, stored.name or stored.filename or stored.id, "cloned")
 
 

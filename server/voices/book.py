@@ -11,14 +11,14 @@ import zlib
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from cosyserve.engine.interface import BuiltinVoice, Engine, Prompt, Reference
+from cosyserve.engine.interface import BuiltinVoice, Engine, Prompt, TranscribedClip
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.protocol.fields import refusal
 from cosyserve.protocol.openai import HOSTED_VOICES
 
 from .clip import Clip, ClipLimits, decode_clip
 from .record import is_id
-from .store import ALLOWED, ReferenceStore, StoredReference, as_name
+from .store import ALLOWED, Reference, ReferenceStore, as_name
 
 
 class VoiceNames:
@@ -174,7 +174,7 @@ class VoiceBook:
             return None
         return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
 
-    async def _stored(self, owner: str | None, wanted: str) -> StoredReference:
+    async def _stored(self, owner: str | None, wanted: str) -> Reference:
         try:
             if is_id(wanted):
                 return await self._store.get(owner, wanted)
@@ -201,11 +201,11 @@ class VoiceBook:
         if not task.cancelled():
             task.exception()  # whoever still waits gets it; it is not lost if nobody does
 
-    async def _load(self, owner: str | None, stored: StoredReference) -> Prompt:
+    async def _load(self, owner: str | None, stored: Reference) -> Prompt:
         data = await self._store.read(owner, stored.id)
         clip = await asyncio.to_thread(decode_clip, data, stored.pcm_rate, self._limits)
         return await self._prepare(stored.content_id, clip, stored.text)
 
     async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
-        reference = Reference(content_id, clip.samples, clip.sample_rate, text)
+        reference = TranscribedClip(content_id, clip.samples, clip.sample_rate, text)
         return await self._engine.prepare_voice(reference)
