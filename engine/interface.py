@@ -6,7 +6,7 @@ border, so an engine may run in this process, in others or on another machine.
 The life of an engine, all of it on one event loop:
 
 1. `start` loads what the engine needs. The server awaits it once, before the first session.
-2. `prepare_prompt` turns a reference clip into a `Prompt`. `cached_prompt` and `builtin_prompt` look
+2. `prepare_prompt` turns a `TranscribedClip` into a `Prompt`. `cached_prompt` and `builtin_prompt` look
    for one that exists.
 3. `open_session` begins a task. The server enters the `Session`, feeds it text with `feed`, `flush`
    and `finish` in one asyncio task, and iterates over it for `PcmChunk`s in another, both at once.
@@ -101,8 +101,8 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A decoded reference clip.
+class TranscribedClip:
+    """A decoded clip and its transcript, from which an engine makes a prompt.
 
     content_id: a digest of samples and text; equal content has an equal id. sample_rate: Hz.
     text: the transcript, "" if it is not known.
@@ -116,9 +116,9 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The input that an engine conditions speech with, made from a reference or built in.
+    """The input that an engine conditions speech with, made from a clip or built in.
 
-    content_id: that of the reference, or an id of the engine's own. data: opaque to the server.
+    content_id: that of the clip, or an id of the engine's own. data: opaque to the server.
     """
 
     content_id: str
@@ -288,7 +288,7 @@ class Engine(Protocol):
     async def stop(self) -> None:
         """Fail the open sessions with EngineNotReady and free everything. Idempotent."""
 
-    async def prepare_prompt(self, reference: Reference) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Make the prompt of a clip and cache it by content_id. Heavy work stays off the event loop.
 
         Raises InvalidReference, EngineNotReady.

@@ -25,8 +25,8 @@ from cosyserve.engine.interface import (
     Capabilities,
     PcmChunk,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     Work,
 )
 
@@ -70,8 +70,8 @@ class TimedEngine:
     async def stop(self) -> None:
         self._clock.stop()
 
-    async def prepare_prompt(self, reference: Reference) -> Prompt:
-        return Prompt(reference.content_id)
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        return Prompt(clip.content_id)
 
     def cached_prompt(self, content_id: str) -> Prompt | None:
         return Prompt(content_id)

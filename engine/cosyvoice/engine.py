@@ -20,8 +20,8 @@ from ..interface import (
     EngineNotReady,
     InvalidReference,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from .build import Running, bring_up, choose_backend, load, pick_device
@@ -162,17 +162,17 @@ class CosyVoiceEngine:
             session.fail(EngineNotReady("the engine was stopped"))
         await running.stop()
 
-    async def prepare_prompt(self, reference: Reference) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
         running = self._need_running()
         try:
-            prompt = await running.voices.get(reference)
+            prompt = await running.voices.get(clip)
         except OnnxModelError as error:
             _log.exception("a voice could not be prepared")
             raise InvalidReference("the models could make nothing of this clip") from error
         if running.book.free >= running.prompts.needed(prompt):
             await running.prompts.warm(prompt)
-        return Prompt(reference.content_id, prompt)
+        return Prompt(clip.content_id, prompt)
 
     def cached_prompt(self, content_id: str) -> Prompt | None:
         prompt = self._running.voices.held(content_id) if self._running else None

@@ -13,8 +13,8 @@ from ..interface import (
     Capabilities,
     EngineNotReady,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from ..plain import PlainText
@@ -176,13 +176,13 @@ class EmbeddedEngine:
             await asyncio.to_thread(remove_data, self._data)
             self._data = None
 
-    async def prepare_prompt(self, reference: Reference) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Choose the voice nearest to the clip's median F0, the default one if nothing in it is voiced."""
-        prompt = self.cached_prompt(reference.content_id)
+        prompt = self.cached_prompt(clip.content_id)
         if prompt is None:
-            f0 = await asyncio.to_thread(median_f0, reference.samples, reference.sample_rate)
-            prompt = Prompt(reference.content_id, traits_for(f0))
-            self._prompts[reference.content_id] = prompt
+            f0 = await asyncio.to_thread(median_f0, clip.samples, clip.sample_rate)
+            prompt = Prompt(clip.content_id, traits_for(f0))
+            self._prompts[clip.content_id] = prompt
         return prompt
 
     def cached_prompt(self, content_id: str) -> Prompt | None:

@@ -17,9 +17,9 @@ from cosyserve.engine.interface import (
     InvalidReference,
     PcmChunk,
     Prompt,
-    Reference,
     SpokenSegment,
     SynthesisOptions,
+    TranscribedClip,
     WordTime,
     Work,
 )
@@ -167,12 +167,12 @@ class FakeEngine:
     async def stop(self) -> None:
         self.ready = False
 
-    async def prepare_prompt(self, reference: Reference) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         await asyncio.sleep(0)
         if self.refuses is not None:
             raise self.refuses
-        self.prepared.append(reference.content_id)
-        self.known[reference.content_id] = voice = Prompt(reference.content_id)
+        self.prepared.append(clip.content_id)
+        self.known[clip.content_id] = voice = Prompt(clip.content_id)
         return voice
 
     def cached_prompt(self, content_id: str) -> Prompt | None:

@@ -18,8 +18,8 @@ from .product import (
     InvalidReference,
     PcmChunk,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
     Work,
 )
@@ -78,10 +78,10 @@ class RecordedEngine(FakeEngine):
         ids = {voice.id for voice in self.capabilities.voices}
         return Prompt(voice_id) if voice_id in ids else None
 
-    async def prepare_prompt(self, reference: Reference) -> Prompt:
-        if reference.text in FAILURES:
-            raise FAILURES[reference.text]
-        return await super().prepare_prompt(reference)
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        if clip.text in FAILURES:
+            raise FAILURES[clip.text]
+        return await super().prepare_prompt(clip)
 
     def open_session(self, prompt: Prompt, options: SynthesisOptions) -> RecordedSession:
         if not self.ready:
