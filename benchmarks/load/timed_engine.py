@@ -24,8 +24,8 @@ from cosyserve.engine.interface import (
     Capabilities,
     PcmChunk,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     Work,
 )
 
@@ -69,19 +69,19 @@ class TimedEngine:
     async def stop(self) -> None:
         self._clock.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
-        return Prompt(reference.content_id)
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        return Prompt(clip.content_id)
 
-    def known_voice(self, content_id: str) -> Prompt | None:
+    def cached_prompt(self, content_id: str) -> Prompt | None:
         return Prompt(content_id)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         return Prompt(VOICE) if voice_id == VOICE else None
 
     def stats(self) -> Mapping[str, float]:
         return {}
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> TimedSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> TimedSession:
         return TimedSession(self, self._clock)
 
 

@@ -20,8 +20,8 @@ from ..interface import (
     EngineNotReady,
     InvalidReference,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from .build import Running, bring_up, choose_backend, load, pick_device
@@ -162,23 +162,23 @@ class CosyVoiceEngine:
             session.fail(EngineNotReady("the engine was stopped"))
         await running.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
         running = self._need_running()
         try:
-            prompt = await running.voices.get(reference)
+            prompt = await running.voices.get(clip)
         except OnnxModelError as error:
             _log.exception("a voice could not be prepared")
             raise InvalidReference("the models could make nothing of this clip") from error
         if running.book.free >= running.prompts.needed(prompt):
             await running.prompts.warm(prompt)
-        return Prompt(reference.content_id, prompt)
+        return Prompt(clip.content_id, prompt)
 
-    def known_voice(self, content_id: str) -> Prompt | None:
+    def cached_prompt(self, content_id: str) -> Prompt | None:
         prompt = self._running.voices.held(content_id) if self._running else None
         return None if prompt is None else Prompt(content_id, prompt)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         prompt = self._running.speakers.get(voice_id) if self._running else None
         return None if prompt is None else Prompt(prompt.content_id, prompt)
 
@@ -207,7 +207,7 @@ class CosyVoiceEngine:
 
         return vllm_metrics()
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
         """Raises EngineNotReady, UnsupportedRequest, and EngineBusy where memory is short."""
         running = self._need_running()
         if not running.lm.ready:
@@ -216,12 +216,12 @@ class CosyVoiceEngine:
             raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
         if not 0.5 <= options.speed <= 2.0:
             raise UnsupportedRequest("speed: from 0.5 to 2")
-        prompt = voice.traits
-        if not isinstance(prompt, VoicePrompt):
+        voice = prompt.data
+        if not isinstance(voice, VoicePrompt):
             raise UnsupportedRequest("this voice was not made for this engine")
-        lease = running.book.admit(running.prompts.needed(prompt))
-        manner = self._manner(running, prompt, options)
-        session = CosyVoiceSession(running.shop, prompt, manner, lease, self._sessions.discard)
+        lease = running.book.admit(running.prompts.needed(voice))
+        manner = self._manner(running, voice, options)
+        session = CosyVoiceSession(running.shop, voice, manner, lease, self._sessions.discard)
         self._sessions.add(session)
         return session
 

@@ -215,7 +215,7 @@ class CosyVoiceSession(CancelsOnExit):
         )
         if len(result.samples):
             begun = self._sentence_begun(utterance)
-            self._chunks.append(PcmChunk(result.samples, self._unsaid, sentences=begun))
+            self._chunks.append(PcmChunk(result.samples, self._unsaid, segments=begun))
             self._unsaid = Work()
             self._listener.made(len(result.samples) / SAMPLE_RATE)
             self._changed.set()

@@ -79,7 +79,7 @@ class RunVoice:
 
     def feed(self, chunk: PcmChunk) -> list[PcmChunk]:
         """What this chunk makes possible: nothing or one chunk."""
-        for sentence in chunk.sentences:
+        for sentence in chunk.segments:
             self._note_sentence(sentence)
         for word in chunk.words:
             self._note_word(word)

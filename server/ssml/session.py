@@ -39,7 +39,7 @@ _LONGEST_SILENCE: Final = 1.0
 
 
 class SsmlSession(CancelsOnExit):
-    """engine.base.Session that takes SSML. Made by `open_ssml`.
+    """engine.interface.Session that takes SSML. Made by `open_ssml`.
 
     A text that does not begin with a tag is spoken as it is, and as it comes, with pauses at its breaks.
     SSML is collected until `flush` or `finish`, since a document must be whole; what comes after a flush

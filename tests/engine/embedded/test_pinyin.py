@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.embedded.readings.phonemes import numbered
+from cosyserve.engine.embedded.alphabets import numbered
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cosyserve.engine.embedded.alphabets import ALPHABETS, phoneme_names
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.readings.phonemes import ALPHABETS, phoneme_names
 from cosyserve.engine.interface import PhoneticEngine, SynthesisOptions, UnsupportedRequest
 from support.engines.embedded import RATE, speak, voice_of
 from support.listening.spoken import Spoken

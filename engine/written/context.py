@@ -1,13 +1,13 @@
-"""Which language a number is read in: that of the letters around it in its sentence."""
+"""The language of a number: that of the letters around it in its sentence."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from ..segmentation.scripts import Script, script_of
+from ..segmentation.scripts import IDEOGRAPHS, Script, script_of
 from .money import SUFFIX
-from .place import HAN, REACH
+from .place import REACH
 from .units import SPACED_UNIT
 
 _LATIN_WORDS: Final = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]{2,}")
@@ -15,21 +15,22 @@ _ANY_LETTER: Final = re.compile(r"[^\W\d_]")
 _WORD_SCRIPTS: Final = frozenset({Script.HAN, Script.KANA, Script.BOPOMOFO, Script.HANGUL})
 _KANA: Final = re.compile("[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")
 _TOKEN: Final = re.compile(r"[!-~¢-¿×÷²³°℃℉…–—‰′″€₩₹₽₺₫฿≤≥≈≠①-⑳½⅓⅔¼¾Ⅰ-ⅿ]{0,40}")
-"""What a number is written with, and what hangs on it without a blank."""
+"""A number and what is attached to it without a blank."""
 _OWN_LETTERS: Final = re.compile(rf"(?:[ \u202f]{SUFFIX}|{SPACED_UNIT})?")
 """Letters that belong to the number."""
 _AHEAD: Final = 24
 _ROOM: Final = 4
-"""How much of what follows counts: 2 words of Latin letters or 4 characters of Han."""
+"""Extent of the text after a number that counts: 2 Latin words or 4 Han characters."""
 _WORD_COST: Final = 2
-_ONE_HAN: Final = re.compile(f"[{HAN}]")
+_ONE_HAN: Final = re.compile(f"[{IDEOGRAPHS}]")
 
 
-class Surroundings:
-    """The letters of the sentence so far.
+class SentenceContext:
+    """The letters of the sentence so far, which decide the language of its numbers.
 
-    default: the language ("en", "zh" or None) of a number without any letters around it. latin, han:
-    the language that those letters are read in, None for one whose numbers are left as they are.
+    default: the language ("en", "zh" or None) of a number without letters around it. latin, han: the
+    language of those letters, None if numbers beside them are left as they are.
+    tail: the last REACH characters.
     """
 
     __slots__ = ("_han", "_japanese", "_languages", "_last", "_words", "default", "tail")
@@ -42,14 +43,14 @@ class Surroundings:
         self.sentence_ended()
 
     def sentence_ended(self) -> None:
-        """A sentence begins."""
+        """Begin a sentence."""
         self._han = self._words = 0
         self._japanese = False
         self._last: Script | None = None
         self.tail = ""
 
     def note(self, text: str, letters: str | None = None) -> None:
-        """The sentence goes on with `text`. letters: what is spoken in its place, if not itself."""
+        """Add `text` to the sentence. letters: what is spoken in its place, None for itself."""
         if not text:
             return
         self.tail = (self.tail + text)[-REACH:]
@@ -65,7 +66,7 @@ class Surroundings:
         self._last = next(filter(None, (_letter(text, place) for place in places)), self._last)
 
     def language(self, text: str, begin: int) -> str | None:
-        """The language of the expression that begins at text[begin]; what is before it is noted."""
+        """The language of the expression at text[begin], before which everything is noted; None: leave it."""
         token = _TOKEN.match(text, begin)
         assert token is not None
         own = _OWN_LETTERS.match(text, token.end())
@@ -89,7 +90,7 @@ class Surroundings:
 
 
 def _ahead(text: str, at: int) -> tuple[int, int, Script | None]:
-    """Han and words after `at`, as far as they count, and the script of the first letter."""
+    """Count Han characters and Latin words after `at`, and find the script of the first letter."""
     han = words = 0
     first = previous = None
     if _ANY_LETTER.search(text, at, at + _AHEAD) is None:
@@ -106,7 +107,7 @@ def _ahead(text: str, at: int) -> tuple[int, int, Script | None]:
 
 
 def _letter(text: str, place: int) -> Script | None:
-    """The script of a letter of a word there; a lone letter of an alphabet is a sign of any language."""
+    """The script of the letter at `place`, None for a lone letter of an alphabet: a sign of any language."""
     script = _script(text[place])
     if script is None or script in _WORD_SCRIPTS:
         return script

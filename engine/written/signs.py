@@ -1,14 +1,17 @@
-"""Numbers joined by signs: fractions, products, powers, feet and inches."""
+"""Signs: numbers that signs join (fractions, products, powers, feet and inches), and signs said as words."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
-from .amounts import NUMBER
+from ..segmentation.scripts import IDEOGRAPHS
+from .amounts import COMPARED, NUMBER
+from .money import PREFIX
 from .numbers import cardinal, count, decimal, ordinal
 from .place import Found, Place
-from .units import unit_at
+from .units import per_at, unit_at
 
 _TIMES: Final = re.compile(r"[xX×](?![A-Za-z0-9]|[ ]?[-+=*/^])")
 _BY: Final = re.compile(r"[ \u202f]?([xX×*])[ \u202f]?(?=\.?\d)")
@@ -24,7 +27,7 @@ _FRACTION: Final = re.compile(r"(?:(\d{1,4})[ +-])?(\d{1,4})/(\d{1,4})(?![\d/]|\
 _RATING: Final = re.compile(
     r"(\d{1,3}\.\d{1,2}(?=/(?:5|100?)(?!\d))|\d{1,2}(?=/100?(?!\d)))/(\d{1,3})(?![\d/]|\.\d)"
 )
-"""4.5/5, 8/10, 95/100: so many of what there could be."""
+"""4.5/5, 8/10, 95/100: points out of the most there are."""
 _RATES: Final = re.compile(
     r"(?i)(?<![a-z])(?:rate[sd]?|rating|scored?|scores|grade|got|gets?|give|gave|gives|review)"
     r"(?: (?:it|is|was|of|him|her|them|this|an?)){0,2}:? $|(?-i:[A-Z][a-z]+): $"
@@ -69,7 +72,7 @@ def fraction(place: Place) -> Found | None:
 
 
 def _is_rating(place: Place, found: re.Match[str]) -> bool:
-    """Whether it is no fraction: 8/10 is one but after a word that rates."""
+    """Whether it is a rating and no fraction: 8/10 is a fraction except after a word that rates."""
     above, below = found[1], found[2]
     if "." in above or place.zh:
         return "." in above
@@ -77,7 +80,7 @@ def _is_rating(place: Place, found: re.Match[str]) -> bool:
 
 
 def _over(place: Place, found: re.Match[str]) -> Found:
-    """50/50, 120/80: no fraction that is less than one."""
+    """50/50, 120/80: not a fraction below one."""
     above, below = found[2], found[3]
     joint = place.pick(" " if above == below else " over ", "比")
     said = cardinal(above, place.language) + joint + cardinal(below, place.language)
@@ -90,7 +93,7 @@ def _over(place: Place, found: re.Match[str]) -> Found:
 
 
 def fraction_words(whole: str | None, above: str, below: str, language: str) -> str:
-    """A fraction with its whole, if any, in words. All are ASCII digits, MOST_DIGITS at most."""
+    """A fraction in words, with its whole if it has one. All are ASCII digits, at most MOST_DIGITS."""
     if language == "zh":
         said = f"{cardinal(below, language)}分之{cardinal(above, language)}"
         return f"{cardinal(whole, language)}又{said}" if whole else said
@@ -102,7 +105,7 @@ def fraction_words(whole: str | None, above: str, below: str, language: str) -> 
 
 
 def ratio(place: Place) -> Found | None:
-    """1:3, 16:9, 102:98: what is no time of day."""
+    """1:3, 16:9, 102:98: not a time of day."""
     found = place.match(_RATIO)
     if found is None:
         return None
@@ -164,7 +167,7 @@ def _parts(number: re.Match[str]) -> tuple[str, str]:
 
 
 def power(exponent: str, language: str) -> str:
-    """What is said after the base."""
+    """The words for an exponent, after those for its base."""
     digits = exponent.lstrip("+-").lstrip("0") or "0"
     minus = exponent.startswith("-")
     if language == "zh":
@@ -177,3 +180,121 @@ def power(exponent: str, language: str) -> str:
     if not minus and digits in ("2", "3"):
         return " squared" if digits == "2" else " cubed"
     return f" to the {'minus ' if minus else ''}{ordinal(digits, 'en')} power"
+
+
+_WORDS: Final = {
+    **COMPARED,
+    "×": ("times", "乘"),
+    "÷": ("divided by", "除以"),
+    "∞": ("infinity", "无穷大"),
+    "√": ("square root of", "根号"),
+    "‰": ("per thousand", "千分号"),
+    "§": ("section", "第"),
+    "=": ("equals", "等于"),
+    "+": ("plus", "加"),
+    "-": ("minus", "减"),
+    "–": ("minus", "减"),
+    "*": ("times", "乘"),
+    "==": ("equals", "等于"),
+    "℃": ("degrees Celsius", "摄氏度"),
+    "°C": ("degrees Celsius", "摄氏度"),
+    "°F": ("degrees Fahrenheit", "华氏度"),
+    "℉": ("degrees Fahrenheit", "华氏度"),
+}
+ALWAYS: Final = "≥≤≈≠±×÷∞√‰℃℉"
+"""Signs that are read anywhere."""
+_ALWAYS: Final = re.compile(rf"[{ALWAYS}]|°[CF](?![A-Za-z])|§(?=[ ]?\d)")
+_OPERAND: Final = r"[A-Za-z0-9)\]²³%" + IDEOGRAPHS + "]"
+_SPACED: Final = re.compile(rf"(==|!=|<=|>=|[=+<>])(?=[ ]-?{_OPERAND})")
+_TIGHT: Final = re.compile(r"(==|!=|<=|>=|[=+*<>])(?=[-(]?[A-Za-z0-9.])")
+_TIGHT_EQUALS: Final = re.compile(r"=(?=-?[\d.])")
+_VARIABLE_EQUALS: Final = re.compile(r"=(?=-?[A-Za-z0-9])")
+_VARIABLE: Final = re.compile(r"(?:(?<![A-Za-z0-9_])[A-Za-z]|[²³)])$")
+_MINUS: Final = re.compile(r"[-–](?=[ ]?\d)")
+_SCALED: Final = re.compile(r"\d[kKM]$")
+_TRAILING_PLUS: Final = re.compile(r"\+(?![A-Za-z0-9+\-=])")
+_SUPERSCRIPTS: Final = re.compile("([⁺⁻]?)([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})")
+_CARET: Final = re.compile(r"\^(?:\{([-+]?\d{1,3})\}|([-+]?\d{1,3}))(?![\d.]\d)")
+_PLUS_PLUS: Final = re.compile(r"([CGg])\+\+(?![A-Za-z0-9+])")
+_SHARP: Final = re.compile(r"([A-GJMQ])([#♯])(?![A-Za-z0-9#])")
+_FLAT: Final = re.compile(r"([A-G])♭(?![A-Za-z0-9])")
+_DOT_NAME: Final = re.compile(r"\.(?=NET(?![A-Za-z]))")
+_EACH: Final = re.compile(r"/(?=[人月年天日周次个件位小时分秒斤吨平桶瓶杯盒箱袋包晚])")
+_COUNTED_BEFORE: Final = re.compile(rf"[{IDEOGRAPHS}]$|(?:{PREFIX})[ ]?[\d,.]+$")
+_PRICE_BEFORE: Final = re.compile("[元块角]$")
+_OVER: Final = re.compile(rf"\+(?=[{IDEOGRAPHS}])")
+"""200+项: more than 200."""
+_CIRCLED: Final = re.compile("[①-⑳⑴-⒇⒈-⒛㉑-㉟㊱-㊿]")
+_ROMAN: Final = re.compile("[Ⅰ-Ⅻⅰ-ⅻ]")
+
+
+def sign(place: Place) -> Found | None:
+    """A sign by itself, or with the characters that it changes the reading of."""
+    before = place.before
+    if found := place.match(_ALWAYS):
+        return _said(place, found, found[0])
+    if found := place.match(_SUPERSCRIPTS):
+        return _exponent(place, found)
+    if (found := place.match(_CIRCLED)) or (found := place.match(_ROMAN)):
+        return Found(found.end(), cardinal(f"{unicodedata.numeric(found[0]):.0f}", place.language))
+    if found := place.match(_EACH):
+        return Found(found.end(), "每") if place.zh and _COUNTED_BEFORE.search(before) else None
+    if place.zh and _PRICE_BEFORE.search(before) and (per := per_at(place.text, place.at)):
+        return Found(per[1], f"每{per[0].chinese}")
+    if found := place.match(_CARET):
+        return _powered(place, found)
+    if found := place.match(_DOT_NAME):
+        return Found(found.end(), place.pick("dot ", "点"))
+    spaced, last = before[-1:] in (" ", ""), before.rstrip(" ")[-1:]
+    operand = re.fullmatch(_OPERAND, last) is not None
+    if spaced and operand and before and (found := place.match(_SPACED)):
+        return _said(place, found, found[1])
+    if last.isdigit() and (found := place.match(_MINUS)):
+        return _said(place, found, found[0])
+    if not spaced and operand:
+        variable = _VARIABLE_EQUALS if _VARIABLE.search(before) else _TIGHT_EQUALS
+        pattern = _TIGHT if last.isdigit() else variable
+        if found := place.match(pattern):
+            return _said(place, found, found[0])
+        if place.zh and last.isdigit() and (found := place.match(_OVER)):
+            return Found(found.end(), "多")
+        if (last.isdigit() or last in "ABCD%" or _SCALED.search(before)) and (
+            found := place.match(_TRAILING_PLUS)
+        ):
+            return _said(place, found, "+")
+    return None
+
+
+def _said(place: Place, found: re.Match[str], name: str) -> Found:
+    said = place.pick(*_WORDS[name])
+    if place.zh:
+        return Found(found.end(), said)
+    before, after = place.before[-1:], place.text[found.end() : found.end() + 1]
+    left = " " if before and before not in " (" else ""
+    return Found(found.end(), left + said + (" " if after and after not in " ,.;:!?)" else ""))
+
+
+def _exponent(place: Place, found: re.Match[str]) -> Found | None:
+    before = place.before[-1:]
+    if not (before.isalnum() or before in (")", "]")):
+        return None
+    exponent = unicodedata.normalize("NFKC", found[0]).replace("−", "-")
+    return Found(found.end(), power(exponent, place.language))
+
+
+def _powered(place: Place, found: re.Match[str]) -> Found | None:
+    """mc^2, (a+b)^3, 10^{6}."""
+    if not (place.before[-1:].isalnum() or place.before[-1:] in (")", "]")):
+        return None
+    return Found(found.end(), power(found[1] or found[2], place.language))
+
+
+def named_sign(place: Place) -> Found | None:
+    """C#, C++, F♯, B♭."""
+    if found := place.match(_PLUS_PLUS):
+        return Found(found.end(), found[1] + place.pick(" plus plus", "加加"))
+    if found := place.match(_SHARP):
+        return Found(found.end(), found[1] + " sharp")
+    if found := place.match(_FLAT):
+        return Found(found.end(), found[1] + place.pick(" flat", "降"))
+    return None

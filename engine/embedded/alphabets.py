@@ -1,10 +1,7 @@
-"""The International Phonetic Alphabet, as far as English needs it, to espeak-ng's own phoneme names.
+"""Phonetic alphabets: pinyin and the IPA, rewritten as espeak-ng reads them.
 
-The names are those of its American English, as it tells them for words with these sounds.
-
-Pinyin as it is written, to syllables with a tone's number.
-
-The phonetic alphabets that espeak-ng reads, each in a language of its own.
+Pinyin becomes syllables with tone numbers, for its Mandarin voice. IPA becomes espeak-ng's phoneme
+names, for its American English voice, as far as English has the sounds.
 """
 
 from __future__ import annotations
@@ -23,9 +20,9 @@ _SYLLABLE: Final = re.compile(r"[^\W\d]+[0-5]?|\S", re.DOTALL)
 
 
 def numbered(text: str) -> str:
-    """Syllables apart by blanks, each with its tone's number: nǐ hǎo and ni3hao3 are ni3 hao3.
+    """Rewrite pinyin as syllables with tone numbers, separated by blanks: nǐ hǎo, ni3hao3 to ni3 hao3.
 
-    Syllables with tone signs must be apart as they come. A neutral tone is 5.
+    Syllables with tone marks must already be separate. The neutral tone is 5.
     """
     whole = unicodedata.normalize("NFC", text.lower()).replace("u:", "ü")
     return " ".join(map(_numbered, _SYLLABLE.findall(whole)))
@@ -47,7 +44,7 @@ def _numbered(syllable: str) -> str:
 
 
 def spelled(syllables: str) -> str:
-    """Numbered syllables as espeak-ng reads them: it spells out those that end in -iong."""
+    """Respell numbered syllables for espeak-ng, which would spell out those that end in -iong."""
     return _IONG.sub("ong", syllables)
 
 
@@ -70,11 +67,11 @@ _NAMES: Final[Mapping[str, str]] = MappingProxyType(
 _LONGEST: Final = max(map(len, _NAMES))
 _VOWELS: Final = frozenset("iɪeɛæaʌɐɑɒɔʊuəɜɝɚɨo")
 _SILENT: Final = frozenset(".‿͜͡/[]")
-"""Syllable borders, ties, and the brackets that a transcription stands in."""
+"""Syllable borders, ties, and the brackets around a transcription."""
 
 
 def phoneme_names(text: str) -> str | None:
-    """The names of a transcription's sounds, None if one of them is not English."""
+    """The phoneme names of an IPA transcription, None if a sound is not English."""
     text = unicodedata.normalize("NFD", text.strip())
     text = "".join(char for char in " ".join(text.split()) if char not in _SILENT)
     names, at = "", 0
@@ -98,8 +95,10 @@ _NUMBERED: Final = re.compile(r"[a-z]{1,6}[1-5](?: [a-z]{1,6}[1-5])*")
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """language: of the voice that reads it. written: the text for espeak-ng, None where it has no sound
-    for a sign. phonemes: whether that is names of phonemes, not text.
+    """A phonetic alphabet.
+
+    language: of the voice that reads it. written: rewrites a transcription for espeak-ng, None if it
+    lacks a sound. phonemes: whether the result is phoneme names, not text.
     """
 
     language: str
