@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...files import new_folder
+from ..lm.qwen2 import TIED_HEAD
 from .errors import CheckpointError, printable
 from .open import FORMAT, Checkpoint, open_folder
 from .source import MANIFEST, Files
-from .weights import TIED_HEAD
 
 
 def convert(source: Path, target: Path) -> Checkpoint:

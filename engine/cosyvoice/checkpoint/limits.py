@@ -29,6 +29,9 @@ _LARGEST: Final[dict[str, float]] = {
     "flow.estimator.channels": 1 << 14,
     "flow.estimator.in_channels": 1 << 12,
     "flow.estimator.out_channels": 1 << 10,
+    # The product of these two is the number of modules to build.
+    "flow.estimator.n_blocks": 64,
+    "flow.estimator.num_mid_blocks": 64,
     "hift.base_channels": 1 << 14,
     "hift.f0_channels": 1 << 14,
     "hift.n_fft": 1 << 12,

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..config import FRAMES_PER_TOKEN, MEL_HOP, SAMPLE_RATE, TOKEN_RATE, ModelConfig, Value, like
+from ..lm.qwen2 import TEXT_EMBEDDING
+from ..vocoder import DIRECTION
 from .document import Document, Plain
 from .errors import CheckpointError, printable
-from .weights import DIRECTION, TEXT_EMBEDDING, Shape, Shapes
+from .weights import Shape, Shapes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ Parity with the reference: the entry points of `Hift` (hift.py) and the chunk lo
 """
 
 from .hift import Hift
-from .layers import fold_weight_norm
+from .layers import DIRECTION, GAIN, fold_weight_norm
 from .reach import Reach, reach
 from .source import PhaseLaw
 from .streaming import StreamPolicy, VocoderState
 
 __all__ = [
+    "DIRECTION",
+    "GAIN",
     "Hift",
     "PhaseLaw",
     "Reach",

@@ -57,10 +57,9 @@ def _hann(size: int, device: torch.device) -> Tensor:
     return torch.hann_window(size, device=device)
 
 
-_FORMS: Final = (
-    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
-    (".weight_g", ".weight_v"),
-)
+GAIN: Final = ".parametrizations.weight.original0"
+DIRECTION: Final = ".parametrizations.weight.original1"
+_FORMS: Final = ((GAIN, DIRECTION), (".weight_g", ".weight_v"))
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from ....files import TEMPORARY, new_folder
 from ...checkpoint import Checkpoint, CheckpointError, fingerprint
-from ...checkpoint.weights import TEXT_EMBEDDING, TIED_HEAD
 from ...config import LmConfig
+from ...lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD
 from ..ids import IdSpace
 from .plugin import ARCHITECTURE
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, convert, open_checkpoint
-from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS
+from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 
 
 def test_round_trip(whole: Path, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def test_every_number_is_bounded(name: str, factor: int) -> None:
         ({"flow.encoder.attention_heads": 7}, "flow.encoder.size"),
         ({"flow.estimator.chunk_frames": 25}, "flow.estimator.chunk_frames"),
         ({"flow.estimator.in_channels": 240}, "flow.estimator.in_channels"),
+        ({"flow.estimator.n_blocks": 65}, "flow.estimator.n_blocks"),
+        ({"flow.estimator.num_mid_blocks": 65}, "flow.estimator.num_mid_blocks"),
         ({"flow.estimator.out_channels": 100}, "flow.estimator.out_channels"),
         ({"hift.mel_size": 100}, "hift.mel_size"),
         ({"hift.base_channels": 100}, "hift.base_channels"),

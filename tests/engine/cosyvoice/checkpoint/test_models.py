@@ -16,9 +16,9 @@ from cosyserve.engine.cosyvoice.checkpoint import (
     load_llm,
     open_checkpoint,
 )
-from cosyserve.engine.cosyvoice.checkpoint.open import _Unfilled
-from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, Unfilled
 from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 from support.engines import goldens, tiny_checkpoint
 
 PRECISE = {torch.float32, torch.float64}
@@ -53,7 +53,7 @@ def test_models_take_no_memory_before_their_weights(
 
 
 def test_only_what_has_no_memory_stays_unfilled() -> None:
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"), Unfilled():
         empty = nn.Linear(3, 4)
         full = nn.init.normal_(torch.zeros(3, device="cpu"))
     assert empty.weight.is_meta

@@ -18,8 +18,9 @@ from cosyserve.engine.cosyvoice.checkpoint import (
     from_state_dicts,
     open_checkpoint,
 )
-from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS
 from cosyserve.engine.cosyvoice.config import EncoderConfig, ModelConfig
+from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 from support.engines import goldens, tiny_checkpoint
 
 
