@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import EstimatorConfig
-from ..linear import Product
+from ..linear import PackedLinear
 from .attention import chunk_mask
 from .cache import KeyValueStep
 
@@ -56,10 +56,10 @@ class ConvTails:
 class CausalConv(nn.Conv1d):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__(channels, out_channels, _KERNEL)
-        self._product = Product(self)
+        self._packed = PackedLinear(self)
 
     def run(self, x: Tensor, tails: ConvTails) -> Tensor:
-        return self._product(tails.pad(x))
+        return self._packed(tails.pad(x))
 
 
 class PointConv(nn.Conv1d):
@@ -67,10 +67,10 @@ class PointConv(nn.Conv1d):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__(channels, out_channels, 1)
-        self._product = Product(self)
+        self._packed = PackedLinear(self)
 
     def run(self, x: Tensor) -> Tensor:
-        return self._product(x)
+        return self._packed(x)
 
 
 class CausalBlock(nn.Module):
@@ -121,8 +121,8 @@ class SelfAttention(nn.Module):
         self.to_v = nn.Linear(config.channels, inner, bias=False)
         out = nn.Linear(inner, config.channels)
         self.to_out = nn.ModuleList([out])
-        self._inputs = Product(self.to_q, self.to_k, self.to_v)
-        self._out = Product(out)
+        self._inputs = PackedLinear(self.to_q, self.to_k, self.to_v)
+        self._out = PackedLinear(out)
 
     def forward(
         self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
@@ -153,10 +153,10 @@ class GeluProjection(nn.Module):
     def __init__(self, size: int, inner: int) -> None:
         super().__init__()
         self.proj = nn.Linear(size, inner)
-        self._product = Product(self.proj, activation="gelu")
+        self._packed = PackedLinear(self.proj, activation="gelu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._product(x)
+        return self._packed(x)
 
 
 class EstimatorFeedForward(nn.Module):
@@ -166,7 +166,7 @@ class EstimatorFeedForward(nn.Module):
         super().__init__()
         out = nn.Linear(4 * size, size)
         self.net = nn.Sequential(GeluProjection(size, 4 * size), nn.Identity(), out)
-        self._out = Product(out)
+        self._out = PackedLinear(out)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._out(self.net[0](x))
