@@ -20,7 +20,8 @@ from typing import Final, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from cosyserve.benchmarks.parity.reference import ReferenceChain
+from cosyserve.benchmarks.parity.reference import flow as reference_flow
+from cosyserve.benchmarks.parity.reference.vocoder import ReferenceChain
 from cosyserve.engine.cosyvoice.config import (
     FRAMES_PER_TOKEN,
     TOKEN_RATE,
@@ -144,8 +145,8 @@ class Recomputed:
         token = self._voice.token[:, : number * HOP + self._flow.config.look_ahead]
         mel, flow = timed(
             self._device,
-            lambda: self._flow.inference(
-                token, *self._voice.prompt, streaming=True, finalize=False
+            lambda: reference_flow.inference(
+                self._flow, token, *self._voice.prompt, streaming=True, finalize=False
             ),
         )
         chain = ReferenceChain(self._hift)

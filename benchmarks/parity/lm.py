@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.parity import reference as parity
-from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Quirks
+from cosyserve.benchmarks.parity.reference import lm as parity
+from cosyserve.benchmarks.parity.reference.lm import REFERENCE, Quirks
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, left_padded, ras_distribution
@@ -27,7 +27,7 @@ _ROUNDING = 1e-6
 
 
 def check_llm(file: GoldenFile, models: GoldenModels) -> None:
-    """f_llm: lm.parity's entries. Each object in meta is a bistream with the scripted sampler."""
+    """f_llm: reference.lm's entries. Each object in meta is a bistream with the scripted sampler."""
     decoder = models.decoder
     made = cache(lambda: parity.forward(decoder, *_texts(file)))
     for part, (key, tolerance) in enumerate((("hidden", _HIDDEN), ("logits", _LOGITS))):

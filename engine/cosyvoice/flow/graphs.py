@@ -8,17 +8,18 @@ into the fixed memory, all layers of a page in one copy; what the step adds goes
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from .attention import attend, chunk_mask
 from .cache import CachedStep, CacheShape
-from .estimator import TAIL, ConvTails, Estimator, Masks, blocks_of, tail_channels, time_size
+from .estimator import TAIL, ConvTails, Estimator, blocks_of, tail_channels, time_size
 
 _log = logging.getLogger(__name__)
 
@@ -140,8 +141,7 @@ class StepGraph:
 
     def _work(self) -> None:
         tails = ConvTails(self._tails)
-        masks = Masks(None, self._seen)
-        velocity = self._estimator.advance(self._inputs, self._time, tails, masks, [self])
+        velocity = self._estimator.advance(self._inputs, self._time, tails, self._seen, [self])
         self._velocity.copy_(velocity)
         self._after.copy_(tails.after())
 
@@ -171,7 +171,7 @@ class GraphCache:
         self.passes = 0
         self._capture = capture
         self._room = torch.empty(nbytes, dtype=torch.uint8, device=device)
-        self._graphs: OrderedDict[GraphShape, StepGraph] = OrderedDict()
+        self._graphs: LRUCache[GraphShape, StepGraph] = LRUCache(_MOST_GRAPHS)
         self._asked: Counter[GraphShape] = Counter()
 
     def __len__(self) -> int:
@@ -194,12 +194,10 @@ class GraphCache:
         graph = self._graphs.get(shape)
         if graph is None and self._pays(shape, estimator.config.chunk_frames):
             graph = self._record(estimator, shape, caches[0].shape, like)
+            if graph is not None:
+                self._graphs[shape] = graph
         if graph is None:
             return None
-        self._graphs[shape] = graph
-        self._graphs.move_to_end(shape)
-        if len(self._graphs) > _MOST_GRAPHS:
-            self._graphs.popitem(last=False)
         graph.open(caches)
         self.passes += 1
         return graph

@@ -1,15 +1,10 @@
-"""The flow: speech tokens to mel, whole or incrementally.
+"""The flow: speech tokens to mel, step by step.
 
-Parity entries, tensors in the reference's layout:
-    Flow.inference      token [1, N], prompt_token [1, P], prompt_feat [1, F, 80], embedding [1, 192]
-                        -> mel [1, 80, T]
-    Flow.encode         token [1, N] -> h [1, 2N, size] and mu [1, 2N, 80]
-    Flow.speaker        embedding [1, 192] -> spks [1, 80]
-    Flow.decoder.estimator(x, mask, mu, t, spks, cond, streaming=...)
-    Flow.noise          rand_noise [1, 80, 15000];  solver.euler_schedule: t and dt
+    prepare_prompt      once per voice
+    start               once per utterance
+    step                the next tokens of several utterances -> their new mel frames
 
-Incremental: prepare_prompt once per voice, start once per utterance, then step. The result is that of
-inference(streaming=True), whatever the steps' lengths.
+Whatever the steps' lengths, the mel is that of the whole utterance under the chunk mask.
 """
 
 from __future__ import annotations
@@ -27,7 +22,7 @@ from .cache import CacheShape, MemoryPool
 from .encoder import Encoder
 from .estimator import TAIL, Estimator, blocks_of, tail_channels
 from .graphs import GraphCache
-from .solver import GUIDED_ROWS, Condition, Solver, start_noise
+from .solver import GUIDED_ROWS, Solver, start_noise
 from .state import (
     EXACT,
     ContextPolicy,
@@ -62,7 +57,9 @@ class FlowDecoder(nn.Module):
 
 
 class Flow(nn.Module):
-    """Weights and law only: everything of a session is in its FlowState. pool: memory that ended ones left.
+    """Weights and hyper-parameters only; what a session keeps is in its FlowState.
+
+    pool: memory that ended sessions left for the next ones.
 
     Calls from several threads at once are not safe: one thread owns the device.
     """
@@ -132,57 +129,13 @@ class Flow(nn.Module):
             CacheShape(layers, GUIDED_ROWS, *inner),
         )
 
-    # -- whole ----------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def inference(
-        self,
-        token: Tensor,
-        prompt_token: Tensor,
-        prompt_feat: Tensor,
-        embedding: Tensor,
-        *,
-        streaming: bool,
-        finalize: bool,
-    ) -> Tensor:
-        """Float32 mel [1, 80, T] after the prompt's frames.
-
-        finalize: the input ends here; else its last tokens serve as look-ahead only.
-
-        streaming: the chunk mask that step keeps to; else full attention, as the reference's last call has.
-        """
-        tokens = torch.cat((prompt_token, token), dim=1)
-        _, mu = self.encode(tokens, streaming=streaming, finalize=finalize)
-        mu = mu.transpose(1, 2)
-        frames, given = mu.shape[2], prompt_feat.shape[1]
-        self._require_noise(frames)
-        prompt = torch.zeros_like(mu)
-        prompt[:, :, :given] = prompt_feat.transpose(1, 2)[:, :, :frames]
-        condition = Condition(mu, self.speaker(embedding), prompt)
-        noise = self.noise[:, :, :frames]
-        mel, _ = self._solver.solve(self.decoder.estimator, noise, condition, streaming=streaming)
-        return mel[:, :, given:]
-
-    @torch.inference_mode()
-    def encode(self, token: Tensor, *, streaming: bool, finalize: bool) -> tuple[Tensor, Tensor]:
-        """Tokens [1, N] -> h [1, 2M, size] and mu [1, 2M, mel]; M = N, or N - look_ahead without finalize."""
-        ahead = self.config.look_ahead
-        if not finalize and token.shape[1] <= ahead:
-            raise ValueError(f"more than {ahead} tokens are needed")
-        embedded = self.input_embedding(token.long().clamp(min=0))
-        context = None
-        if not finalize:
-            embedded, context = embedded[:, :-ahead], embedded[:, -ahead:]
-        h = self.encoder(embedded, context, streaming=streaming)
-        return h, self.encoder_proj(h)
+    # -- incremental ----------------------------------------------------------------------------
 
     @torch.inference_mode()
     def speaker(self, embedding: Tensor) -> Tensor:
         """Speaker embedding [B, 192], any length of vector -> [B, mel]."""
         spks: Tensor = self.spk_embed_affine_layer(F.normalize(embedding, dim=1))
         return spks
-
-    # -- incremental ----------------------------------------------------------------------------
 
     @torch.inference_mode()
     def prepare_prompt(

@@ -53,25 +53,6 @@ class LmLimits:
     max_context: int = 32768
 
 
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """Where the reference's inference departs from what the model saw in training. For parity only.
-
-    refeed_last: when the text ends right after a fill token, the last input is read a second time.
-    one_group_per_piece: each received piece of text brings one group at most, the rest waits for
-    the next piece or for the final phase; so the speech depends on how the text was cut.
-    drop_unpaired_prompt: prompt speech that found no text group before the text ended is left out.
-    """
-
-    refeed_last: bool = False
-    one_group_per_piece: bool = False
-    drop_unpaired_prompt: bool = False
-
-
-CLEAN = Quirks()
-REFERENCE = Quirks(refeed_last=True, one_group_per_piece=True, drop_unpaired_prompt=True)
-
-
 class Composition(ABC):
     """What both orders share. `decoded`: everything drawn so far, fill tokens (forced ones, too) included."""
 
@@ -195,22 +176,18 @@ class Unistream(Composition):
 class Bistream(Composition):
     """Text and speech in turn, as the text comes.
 
-    Without quirks the order is a function of the whole text alone: a group is read as soon as its 5 ids
-    are known, and with fewer the model waits, for more text or for its end.
+    The order is a function of the whole text alone: a group is read as soon as its 5 ids are known, and
+    with fewer the model waits, for more text or for its end.
     """
 
-    def __init__(
-        self, config: LmConfig, prompt: LmPrompt, limits: LmLimits, quirks: Quirks = CLEAN
-    ) -> None:
+    def __init__(self, config: LmConfig, prompt: LmPrompt, limits: LmLimits) -> None:
         super().__init__(config, prompt, limits)
-        self._quirks = quirks
         self._mix_text = config.mix_text
         self._mix_speech = config.mix_speech
         self._pieces: deque[tuple[int, ...]] = deque()
         self._text: deque[int] = deque(self._prompt_text)
         self._speech: deque[int] = deque(self._prompt_speech)
         self._unread: list[int] = [self.ids.sos]
-        self._last_input: tuple[int, ...] = ()
         # Prompt text without prompt speech of its own gets its share of speech from the model.
         groups = -(-len(self._speech) // self._mix_speech)
         self._prompt_share = max(0, len(self._text) - groups * self._mix_text)
@@ -223,11 +200,7 @@ class Bistream(Composition):
 
     def _compose(self) -> LmInput | None:
         chunk = None
-        if self._quirks.one_group_per_piece:
-            while chunk is None and self._pieces:
-                self._text.extend(self._pieces.popleft())
-                chunk = self._group()
-        elif self._fed:
+        if self._fed:
             while self._pieces:
                 self._text.extend(self._pieces.popleft())
             chunk = self._group()
@@ -256,10 +229,6 @@ class Bistream(Composition):
         )
 
     def _final(self) -> LmInput | None:
-        if self._quirks.refeed_last:
-            self._unread.extend(self._last_input)
-        if self._quirks.drop_unpaired_prompt:
-            self._speech.clear()
         self._read(self._text, len(self._text))
         self._unread.append(self.ids.task)
         # In training the task id stands before all speech that is left: so does the prompt's.
@@ -270,8 +239,6 @@ class Bistream(Composition):
         self.decoded.append(self.ids.fill)
         self._needs_text = True
         self._until_fill = self._mix_speech
-        if speech:
-            self._last_input = (speech[-1],)
         if not stopped:
             self._unread = [speech[-1]]
 
@@ -281,10 +248,6 @@ class Bistream(Composition):
 
     def _submit(self) -> tuple[int, ...]:
         ids, self._unread = tuple(self._unread), []
-        # If the group brings no speech, this is what the reference holds as its last input. The token
-        # that a full group left over was read by it before.
-        left_over = bool(self.decoded) and ids[0] < self.ids.head_size
-        self._last_input = ids[1:] if left_over else ids
         return ids
 
 

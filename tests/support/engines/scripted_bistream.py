@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from cosyserve.benchmarks.parity.reference.lm import QuirkyBistream
 from cosyserve.engine.cosyvoice.config import LmConfig
-from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Bistream, LmInput, LmLimits
+from cosyserve.engine.cosyvoice.lm.bistream import LmInput, LmLimits
 from cosyserve.engine.cosyvoice.lm.interface import LmPrompt
 
 
-class ScriptedBistream(Bistream):
+class ScriptedBistream(QuirkyBistream):
     """A chunk in which a stop id is due becomes two: up to that place, and one that can draw nothing else.
 
     case: of goldens.meta("f_llm").
@@ -19,7 +20,7 @@ class ScriptedBistream(Bistream):
 
     def __init__(self, config: LmConfig, case: dict[str, Any], max_context: int) -> None:
         prompt = LmPrompt(tuple(case["prompt_text"]), tuple(case["prompt_speech"]))
-        super().__init__(config, prompt, LmLimits(0.0, float("inf"), max_context), REFERENCE)
+        super().__init__(config, prompt, LmLimits(0.0, float("inf"), max_context))
         self._case = case
         self._planned: LmInput | None = None
         self._due: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, expected
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from support.engines import goldens
@@ -12,6 +13,6 @@ from support.engines import goldens
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("full", [False, True])
 def test_keys_and_shapes_are_the_references(part: str, full: bool) -> None:
-    config = ModelConfig() if full else ModelConfig.from_reference(goldens.config())
+    config = ModelConfig() if full else model_config(goldens.config())
     due = {key: tuple(shape) for key, shape in goldens.key_shapes(part, full=full).items()}
     assert expected(config, part) == due

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint.limits import size_problems
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from support.engines import goldens, tiny_checkpoint
@@ -11,7 +12,7 @@ from support.engines import goldens, tiny_checkpoint
 
 @pytest.mark.parametrize(
     "config",
-    [ModelConfig(), tiny_checkpoint.TINY, ModelConfig.from_reference(goldens.config())],
+    [ModelConfig(), tiny_checkpoint.TINY, model_config(goldens.config())],
     ids=["published", "tiny", "goldens"],
 )
 def test_real_models_pass(config: ModelConfig) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint import (
     CheckpointError,
     convert,
@@ -227,7 +228,7 @@ def test_a_wrong_manifest_is_named(
 
 
 def test_golden_weights_make_a_checkpoint() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     checkpoint = from_state_dicts(config, **{part: goldens.weights(part) for part in PARTS})
     assert checkpoint.config == config
     assert set(checkpoint.weights) == set(PARTS)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.reference import speak
+from cosyserve.benchmarks.parity.reference.flow import speak
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention
 from cosyserve.engine.cosyvoice.flow import attention as native

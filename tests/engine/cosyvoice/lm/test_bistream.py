@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosyserve.benchmarks.parity.reference.lm import CLEAN, REFERENCE, Quirks, QuirkyBistream
 from cosyserve.engine.cosyvoice.config import LmConfig
 from cosyserve.engine.cosyvoice.lm.bistream import (
-    CLEAN,
-    REFERENCE,
     Bistream,
     Composition,
     LmInput,
     LmLimits,
-    Quirks,
     Unistream,
     composition,
 )
@@ -68,7 +66,8 @@ def model(plan: Composition, fills: float = 0.05) -> Model:
 def bistream(
     prompt: LmPrompt | None = None, quirks: Quirks = CLEAN, limits: LmLimits | None = None
 ) -> Bistream:
-    return Bistream(CONFIG, prompt or LmPrompt(), limits or LmLimits(), quirks)
+    given = CONFIG, prompt or LmPrompt(), limits or LmLimits()
+    return Bistream(*given) if quirks == CLEAN else QuirkyBistream(*given, quirks)
 
 
 def text(count: int, begin: int = 0) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.lm.bistream import LmInput, LmLimits, Unistream
 from cosyserve.engine.cosyvoice.lm.interface import (
     LmFailed,
@@ -29,7 +29,7 @@ from support.engines.tiny_lm import read
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-CONFIG = ModelConfig.from_reference(goldens.config()).lm
+CONFIG = model_config(goldens.config()).lm
 HOW = SamplingOptions(seed=1, loop_seconds=0, max_ratio=3)
 TEXT = [1, 2]
 
