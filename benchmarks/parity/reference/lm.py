@@ -74,12 +74,12 @@ class QuirkyBistream(Bistream):
         if not self._quirks.one_group_per_piece:
             return super()._compose()
         waiting, self._pieces = self._pieces, deque()
-        chunk = None
-        while chunk is None and waiting:
+        lm_input = None
+        while lm_input is None and waiting:
             self._text.extend(waiting.popleft())
-            chunk = self._group()
+            lm_input = self._group()
         self._pieces = waiting
-        return self._final() if chunk is None and self._finished else chunk
+        return self._final() if lm_input is None and self._finished else lm_input
 
     def _final(self) -> LmInput | None:
         if self._quirks.refeed_last:
@@ -214,28 +214,28 @@ def _decode(
     pulled = 0
     forced = False
     while not plan.done:
-        chunk = plan.next_chunk()
-        if chunk is None:
+        lm_input = plan.next_input()
+        if lm_input is None:
             pulled += _pull(pieces, plan)
             continue
         tokens: list[int] = []
-        ids: Sequence[int] = chunk.ids
+        ids: Sequence[int] = lm_input.ids
         while True:
             hidden = decoder.forward([Span(0, len(found.context), ids)], cache)
             found.context.extend(ids)
             # The reference reads a forced group's last token in a step of its own.
             found.logits.extend(decoder.logits(hidden[[0, -1]] if forced else hidden[-1:]))
             forced = False
-            token = _sample(sampler, chunk, found.logits[-1], plan.decoded, tokens)
+            token = _sample(sampler, lm_input, found.logits[-1], plan.decoded, tokens)
             if token >= decoder.ids.eos:
-                token = _stop(token, chunk, ends)
+                token = _stop(token, lm_input, ends)
             tokens.append(token)
-            if token in chunk.stop_ids:
+            if token in lm_input.stop_ids:
                 break
             found.tokens.append(token)
             found.pieces_pulled.append(pulled)
-            if len(tokens) == chunk.max_tokens:
-                forced = not chunk.final
+            if len(tokens) == lm_input.max_tokens:
+                forced = not lm_input.final
                 break
             ids = (token,)
         plan.ended(tokens)
@@ -253,23 +253,27 @@ def _pull(pieces: Iterator[list[int]], plan: Composition) -> int:
 
 
 def _sample(
-    sampler: Sampler, chunk: LmInput, logits: Tensor, decoded: Sequence[int], tokens: Sequence[int]
+    sampler: Sampler,
+    lm_input: LmInput,
+    logits: Tensor,
+    decoded: Sequence[int],
+    tokens: Sequence[int],
 ) -> int:
     eos = logits.shape[-1] - 3
-    masked = eos in chunk.banned_ids or len(tokens) < chunk.min_tokens
+    masked = eos in lm_input.banned_ids or len(tokens) < lm_input.min_tokens
     scores = logits.log_softmax(-1)
     if masked:
         scores[eos] = float("-inf")
     return sampler(scores, [*decoded, *tokens], masked)
 
 
-def _stop(token: int, chunk: LmInput, ends: Collection[int]) -> int:
-    """The stop id that the chunk ends with. Raises ValueError if this one does not end it."""
-    if token in chunk.stop_ids:
+def _stop(token: int, lm_input: LmInput, ends: Collection[int]) -> int:
+    """The stop id that the input ends with. Raises ValueError if this one does not end it."""
+    if token in lm_input.stop_ids:
         return token
     if token in ends:
-        return chunk.stop_ids[0]
-    raise ValueError(f"stop id {token} was sampled, where only {chunk.stop_ids[0]} may be")
+        return lm_input.stop_ids[0]
+    raise ValueError(f"stop id {token} was sampled, where only {lm_input.stop_ids[0]} may be")
 
 
 def _prompt(text: Tensor, speech: Tensor) -> LmPrompt:

@@ -1,10 +1,10 @@
 """What the speech LM reads next: the order of text, speech and special ids. No torch, no clock.
 
-A composition hands out chunks: ids to append to the context, and how many tokens to draw after them
-under which rules. Whoever runs the model draws the tokens, tells `ended`, and asks for the next chunk;
-None means that more text must come first (or that the stream is `done`). The chunks are those of a
-running request: the last token drawn in a chunk is *not* part of the context when the chunk has ended;
-where it belongs there, the next chunk begins with it.
+A composition hands out inputs: ids to append to the context, and how many tokens to draw after them
+under which rules. Whoever runs the model draws the tokens, tells `ended`, and asks for the next input;
+None means that more text must come first (or that the stream is `done`). The inputs are those of a
+running request: the last token drawn in an input is *not* part of the context when the input has ended;
+where it belongs there, the next input begins with it.
 
 Unistream reads: sos, prompt text, text, task, prompt speech; then it speaks to the end.
 Bistream reads groups of 5 text ids, each followed by 15 speech tokens; first the prompt's speech
@@ -32,7 +32,7 @@ class LmInput:
     ids: to append to the context (ids.IdSpace); never empty.
     max_tokens: draw this many at most, at least 1.
     min_tokens: before this many the stop ids cannot be drawn.
-    stop_ids: drawing one ends the chunk. banned_ids: cannot be drawn.
+    stop_ids: drawing one ends the input. banned_ids: cannot be drawn.
     final: speech ends with it.
     """
 
@@ -69,7 +69,7 @@ class Composition(ABC):
         self._prompt_share = 0
         self._spoken = 0
         self._context = 0
-        self._chunk: LmInput | None = None
+        self._input: LmInput | None = None
         self._room(len(self._prompt_text) + len(self._prompt_speech) + 2)
 
     def feed(self, text_ids: Sequence[int]) -> None:
@@ -84,36 +84,36 @@ class Composition(ABC):
     def finish(self) -> None:
         self._finished = True
 
-    def next_chunk(self) -> LmInput | None:
+    def next_input(self) -> LmInput | None:
         """The next piece of work; None while one is under way, while text is missing and when done.
 
         Raises LmTooLong.
         """
-        if self.done or self._chunk is not None:
+        if self.done or self._input is not None:
             return None
         if self._finished and not self._fed:
             self.done = True  # no text: nothing to say
             return None
-        self._chunk = self._compose()
-        return self._chunk
+        self._input = self._compose()
+        return self._input
 
     def ended(self, tokens: Sequence[int]) -> None:
-        """The chunk's tokens as drawn; the last is a stop id unless max_tokens were drawn.
+        """The input's tokens as drawn; the last is a stop id unless max_tokens were drawn.
 
-        Raises ValueError if they cannot have ended the chunk.
+        Raises ValueError if they cannot have ended the input.
         """
-        chunk = self._chunk
-        if chunk is None:
-            raise ValueError("no chunk is under way")
-        stopped = bool(tokens) and tokens[-1] in chunk.stop_ids
-        if not stopped and len(tokens) != chunk.max_tokens:
-            raise ValueError(f"{len(tokens)} tokens do not end a chunk of {chunk.max_tokens}")
-        self._chunk = None
+        lm_input = self._input
+        if lm_input is None:
+            raise ValueError("no input is under way")
+        stopped = bool(tokens) and tokens[-1] in lm_input.stop_ids
+        if not stopped and len(tokens) != lm_input.max_tokens:
+            raise ValueError(f"{len(tokens)} tokens do not end an input of {lm_input.max_tokens}")
+        self._input = None
         speech = tokens[:-1] if stopped else tokens
-        self._context += len(chunk.ids) + len(tokens) - 1
+        self._context += len(lm_input.ids) + len(tokens) - 1
         self._spoken += len(speech)
         self.decoded.extend(speech)
-        if chunk.final:
+        if lm_input.final:
             self.done = True
         else:
             self._group_ended(speech, stopped)
@@ -127,7 +127,7 @@ class Composition(ABC):
     @abstractmethod
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None: ...
 
-    def _final_chunk(self, ids: tuple[int, ...]) -> LmInput | None:
+    def _final_input(self, ids: tuple[int, ...]) -> LmInput | None:
         """Speak to the end; None, and done, if the text's share of speech is used up."""
         room = self._room(len(ids))
         left = (self._fed + self._prompt_share) * self._limits.max_ratio - self._spoken
@@ -165,12 +165,12 @@ class Unistream(Composition):
         if not self._finished:
             return None
         ids = self.ids
-        return self._final_chunk(
+        return self._final_input(
             (ids.sos, *self._prompt_text, *self._text, ids.task, *self._prompt_speech)
         )
 
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None:
-        raise AssertionError("a unistream has one chunk, the final one")
+        raise AssertionError("a unistream has one input, the final one")
 
 
 class Bistream(Composition):
@@ -199,12 +199,12 @@ class Bistream(Composition):
         self._pieces.append(ids)
 
     def _compose(self) -> LmInput | None:
-        chunk = None
+        lm_input = None
         if self._fed:
             while self._pieces:
                 self._text.extend(self._pieces.popleft())
-            chunk = self._group()
-        return self._final() if chunk is None and self._finished else chunk
+            lm_input = self._group()
+        return self._final() if lm_input is None and self._finished else lm_input
 
     def _group(self) -> LmInput | None:
         """Text and then up to 15 tokens; None if the text does not suffice."""
@@ -233,7 +233,7 @@ class Bistream(Composition):
         self._unread.append(self.ids.task)
         # In training the task id stands before all speech that is left: so does the prompt's.
         self._read(self._speech, len(self._speech))
-        return self._final_chunk(self._submit())
+        return self._final_input(self._submit())
 
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None:
         self.decoded.append(self.ids.fill)

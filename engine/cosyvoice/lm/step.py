@@ -135,11 +135,11 @@ class TorchTokenStream(ComposedStream):
 
     def can_advance(self) -> bool:
         """Whether there is something to compute now. Ends the stream if nothing will ever be."""
-        under_way = self._chunk is not None
-        chunk = self.next_chunk()
-        if chunk is not None and not under_way:
-            self._context.extend(chunk.ids)
-        return chunk is not None and not self.over
+        under_way = self._input is not None
+        lm_input = self.next_input()
+        if lm_input is not None and not under_way:
+            self._context.extend(lm_input.ids)
+        return lm_input is not None and not self.over
 
     @property
     def pending(self) -> int:
@@ -148,10 +148,10 @@ class TorchTokenStream(ComposedStream):
 
     def next_row(self, most: int) -> StepRow:
         """What to compute next, `most` ids at most. Only if `can_advance`, and with a slot."""
-        assert self._chunk is not None
+        assert self._input is not None
         assert self.slot is not None
         end = self._read + min(most, self.pending)
-        draw = self._next_draw(self._chunk) if end == len(self._context) else None
+        draw = self._next_draw(self._input) if end == len(self._context) else None
         return StepRow(self.slot, self._context, self._read, end, draw)
 
     def took(self, row: StepRow, token: int | None) -> None:
@@ -165,10 +165,10 @@ class TorchTokenStream(ComposedStream):
     def _changed(self) -> None:
         self._on_change(self)
 
-    def _next_draw(self, chunk: LmInput) -> Draw:
-        banned = chunk.banned_ids
-        if len(self._drawn) < chunk.min_tokens:
-            banned += chunk.stop_ids
+    def _next_draw(self, lm_input: LmInput) -> Draw:
+        banned = lm_input.banned_ids
+        if len(self._drawn) < lm_input.min_tokens:
+            banned += lm_input.stop_ids
         if self._options.greedy:
             return Draw(banned, (), 0.0, self._options)
         return Draw(banned, self._history(), self._random.next(), self._options)

@@ -29,7 +29,7 @@ def prepare() -> None:
 
 
 _SOUND_SESSIONS: Final = (0, 32)
-"""Before it a request that text is added to keeps the first chunk's max_tokens, takes a token too many
+"""Before it a request that text is added to keeps the first input's max_tokens, takes a token too many
 into its context where steps are scheduled ahead, and shares cached blocks under hashes of what it has
 since dropped."""
 _RUNNER_V2: Final = "vllm.v1.worker.gpu.sample.logits_processor"

@@ -2,7 +2,7 @@
 
 The same law and the same random numbers as in the first; nothing here waits for the device.
 
-The draws of many chunks as tables on the device, one row per slot.
+The draws of many inputs as tables on the device, one row per slot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import (
 )
 
 from ..sampling import NO_TOKEN, RasLaw, draw, ras_distribution, sound
-from .drawing import KEY, LONGEST_WINDOW, ChunkDrawing, check_parameters
+from .drawing import KEY, LONGEST_WINDOW, InputDrawing, check_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +35,10 @@ class SlotDraws:
     """What ChunkDraws says, for a batch whose tokens are known on the device only."""
 
     def __init__(self, slots: int, longest: int, device: torch.device) -> None:
-        """longest: tokens of a chunk."""
+        """longest: tokens of an input."""
         self._device = device
         self._used = [False] * slots
-        self._staged: dict[int, tuple[ChunkDrawing | None, int]] = {}
+        self._staged: dict[int, tuple[InputDrawing | None, int]] = {}
 
         def table(width: int, dtype: torch.dtype) -> Tensor:
             return torch.zeros(slots, width, dtype=dtype, device=device)
@@ -48,7 +48,7 @@ class SlotDraws:
         self._law = table(_LAW, torch.float64)
         self._law += 1.0  # a law for slots that never had one
         self._banned = table(_MOST_BANNED, torch.int64)
-        # A banned id is banned before this token of the chunk.
+        # A banned id is banned before this token of the input.
         self._until = table(_MOST_BANNED, torch.int64)
         self._history = table(LONGEST_WINDOW, torch.int64)
         self._uniforms = table(longest, torch.float64)
@@ -56,8 +56,8 @@ class SlotDraws:
     def used(self, slot: int) -> bool:
         return self._used[slot]
 
-    def set(self, slot: int, drawing: ChunkDrawing | None, prompt: int) -> None:
-        """The slot's new occupant; None: it is not ours. prompt: ids before the chunk's first token.
+    def set(self, slot: int, drawing: InputDrawing | None, prompt: int) -> None:
+        """The slot's new occupant; None: it is not ours. prompt: ids before the input's first token.
 
         Raises ValueError for more bans than there is room for.
         """
@@ -116,7 +116,7 @@ class SlotDraws:
         logits.copy_(torch.where(ours.unsqueeze(1) > 0, only, logits))
 
     def _recent(self, slots: Tensor, prompt: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
-        """The last decoded ids of each row: the chunk's own, and before them the stream's."""
+        """The last decoded ids of each row: the input's own, and before them the stream's."""
         back = torch.arange(LONGEST_WINDOW, 0, -1, device=self._device)
         place = lengths.unsqueeze(1) - back  # in the whole sequence
         before = place - prompt.unsqueeze(1)  # negative: in the history
@@ -150,7 +150,7 @@ class SpeechSamplerV2(LogitsProcessor):
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
         ours = KEY in (sampling_params.extra_args or {})
-        drawing = ChunkDrawing.read(sampling_params.extra_args) if ours else None
+        drawing = InputDrawing.read(sampling_params.extra_args) if ours else None
         self._draws.set(req_idx, drawing, int(self._states.prompt_len.np[req_idx]))
         return ours
 

@@ -115,7 +115,7 @@ async def released(host: FakeHost, stream: VllmTokenStream) -> None:
         ([([5, 6, 7, 8, 9, 10, 11], "length")], [5, 6, 7, 8, 9, 10]),
     ],
 )
-async def test_an_engine_that_ends_chunks_as_it_likes_fails_the_stream(
+async def test_an_engine_that_ends_inputs_as_it_likes_fails_the_stream(
     outputs: list[tuple[list[int], str | None]],
     heard: list[int],
     caplog: pytest.LogCaptureFixture,
@@ -157,9 +157,9 @@ async def test_a_banned_id_stands_for_numbers_that_overflowed() -> None:
 
 
 class OutOfRange(Unistream):
-    def next_chunk(self) -> LmInput | None:
-        chunk = super().next_chunk()
-        return chunk and replace(chunk, ids=(*chunk.ids, self.ids.size))
+    def next_input(self) -> LmInput | None:
+        lm_input = super().next_input()
+        return lm_input and replace(lm_input, ids=(*lm_input.ids, self.ids.size))
 
 
 async def test_an_id_out_of_range_never_reaches_the_engine() -> None:
