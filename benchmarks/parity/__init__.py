@@ -3,9 +3,9 @@
     python -m cosyserve.benchmarks.parity FOLDER
     python -m cosyserve.benchmarks.parity FOLDER --only b_flow,f_llm --json FILE --weights DIR
 
-A folder holds any of these files of arrays, and, where they need weights, config.json (reference.config) and
-llm|flow|hift.safetensors under the checkpoint's keys. Lengths, chunk schedules, prefixes and scripts come from
-the arrays' names and shapes and from the JSON under `meta`:
+A folder holds any of these files of arrays, and, where they need weights, config.json (reference.config)
+and llm|flow|hift.safetensors under the checkpoint's keys. Lengths, chunk schedules, prefixes and scripts come
+from the arrays' names and shapes and from the JSON under `meta`:
 
     a_encoder          reference.flow.encode
     b_flow_inference   reference.flow.inference, Flow.speaker; Flow.prepare_prompt, start, step

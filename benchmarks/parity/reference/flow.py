@@ -107,7 +107,7 @@ def encode(flow: Flow, token: Tensor, *, streaming: bool, finalize: bool) -> tup
         raise ValueError(f"more than {ahead} tokens are needed")
     embedded = flow.input_embedding(token.long().clamp(min=0))
     after = ahead if finalize else 0
-    tails = flow.encoder.no_tails(embedded)
+    tails = flow.encoder.empty_tails(embedded)
     h, _ = flow.encoder.advance(embedded, after, tails, None, streaming=streaming)
     return h, flow.encoder_proj(h)
 

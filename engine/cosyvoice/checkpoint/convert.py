@@ -41,7 +41,7 @@ def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
     for part, state in checkpoint.weights.items():
         save_file(_separate(state), folder / f"{part}.safetensors", {"format": "pt"})
     copied = [files.campplus, files.speech_tokenizer, *files.tokenizer]
-    copied += [path for path in (files.qwen_config, files.speakers) if path is not None]
+    copied += [path for path in (files.qwen_config, files.spk2info) if path is not None]
     for source in copied:
         path = folder / source.relative_to(files.folder)
         path.parent.mkdir(exist_ok=True)

@@ -39,7 +39,7 @@ YAML: Final = "cosyvoice2.yaml"
 MANIFEST: Final = "cosyserve-model.json"
 CAMPPLUS: Final = "campplus.onnx"
 SPEECH_TOKENIZER: Final = "speech_tokenizer_v2.onnx"
-SPEAKERS: Final = "spk2info.pt"
+SPK2INFO: Final = "spk2info.pt"
 QWEN: Final = "CosyVoice-BlankEN"
 QWEN_CONFIG: Final = f"{QWEN}/config.json"
 VOCABULARY: Final = (f"{QWEN}/vocab.json", f"{QWEN}/merges.txt")
@@ -64,7 +64,7 @@ class Files:
     speech_tokenizer: Path
     tokenizer_folder: Path
     tokenizer: tuple[Path, ...]
-    speakers: Path | None
+    spk2info: Path | None
 
     @property
     def converted(self) -> bool:
@@ -78,8 +78,8 @@ class Files:
         yield self.campplus
         yield self.speech_tokenizer
         yield from self.tokenizer
-        if self.speakers is not None:
-            yield self.speakers
+        if self.spk2info is not None:
+            yield self.spk2info
 
 
 def find_files(folder: Path) -> Files:
@@ -95,7 +95,7 @@ def find_files(folder: Path) -> Files:
     whole = found.optional(TOKENIZER)
     pair = [found.optional(name) if whole else found.required(name) for name in VOCABULARY]
     extras = [found.optional(name) for name in TOKENIZER_EXTRAS]
-    speakers = found.optional(SPEAKERS)
+    spk2info = found.optional(SPK2INFO)
     if found.problems:
         raise CheckpointError(found.problems)
     return Files(
@@ -107,7 +107,7 @@ def find_files(folder: Path) -> Files:
         speech_tokenizer=speech_tokenizer,
         tokenizer_folder=folder / QWEN,
         tokenizer=tuple(path for path in (whole, *pair, *extras) if path is not None),
-        speakers=speakers,
+        spk2info=spk2info,
     )
 
 
@@ -202,7 +202,7 @@ WANTED: Final = (
     *(f"{part}.{kind}" for part in PARTS for kind in ("pt", "safetensors")),
     CAMPPLUS,
     SPEECH_TOKENIZER,
-    SPEAKERS,
+    SPK2INFO,
     QWEN_CONFIG,
     TOKENIZER,
     *VOCABULARY,

@@ -276,7 +276,7 @@ class Encoder(nn.Module):
             x = block(x, mask, steps)
         return x
 
-    def no_tails(self, like: Tensor, rows: int | None = None) -> EncoderTails:
+    def empty_tails(self, like: Tensor, rows: int | None = None) -> EncoderTails:
         """The tails at the beginning of the input."""
         rows, size = like.shape[0] if rows is None else rows, self.config.size
         return EncoderTails(like.new_zeros(rows, size, 2), like.new_zeros(rows, _UP_TAIL, size))

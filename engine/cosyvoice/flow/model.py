@@ -115,7 +115,7 @@ class Flow(nn.Module):
     @property
     def tail_bytes(self) -> int:
         """What an utterance keeps whatever its length."""
-        return self._no_tails().nbytes
+        return self._empty_tails().nbytes
 
     @property
     def shapes(self) -> FlowShapes:
@@ -144,7 +144,7 @@ class Flow(nn.Module):
         """prompt_token [1, P], prompt_feat [1, F, mel], embedding [1, 192]; F is 2 P where the voice was
         prepared here, but may be anything; P and F may be 0.
 
-        Computes the chunks that are whole and all of whose frames are given. The rest is done by each
+        Computes the chunks that are whole and all of whose frames are given. The remainder is done by each
         utterance's first step: what of it is beyond F, it has to give out.
 
         Raises:
@@ -154,7 +154,7 @@ class Flow(nn.Module):
         mel = prompt_feat.to(device)[0].t().contiguous()
         speaker = self.speaker(embedding.to(device))[0]
         none = torch.zeros(0, dtype=torch.int64)
-        memory = FlowMemory.empty(self.shapes, self._no_tails())
+        memory = FlowMemory.empty(self.shapes, self._empty_tails())
         prompt = FlowPrompt(memory, speaker, mel, none)
         tokens, ahead = prompt_token.reshape(-1), self.config.look_ahead
         given = min(tokens.numel() - ahead, mel.shape[1] // FRAMES_PER_TOKEN)
@@ -171,7 +171,7 @@ class Flow(nn.Module):
     def start(self, prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> FlowState:
         """The beginning of an utterance; costs nothing."""
         memory = prompt.memory.copy(policy)
-        return FlowState(prompt, policy, memory, prompt.rest, prompt.mel.shape[1])
+        return FlowState(prompt, policy, memory, prompt.remainder, prompt.mel.shape[1])
 
     @torch.inference_mode()
     def step(
@@ -259,11 +259,11 @@ class Flow(nn.Module):
         graphs = self.graphs if usual else None
         return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages, graphs)
 
-    def _no_tails(self) -> FlowTails:
+    def _empty_tails(self) -> FlowTails:
         estimator = self.config.estimator
         like = self.noise.new_zeros(0, dtype=self.cache_dtype)
         size = (self.config.steps, GUIDED_ROWS, TAIL, tail_channels(estimator))
-        return FlowTails(self.encoder.no_tails(like, rows=1), like.new_zeros(size))
+        return FlowTails(self.encoder.empty_tails(like, rows=1), like.new_zeros(size))
 
 
 def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:

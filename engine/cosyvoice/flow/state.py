@@ -158,18 +158,18 @@ class FlowMemory:
 class FlowPrompt:
     """A voice, ready to speak: computed once, shared by its sessions, never changed.
 
-    speaker [mel_size]; mel [mel_size, frames]; rest: the prompt's tokens after the last whole chunk.
+    speaker [mel_size]; mel [mel_size, frames]; remainder: the prompt's tokens after the last whole chunk.
     """
 
     memory: FlowMemory
     speaker: Tensor
     mel: Tensor
-    rest: Tensor
+    remainder: Tensor
 
     @property
     def nbytes(self) -> int:
         keys = [part for cache in self.memory.caches for part in cache.prompt]
-        tensors = bytes_of((self.speaker, self.mel, self.rest))
+        tensors = bytes_of((self.speaker, self.mel, self.remainder))
         return bytes_of(keys) + self.memory.tails.nbytes + tensors
 
 
@@ -215,7 +215,7 @@ def total_nbytes(states: Iterable[FlowState]) -> int:
     tensors: list[Tensor] = []
     for state in states:
         prompt = state.prompt
-        tensors += (prompt.speaker, prompt.mel, prompt.rest, state.tokens)
+        tensors += (prompt.speaker, prompt.mel, prompt.remainder, state.tokens)
         for memory in (prompt.memory, state.memory):
             for cache in memory.caches:
                 tensors += (*cache.prompt, *cache.memories)

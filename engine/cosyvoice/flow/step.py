@@ -44,14 +44,14 @@ def plan_step(
     while ready := {i: n for i in kept if (n := _ready(states[i], final[i], config) // chunk)}:
         most = min(_most_chunks(states[i]) for i in ready)
         yield Pass(tuple(ready), min(most, *ready.values()) * chunk, keep=True)
-    rest: dict[int, list[int]] = {}
+    remainders: dict[int, list[int]] = {}
     for i, state in enumerate(states):
         tokens = _ready(state, final[i], config)
         if not (final[i] or early[i]):
             tokens -= tokens % chunk
         if tokens:
-            rest.setdefault(tokens, []).append(i)
-    for tokens, sessions in rest.items():
+            remainders.setdefault(tokens, []).append(i)
+    for tokens, sessions in remainders.items():
         yield Pass(tuple(sessions), tokens, keep=False)
 
 

@@ -169,7 +169,7 @@ def _checked(reference: Reference) -> Tensor:
 _MOST: Final = 10_000
 
 
-def load_speakers(path: Path, config: ModelConfig) -> dict[str, VoicePrompt]:
+def load_builtin_prompts(path: Path, config: ModelConfig) -> dict[str, VoicePrompt]:
     """Voices by name. Raises CheckpointError, which names the entry."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

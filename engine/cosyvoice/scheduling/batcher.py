@@ -72,7 +72,7 @@ class SharedThread(DeviceThread):
 
 
 @dataclass(slots=True)
-class RuntimeCounts:
+class BatcherCounts:
     """batches: steps of flow and vocoder; rows: sessions in them, all together. Seconds are the device's,
     but for queue_seconds, which hops have waited."""
 
@@ -94,11 +94,11 @@ class _Needs:
         return any(needed < deadline for needed in self.deadlines.values())
 
 
-class Runtime:
+class Batcher:
     """Flow and vocoder on the shared thread, for one event loop."""
 
     def __init__(self, thread: SharedThread, max_batch: int) -> None:
-        self.counts = RuntimeCounts()
+        self.counts = BatcherCounts()
         self._thread = thread
         self._max_batch = max_batch
         self._jobs: set[HopJob] = set()

@@ -123,11 +123,11 @@ class AtomScanner:
         """Characters of the markup at `at`; 0 if it is none, -1 if that depends on what follows."""
         if self._buffer[at] not in _MARKUP_STARTS:
             return 0
-        rest = self._buffer[at : at + _LONGEST_WORD]
+        ahead = self._buffer[at : at + _LONGEST_WORD]
         for markup in MARKUP:
-            if rest.startswith(markup):
+            if ahead.startswith(markup):
                 return len(markup)
-        return -1 if not final and any(markup.startswith(rest) for markup in MARKUP) else 0
+        return -1 if not final and any(markup.startswith(ahead) for markup in MARKUP) else 0
 
 
 def _stands_alone(char: str) -> bool:

@@ -44,9 +44,9 @@ class KvCapacity:
 class KvLease:
     """A stream's place. Made by KvBudget.reserve."""
 
-    def __init__(self, book: KvBudget, blocks: int) -> None:
+    def __init__(self, budget: KvBudget, blocks: int) -> None:
         self.blocks = blocks
-        self._book = book
+        self._budget = budget
         self._recall: Callable[[], None] | None = None
         self._parked_at: float | None = None
 
@@ -57,7 +57,7 @@ class KvLease:
 
     def shrink(self, tokens: int) -> None:
         """The worst case is smaller now; a larger one changes nothing."""
-        self._book.shrink(self, tokens)
+        self._budget.shrink(self, tokens)
 
     def park(self, recall: Callable[[], None]) -> None:
         """The stream has nothing to compute until text comes.
@@ -67,8 +67,8 @@ class KvLease:
         """
         self._recall = recall
         if self._parked_at is None:
-            self._parked_at = self._book.now()
-        self._book.parked_one()
+            self._parked_at = self._budget.now()
+        self._budget.parked_one()
 
     def unpark(self) -> None:
         """Text came: the place is needed. Idempotent."""
@@ -77,10 +77,10 @@ class KvLease:
     def release(self) -> None:
         """Once the request has ended or its abort was sent. Idempotent."""
         self.unpark()
-        self._book.release(self)
+        self._budget.release(self)
 
     def call_back(self) -> None:
-        """The book's side of `park`."""
+        """The budget's side of `park`."""
         recall, self._recall = self._recall, None
         self._parked_at = None
         if recall is not None:

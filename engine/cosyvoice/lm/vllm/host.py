@@ -40,7 +40,7 @@ class LmHost(Protocol):
         """Whether there is an engine."""
 
     @property
-    def book(self) -> KvBudget:
+    def budget(self) -> KvBudget:
         """Who may enter the engine. Raises EngineNotReady while there is none."""
 
     def engine(self) -> AsyncLLM:
@@ -62,11 +62,11 @@ class Built:
 
 
 class RunningEngine:
-    """One vLLM engine and the book of who is in it: supervisor.Supervised."""
+    """One vLLM engine and the budget of who is in it: supervisor.Supervised."""
 
     def __init__(self, built: Built, patience: float) -> None:
         self.llm: AsyncLLM | None = built.llm
-        self.book = KvBudget(built.capacity, patience)
+        self.budget = KvBudget(built.capacity, patience)
         self._gone = asyncio.Event()
         # vLLM reads the engine's answers in this task; it ends when the engine does, whether or not
         # anybody has a request. So an idle engine's death is noticed too, and at once.
@@ -87,7 +87,7 @@ class RunningEngine:
         self._gone.set()
 
     def fail(self) -> None:
-        self.book.close(EngineDied("the speech model died"))
+        self.budget.close(EngineDied("the speech model died"))
 
     async def close(self) -> None:
         llm, self.llm = self.llm, None
@@ -120,8 +120,8 @@ class EngineHost:
         return running is not None and running.alive
 
     @property
-    def book(self) -> KvBudget:
-        return self._need().book
+    def budget(self) -> KvBudget:
+        return self._need().budget
 
     async def start(self) -> None:
         """Takes a minute or so. Raises EngineNotReady, which says what is wrong."""
@@ -154,7 +154,7 @@ class EngineHost:
             "lm_engine_breaker_open": float(supervisor.breaker_open),
         }
         if running is not None:
-            numbers |= _book_stats(running.book)
+            numbers |= _budget_stats(running.budget)
         return numbers
 
     def _need(self) -> RunningEngine:
@@ -167,14 +167,14 @@ class EngineHost:
         return RunningEngine(await self._build(self.options), self.options.patience)
 
 
-def _book_stats(book: KvBudget) -> dict[str, float]:
+def _budget_stats(budget: KvBudget) -> dict[str, float]:
     return {
-        "lm_cache_blocks": book.capacity.blocks,
-        "lm_cache_blocks_free": book.free_blocks,
-        "lm_streams_inside": book.streams,
-        "lm_streams_parked": book.parked,
-        "lm_streams_waiting": book.waiting,
-        "lm_streams_recalled_total": book.counts.recalled,
+        "lm_cache_blocks": budget.capacity.blocks,
+        "lm_cache_blocks_free": budget.free_blocks,
+        "lm_streams_inside": budget.streams,
+        "lm_streams_parked": budget.parked,
+        "lm_streams_waiting": budget.waiting,
+        "lm_streams_recalled_total": budget.counts.recalled,
     }
 
 

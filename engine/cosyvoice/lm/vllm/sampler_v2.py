@@ -1,6 +1,6 @@
 """The sampling as a logits processor of vLLM's second model runner, which keeps its books on the device.
 
-The same law and the same random numbers as in the first; nothing here waits for the device.
+The same params and the same random numbers as in the first; nothing here waits for the device.
 
 The draws of many inputs as tables on the device, one row per slot.
 """
@@ -18,7 +18,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import (
     LogitsProcRequestState,
 )
 
-from ..sampling import NO_TOKEN, RasLaw, draw, ras_distribution, sound
+from ..sampling import NO_TOKEN, RasParams, draw, ras_distribution, sound
 from .drawing import KEY, LONGEST_WINDOW, InputDrawing, check_parameters
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_BANNED: Final = 8
 _ALWAYS: Final = 1 << 30
-_LAW: Final = 4
+_PARAMS: Final = 4
 
 
 class SlotDraws:
@@ -45,8 +45,8 @@ class SlotDraws:
 
         # ours, greedy, prompt length, tokens, the id that stands for no result
         self._facts = table(5, torch.int64)
-        self._law = table(_LAW, torch.float64)
-        self._law += 1.0  # a law for slots that never had one
+        self._params = table(_PARAMS, torch.float64)
+        self._params += 1.0  # a params for slots that never had one
         self._banned = table(_MOST_BANNED, torch.int64)
         # A banned id is banned before this token of the input.
         self._until = table(_MOST_BANNED, torch.int64)
@@ -77,13 +77,13 @@ class SlotDraws:
             bans += [(i, drawing.min_tokens) for i in drawing.held]
             bans += [(0, 0)] * (_MOST_BANNED - len(bans))
             history = [NO_TOKEN] * (LONGEST_WINDOW - len(drawing.history)) + [*drawing.history]
-            law = [drawing.top_p, drawing.top_k, drawing.win, drawing.tau]
+            params = [drawing.top_p, drawing.top_k, drawing.win, drawing.tau]
             self._put(
                 self._facts,
                 slot,
                 [1, drawing.greedy, prompt, drawing.max_tokens, drawing.no_result],
             )
-            self._put(self._law, slot, law)
+            self._put(self._params, slot, params)
             self._put(self._banned, slot, [i for i, _ in bans])
             self._put(self._until, slot, [until for _, until in bans])
             self._put(self._history, slot, history)
@@ -107,9 +107,9 @@ class SlotDraws:
 
         at = done.clamp(min=0).minimum(most - 1).clamp(min=0)
         uniform = self._uniforms[slots].gather(1, at.unsqueeze(1)).squeeze(1)
-        law = RasLaw(*(column.unsqueeze(1) for column in self._law[slots].unbind(1)))
+        params = RasParams(*(column.unsqueeze(1) for column in self._params[slots].unbind(1)))
         history = self._recent(slots, prompt, lengths.long(), tokens)
-        drawn = draw(ras_distribution(allowed, history, law), uniform)
+        drawn = draw(ras_distribution(allowed, history, params), uniform)
         drawn = torch.where(greedy > 0, allowed.argmax(-1), drawn)
         drawn = torch.where(sound(allowed), drawn, no_result)
         only = torch.full_like(logits, float("-inf")).scatter_(1, drawn.unsqueeze(1), 0.0)

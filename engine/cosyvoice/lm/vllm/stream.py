@@ -164,7 +164,7 @@ class VllmTokenStream(ComposedStream):
 
     async def _request(self, lm_input: LmInput) -> None:
         """From an input to the end of vLLM's request: no more comes, or it was called back."""
-        lease = await self._host.book.reserve(self._worst(lm_input), first=bool(self._context))
+        lease = await self._host.budget.reserve(self._worst(lm_input), first=bool(self._context))
         session = _Session(lease)
         self._session = session if self._shared.sessions else None
         self._shared.requests += 1

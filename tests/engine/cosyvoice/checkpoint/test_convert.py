@@ -34,7 +34,7 @@ def test_the_result_stands_alone(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder)
     made = open_checkpoint(tmp_path / "converted")
     assert made.files is not None
-    assert made.files.speakers is not None
+    assert made.files.spk2info is not None
     assert not any(path.is_symlink() for path in (tmp_path / "converted").rglob("*"))
 
 

@@ -259,7 +259,7 @@ def test_stop_ids_are_no_prompt_speech(bad: int) -> None:
 
 def test_calls_out_of_order_are_refused() -> None:
     plan = bistream()
-    with pytest.raises(ValueError, match="no chunk"):
+    with pytest.raises(ValueError, match="no input"):
         plan.ended([1])
     plan.feed(text(5))
     plan.next_input()

@@ -64,7 +64,7 @@ class FakeEngine:
 class FakeHost:
     def __init__(self, *outputs: tuple[list[int], str | None], error: Exception | None = None):
         self.options = VllmOptions(Path("none"), max_model_len=100)
-        self.book = KvBudget(KvCapacity(100, 32, 4))
+        self.budget = KvBudget(KvCapacity(100, 32, 4))
         self.fake = FakeEngine(list(outputs), error)
         self.failures: list[BaseException] = []
         self.ready = True
@@ -100,7 +100,7 @@ async def begun(host: FakeHost, how: SamplingOptions = HOW) -> VllmTokenStream:
 
 async def released(host: FakeHost, stream: VllmTokenStream) -> None:
     await stream.cancel()
-    assert host.book.streams == 0
+    assert host.budget.streams == 0
     assert host.fake.closed == 1
 
 
@@ -172,7 +172,7 @@ async def test_an_id_out_of_range_never_reaches_the_engine() -> None:
         await read(stream)
     await stream.cancel()
     assert not host.fake.prompts
-    assert host.book.streams == 0
+    assert host.budget.streams == 0
 
 
 async def test_a_stream_larger_than_the_engine_allows_is_refused() -> None:
@@ -192,7 +192,7 @@ async def test_an_engine_that_is_gone() -> None:
     host = FakeHost()
     lm = VllmSpeechLM(host, CONFIG)
     stream = lm.open(LmPrompt(), HOW)
-    host.book.close(EngineDied("gone"))
+    host.budget.close(EngineDied("gone"))
     await stream.feed(TEXT)
     await stream.finish()
     with pytest.raises(EngineDied, match="gone"):

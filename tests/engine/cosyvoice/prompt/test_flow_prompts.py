@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.flow import FlowPrompt
-from cosyserve.engine.cosyvoice.prompt.caches import PromptCache
+from cosyserve.engine.cosyvoice.prompt.caches import FlowPromptCache
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
 from cosyserve.engine.interface import EngineDied
 
@@ -36,8 +36,8 @@ class Maker:
         return cast(FlowPrompt, SimpleNamespace(nbytes=100))
 
 
-def cache(maker: Maker, limit: int = 1000) -> PromptCache:
-    return PromptCache(maker, limit=limit, token_bytes=7)
+def cache(maker: Maker, limit: int = 1000) -> FlowPromptCache:
+    return FlowPromptCache(maker, limit=limit, token_bytes=7)
 
 
 async def test_users_share_one_prompt() -> None:
