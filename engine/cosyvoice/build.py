@@ -45,7 +45,7 @@ _DTYPES: Final[Mapping[str, torch.dtype]] = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What of a checkpoint is ready before the device is touched. speakers: the voices it brings along."""
+    """The parts of a checkpoint that need no device. builtin: the prompts of its own voices, by name."""
 
     checkpoint: Checkpoint
     text: TextProcessor
@@ -110,7 +110,7 @@ def free_memory(device: torch.device) -> int:
 
 _TEXT_THREADS: Final = 2
 _VOCODER_BYTES: Final = 1 << 16
-"""What the vocoder keeps of an utterance: its last 60 mel frames or so."""
+"""The vocoder's state of an utterance: about its last 60 mel frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Running:
 def choose_backend(
     asked: LmBackend, device: torch.device, installed: bool | None = None
 ) -> Literal["torch", "vllm"]:
-    """What runs the speech LM. Raises EngineNotReady where vLLM is asked for and not installed.
+    """The backend of the speech LM. Raises EngineNotReady if vLLM is asked for and not installed.
 
     installed: whether vLLM is; None looks.
     """
@@ -157,10 +157,10 @@ def choose_backend(
 
 
 async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.device) -> Running:
-    """Start all parts. Raises EngineNotReady, CheckpointError and torch's errors; leaves nothing then.
+    """Start all parts. Raises EngineNotReady, CheckpointError and torch's errors, with nothing left running.
 
-    vLLM goes first: it takes its share of the whole device, and what the sessions of flow and vocoder
-    may take is measured when that is gone.
+    vLLM goes first: it takes its share of the whole device, and the memory for sessions is measured
+    after that.
     """
     backend = choose_backend(options.lm_backend, device)
     async with AsyncExitStack() as undo:

@@ -87,7 +87,7 @@ class EstimatorConfig:
 
 @dataclass(frozen=True, slots=True)
 class FlowConfig:
-    """Speech tokens to mel: encoder, estimator, and the Euler solver's law."""
+    """Speech tokens to mel: encoder, estimator, and Euler solver."""
 
     mel_size: int = 80
     speaker_size: int = 192

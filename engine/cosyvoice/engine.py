@@ -61,7 +61,7 @@ class CosyVoiceEngine:
         self._running: Running | None = None
         """None before the start and after the stop."""
         self._sessions: set[CosyVoiceSession] = set()
-        """Those that are open."""
+        """The open ones."""
         self._builtin: tuple[BuiltinVoice, ...] = ()
         """The checkpoint's own voices, known once it is loaded."""
 
@@ -136,7 +136,7 @@ class CosyVoiceEngine:
         return {} if self._running is None else read_statistics(self._running, self._sessions)
 
     def extra_metrics(self) -> Iterable[Metric]:
-        """What vLLM itself counts, under its own names; nothing where it does not run."""
+        """vLLM's own metrics under its own names; none where it does not run."""
         if self._running is None or not self._running.in_vllm:
             return ()
         from .lm.vllm.host import vllm_metrics
@@ -189,7 +189,7 @@ class CosyVoiceEngine:
 
 
 def _lm_prompt(text: TextProcessor, prompt: VoicePrompt, options: SynthesisOptions) -> LmPrompt:
-    """What the LM reads before the text, by mode."""
+    """The LM's prompt, by mode."""
     if options.mode == ZERO_SHOT:
         return LmPrompt(prompt.text_ids, tuple(prompt.speech_tokens.tolist()))
     if options.mode == INSTRUCTED and options.instruct.strip():

@@ -99,7 +99,7 @@ class TaskReader:
         on_change: Callable[[], None],
     ) -> None:
         self.utterances: deque[UtteranceInput] = deque()
-        """Those that are not spoken to their end, in order."""
+        """The utterances that are not spoken to their end, in order."""
         self._lm = lm
         self._conditioning = conditioning
         self._new_chunker = new_chunker

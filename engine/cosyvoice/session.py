@@ -22,7 +22,7 @@ from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
 from .lm import SpeechLM
 from .prompt.caches import FlowPromptCache
-from .prompt.prompt import VoicePrompt
+from .prompt.voice import VoicePrompt
 from .reading import Conditioning, TaskReader, UtteranceInput, utterance_seed
 from .scheduling.batcher import Batcher
 from .scheduling.chunker import HopPolicy, Listener, TokenChunker
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SessionParts:
-    """What the sessions of an engine share.
+    """The parts that the sessions of an engine share.
 
     crossfade: how much of an utterance's first sound the vocoder holds back.
     work_ahead, utterances_ahead: see CosyVoiceOptions.
@@ -66,7 +66,7 @@ class CosyVoiceSession(CancelsOnExit):
     ) -> None:
         self._parts = parts
         self._prompt = prompt
-        """What the voice conditions the models with."""
+        """The voice: what the models are conditioned with."""
         self._conditioning = conditioning
         """How the task is spoken: mode, sampling, speed, seed."""
         self._lease = lease
@@ -105,7 +105,7 @@ class CosyVoiceSession(CancelsOnExit):
         self._error: EngineError | None = None
         """Raised once the chunks that are ready have been read."""
         self._tasks: set[asyncio.Task[None]] = set()
-        """What runs beside the reader; cancelled when the session closes."""
+        """The session's own tasks; cancelled when it closes."""
         self._changed = asyncio.Event()
         """Wakes the reader: a chunk, the end, or an error."""
 

@@ -1,4 +1,4 @@
-"""What the engine counts: for each statistic its name, its help text and where it is read. No torch here.
+"""The engine's statistics: the name, help text and source of each. Imports no torch.
 
 To add one, count it in the part that knows it and add a line to STATISTICS; the metrics page and its table
 follow. Names in _total are counters, all others gauges.
@@ -160,7 +160,7 @@ STATISTICS: Final[Mapping[str, Statistic]] = {
 
 
 def read_statistics(running: Running, sessions: Collection[CosyVoiceSession]) -> dict[str, float]:
-    """All that there are now, by name."""
+    """All statistics, by name."""
     own = {
         name: statistic.read(running, sessions)
         for name, statistic in STATISTICS.items()

@@ -60,7 +60,7 @@ _MAY_BE_ZERO: Final = frozenset(
 
 
 def size_problems(config: ModelConfig) -> list[str]:
-    """What makes these sizes impossible, by the numbers' full names; empty if nothing does."""
+    """Why these sizes are impossible, by the numbers' full names; empty if they are possible."""
     wrong = [line for name, value in config.flatten().items() for line in _out_of(name, value)]
     # the rules divide by the numbers, so they wait until each of them is in its range
     return wrong or [line for line, holds in _rules(config) if not holds]

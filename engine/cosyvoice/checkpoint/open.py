@@ -35,7 +35,7 @@ from .weights import (
 )
 
 FORMAT: Final = 1
-"""Of a converted directory's manifest."""
+"""The format of a converted directory's manifest."""
 
 Weights = Mapping[str, Mapping[str, Tensor]]
 
@@ -128,7 +128,7 @@ def read_config(files: Files, weights: Weights) -> ModelConfig:
 
 
 def fit_problems(config: ModelConfig, weights: Weights, files: Files | None = None) -> list[str]:
-    """What keeps these weights from being a model of these sizes; empty if nothing does."""
+    """Why these weights are not a model of these sizes; empty if they are."""
     # impossible sizes would make an impossible list of expected keys
     return size_problems(config) or [
         line

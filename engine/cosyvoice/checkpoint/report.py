@@ -1,4 +1,4 @@
-"""What a directory holds, for the operator's eyes: everything found, and everything wrong, at once."""
+"""A report of a checkpoint's directory for the operator: all that was found, and all that is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a checkpoint's directory: the official layout and the converted one.
+"""Where a checkpoint comes from: a directory's files, or a hub's download.
 
     official                       converted
     cosyvoice2.yaml                cosyserve-model.json
@@ -8,15 +8,14 @@
     CosyVoice-BlankEN/             config.json (optional if converted) and the tokenizer's files
     spk2info.pt                    optional
 
-A part may be .safetensors in the official layout too; it is preferred to .pt.
-
-Checkpoints by name: a Hugging Face or ModelScope id, downloaded by the hub's own client.
+A part may be .safetensors in the official layout too; it is preferred to .pt. By name, a hub's own client
+downloads:
 
     FunAudioLLM/CosyVoice2-0.5B@REVISION               Hugging Face
     modelscope:iic/CosyVoice2-0.5B@REVISION            ModelScope
 
-The revision must be given, so that what runs does not change by itself; a commit's hash is the only kind
-that cannot be moved. Only the files that are used are asked for, and none of them is code.
+The revision must be given, so that the model does not change by itself; a commit's hash is the only kind that
+cannot be moved. Only the files that are used are asked for, and none of them is code.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ _MISSING: Final = "missing"
 
 
 def file_problem(path: Path) -> str | None:
-    """Why this is no readable, non-empty regular file (or a link to one); None if it is.
+    """Why this is not a readable, non-empty regular file (or a link to one); None if it is.
 
     The kind is asked first: opening a pipe or a device could wait for ever.
     """
@@ -177,10 +176,10 @@ _SAMPLE: Final = 16 * 1024
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Of the files' names, sizes and content: whole up to 1 MiB, 32 samples spread evenly beyond it.
+    """A digest of the files' names, sizes and content: whole up to 1 MiB, 32 samples spread evenly beyond it.
 
     Independent of folder, times and order, so a copy elsewhere has the same. It tells checkpoints apart;
-    it is no proof against somebody who forges one. Raises OSError.
+    it does not protect against forgery. Raises OSError.
     """
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.name):

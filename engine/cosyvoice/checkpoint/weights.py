@@ -131,7 +131,7 @@ def official(raw: Mapping[Any, object], part: str, place: str) -> dict[str, Tens
 
 
 def key_problems(found: Mapping[str, Tensor], due: Shapes, place: str) -> list[str]:
-    """What is missing, extra or ill-shaped, one line each; empty if it is what is due."""
+    """Missing, extra and ill-shaped keys, one line each; empty if all are as due."""
     missing = sorted(due.keys() - found.keys() - {TIED_HEAD})
     extra = sorted(found.keys() - due.keys())
     ill_shaped = [

@@ -67,7 +67,7 @@ _TOLD_BY: Final = ("model name", "flags")
 _COMPILE_SECONDS: Final = 120
 """Time limit of the compiler, which takes one second."""
 WIDTHS: Final = (16, 32, 64)
-"""Of heads that it can do; the published model's have 64."""
+"""Head widths that the kernel supports; the published model's is 64."""
 _TOLERANCE: Final = 1e-4
 """In the trial, against torch's attention."""
 
@@ -95,7 +95,7 @@ class AttentionKernel:
         self._run.restype = None
 
     def takes(self, query: Tensor) -> bool:
-        """Whether it can do heads of this width."""
+        """Whether it supports heads of this width."""
         return query.shape[-1] in WIDTHS
 
     def attend(self, query: Tensor, parts: Sequence[Tensor]) -> Tensor:

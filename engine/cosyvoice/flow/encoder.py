@@ -205,7 +205,7 @@ class Upsample(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class EncoderTails:
-    """What the encoder's causal convolutions remember. look_ahead [B, size, 2], upsample [B, 2, size]."""
+    """The last inputs of the causal convolutions. look_ahead [B, size, 2], upsample [B, 2, size]."""
 
     look_ahead: Tensor
     upsample: Tensor

@@ -29,13 +29,13 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 GraphMode = Literal["auto", "off"]
 
 _SHARE: Final = 16
-"""One part in so many of the device's memory is for graphs: with 80 GiB, 16 streams of 20 s in half
+"""1/_SHARE of the device's memory is for graphs: with 80 GiB, 16 streams of 20 s in half
 precision."""
 _WHOLE: Final = 1 << 20
 _CONTEXT_STEP: Final = 256
-"""Contexts are rounded up to a multiple of so many frames."""
+"""Contexts are rounded up to a multiple of this many frames."""
 _ALIGNED: Final = 8
-"""Keys are a multiple of so many: the fused kernels of attention ask it of a mask."""
+"""The number of keys is a multiple of this: the fused kernels of attention require it of a mask."""
 _MOST_GRAPHS: Final = 32
 _MOST_CHUNKS: Final = 4
 """Longer passes keep a GPU busy as they are."""
@@ -59,13 +59,13 @@ class GraphShape:
     def around(
         cls, sessions: int, rows: int, frames: int, context: int, dtype: torch.dtype
     ) -> GraphShape:
-        """The recorded shape that serves so many sessions of so many rows each."""
+        """The recorded shape that serves `sessions` sessions of `rows` rows each."""
         slots = 1 << (sessions - 1).bit_length()
         room = -(-max(context, 1) // _CONTEXT_STEP) * _CONTEXT_STEP
         return cls(slots * rows, frames, room + -frames % _ALIGNED, dtype)
 
     def elements(self, layers: int, heads: int, head_dim: int) -> int:
-        """Of the keys and values in fixed memory."""
+        """Elements of the keys and values in fixed memory."""
         return 2 * layers * self.rows * heads * (self.context + self.frames) * head_dim
 
 

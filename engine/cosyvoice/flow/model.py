@@ -84,7 +84,7 @@ class Flow(nn.Module):
     # -- precision ------------------------------------------------------------------------------
 
     def use_precision(self, dtype: torch.dtype) -> None:
-        """Runs prepare_prompt and step in float32, bfloat16 or float16; keep one for all states.
+        """Run prepare_prompt and step in float32, bfloat16 or float16; keep one for all states.
 
         In half precision the caches are half as big. A pass whose mel is not finite is done again in
         float32 and counted in `stats`. Call it after the weights are loaded and on their device.
@@ -95,7 +95,7 @@ class Flow(nn.Module):
             self._half = self.networks.to(dtype)
 
     def use_graphs(self, graphs: GraphCache | None) -> None:
-        """Has step take its Euler steps from recorded graphs where it can; None: no longer.
+        """Let `step` replay recorded graphs for its Euler steps where it can; None stops that.
 
         Call it after use_precision, with a cache that nobody else uses.
         """
@@ -114,7 +114,7 @@ class Flow(nn.Module):
 
     @property
     def tail_bytes(self) -> int:
-        """What an utterance keeps whatever its length."""
+        """Bytes that every utterance keeps, whatever its length."""
         return self._empty_tails().nbytes
 
     @property
@@ -181,7 +181,7 @@ class Flow(nn.Module):
         final: Sequence[bool],
         early: Sequence[bool] | None = None,
     ) -> list[Tensor]:
-        """Adds tokens [n] (n may be 0) to each utterance; gives its new mel frames [mel, m], float32.
+        """Add tokens [n] (n may be 0) to each utterance; returns its new mel frames [mel, m], float32.
 
         Frames come out when their chunk, on the grid that begins at the first prompt token, and look_ahead
         tokens after it are there, or at the end. early: also give out what the tokens so far allow of

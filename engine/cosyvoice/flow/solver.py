@@ -49,7 +49,7 @@ def euler_schedule(steps: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What leads the solution of S sessions: mu and prompt [S, mel, n], speaker [S, mel]."""
+    """The condition of S sessions: mu and prompt [S, mel, n], speaker [S, mel]."""
 
     mu: Tensor
     speaker: Tensor

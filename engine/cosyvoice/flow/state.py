@@ -1,6 +1,6 @@
-"""What a voice's prompt and a session keep between steps. Plain values: the model holds nothing of them.
+"""The state of a voice's prompt and of an utterance between steps, and the policy for its length.
 
-How much of its own past a session keeps.
+Plain values: the model holds nothing of them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _FRAMES_PER_SECOND: Final = FRAMES_PER_TOKEN * TOKEN_RATE
 
 @dataclass(frozen=True, slots=True)
 class ContextPolicy:
-    """What the estimator sees of the session's own frames; the voice's prompt is always seen whole.
+    """How much of the session's own frames the estimator sees; the voice's prompt is always seen whole.
 
-    window: the last so many mel frames before the chunk in hand; None: all, which is exact. A window is an
+    window: the number of mel frames before the current chunk; None: all, which is exact. A window is an
     approximation that bounds memory and the cost of a step. The encoder's caches, under 1% of the
     estimator's, are never cut.
     recompute: keep the tokens only and compute from the prompt's end at every step: exact, no cache of
@@ -50,7 +50,7 @@ class ContextPolicy:
 
     @classmethod
     def seconds(cls, seconds: float) -> ContextPolicy:
-        """A window of so many seconds."""
+        """A window of this many seconds."""
         return cls(window=round(seconds * _FRAMES_PER_SECOND))
 
 
@@ -74,7 +74,7 @@ class FlowShapes:
 
 @dataclass(frozen=True, slots=True)
 class FlowTails:
-    """Of every causal convolution. estimator [steps, 2, frames, channels of all convolutions]."""
+    """The last inputs of every causal convolution. estimator [steps, 2, frames, all their channels]."""
 
     encoder: EncoderTails
     estimator: Tensor
@@ -95,7 +95,7 @@ class Pages:
 
 @dataclass(slots=True)
 class FlowMemory:
-    """Everything that passes over the tokens so far left behind; they ended at a chunk's border."""
+    """All that the passes over the tokens so far left behind; the last one ended at a chunk's border."""
 
     low: AttentionCache
     high: AttentionCache

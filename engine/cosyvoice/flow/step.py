@@ -1,6 +1,7 @@
-"""One pass of the networks over the next tokens of several utterances.
+"""A step of the flow: which passes it makes, and one pass of the networks.
 
-Which passes a step makes: pieces of whole chunks, batched over the sessions that have them.
+A pass takes whole chunks of tokens, batched over the utterances that have them; what is left of an
+utterance at its end, or given out early, is a pass of its own.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _most_chunks(state: FlowState) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What a pass runs, in one precision. embedding: always in float32."""
+    """The networks of a pass, in one precision. embedding: always in float32."""
 
     embedding: nn.Embedding
     encoder: Encoder

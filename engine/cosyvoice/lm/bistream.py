@@ -1,7 +1,7 @@
-"""What the speech LM reads next: the order of text, speech and special ids. No torch, no clock.
+"""The order in which the speech LM reads text, speech and special ids. No torch, no clock.
 
 A composition hands out inputs: ids to append to the context, and how many tokens to draw after them
-under which rules. Whoever runs the model draws the tokens, tells `ended`, and asks for the next input;
+under which rules. The backend draws the tokens, reports them to `ended`, and asks for the next input;
 None means that more text must come first (or that the stream is `done`). The inputs are those of a
 running request: the last token drawn in an input is *not* part of the context when the input has ended;
 where it belongs there, the next input begins with it.
@@ -54,7 +54,7 @@ class LmLimits:
 
 
 class Composition(ABC):
-    """What both orders share. `decoded`: everything drawn so far, fill tokens (forced ones, too) included."""
+    """The part that both orders share. decoded: all ids drawn so far, fill tokens included, forced or not."""
 
     def __init__(self, config: LmConfig, prompt: LmPrompt, limits: LmLimits) -> None:
         """Raises ValueError for ids out of range, LmTooLong if the prompt alone does not fit."""
@@ -144,7 +144,7 @@ class Composition(ABC):
         )
 
     def _room(self, ids: int, tokens: int = 1) -> int:
-        """How many tokens fit after so many more ids. Raises LmTooLong if fewer than `tokens`."""
+        """How many tokens fit after `ids` more ids. Raises LmTooLong if fewer than `tokens`."""
         room = self._limits.max_context - self._context - ids
         if room < tokens:
             raise LmTooLong("the reference and the text are too long for the speech model")

@@ -87,7 +87,7 @@ class LmDecoder:
         return _rms_norm(hidden.float(), self._norm, self.config.rms_norm_eps)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Of hidden states as `forward` gives them: [rows, speech ids], in fp32."""
+        """The logits [rows, speech ids], in fp32, of hidden states as `forward` returns them."""
         return F.linear(self.normed(hidden), self._head, self._head_bias)
 
     def _embed(self, batch: Batch) -> Tensor:

@@ -1,15 +1,14 @@
-"""Repetition-aware sampling (VALL-E 2, arXiv:2406.05370) in closed form.
+"""How speech tokens are drawn, and when speech counts as a loop.
 
-The procedure: draw from the nucleus q (the most probable tokens until their mass reaches top_p, at most
-top_k of them, in proportion to their probability). If the drawn token is among the last `win` decoded
-ids at least win * tau times, draw again, from all tokens but that one, in proportion to p.
-With R the nucleus tokens that are repeated in this sense, the params of the result is
+Repetition-aware sampling (VALL-E 2, arXiv:2406.05370): draw from the nucleus q (the most probable tokens
+until their mass reaches top_p, at most top_k of them, in proportion to their probability). If the drawn
+token is among the last `win` decoded ids at least win * tau times, draw again, from all tokens but that
+one, in proportion to p. With R the nucleus tokens that are repeated in this sense, the distribution of
+the result has a closed form,
 
     P(t) = q(t) [t not in R] + sum over r in R, r != t, of q(r) p(t) / (1 - p(r))
 
 so one uniform number per token suffices, and any backend can use it as a plain distribution.
-
-Does the speech repeat itself without end?
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _FEWEST_CYCLES: Final = 3
 
 
 class LoopDetector:
-    """Give it each token; it says when the last `limit` tokens were one cycle, at least three times over."""
+    """Feed every token; True once the last `limit` tokens repeat one cycle at least three times."""
 
     def __init__(self, limit: int) -> None:
         """limit: tokens; 0 never finds a loop."""
@@ -194,5 +193,5 @@ class UniformSource:
         return self._block.pop()
 
     def numbers(self, begin: int, end: int) -> list[float]:
-        """Of a source that has given none yet: those it would give from the one to the other."""
+        """The numbers at places begin to end of a source that has given none yet."""
         return [self.next() for _ in range(end)][begin:]

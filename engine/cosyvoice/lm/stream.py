@@ -1,4 +1,4 @@
-"""What the streams of all backends share: the composition's inputs in, the reader's tokens out.
+"""The part that the streams of all backends share: the composition's inputs in, tokens out.
 
 Lives on the event loop; knows neither torch nor vLLM.
 """
@@ -17,21 +17,30 @@ from .sampling import LoopDetector
 
 
 class ComposedStream(ABC):
-    """backend.TokenStream around a composition; the backend calls `next_input` and, for each token, `drew`.
+    """interface.SpeechTokenStream around a composition.
+
+    The backend calls `next_input` and, for each token, `drew`.
 
     over: nothing more will be computed. looped: it was ended for repeating itself.
     """
 
     def __init__(self, composition: Composition, options: SamplingOptions) -> None:
         self._composition = composition
+        """What is read next."""
         self._options = options
         self._loops = LoopDetector(round(options.loop_seconds * TOKEN_RATE))
         self._input: LmInput | None = None
+        """The input that is under way."""
         self._drawn: list[int] = []
+        """Tokens drawn after it so far."""
         self._ready: list[int] = []
+        """Speech tokens that the reader has not taken."""
         self._readable = asyncio.Event()
+        """Wakes the reader: tokens, the end, or an error."""
         self._error: EngineError | None = None
+        """Raised once the tokens that are ready have been taken."""
         self._finished = False
+        """Whether the text has ended."""
         self.over = False
         self.looped = False
         self.seconds = 0.0

@@ -26,9 +26,9 @@ _WARM_BATCH: Final = 8
 
 @dataclass(eq=False, slots=True)
 class UtteranceHops:
-    """One utterance's way through flow and vocoder. The states come with its first hop.
+    """One utterance in flow and vocoder. The states come with its first hop.
 
-    seed: of the vocoder's noise. seam: how it holds back the utterance's first sound.
+    seed: of the vocoder's noise. crossfade: how much of the first sound is held back.
     """
 
     prompt: FlowPrompt
@@ -89,12 +89,12 @@ class HopRunner:
         self._exact = reach(hift.config).right
 
     def prompt(self, voice: VoicePrompt) -> FlowPrompt:
-        """What the sessions of a voice share."""
+        """The flow's prompt, which the sessions of a voice share."""
         tokens, mel = voice.speech_tokens[None], voice.mel[None]
         return self.flow.prepare_prompt(tokens, mel, voice.embedding[None])
 
     def warm_up(self, most: int, seconds: int = 10) -> None:
-        """Have the flow record its graphs, if it has any, before a listener would wait for that.
+        """Record the flow's graphs, if it has any, before a listener would wait for them.
 
         For up to `most` utterances at once (at most 8), and contexts of up to so many seconds with the
         voice's.

@@ -18,7 +18,7 @@ from .stream import Shared, VllmTokenStream
 
 
 class VllmSpeechLM:
-    """backend.SpeechLM on the engine that `host` runs. Construct it on the event loop that will use it."""
+    """interface.SpeechLM on the engine that `host` runs. Construct it on the event loop that will use it."""
 
     def __init__(self, host: LmHost, config: LmConfig, sessions: bool | None = None) -> None:
         """config: of the checkpoint that the host's model folder was made of.

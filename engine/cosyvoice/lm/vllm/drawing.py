@@ -1,17 +1,13 @@
-"""How the tokens of one input are drawn, as it travels with the input's sampling parameters into vLLM.
+"""One input as vLLM gets it: how its tokens are drawn, its sampling parameters, and what is refused before.
 
-vLLM itself only ever takes the most probable id: a logits processor in its worker bans ids, draws by the
-law of sampling.py and leaves the drawn id alone standing. So what is drawn depends on the stream's seed and
-on how many tokens it has drawn before, not on vLLM's random numbers or on how it batches or preempts; the
-torch LM draws the same tokens from the same seed.
+vLLM itself only ever takes the most probable id: a logits processor in its worker bans ids, draws by
+sampling.py and leaves the drawn id alone standing. So the result depends on the stream's seed and on how many
+tokens it has drawn before, not on vLLM's random numbers nor on how it batches or preempts; the torch LM draws
+the same tokens from the same seed.
 
-An input as vLLM wants it.
-
-What would end vLLM's engine, and with it all streams, is refused before it gets there.
-
-vLLM checks neither ids that are out of range (without a tokenizer) nor that a session stays within
-max_model_len as it grows; penalties and prompt log-probabilities index by the head's size what is
-numbered by the embedding's.
+Some requests would end vLLM's engine, and with it all streams, so they are refused here. vLLM checks neither
+ids that are out of range (without a tokenizer) nor that a session stays within max_model_len as it grows, and
+penalties and prompt log-probabilities index by the head's size what is numbered by the embedding's.
 """
 
 from __future__ import annotations
@@ -31,7 +27,7 @@ from ..ids import IdSpace
 from ..interface import LmTooLong
 
 KEY: Final = "cosyserve"
-"""Of the sampling parameters' extra_args."""
+"""Our key in the sampling parameters' extra_args."""
 LONGEST_WINDOW: Final = 256
 
 
@@ -80,7 +76,7 @@ class InputDrawing:
         seed: int,
         drawn: int,
     ) -> InputDrawing:
-        """Raises ValueError for what cannot be drawn so."""
+        """Raises ValueError for options that it cannot express."""
         return cls(
             ids=ids,
             max_tokens=lm_input.max_tokens,
@@ -99,7 +95,7 @@ class InputDrawing:
 
     @classmethod
     def read(cls, extra_args: Mapping[str, Any] | None) -> InputDrawing:
-        """What `written` gave. Raises ValueError for anything else."""
+        """Reads what `written` returned. Raises ValueError for anything else."""
         given = (extra_args or {}).get(KEY)
         names = {field.name for field in fields(cls)}
         if not isinstance(given, Mapping) or given.keys() != names:
@@ -198,8 +194,10 @@ def check_input(lm_input: LmInput, ids: IdSpace, context: int, max_model_len: in
 
 
 def check_parameters(parameters: Any) -> None:
-    """Of a request, as vLLM takes it in. Raises ValueError for what neither our streams nor a trial of
-    the engine ask for."""
+    """Check a request's parameters as vLLM takes it in.
+
+    Raises ValueError for parameters that neither our streams nor a trial of the engine use.
+    """
     wrong = [name for name, value in _NEUTRAL.items() if getattr(parameters, name) != value]
     if wrong:
         raise ValueError(f"the speech model takes no {', '.join(wrong)}")

@@ -27,7 +27,7 @@ _REAP_SECONDS: Final = 2.0
 
 
 class LmHost(Protocol):
-    """What the streams and the backend need of a host."""
+    """The host as the streams and the backend see it."""
 
     options: VllmOptions
 
@@ -68,6 +68,7 @@ class RunningEngine:
         self.llm: AsyncLLM | None = built.llm
         self.budget = KvBudget(built.capacity, patience)
         self._gone = asyncio.Event()
+        """Set as soon as its death is known."""
         # vLLM reads the engine's answers in this task; it ends when the engine does, whether or not
         # anybody has a request. So an idle engine's death is noticed too, and at once.
         reader = built.llm.output_handler
@@ -83,7 +84,7 @@ class RunningEngine:
         await self._gone.wait()
 
     def gone(self) -> None:
-        """A request failed as only a dead engine's do."""
+        """A request failed in a way that only a dead engine's do."""
         self._gone.set()
 
     def fail(self) -> None:
@@ -113,6 +114,7 @@ class EngineHost:
         self.options = options
         self._build = build or build_engine
         self._supervisor = Supervisor(self._new_engine, policy)
+        """Holds the engine that runs, if any."""
 
     @property
     def ready(self) -> bool:
@@ -270,8 +272,8 @@ def _capacity(llm: AsyncLLM) -> KvCapacity:
 
 
 def vllm_metrics() -> Iterator[Metric]:
-    """What vLLM itself counts in this process. It keeps them in prometheus_client's own registry,
-    and takes its old ones out of it whenever an engine is made."""
+    """vLLM's own metrics in this process. It keeps them in prometheus_client's registry, and removes
+    the old ones whenever an engine is made."""
     from prometheus_client import REGISTRY
 
     return (family for family in REGISTRY.collect() if family.name.startswith("vllm:"))

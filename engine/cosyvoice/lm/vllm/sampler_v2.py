@@ -1,8 +1,7 @@
-"""The sampling as a logits processor of vLLM's second model runner, which keeps its books on the device.
+"""The sampling as a logits processor of vLLM's second model runner, which keeps its state on the device.
 
-The same params and the same random numbers as in the first; nothing here waits for the device.
-
-The draws of many inputs as tables on the device, one row per slot.
+The draws of all inputs are tables on the device, one row per slot; nothing here waits for the device. The
+distribution and the random numbers are those of the first runner's processor.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _PARAMS: Final = 4
 
 
 class SlotDraws:
-    """What ChunkDraws says, for a batch whose tokens are known on the device only."""
+    """InputDraws for a batch whose tokens are known on the device only."""
 
     def __init__(self, slots: int, longest: int, device: torch.device) -> None:
         """longest: tokens of an input."""
@@ -92,7 +91,7 @@ class SlotDraws:
     def apply(self, logits: Tensor, slots: Tensor, lengths: Tensor, tokens: Tensor) -> None:
         """In place: every id of a row of ours becomes -inf but the drawn one, which becomes 0.
 
-        What is computed for the other rows is thrown away.
+        Results of the other rows are thrown away.
 
         logits: [rows, ids]; slots: [rows]; lengths: [rows] ids that the row's draw follows; tokens:
         [slots, positions] all ids so far.
@@ -135,9 +134,6 @@ class SpeechSamplerV2(LogitsProcessor):
     """Draws a token for each row and leaves it as the only possible one."""
 
     def __init__(self, vllm_config: Any, req_states: LogitsProcRequestState) -> None:
-        # vLLM loads this class where no model runs, too, and asks that to be cheap.
-        pass  # merged
-
         self._states = req_states
         self._draws: SlotDraws = SlotDraws(
             req_states.max_num_reqs, vllm_config.model_config.max_model_len, req_states.device

@@ -1,6 +1,6 @@
 """One stream of the vLLM LM: a request into which its composition's inputs go as the text comes.
 
-How long each of several streams was computed, where all are computed together.
+vLLM computes many streams together; ShareMeter tells how long each of them was computed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Shared:
-    """What the streams of a backend have in common.
+    """Counts and the meter that the streams of a backend share.
 
     sessions: one request per stream, into which its inputs go; else a request for each input, with all
     that was read before.
@@ -83,7 +83,7 @@ class Shared:
 
 
 class VllmTokenStream(ComposedStream):
-    """backend.TokenStream. A task of its own carries inputs and tokens between composition and vLLM.
+    """interface.SpeechTokenStream. A task of its own carries inputs and tokens between composition and vLLM.
 
     While it waits for text its request waits inside vLLM. Where the host calls it back from there, its
     next text goes into a new request, after all that the old one had read: the tokens stay the same.
@@ -101,15 +101,21 @@ class VllmTokenStream(ComposedStream):
         """max_context: of the composition."""
         super().__init__(composition, options)
         self._name = name
+        """How its requests' names begin."""
         self._seed = (secrets.randbits(63) if options.seed is None else options.seed) % (1 << 63)
         self._host = host
         self._max_context = max_context
         self._shared = shared
         self._context: list[int] = []
+        """All ids that were read, for a new request after a recall."""
         self._draws = 0
+        """Random numbers used by the inputs that have ended."""
         self._begun: float | None = None
+        """The meter's reading when the input under way began."""
         self._session: _Session | None = None
+        """The request that further inputs can go into, if there is one."""
         self._wake = asyncio.Event()
+        """Text, its end, or the stream's end, for a task that waits outside vLLM."""
         self.task = asyncio.create_task(self._run(), name=name)
 
     async def cancel(self) -> None:
