@@ -401,7 +401,7 @@ async def _fed(host: EngineHost, groups: Sequence[list[int]]) -> int:
 
     async for output in host.engine().generate(inputs(), _group_params(), "fed"):
         if output.outputs and output.outputs[0].finish_reason is not None:
-            # vLLM leaves the last token of a chunk out of the context.
+            # vLLM leaves the last token of an input out of the context.
             last = [output.outputs[0].token_ids[-1]]
             ended.set()
     return read

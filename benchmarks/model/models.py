@@ -34,7 +34,8 @@ from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from cosyserve.engine.cosyvoice.vocoder import Hift
 
-from ..parity.reference import ReferenceChain
+from ..parity.reference import flow as reference_flow
+from ..parity.reference.vocoder import ReferenceChain
 
 HOP: Final = TOKEN_RATE
 """Tokens per chunk."""
@@ -221,8 +222,8 @@ class Recomputed:
         token = self._voice.token[:, : number * HOP + self._flow.config.look_ahead]
         mel, flow = timed(
             self._device,
-            lambda: self._flow.inference(
-                token, *self._voice.prompt, streaming=True, finalize=False
+            lambda: reference_flow.inference(
+                self._flow, token, *self._voice.prompt, streaming=True, finalize=False
             ),
         )
         chain = ReferenceChain(self._hift)

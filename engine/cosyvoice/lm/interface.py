@@ -1,11 +1,9 @@
-"""The speech LM as the engine sees it: text ids in, speech tokens out. Plain integers both ways.
+"""The speech LM as the engine sees it: text ids in, speech tokens out, and the errors it may end with.
 
-Which tokens come out depends on the prompt, the options and the whole text, and on nothing else:
-not on how the text is cut into pieces, not on when the pieces come, not on what other streams do
-(as far as floating point allows: a backend that computes several streams at once may round
-differently, and a draw that falls between two such roundings comes out differently).
-
-What the speech LM can fail with.
+Which tokens come out depends on the prompt, the options and the whole text, and on nothing else: not on how
+the text is cut into pieces, not on when the pieces come, not on what other streams do. (As far as floating
+point allows: a backend that computes several streams at once may round differently, and a draw that falls
+between two such roundings comes out differently.)
 
 EngineError
 ├── EngineDied
@@ -42,7 +40,7 @@ class LmTooLong(LmError): ...
 
 @dataclass(frozen=True, slots=True)
 class LmPrompt:
-    """What precedes the text: the reference's text (or an instruction) and the reference's speech tokens."""
+    """Precedes the text: the reference's text (or an instruction) and the reference's speech tokens."""
 
     text_ids: tuple[int, ...] = ()
     speech_ids: tuple[int, ...] = ()

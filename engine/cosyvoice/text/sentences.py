@@ -1,6 +1,7 @@
-"""Text as it comes, handed on at once, with the sentence ends marked.
+"""The text as it comes, in sentences (SentenceStream) and in atoms (AtomScanner).
 
-The smallest pieces of a text that are certain by themselves: words, single signs, markup.
+Both hand on at once what no later text can change. An atom is the smallest stretch of text that is certain by
+itself: a word, a single sign, or a special token that users may write.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _MARKUP_STARTS: Final = frozenset(markup[0] for markup in MARKUP)
 
 
 class AtomKind(Enum):
-    """What an atom is.
+    """The kind of an atom.
 
     WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
     SIGN: one Han or kana character, or one mark of punctuation that is not ASCII.
@@ -123,11 +124,11 @@ class AtomScanner:
         """Characters of the markup at `at`; 0 if it is none, -1 if that depends on what follows."""
         if self._buffer[at] not in _MARKUP_STARTS:
             return 0
-        rest = self._buffer[at : at + _LONGEST_WORD]
+        ahead = self._buffer[at : at + _LONGEST_WORD]
         for markup in MARKUP:
-            if rest.startswith(markup):
+            if ahead.startswith(markup):
                 return len(markup)
-        return -1 if not final and any(markup.startswith(rest) for markup in MARKUP) else 0
+        return -1 if not final and any(markup.startswith(ahead) for markup in MARKUP) else 0
 
 
 def _stands_alone(char: str) -> bool:

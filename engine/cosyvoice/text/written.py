@@ -1,13 +1,11 @@
-"""Finds what is not written as it is read, and has it read with as much around it as matters.
+"""Written forms to the words that are read out: numbers, dates, units, addresses.
 
-engine.written reads it, on both engines alike; what it leaves (addresses, and numbers in Japanese) the
-normaliser reads. Only such a stretch is held back, until it is decided by the text itself where it
-ends; so its reading cannot depend on how the text comes.
-
-What engine.written leaves (addresses, numbers in Japanese) to the words that are read out.
-
-wetext does it where it is installed: weighted transducers for Chinese, English and Japanese, all of
-them in its package. Without it, or on what it cannot read, text stays as it is written.
+WrittenForms finds each stretch that is not written as it is read, with as much around it as matters. Only
+such a stretch is held back, until the text itself decides where it ends; so its reading cannot depend on
+how the text comes. engine.written reads it, on both engines alike; what that leaves (addresses, and
+numbers in Japanese) a Normalizer reads: wetext where it is installed, weighted transducers for Chinese,
+English and Japanese, all of them in its package. Without it, or where it fails, text stays as it is
+written.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ class Normalizer(Protocol):
 
     @property
     def notice(self) -> str | None:
-        """What an operator should know is missing; None if nothing is."""
+        """A notice for the operator of what is missing; None if nothing is."""
 
     def __call__(self, text: str, language: str) -> str:
         """`text` as it is read out. `language` is one of LANGUAGES. Never raises."""
@@ -321,7 +319,7 @@ def _plain(atom: Atom) -> WrittenSegment:
 
 
 def readable(text: str) -> str:
-    """`text` without pictures, controls and what is no character at all."""
+    """`text` without pictures, controls and code points that are not characters."""
     return text if text.isascii() else "".join(char for char in text if not _is_unread(char))
 
 

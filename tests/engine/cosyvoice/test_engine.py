@@ -255,7 +255,7 @@ async def test_a_failing_batch_takes_only_whom_it_must(
     assert engine._running is not None
     flow = engine._running.flow
     step = flow.step
-    broken = (await engine._running.prompts.acquire(bad.data)).speaker  # type: ignore[arg-type]
+    broken = (await engine._running.flow_prompts.acquire(bad.data)).speaker  # type: ignore[arg-type]
 
     def failing(states: list[object], *rest: object) -> object:
         if any(state.prompt.speaker is broken for state in states):  # type: ignore[attr-defined]
@@ -355,7 +355,7 @@ async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str)
         voice = await engine.prepare_prompt(reference())
         exact = await speak(engine, voice, [TEXT], seed=9)
         assert engine._running is not None
-        needed = engine._running.book.admit(0).reserved
+        needed = engine._running.memory.admit(0).reserved
     async with running(
         tiny_model, memory=needed - 1, overflow=overflow, window_seconds=1.0, prompt_cache=0
     ) as engine:

@@ -36,13 +36,13 @@ def logits() -> tuple[Tensor, tuple[int, ...]]:
     plan = Unistream(decoder.config, PROMPT, ONE_TOKEN)
     plan.feed(TEXT)
     plan.finish()
-    chunk = plan.next_chunk()
-    assert chunk is not None
-    assert chunk.max_tokens == 1
-    hidden = decoder.forward([Span(0, 0, chunk.ids)], decoder.new_cache())
+    lm_input = plan.next_input()
+    assert lm_input is not None
+    assert lm_input.max_tokens == 1
+    hidden = decoder.forward([Span(0, 0, lm_input.ids)], decoder.new_cache())
     found = decoder.logits(hidden[-1:])[0].double()
-    found[list(chunk.banned_ids)] = float("-inf")
-    return found, chunk.banned_ids
+    found[list(lm_input.banned_ids)] = float("-inf")
+    return found, lm_input.banned_ids
 
 
 def law(scores: Tensor, history: list[int], options: SamplingOptions) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.prompt.caches import VoiceCache, fingerprint
+from cosyserve.engine.cosyvoice.prompt.caches import VoicePromptCache
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
 from cosyserve.engine.interface import InvalidReference, TranscribedClip
 
@@ -49,18 +49,18 @@ SIZE = Preparer()(reference("x")).nbytes
 
 async def test_a_voice_is_made_once() -> None:
     preparer = Preparer()
-    cache = VoiceCache(preparer, model="m", memory_bytes=PLENTY)
+    cache = VoicePromptCache(preparer, model="m", memory_bytes=PLENTY)
     first = await cache.get(reference("a"))
     assert await cache.get(reference("a")) is first
     assert preparer.made == ["a"]
-    assert (cache.stats.misses, cache.stats.memory_hits) == (1, 1)
+    assert (cache.counts.misses, cache.counts.memory_hits) == (1, 1)
     assert cache.nbytes == first.nbytes
 
 
 async def test_many_callers_share_the_work() -> None:
     preparer = Preparer()
     preparer.free.clear()
-    cache = VoiceCache(preparer, model="m", memory_bytes=PLENTY)
+    cache = VoicePromptCache(preparer, model="m", memory_bytes=PLENTY)
     callers = [asyncio.create_task(cache.get(reference("a"))) for _ in range(20)]
     await asyncio.sleep(0)
     preparer.free.set()
@@ -71,7 +71,7 @@ async def test_many_callers_share_the_work() -> None:
 async def test_cancelling_one_caller_leaves_the_others() -> None:
     preparer = Preparer()
     preparer.free.clear()
-    cache = VoiceCache(preparer, model="m", memory_bytes=PLENTY)
+    cache = VoicePromptCache(preparer, model="m", memory_bytes=PLENTY)
     leaving, staying = (asyncio.create_task(cache.get(reference("a"))) for _ in range(2))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -85,7 +85,7 @@ async def test_cancelling_one_caller_leaves_the_others() -> None:
 async def test_failures_are_told_to_all_and_not_remembered() -> None:
     preparer = Preparer()
     preparer.error = InvalidReference("silent")
-    cache = VoiceCache(preparer, model="m", memory_bytes=PLENTY)
+    cache = VoicePromptCache(preparer, model="m", memory_bytes=PLENTY)
     found = await asyncio.gather(
         *(cache.get(reference("a")) for _ in range(3)), return_exceptions=True
     )
@@ -96,7 +96,7 @@ async def test_failures_are_told_to_all_and_not_remembered() -> None:
 
 async def test_memory_holds_the_voices_used_last() -> None:
     preparer = Preparer()
-    cache = VoiceCache(preparer, model="m", memory_bytes=2 * SIZE)
+    cache = VoicePromptCache(preparer, model="m", memory_bytes=2 * SIZE)
     for name in ("a", "b", "a", "c", "a", "b"):
         await cache.get(reference(name))
         assert cache.nbytes <= 2 * SIZE
@@ -104,7 +104,7 @@ async def test_memory_holds_the_voices_used_last() -> None:
 
 
 async def test_a_voice_larger_than_the_memory_is_still_served() -> None:
-    cache = VoiceCache(Preparer(), model="m", memory_bytes=SIZE - 1)
+    cache = VoicePromptCache(Preparer(), model="m", memory_bytes=SIZE - 1)
     assert (await cache.get(reference("a"))).content_id == "a"
     assert cache.nbytes == 0
 
@@ -112,7 +112,7 @@ async def test_a_voice_larger_than_the_memory_is_still_served() -> None:
 async def test_voices_outlive_the_process(tmp_path: Path) -> None:
     first, second, other = Preparer(), Preparer(), Preparer()
     for preparer, model in ((first, "m"), (second, "m"), (other, "n")):
-        cache = VoiceCache(preparer, model=model, memory_bytes=PLENTY, folder=tmp_path)
+        cache = VoicePromptCache(preparer, model=model, memory_bytes=PLENTY, folder=tmp_path)
         assert (await cache.get(reference("a/../b"))).content_id == "a/../b"
     assert (first.made, second.made, other.made) == (["a/../b"], [], ["a/../b"])
     assert len(files(tmp_path, "*")) == 2
@@ -120,45 +120,34 @@ async def test_voices_outlive_the_process(tmp_path: Path) -> None:
 
 async def test_damaged_files_are_made_anew(tmp_path: Path) -> None:
     preparer = Preparer()
-    await VoiceCache(preparer, model="m", memory_bytes=0, folder=tmp_path).get(reference("a"))
+    await VoicePromptCache(preparer, model="m", memory_bytes=0, folder=tmp_path).get(reference("a"))
     [path] = files(tmp_path)
     whole = path.read_bytes()
     for content in (b"", whole[:-1], b"x" * 100):
         path.write_bytes(content)
-        cache = VoiceCache(preparer, model="m", memory_bytes=0, folder=tmp_path)
+        cache = VoicePromptCache(preparer, model="m", memory_bytes=0, folder=tmp_path)
         await cache.get(reference("a"))
-        assert cache.stats.corrupt == 1
+        assert cache.counts.corrupt == 1
         assert VoicePrompt.load(path).content_id == "a"
 
 
 async def test_a_folder_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    cache = VoiceCache(Preparer(), model="m", memory_bytes=PLENTY, folder=blocked)
+    cache = VoicePromptCache(Preparer(), model="m", memory_bytes=PLENTY, folder=blocked)
     assert (await cache.get(reference("a"))).content_id == "a"
-    assert cache.stats.failed_writes == 1
+    assert cache.counts.failed_writes == 1
 
 
 async def test_the_folder_keeps_the_voices_used_last(tmp_path: Path) -> None:
     preparer = Preparer()
-    unbound = VoiceCache(preparer, model="m", memory_bytes=0, folder=tmp_path)
+    unbound = VoicePromptCache(preparer, model="m", memory_bytes=0, folder=tmp_path)
     await unbound.get(reference("a"))
     [first] = files(tmp_path)
     await unbound.get(reference("b"))
     os.utime(first, ns=(0, 0))
     limit = 2 * first.stat().st_size
-    cache = VoiceCache(preparer, model="m", memory_bytes=0, folder=tmp_path, disk_bytes=limit)
+    cache = VoicePromptCache(preparer, model="m", memory_bytes=0, folder=tmp_path, disk_bytes=limit)
     await cache.get(reference("c"))
     assert not first.exists()
     assert len(files(tmp_path)) == 2
-
-
-def test_fingerprints_tell_models_apart(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(b"one")
-    before = fingerprint([path])
-    assert fingerprint([path]) == before
-    path.write_bytes(b"two")
-    assert fingerprint([path]) != before
-    with pytest.raises(OSError, match="none"):
-        fingerprint([tmp_path / "none"])

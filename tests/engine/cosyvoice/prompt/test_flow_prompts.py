@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.flow import FlowPrompt
-from cosyserve.engine.cosyvoice.prompt.caches import PromptCache
+from cosyserve.engine.cosyvoice.prompt.caches import FlowPromptCache
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
 from cosyserve.engine.interface import EngineDied
 
@@ -36,8 +36,8 @@ class Maker:
         return cast(FlowPrompt, SimpleNamespace(nbytes=100))
 
 
-def cache(maker: Maker, limit: int = 1000) -> PromptCache:
-    return PromptCache(maker, limit=limit, token_bytes=7)
+def cache(maker: Maker, limit: int = 1000) -> FlowPromptCache:
+    return FlowPromptCache(maker, limit=limit, token_bytes=7)
 
 
 async def test_users_share_one_prompt() -> None:
@@ -84,6 +84,19 @@ async def test_one_in_use_stays() -> None:
     assert prompts.nbytes == 100
     prompts.release(voice("a"))
     assert prompts.nbytes == 0
+
+
+async def test_one_that_everybody_left_is_kept_for_the_next() -> None:
+    maker = Maker()
+    maker.gate.clear()
+    prompts = cache(maker)
+    leaving = asyncio.create_task(prompts.acquire(voice("a")))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    maker.gate.set()
+    await prompts.acquire(voice("a"))
+    assert maker.made == ["a"]
 
 
 async def test_make_room_frees_no_more_than_it_must() -> None:

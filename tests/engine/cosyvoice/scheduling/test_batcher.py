@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from cosyserve.engine.cosyvoice.scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
+from cosyserve.engine.cosyvoice.scheduling.batcher import LM_PRIORITY, Batcher, SharedThread
 from cosyserve.engine.cosyvoice.scheduling.chunker import Hop
 from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, UtteranceHops
 from cosyserve.engine.interface import EngineDied, EngineError
@@ -44,12 +44,12 @@ async def turns() -> None:
 
 
 def name_of(job: HopJob) -> str:
-    return cast(str, job.voicing)
+    return cast(str, job.utterance)
 
 
 class Bench:
-    def __init__(self, runtime: Runtime, thread: SharedThread, runner: Runner) -> None:
-        self.runtime = runtime
+    def __init__(self, batcher: Batcher, thread: SharedThread, runner: Runner) -> None:
+        self.batcher = batcher
         self.thread = thread
         self.runner = runner
         self.done: list[str] = []
@@ -58,14 +58,14 @@ class Bench:
 
     def submit(self, name: str, deadline: float = 0.0, tokens: int = 25) -> HopJob:
         job = HopJob(
-            voicing=cast(UtteranceHops, name),
+            utterance=cast(UtteranceHops, name),
             hop=Hop(tuple(range(tokens)), early=False, final=False),
             asked=asyncio.get_running_loop().time(),
             deadline=deadline,
             done=lambda result: self._note(self.done, name),
             failed=lambda error: self._note(self.failed, name),
         )
-        self.runtime.submit(job)
+        self.batcher.submit(job)
         return job
 
     def _note(self, to: list[str], name: str) -> None:
@@ -87,11 +87,11 @@ class Bench:
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     thread, runner = SharedThread("cpu"), Runner()
-    runtime = Runtime(thread, max_batch=3)
-    await runtime.start(lambda: cast(HopRunner, runner))
-    yield Bench(runtime, thread, runner)
+    batcher = Batcher(thread, max_batch=3)
+    await batcher.start(lambda: cast(HopRunner, runner))
+    yield Bench(batcher, thread, runner)
     runner.gate.set()
-    await runtime.stop()
+    await batcher.stop()
     await thread.close()
 
 
@@ -102,7 +102,7 @@ async def test_the_earliest_deadlines_go_first_and_together(bench: Bench) -> Non
     bench.runner.gate.set()
     await bench.until(5)
     assert bench.runner.batches == [["block"], ["a", "b", "c"], ["d"]]
-    assert (bench.runtime.counts.batches, bench.runtime.counts.rows) == (3, 5)
+    assert (bench.batcher.counts.batches, bench.batcher.counts.rows) == (3, 5)
 
 
 async def test_nobody_urgent_waits_for_a_long_hop(bench: Bench) -> None:
@@ -117,7 +117,7 @@ async def test_nobody_urgent_waits_for_a_long_hop(bench: Bench) -> None:
 
 async def test_a_cancelled_hop_is_not_computed(bench: Bench) -> None:
     await bench.block()
-    bench.runtime.cancel(bench.submit("a"))
+    bench.batcher.cancel(bench.submit("a"))
     bench.submit("b")
     bench.runner.gate.set()
     await bench.until(2)
@@ -128,7 +128,7 @@ async def test_a_cancelled_hop_is_not_computed(bench: Bench) -> None:
 async def test_the_result_of_a_hop_cancelled_while_it_runs_is_dropped(bench: Bench) -> None:
     job = bench.submit("a")
     await asyncio.to_thread(bench.runner.begun.wait, 20)
-    bench.runtime.cancel(job)
+    bench.batcher.cancel(job)
     bench.runner.gate.set()
     bench.submit("b")
     await bench.until(1)
@@ -143,7 +143,7 @@ async def test_a_failure_is_its_own_only(bench: Bench) -> None:
     bench.runner.gate.set()
     await bench.until(3)
     assert (bench.done, bench.failed) == (["block", "a"], ["b"])
-    assert bench.runtime.counts.failed == 1
+    assert bench.batcher.counts.failed == 1
 
 
 async def test_a_far_hop_waits_for_the_tokens_of_a_listener_who_waits(bench: Bench) -> None:
@@ -154,15 +154,15 @@ async def test_a_far_hop_waits_for_the_tokens_of_a_listener_who_waits(bench: Ben
         begun.set()
         step.wait(20)
 
-    bench.runtime.needs_tokens("new session", 0.0)
+    bench.batcher.needs_tokens("new session", 0.0)
     running: asyncio.Future[Any] = bench.thread.submit(lm_step, LM_PRIORITY)
     await asyncio.to_thread(begun.wait, 20)
     bench.submit("later", FAR)
     await turns()
-    assert bench.runtime.waiting == 1
+    assert bench.batcher.waiting == 1
     bench.submit("now", 0.0)
     await turns()
-    assert bench.runtime.waiting == 0
+    assert bench.batcher.waiting == 0
     step.set()
     await running
     await bench.until(2)
@@ -172,14 +172,14 @@ async def test_a_far_hop_waits_for_the_tokens_of_a_listener_who_waits(bench: Ben
 async def test_it_goes_at_once_when_the_tokens_have_come(bench: Bench) -> None:
     step = threading.Event()
     bench.runner.gate.set()
-    bench.runtime.needs_tokens("new session", 0.0)
+    bench.batcher.needs_tokens("new session", 0.0)
     running: asyncio.Future[Any] = bench.thread.submit(lambda: step.wait(20), LM_PRIORITY)
     bench.submit("later", FAR)
     await turns()
-    assert bench.runtime.waiting == 1
-    bench.runtime.needs_tokens("new session", None)
+    assert bench.batcher.waiting == 1
+    bench.batcher.needs_tokens("new session", None)
     await turns()
-    assert bench.runtime.waiting == 0
+    assert bench.batcher.waiting == 0
     step.set()
     await running
     await bench.until(1)
@@ -188,9 +188,9 @@ async def test_it_goes_at_once_when_the_tokens_have_come(bench: Bench) -> None:
 async def test_what_waits_fails_when_the_engine_stops(bench: Bench) -> None:
     await bench.block()
     bench.submit("a")
-    stopping = asyncio.create_task(bench.runtime.stop())
+    stopping = asyncio.create_task(bench.batcher.stop())
     await asyncio.sleep(0)
     bench.runner.gate.set()
     await stopping
     assert (bench.done, bench.failed) == (["block"], ["a"])
-    await bench.runtime.stop()
+    await bench.batcher.stop()
