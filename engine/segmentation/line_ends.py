@@ -3,22 +3,23 @@
 The evidence, strongest first; the first rule that applies decides:
 
 1. A blank line, a list marker, a heading or a change of quoting (`>`) ends the sentence.
-2. A small letter, or a mark that begins no line, goes on. Not after a single word, if the next line
-   is one too, or after a colon and three words at most: those are lists in small letters.
-3. After a comma or semicolon the sentence goes on, with the pause of a clause, but for the first and
-   last lines of a letter ("Dear Ann,"). After a colon the sentence ends.
-4. A line that ends in a word that needs another ("the", "and", "of", 和, 在) goes on. After one that
-   may end a line of verse too ("in", "to", a verb) it goes on before a name or a number.
-5. Where lines before were wrapped, their width is known: at least the widest of them, and less than
-   any of them with the first word of the next. A line goes on if it fits in there and the word after
-   it does not, whatever begins the next line; a shorter one ends the sentence.
-6. Where no width is known, a line end ends the sentence, but if the line looks like wrapped prose:
-   `_PROSE` columns or more with a name or number next, `_LONG` with any word that does not often begin
-   a sentence; no title, no verse and no more than `_WIDEST`. Chinese, which breaks anywhere: `_HAN_LONG`
-   columns, or `_HAN_PROSE` with a mark inside that does not part it in halves, as it does a couplet.
+2. Before a small letter, or a mark that begins no line, the sentence goes on. Exceptions are lists in
+   small letters: a single word before another single word, or up to three words after a colon.
+3. After a comma or semicolon the sentence goes on, with the pause of a clause, except in the first and
+   last lines of a letter ("Dear Ann,"). A colon ends the sentence.
+4. After a word that needs another ("the", "and", "of", 和, 在) the sentence goes on. After one that may
+   also end a line of verse ("in", "to", a verb) it goes on before a name or a number.
+5. Lines that were wrapped before bound the width of the paragraph: it is at least that of the widest
+   of them, and less than that of any of them with the first word of the next. A line that fits, but
+   would not with the next word, goes on, whatever begins the next line; a shorter one ends the sentence.
+6. If the width is unknown, a line end ends the sentence, unless the line looks like wrapped prose:
+   `_PROSE` columns or more before a name or a number, `_LONG` or more before a word that does not often
+   begin a sentence; no title, no verse, and at most `_WIDEST` columns. Chinese breaks anywhere:
+   `_HAN_LONG` columns, or `_HAN_PROSE` with a mark inside that does not split it into the halves of a
+   couplet.
 
-So the first line of a text is decided by itself and the first word of the next. A wrapped first line
-under `_LONG` before a capitalised word that is not a known name is taken for a line of its own.
+So the first line of a text is judged by itself and the first word of the next. A wrapped first line
+shorter than `_LONG`, before a capitalised word that is not a known name, is taken for a line of its own.
 """
 
 from __future__ import annotations
