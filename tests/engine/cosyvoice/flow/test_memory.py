@@ -61,7 +61,14 @@ def test_nbytes_is_what_the_storages_take(flow: Flow, prompt: FlowPrompt) -> Non
         tails = memory.tails
         tensors = [part for cache in memory.caches for part in (*cache.prompt, *cache.memories)]
         tensors += [tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator]
-        for tensor in (*tensors, prompt.mel, prompt.speaker, prompt.remainder, one.tokens, other.tokens):
+        for tensor in (
+            *tensors,
+            prompt.mel,
+            prompt.speaker,
+            prompt.remainder,
+            one.tokens,
+            other.tokens,
+        ):
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
     assert total_nbytes([one, other]) == sum(storages.values())
     assert prompt.nbytes + one.nbytes + other.nbytes == sum(storages.values())
