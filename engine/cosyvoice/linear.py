@@ -57,22 +57,19 @@ class PackedLinear:
     def __call__(self, x: Tensor) -> Tensor:
         if not self._fused:
             self._refresh()
-        x = self._windows(x)
-        rows = x.flatten(0, -2)
-        if self._packed is not None and self._serves(self._packed, rows):
+            x = self._windows(x)
+        rows = x if x.dim() == 2 else x.flatten(0, -2)
+        if self._packed is not None and _gains(rows) and rows.dtype == self._packed.dtype:
             made: Tensor = torch.ops.mkldnn._linear_pointwise(
                 rows, self._packed, self._bias, self._activation, [], "none"
             )
-            return made.view(*x.shape[:-1], -1)
+            return made if rows is x else made.view(*x.shape[:-1], -1)
         weight = _matrix(self._layers) if self._weight is None else self._weight
-        bias = None if self._bias is None else self._bias.to(x.dtype)
-        made = F.linear(x, weight.to(x.dtype), bias)
+        bias = self._bias
+        if weight.dtype != x.dtype:
+            weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        made = F.linear(x, weight, bias)
         return F.gelu(made) if self._activation == "gelu" else made
-
-    def _serves(self, packed: Tensor, rows: Tensor) -> bool:
-        if torch.is_grad_enabled() or rows.dtype != packed.dtype:
-            return False
-        return rows.shape[0] > 1 or rows.dtype != torch.float32
 
     def _windows(self, x: Tensor) -> Tensor:
         """For a convolution, the frames that each output sees, side by side."""
@@ -99,6 +96,11 @@ class PackedLinear:
         self._bias = _joined(biases).detach() if biases else None
         self._packed = pack_weight(weight) if self._pack else None
         self._weight = weight
+
+
+def _gains(rows: Tensor) -> bool:
+    """Whether the packed copy is the faster one, and can serve: it has no gradient."""
+    return (rows.shape[0] > 1 or rows.dtype != torch.float32) and not torch.is_grad_enabled()
 
 
 def pack_weight(weight: Tensor) -> Tensor | None:

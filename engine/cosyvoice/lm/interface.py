@@ -51,7 +51,7 @@ class SamplingOptions:
     """How tokens are drawn and when a stream ends.
 
     seed: None draws one at random.
-    top_p, top_k, win, tau: of repetition-aware sampling (sampling.RasLaw).
+    top_p, top_k, win, tau: of repetition-aware sampling (sampling.RasParams).
     greedy: always the most probable token; the seed means nothing then.
     min_ratio, max_ratio: the fewest and the most speech tokens per text token.
     bistream: text and speech alternate as the text comes; False waits for `finish` and then reads all

@@ -12,7 +12,7 @@ from support.engines import goldens
 from support.engines.vocoder import hift_config
 
 GOLDEN = goldens.tensors("d_hift")
-LAWS = pytest.mark.parametrize("law", list(Phase))
+PHASES = pytest.mark.parametrize("phase", list(Phase))
 
 
 def close(actual: Tensor, name: str, tolerance: float) -> None:
@@ -26,27 +26,27 @@ def test_f0(hift: Hift) -> None:
     assert torch.equal((f0 > 10)[..., None].float(), GOLDEN["uv"])
 
 
-@LAWS
-def test_source_of_a_given_f0(hift: Hift, law: Phase) -> None:
-    close(reference_vocoder.source(hift, GOLDEN["f0"], phase=law), "source_zero_noise", 2e-3)
-    close(reference_vocoder.source(hift, GOLDEN["f0_known"], phase=law), "f0_known_source", 1e-3)
+@PHASES
+def test_source_of_a_given_f0(hift: Hift, phase: Phase) -> None:
+    close(reference_vocoder.source(hift, GOLDEN["f0"], phase=phase), "source_zero_noise", 2e-3)
+    close(reference_vocoder.source(hift, GOLDEN["f0_known"], phase=phase), "f0_known_source", 1e-3)
 
 
-@LAWS
-def test_sines(hift: Hift, law: Phase) -> None:
+@PHASES
+def test_sines(hift: Hift, phase: Phase) -> None:
     for f0, name, every, tolerance in (
         ("f0", "sine_waves_zero_noise", 16, 2e-3),
         ("f0_known", "f0_known_sines", 8, 1e-3),
     ):
         voiced = (GOLDEN[f0] > 10).float().repeat_interleave(480, dim=1)[..., None]
-        sines = reference_vocoder.sines(hift.m_source, GOLDEN[f0], law) * voiced
+        sines = reference_vocoder.sines(hift.m_source, GOLDEN[f0], phase) * voiced
         close(sines[:, ::every], name, tolerance)
 
 
-@LAWS
-def test_source_with_injected_noise(hift: Hift, law: Phase) -> None:
+@PHASES
+def test_source_with_injected_noise(hift: Hift, phase: Phase) -> None:
     close(
-        reference_vocoder.source(hift, GOLDEN["noise_f0"], GOLDEN["noise"], law),
+        reference_vocoder.source(hift, GOLDEN["noise_f0"], GOLDEN["noise"], phase),
         "source_with_noise",
         2e-3,
     )
@@ -66,17 +66,17 @@ def test_decode(hift: Hift) -> None:
     close(hift.decode(GOLDEN["mel"], GOLDEN["decode_s"]), "decode_wav", 1e-4)
 
 
-@LAWS
-def test_inference(hift: Hift, law: Phase) -> None:
-    wave, source = reference_vocoder.inference(hift, GOLDEN["mel"], phase=law)
+@PHASES
+def test_inference(hift: Hift, phase: Phase) -> None:
+    wave, source = reference_vocoder.inference(hift, GOLDEN["mel"], phase=phase)
     close(wave, "inference_wav", 5e-3)
     close(source, "inference_source", 5e-3)
 
 
-@LAWS
-def test_inference_with_a_cached_source(hift: Hift, law: Phase) -> None:
+@PHASES
+def test_inference_with_a_cached_source(hift: Hift, phase: Phase) -> None:
     wave, source = reference_vocoder.inference(
-        hift, GOLDEN["mel"], GOLDEN["cache_source"], phase=law
+        hift, GOLDEN["mel"], GOLDEN["cache_source"], phase=phase
     )
     close(wave, "inference_cached_wav", 5e-3)
     close(source, "inference_cached_source", 5e-3)

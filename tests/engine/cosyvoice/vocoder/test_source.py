@@ -15,13 +15,13 @@ from cosyserve.engine.cosyvoice.vocoder.source import (
 SECOND = 50
 
 
-def steady_error(law: Phase, seconds: int) -> float:
+def steady_error(phase: Phase, seconds: int) -> float:
     """Of the last second of a steady 237.3 Hz, against its closed form."""
     pitch = 237.3
     frames = seconds * SECOND
     f0 = torch.full((1, frames), pitch, dtype=torch.float64)
     source = HarmonicSource(HiftConfig())
-    sines = reference_vocoder.sines(source, f0, law)[0, -SAMPLE_RATE:-240]
+    sines = reference_vocoder.sines(source, f0, phase)[0, -SAMPLE_RATE:-240]
     # The first frame's centre stands at one frame's worth of cycles.
     samples = torch.arange(frames * 480, dtype=torch.float64)[-SAMPLE_RATE:-240]
     time = (samples + 0.5 + 240) / SAMPLE_RATE

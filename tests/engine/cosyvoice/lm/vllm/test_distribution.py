@@ -1,4 +1,4 @@
-"""The tokens that vLLM gives follow the exact law of repetition-aware sampling, and no other."""
+"""The tokens that vLLM gives follow the exact distribution of repetition-aware sampling, and no other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from cosyserve.engine.cosyvoice.lm.bistream import LmLimits, Unistream
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
 from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
-from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, ras_distribution
+from cosyserve.engine.cosyvoice.lm.sampling import RasParams, ras_distribution
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from support.engines import tiny_lm
 from support.engines.tiny_lm import read
@@ -45,9 +45,9 @@ def logits() -> tuple[Tensor, tuple[int, ...]]:
     return found, lm_input.banned_ids
 
 
-def law(scores: Tensor, history: list[int], options: SamplingOptions) -> Tensor:
+def distribution(scores: Tensor, history: list[int], options: SamplingOptions) -> Tensor:
     past = torch.tensor([history or [-1]])
-    named = RasLaw(options.top_p, options.top_k, options.win, options.tau)
+    named = RasParams(options.top_p, options.top_k, options.win, options.tau)
     return ras_distribution(scores.unsqueeze(0), past, named)[0]
 
 
@@ -93,7 +93,7 @@ async def draws(lm: VllmSpeechLM, history: list[int], options: SamplingOptions) 
 PASSES, FAILS = 3.0, 6.0
 
 
-async def test_the_law_with_repetitions(lm: VllmSpeechLM) -> None:
+async def test_the_distribution_with_repetitions(lm: VllmSpeechLM) -> None:
     scores, banned = logits()
     options = SamplingOptions(tau=0.2)
     order = scores.argsort(descending=True).tolist()
@@ -102,19 +102,19 @@ async def test_the_law_with_repetitions(lm: VllmSpeechLM) -> None:
     counts = await draws(lm, history, options)
     assert counts.sum() == DRAWS
     assert not counts[list(banned)].any()
-    exact = law(scores, history, options)
+    exact = distribution(scores, history, options)
     assert abs(excess(counts, DRAWS * exact)) < PASSES
     # What it must not be: each would be found out by so many draws.
     wrong = {
-        "no repetition-awareness": law(scores, [], options),
-        "another threshold": law(scores, history, SamplingOptions(tau=0.1)),
-        "a shorter window": law(scores, history[-3:], options),
+        "no repetition-awareness": distribution(scores, [], options),
+        "another threshold": distribution(scores, history, SamplingOptions(tau=0.1)),
+        "a shorter window": distribution(scores, history[-3:], options),
         "the plain softmax": scores.softmax(-1),
-        "a smaller nucleus": law(scores, history, SamplingOptions(tau=0.2, top_p=0.7)),
-        "repeated ids banned": law(banish(scores, history), [], options),
+        "a smaller nucleus": distribution(scores, history, SamplingOptions(tau=0.2, top_p=0.7)),
+        "repeated ids banned": distribution(banish(scores, history), [], options),
     }
-    for name, distribution in wrong.items():
-        assert excess(counts, DRAWS * distribution) > FAILS, name
+    for name, other in wrong.items():
+        assert excess(counts, DRAWS * other) > FAILS, name
 
 
 def banish(scores: Tensor, history: list[int]) -> Tensor:
@@ -123,10 +123,10 @@ def banish(scores: Tensor, history: list[int]) -> Tensor:
     return kept
 
 
-async def test_the_law_of_a_fresh_stream(lm: VllmSpeechLM) -> None:
+async def test_the_distribution_of_a_fresh_stream(lm: VllmSpeechLM) -> None:
     scores, _ = logits()
     options = SamplingOptions(top_k=12, top_p=0.9)
     counts = await draws(lm, [], options)
-    assert abs(excess(counts, DRAWS * law(scores, [], options))) < PASSES
+    assert abs(excess(counts, DRAWS * distribution(scores, [], options))) < PASSES
     for changed in (SamplingOptions(top_k=13, top_p=0.9), SamplingOptions(top_k=9, top_p=0.9)):
-        assert excess(counts, DRAWS * law(scores, [], changed)) > PASSES
+        assert excess(counts, DRAWS * distribution(scores, [], changed)) > PASSES
