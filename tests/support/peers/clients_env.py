@@ -1,6 +1,6 @@
 """Other people's clients: scripts that drive them, run by the Python that has them.
 
-They are installed in `.venv-clients`, from tests/dialects/requirements.txt.
+They are installed in `.venv-clients`, from tests/third_party/requirements.txt.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DRIVERS = ROOT / "tests" / "dialects" / "drivers"
+DRIVERS = ROOT / "tests" / "third_party" / "drivers"
 REQUIRE = "COSYSERVE_TESTS_REQUIRE"
 """Names, with commas between, of what must be there: without it a test fails and is not skipped."""
 
@@ -30,7 +30,7 @@ def python() -> Path:
     """The Python that has the clients; skips or fails the test where there is none."""
     found = ROOT / ".venv-clients" / "bin" / "python"
     if not found.exists():
-        missing("clients", "no .venv-clients: make it from tests/dialects/requirements.txt")
+        missing("clients", "no .venv-clients: make it from tests/third_party/requirements.txt")
     return found
 
 
