@@ -292,17 +292,11 @@ class TextSegmenter:
         self._quote_open = False
         self._open = OpenSegment()
         self._layout = Layout()
-        self._examined = 0
 
     @property
     def pending(self) -> int:
         """How many characters have come that are in no segment yet."""
         return len(self._buffer)
-
-    @property
-    def examined(self) -> int:
-        """How many characters were read, those read twice counted twice: the work done."""
-        return self._examined
 
     def feed(self, text: str) -> list[Segment]:
         """Take the next piece of text; return the segments it decides.
@@ -360,9 +354,7 @@ class TextSegmenter:
                 segment.pass_over(end)
             if segment.at >= len(self._buffer):
                 return None
-            count = segment.read(self._buffer, self._layout, limit)
-            self._examined += count
-            if not count:
+            if not segment.read(self._buffer, self._layout, limit):
                 return self._cut(segment.forced_end(self._buffer, limit), sentence_end=False)
 
     def _accepts(self, verdict: Verdict) -> bool:
