@@ -1,4 +1,4 @@
-"""Time limits beside the one that pyproject.toml gives to every test."""
+"""Time limits beside the one that pyproject.toml gives to every test, and none for hypothesis' examples."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from typing import Final
 
+import hypothesis
 import pytest
 
 LIMITS: Final = {
@@ -18,6 +19,13 @@ LIMITS: Final = {
 
 STDERR: Final = pytest.StashKey[int]()
 """A descriptor of standard error, whatever is captured. Of a worker of pytest-xdist it is the run's, too."""
+
+
+# What an example takes is a matter of the machine and of what else it does.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -51,7 +51,7 @@ def random_parts(sizes: list[int], width: int, scale: float = 1.0) -> tuple[Tens
     return query, [room[..., :size, :] for room, size in zip(rooms, sizes, strict=True)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 15, 16, 63, 64, 65, 200, 1500]), min_size=1, max_size=4),
     width=st.sampled_from([16, 32, 64]),
