@@ -20,7 +20,7 @@ from cosyserve.engine.cosyvoice.flow import attention as native
 from cosyserve.engine.cosyvoice.flow.attention import AttentionKernel, attention_kernel
 from support.engines.tiny_checkpoint import TINY, weights
 from support.engines.tiny_flow import difference, random_case
-from support.peers.clients_env import missing
+from support.tools.required import missing
 
 
 @pytest.fixture(scope="module")

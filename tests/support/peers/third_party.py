@@ -7,23 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
+from support.tools.required import ROOT, missing
 
-ROOT = Path(__file__).parents[3]
 DRIVERS = ROOT / "tests" / "third_party" / "drivers"
-REQUIRE = "COSYSERVE_TESTS_REQUIRE"
-"""Names, with commas between, of what must be there: without it a test fails and is not skipped."""
-
-
-def missing(part: str, reason: str) -> NoReturn:
-    """End a test that lacks a part: a failure where the part is required, else a skip."""
-    if part in os.environ.get(REQUIRE, "").split(","):
-        pytest.fail(f"{REQUIRE} asks for {part}: {reason}")
-    pytest.skip(reason)
 
 
 def python() -> Path:
