@@ -21,9 +21,7 @@ ROOT: Final = Path(__file__).parent.parent
 WORKERS: Final = ("-n", "auto", "--maxprocesses", "8")
 BY_TEST: Final = (*WORKERS, "--dist", "worksteal")
 BY_FILE: Final = (*WORKERS, "--dist", "loadfile", "--no-loadscope-reorder")
-"""In the order of the paths: what takes longest comes first, so that no worker waits for it at the end."""
-
-VLLM: Final = "tests/engine/cosyvoice/lm/vllm"
+"""Where a file's tests share what is slow to start. In the order of the paths: the longest come first."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ class Stage:
 STAGES: Final = (
     Stage("product", 300, (*BY_TEST, "-m", "not vllm and not browser", "tests",
                            "--ignore", "tests/third_party", "--ignore", "tests/deploy")),
-    Stage("vllm", 150, (*BY_FILE, "-m", "vllm", f"{VLLM}/test_killed.py", "tests/journeys/test_vllm.py",
-                        "tests/benchmarks/model/test_lm.py", VLLM)),
+    Stage("vllm", 150, (*BY_FILE, "-m", "vllm", "tests/journeys/test_vllm.py",
+                        "tests/benchmarks/model/test_lm.py", "tests/engine/cosyvoice/lm/vllm")),
     # One after the other: a browser that gets no processor has gaps in its sound.
     Stage("browser", 90, ("-m", "browser", "tests/journeys/page", "tests/server/page")),
     Stage("third-party", 45, (*BY_FILE, "tests/third_party")),
