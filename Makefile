@@ -15,10 +15,11 @@ PACKAGES := protocol engine server clients benchmarks
 .PHONY: help install demo serve test quick lint format wheel bench clean
 
 help:
+	@echo "make install install what the tests need: vLLM, other people's clients, linters (5 GB)"
 	@echo "make demo    start a server, stream a paragraph through it, write demo.wav"
 	@echo "make serve   start a server on http://127.0.0.1:8000"
-	@echo "make test    run all tests (installs vLLM and other people's clients: 5 GB)"
-	@echo "make quick   run the tests that need neither"
+	@echo "make test    install it, and run all tests"
+	@echo "make quick   run the tests that need neither vLLM nor other people's clients"
 	@echo "make lint    check format, style and types"
 	@echo "make format  put the code into its format"
 	@echo "make wheel   build the wheel, install it elsewhere and use it"

@@ -18,7 +18,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
 
-WORKERS: Final = ("-n", "auto", "--maxprocesses", "8")
+WORKERS: Final = ("-n", "auto", "--maxprocesses", "4")  # each comes to hold up to 2 GB
 BY_TEST: Final = (*WORKERS, "--dist", "worksteal")
 BY_FILE: Final = (*WORKERS, "--dist", "loadfile", "--no-loadscope-reorder")
 """Where a file's tests share what is slow to start. In the order of the paths: the longest come first."""
