@@ -20,7 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("/", "/docs", "/docs/openapi.yaml", "/docs/asyncapi.yaml", "/version", "/readyz")
+PAGES = (
+    "/",
+    "/page/app.js",
+    "/docs",
+    "/docs/openapi.yaml",
+    "/docs/asyncapi.yaml",
+    "/version",
+    "/readyz",
+)
 GROUPS = ((), ("model",))
 """What has commands below it."""
 ANNOUNCEMENT = "listening on "
