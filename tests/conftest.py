@@ -1,9 +1,10 @@
-"""Time limits beside the one that pyproject.toml gives to every test, and none for hypothesis' examples."""
+"""What holds for all tests: time limits beside the one of pyproject.toml, none for hypothesis' examples."""
 
 from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import threading
 from collections.abc import Generator
 from typing import Final
@@ -34,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Whoever runs the tests in the background ignores it, and so would the processes of the tests.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
