@@ -298,18 +298,11 @@ class TextSegmenter:
         """Whether a straight quote is open where the buffer begins."""
         self._open = OpenSegment()
         self._layout = Layout()
-        self._examined = 0
-        """Characters read, those read twice counted twice."""
 
     @property
     def pending(self) -> int:
         """The number of characters that are in no segment yet."""
         return len(self._buffer)
-
-    @property
-    def examined(self) -> int:
-        """The number of characters read, those read twice counted twice: the work done."""
-        return self._examined
 
     def feed(self, text: str) -> list[Segment]:
         """Take the next delta of the text; return the segments that it decides.
@@ -367,9 +360,7 @@ class TextSegmenter:
                 segment.pass_over(end)
             if segment.at >= len(self._buffer):
                 return None
-            count = segment.read(self._buffer, self._layout, limit)
-            self._examined += count
-            if not count:
+            if not segment.read(self._buffer, self._layout, limit):
                 return self._cut(segment.forced_end(self._buffer, limit), sentence_end=False)
 
     def _accepts(self, verdict: Verdict) -> bool:

@@ -46,7 +46,6 @@ class Delivery:
         self._stall_limit = stall_limit
         self._gauge = Gauge(transport)
         self._lost = False
-        self._cut_for = ""
         self._pace = 0.0  # bytes a second; 0 is not known
         self._queue = USUAL_QUEUE
         self._read_until = 0.0
@@ -57,11 +56,6 @@ class Delivery:
         self._next_look: asyncio.TimerHandle | None = None
         transport.set_write_buffer_limits(TRANSPORT_BUFFER)
         self.look()  # now the peer offers all its room
-
-    @property
-    def cut_for(self) -> str:
-        """Why the connection was aborted from here; "" if it was not."""
-        return self._cut_for
 
     @property
     def lost(self) -> bool:
@@ -159,7 +153,6 @@ class Delivery:
         if self._lost:
             return
         reading = self.look()
-        self._cut_for = reason
         unsent = 0 if reading is None else reading.unsent
         log.warning("connection_cut", reason=reason, unsent=unsent, pace=round(self._pace))
         self._transport.abort()

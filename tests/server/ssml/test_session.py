@@ -340,7 +340,7 @@ INNER = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(INNER, max_size=3), st.booleans(), st.booleans())
 def test_any_speech_is_consistent(documents: list[str], word_times: bool, speed: bool) -> None:
     whole = [f"<speak>{inner}</speak>" for inner in documents]

@@ -240,7 +240,7 @@ operations = st.lists(
 
 
 @given(operations, st.sampled_from(["alice", "bob", None]), st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_history_over_two_stores_is_listed_in_order(
     tmp_path_factory: pytest.TempPathFactory,
     history: list[tuple[str, int, int]],

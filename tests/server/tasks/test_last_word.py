@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 from cosyserve.server.tasks import synthesis
 from cosyserve.server.websocket import speaker
 from support.engines.faulty_engine import EARLY_END, FAULTS, Fault, cancel_who_calls
-from support.engines.ways import HTTP, SOCKETS, Way
 from support.peers.last_word import (
     WHOLE,
     WORDS,
@@ -23,6 +22,7 @@ from support.peers.last_word import (
     say,
 )
 from support.peers.peers import Peer, message, run_task, text
+from support.peers.ways import HTTP, SOCKETS, Way
 
 LATE = [
     fault

@@ -1,36 +1,25 @@
 """Other people's clients: scripts that drive them, run by the Python that has them.
 
-They are installed in `.venv-clients`, from tests/dialects/requirements.txt.
+They are installed in `.venv-clients`, from tests/third_party/requirements.txt.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
+from support.tools.required import ROOT, missing
 
-ROOT = Path(__file__).parents[3]
-DRIVERS = ROOT / "tests" / "dialects" / "drivers"
-REQUIRE = "COSYSERVE_TESTS_REQUIRE"
-"""Names, with commas between, of what must be there: without it a test fails and is not skipped."""
-
-
-def missing(part: str, reason: str) -> NoReturn:
-    """End a test that lacks a part: a failure where the part is required, else a skip."""
-    if part in os.environ.get(REQUIRE, "").split(","):
-        pytest.fail(f"{REQUIRE} asks for {part}: {reason}")
-    pytest.skip(reason)
+DRIVERS = ROOT / "tests" / "third_party" / "drivers"
 
 
 def python() -> Path:
     """The Python that has the clients; skips or fails the test where there is none."""
     found = ROOT / ".venv-clients" / "bin" / "python"
     if not found.exists():
-        missing("clients", "no .venv-clients: make it from tests/dialects/requirements.txt")
+        missing("clients", "no .venv-clients: make it from tests/third_party/requirements.txt")
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from support.peers.clients_env import ROOT, missing
+from support.tools.required import ROOT, missing
 
 DEPLOY = ROOT / "deploy"
 _PLACES = (str(ROOT / ".venv-deploy" / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/sbin")

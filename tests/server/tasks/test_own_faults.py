@@ -29,7 +29,6 @@ from cosyserve.server.tasks.account import TaskAccount
 from cosyserve.server.websocket.outbox import Outbox
 from support.engines.fake_engine import RATE
 from support.engines.faulty_engine import SECRET, raises, wait_for_what_is_cancelled
-from support.engines.ways import HTTP, SOCKETS, Way
 from support.peers.last_word import (
     WHOLE,
     WORDS,
@@ -41,6 +40,7 @@ from support.peers.last_word import (
     say,
 )
 from support.peers.peers import Peer
+from support.peers.ways import HTTP, SOCKETS, Way
 
 CODECS = {
     "native socket": CosyVoiceCodec,
