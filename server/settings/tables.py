@@ -1,4 +1,4 @@
-"""The README's tables of settings and metrics, made from the code that has them."""
+"""The tables of docs/settings.md and docs/metrics.md, made from the code that has them."""
 
 from __future__ import annotations
 
