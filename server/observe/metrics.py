@@ -328,7 +328,7 @@ class Metrics:
 
     @property
     def documented(self) -> tuple[Documented, ...]:
-        """Every metric of ours, as docs/metrics.md has it."""
+        """Every metric of ours, as the README's table has it."""
         return tuple(self._families.documented)
 
     @property

@@ -2,7 +2,7 @@
 
 The API reference at /docs: rendered ahead from the contracts, served as it lies here.
 
-`PYTHONPATH=tools python -m api_reference` renders it anew after a change of openapi.yaml or asyncapi.yaml.
+`python -m cosyserve.server.page.reference` renders it anew after a change of openapi.yaml or asyncapi.yaml.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `--help`, error messages and docs/settings.md say of settings, read from their declarations."""
+"""What `--help`, error messages and the README say of settings, read from their declarations."""
 
 from __future__ import annotations
 

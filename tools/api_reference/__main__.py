@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tools python -m api_reference`: render the server's reference.html anew."""
+"""`python -m cosyserve.server.page.reference`: render reference.html anew."""
 
 from __future__ import annotations
 
