@@ -98,11 +98,10 @@ def anchors(page: str) -> set[str]:
 def rows(page: str, heading: str | None = None) -> list[list[str]]:
     """The cells of its tables' rows, heads left out; heading: only of the section with this title."""
     found: list[list[str]] = []
-    here, head, section = heading is None, False, ""
+    here, head = heading is None, False
     for at, token in enumerate(parsed(page)):
         if token.type == "heading_open":
-            section = parsed(page)[at + 1].content
-            here = heading is None or section == heading
+            here = heading in (None, parsed(page)[at + 1].content)
         elif token.type in ("thead_open", "thead_close"):
             head = token.type == "thead_open"
         elif here and not head and token.type == "tr_open":
