@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from cosyserve.engine.segmentation.characters import is_extender, weight
 from cosyserve.engine.segmentation.layout import Layout
 from cosyserve.engine.segmentation.lookahead import MOST_BLANKS, Lookahead
-from cosyserve.engine.segmentation.segmenter import OpenSegment, Segment, SegmentPolicy, TextSegmenter, speakable
+from cosyserve.engine.segmentation.segmenter import (
+    OpenSegment,
+    Segment,
+    SegmentPolicy,
+    TextSegmenter,
+    speakable,
+)
 
 SENTENCES = SegmentPolicy(split_clauses=False, first_clause_min_characters=None)
 CLAUSES = SegmentPolicy(clause_min_characters=1, first_clause_min_characters=1)
