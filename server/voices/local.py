@@ -6,7 +6,6 @@ import asyncio
 import errno
 import heapq
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from cosyserve.engine.files import TEMPORARY, flush, write_file, write_temporary
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
 from .record import (
@@ -36,7 +36,6 @@ from .store import Order, Reference
 log = structlog.get_logger(__name__)
 
 _SUFFIX: Final = ".clip"
-_TEMPORARY: Final = ".tmp"
 _STALE_S: Final = 3600.0  # no write takes so long: whoever began this file is gone
 _FIRST_READ: Final = 4096  # bytes; holds the head of nearly every clip
 
@@ -102,7 +101,7 @@ class LocalStore:
     def _start(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            probe = self._write(b"", b"")
+            probe = write_temporary(self._folder)
             # The file system's own clock: that of a network mount may differ from ours.
             now = probe.stat().st_mtime
             probe.unlink()
@@ -116,7 +115,7 @@ class LocalStore:
 
     def _sweep(self, before: float) -> None:
         for entry in os.scandir(self._folder):
-            if not (entry.name.startswith(".") and entry.name.endswith(_TEMPORARY)):
+            if not (entry.name.startswith(".") and entry.name.endswith(TEMPORARY)):
                 continue
             with suppress(FileNotFoundError):  # another process may be sweeping too
                 if entry.stat(follow_symlinks=False).st_mtime < before:
@@ -127,45 +126,7 @@ class LocalStore:
         head = encode_head(reference, sequence, data)
         path = self._path(reference.id)
         with self._disk("put", reference.id):
-            temporary = self._write(head, data)
-            try:
-                os.replace(temporary, path)
-                self._sync_folder()
-            except OSError:
-                for leaving in (temporary, path):
-                    with suppress(OSError):
-                        os.unlink(leaving)
-                raise
-
-    def _write(self, head: bytes, data: bytes) -> Path:
-        """A new temporary file with these bytes, durable; none if that fails."""
-        path = self._folder / f".{secrets.token_hex(16)}{_TEMPORARY}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                for part in (head, data):
-                    view = memoryview(part)
-                    while view:
-                        view = view[os.write(descriptor, view) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(path)
-            raise
-        return path
-
-    def _sync_folder(self) -> None:
-        """Make the folder's entries durable."""
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without it
-                raise
-        finally:
-            os.close(descriptor)
+            write_file(path, head, data)
 
     def _find(self, owner: str | None, reference_id: str) -> Head:
         with self._disk("get", reference_id):
@@ -189,7 +150,7 @@ class LocalStore:
         self._find(owner, reference_id)
         with self._disk("delete", reference_id):
             os.unlink(self._path(reference_id))
-            self._sync_folder()
+            flush(self._folder)
 
     def _list(self, owner: str | None, limit: int, order: Order) -> _References:
         pick = heapq.nsmallest if order == "asc" else heapq.nlargest
