@@ -27,7 +27,7 @@ _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _V4, _V6 = socket.AF_INET, socket.AF_INET6
 _LOOPBACKS: Final = ("127.0.0.1", "::1")
 _IPV4_ONLY: Final = (
-    "{setting}: {host} is served over IPv4 only: this machine has no IPv6; allowed: also 0.0.0.0"
+    "{setting}: {host} is served over IPv4 only: this machine has no IPv6; 0.0.0.0 is the same"
 )
 
 
@@ -192,7 +192,7 @@ def _explained(error: OSError, host: str, port: int, setting: Setting) -> OSErro
         case errno.EADDRINUSE:
             message = f"{what} is in use; {free}"
         case errno.EACCES | errno.EPERM:
-            message = f"{what} is not permitted to this user; allowed: mostly ports from 1024 on"
+            message = f"{what} is not permitted to this user; allowed: usually ports from 1024 on"
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT if ":" in host and not has_ipv6():
             message = (
                 f"{setting.host}: {host} is an IPv6 address, and this machine has no IPv6; allowed: an"
@@ -200,11 +200,11 @@ def _explained(error: OSError, host: str, port: int, setting: Setting) -> OSErro
             )
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             message = (
-                f"{setting.host}: {host} is no address of this machine; allowed: one that is, or"
+                f"{setting.host}: {host} is not an address of this machine; allowed: an address of it, or"
                 " 0.0.0.0 or :: for all of them"
             )
         case _:
-            message = f"{what} cannot be listened on: {error.strerror or error}; {free}"
+            message = f"{what} cannot be used: {error.strerror or error}; {free}"
     return OSError(message)
 
 

@@ -35,17 +35,15 @@ def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
         reason = getattr(error, "reason", None) or ""
         if reason in _OTHER_KEY:
             why = f"it is not the key of the certificate in {cert}"
-            raise _refusal(
-                "tls_key", key, why, "the key that the certificate was made for"
-            ) from None
+            raise _refusal("tls_key", key, why, "the certificate's key") from None
         if reason.startswith(_OF_CERTIFICATE):
-            why = f"OpenSSL does not take its certificate: {reason.replace('_', ' ').lower()}"
+            why = f"OpenSSL rejects its certificate: {reason.replace('_', ' ').lower()}"
         elif b"-----BEGIN CERTIFICATE-----" not in certificates:
-            why = "no certificate is in it"
+            why = "it contains no certificate"
         elif b"PRIVATE KEY-----" in private and not _holds_certificates(cert):
             why = "its certificate is damaged"
         else:
-            why = "no private key is in it, or a damaged one"
+            why = "it contains no private key, or a damaged one"
             raise _refusal("tls_key", key, why, "a PEM file with the certificate's key") from None
         raise _refusal("tls_cert", cert, why, "a PEM file with the certificate chain") from None
     return context

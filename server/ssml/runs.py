@@ -198,15 +198,13 @@ class RunSessions:
         found = []
         if any(self._rendering(run).limited for run in runs):
             found.append(
-                f"rate and pitch go from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
-                " parameters included; what was beyond was limited"
+                f"rate and pitch are limited to the range from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
+                " parameters included"
             )
         if any(run.prosody.volume > LOUDEST for run in runs):
-            found.append(
-                f"volume goes up to {LOUDEST:g} times the voice's own; what was beyond was limited"
-            )
+            found.append(f"volume is limited to {LOUDEST:g} times the voice's own")
         if not self._native.word_times and any(run.marks for run in runs):
-            found.append("<mark>: inside of a text the times are estimates with this engine")
+            found.append("<mark>: with this engine the times of marks inside a text are estimates")
         return found
 
     def silence(self, part: Silence) -> int:

@@ -151,7 +151,7 @@ class VoiceBook:
             raise refusal("name", text, ALLOWED)
         if self._built_in(name):
             raise InvalidParameter(
-                f"name: {name!r} is a built-in voice here; allowed: any name that is none"
+                f"name: {name!r} is a built-in voice here; allowed: any other name"
             )
         return name
 
