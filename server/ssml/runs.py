@@ -198,8 +198,8 @@ class RunSessions:
         found = []
         if any(self._rendering(run).limited for run in runs):
             found.append(
-                f"rate and pitch are limited to the range from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
-                " parameters included"
+                f"rate and pitch are limited to the range from {SLOWEST:g} to {FASTEST:g} times the voice's"
+                " own, the task's parameters included"
             )
         if any(run.prosody.volume > LOUDEST for run in runs):
             found.append(f"volume is limited to {LOUDEST:g} times the voice's own")

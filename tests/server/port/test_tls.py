@@ -54,7 +54,9 @@ def test_files_without_what_is_needed(
     assert told(wrong, pair[1]).startswith(
         f"tls_cert: {wrong} is not usable; it contains no certificate"
     )
-    assert told(pair[0], wrong).startswith(f"tls_key: {wrong} is not usable; no private key")
+    assert told(pair[0], wrong).startswith(
+        f"tls_key: {wrong} is not usable; it contains no private key"
+    )
     assert told(pair[1], pair[0]).startswith("tls_cert: ")
 
 
