@@ -1,4 +1,4 @@
-"""The certificate that the server shows, and what is wrong with one that it cannot show."""
+"""The TLS context of the server's port, and messages for certificates that cannot be used."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Final, NoReturn
 from ..settings.sources import SettingsError
 
 _OTHER_KEY: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""OpenSSL keeps a certificate for each kind of key: for a key of another kind it has none assigned."""
+"""OpenSSL's reasons for a key that does not belong to the certificate. It keeps one certificate per kind
+of key, so a key of another kind has none assigned."""
 _OF_CERTIFICATE: Final = ("EE_", "CA_")
-"""How its reasons begin that are about a certificate which its security level refuses."""
+"""Prefixes of OpenSSL's reasons for a certificate below its security level."""
 
 
 class _Encrypted(Exception):
-    """A key is asked a passphrase for, which nobody is there to give."""
+    """OpenSSL asks for the passphrase of a key."""
 
 
 def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """The context of the server's port; None without a certificate.
+    """The TLS context, None without a certificate.
 
     Raises SettingsError, whose line names the setting, the file and what is allowed.
     """
@@ -50,7 +51,7 @@ def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
 
 
 def _nobody_to_ask() -> NoReturn:
-    """OpenSSL would ask at the terminal, and wait for ever where there is none."""
+    """Raise _Encrypted. OpenSSL would ask at the terminal, and wait for ever if there is none."""
     raise _Encrypted
 
 
