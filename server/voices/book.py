@@ -28,7 +28,7 @@ from .store import ALLOWED, Reference, ReferenceStore, as_name
 class Voice:
     """A voice as lists show it. Clients ask for it by id or by name.
 
-    gender: "female" or "male" for a voice of the engine's own, else "".
+    gender: of a voice of the engine's own, else "".
     """
 
     id: str
