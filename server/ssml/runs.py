@@ -75,14 +75,11 @@ class RunVoice:
         self._due: deque[Mark] = deque()  # marks whose time is known, and not yet given out
         self._marks = deque(sorted(run.marks, key=lambda mark: mark[0]))  # whose time is not known
         self._heard = 0.0  # seconds of the engine's sound so far
-        self._anchor = (
-            0.0,
-            0,
-        )  # the last sentence: seconds of the engine's sound, place in the text
+        self._anchor = (0.0, 0)  # the last sentence: seconds of sound, place in the text
 
     def feed(self, chunk: PcmChunk) -> list[PcmChunk]:
         """Take a chunk of the engine; returns no chunk or one."""
-        for sentence in chunk.sentences:
+        for sentence in chunk.segments:
             self._note_sentence(sentence)
         for word in chunk.words:
             self._note_word(word)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cosyserve.engine.segmentation.ahead import LOOKAHEAD, Ahead
 from cosyserve.engine.segmentation.characters import is_extender, weight
+from cosyserve.engine.segmentation.lookahead import MOST_BLANKS, Lookahead
 from cosyserve.engine.segmentation.segmenter import Segment, SegmentPolicy, TextSegmenter, speakable
 
 SENTENCES = SegmentPolicy(split_clauses=False, first_clause_min_characters=None)
@@ -426,14 +426,14 @@ HOSTILE = [
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_work_and_memory_stay_linear(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
-    original = Ahead.char
+    original = Lookahead.char
 
-    def counted(ahead: Ahead, offset: int = 0) -> str:
+    def counted(ahead: Lookahead, offset: int = 0) -> str:
         nonlocal looks
         looks += 1
         return original(ahead, offset)
 
-    monkeypatch.setattr(Ahead, "char", counted)
+    monkeypatch.setattr(Lookahead, "char", counted)
     text = (unit * 4000)[:4000]
     segmenter = TextSegmenter()
     most = 0
@@ -442,8 +442,8 @@ def test_work_and_memory_stay_linear(unit: str, monkeypatch: pytest.MonkeyPatch)
         most = max(most, segmenter.pending)
     segmenter.finish()
     assert segmenter.examined <= 3 * len(text)
-    assert most <= 200 + LOOKAHEAD + 16
-    assert looks <= 3 * (LOOKAHEAD + 16) * len(text)
+    assert most <= 200 + MOST_BLANKS + 16
+    assert looks <= 3 * (MOST_BLANKS + 16) * len(text)
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_eighty_thousand_lines_are_read_about_once(unit: str) -> None:
         most = max(most, segmenter.pending)
     segmenter.finish()
     assert segmenter.examined <= 1.5 * len(text)
-    assert most <= 200 + LOOKAHEAD
+    assert most <= 200 + MOST_BLANKS
 
 
 def test_long_text_fed_by_the_character_is_read_about_once() -> None:

@@ -257,11 +257,11 @@ async def test_no_room_ahead_is_tried_again_when_it_is_needed() -> None:
     engine = await started()
     real, refused = engine.open_session, []
 
-    def open_session(voice: Prompt, options: SynthesisOptions) -> FakeSession:
+    def open_session(prompt: Prompt, options: SynthesisOptions) -> FakeSession:
         if len(engine.sessions) == 1 and not refused:
             refused.append(True)
             raise EngineBusy("full")
-        return real(voice, options)
+        return real(prompt, options)
 
     engine.open_session = open_session  # type: ignore[method-assign]
     spoken = await speak_ssml(engine, "<speak>One <emphasis>two</emphasis></speak>")

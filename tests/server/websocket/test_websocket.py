@@ -319,9 +319,9 @@ async def test_a_voice_that_is_not_ready_is_waited_for_with_the_text_kept(served
     ready.set()
 
     class SlowVoices(FakeEngine):
-        async def prepare_voice(self, reference):
+        async def prepare_prompt(self, clip):
             await ready.wait()
-            return await super().prepare_voice(reference)
+            return await super().prepare_prompt(clip)
 
     from support.listening.audio import make_file, speechlike
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts
-from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.convert import converted
 from cosyserve.engine.cosyvoice.lm.vllm.host import EngineHost
@@ -40,7 +40,7 @@ def required() -> None:
 
 def golden_checkpoint(stop_bias: list[float] | None = None) -> Checkpoint:
     """stop_bias: as in tiny_lm.model."""
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     return from_state_dicts(config, llm=tiny_lm.model(stop_bias).state_dict())
 
 

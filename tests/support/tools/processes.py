@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cosyserve.benchmarks.model.lm import children
+from cosyserve.benchmarks.load.launch import children
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -12,14 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint import (
     CheckpointError,
     convert,
     from_state_dicts,
     open_checkpoint,
 )
-from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS
 from cosyserve.engine.cosyvoice.config import EncoderConfig, ModelConfig
+from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 from support.engines import goldens, tiny_checkpoint
 
 
@@ -226,7 +228,7 @@ def test_a_wrong_manifest_is_named(
 
 
 def test_golden_weights_make_a_checkpoint() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     checkpoint = from_state_dicts(config, **{part: goldens.weights(part) for part in PARTS})
     assert checkpoint.config == config
     assert set(checkpoint.weights) == set(PARTS)

@@ -17,13 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
-from cosyserve.engine.cosyvoice.checkpoint.weights import (
-    DIRECTION,
-    GAIN,
-    key_problems,
-    official,
-    read_weights,
-)
+from cosyserve.engine.cosyvoice.checkpoint.weights import key_problems, official, read_weights
+from cosyserve.engine.cosyvoice.vocoder import DIRECTION, GAIN
 from support.engines import tiny_checkpoint
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.reference import Case, speak
+from cosyserve.benchmarks.parity.reference import flow as reference_flow
+from cosyserve.benchmarks.parity.reference.flow import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowError
 from support.engines import goldens
 from support.engines.tiny_flow import difference, golden_case, random_case, small_flow, tiny_flow
@@ -137,7 +138,9 @@ def test_early_frames_are_those_of_the_prefix(flow: Flow, case: Case, expected: 
     state = flow.start(flow.prepare_prompt(*case.voice))
     tokens = case.token[0]
     (early,) = flow.step([state], [tokens[:13]], [False], [True])
-    prefix = flow.inference(case.token[:, :13], *case.voice, streaming=True, finalize=False)[0]
+    prefix = reference_flow.inference(
+        flow, case.token[:, :13], *case.voice, streaming=True, finalize=False
+    )[0]
     assert early.shape[1] == 20
     assert difference(early, prefix) < TOLERANCE
     assert difference(early, expected[:, :20]) > TOLERANCE

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyserve.benchmarks.parity.reference import Case, speak
+from cosyserve.benchmarks.parity.reference.flow import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowPrompt
 from support.engines.tiny_flow import difference, random_case, small_flow
 
