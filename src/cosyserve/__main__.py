@@ -21,7 +21,7 @@ _COMMANDS: Final = {
         "speak a text into a file, a pipe or the loudspeaker",
     ),
     "voices": ("cosyserve.clients.cli.voices:main", "add, list and remove reference clips"),
-    "model": ("cosyserve.server.cli:main", "check or convert a checkpoint"),
+    "model": ("cosyserve.server.cli:model", "check or convert a checkpoint"),
     "bench": ("cosyserve.benchmarks.load.latency:main", "measure a server under load"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosyserve.server.page.reference import REFERENCE
+from cosyserve.server.page.assets import REFERENCE
 
 from .page import render
 

@@ -1,6 +1,6 @@
 """Prompts that were computed before: of reference clips, in memory and on disk, and on the device.
 
-Reference -> VoicePromptCache (VoicePrompt) -> FlowPromptCache (FlowPrompt, on the device)
+TranscribedClip -> VoicePromptCache (VoicePrompt) -> FlowPromptCache (FlowPrompt, on the device)
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ async def test_a_wrong_document_is_told_after_what_came_before() -> None:
         await session.feed("ignored")
         await session.finish()
         assert len((await anext(session)).samples)
-        with pytest.raises(InvalidParameter, match="ends inside of <speak>"):
+        with pytest.raises(InvalidParameter, match="ends inside <speak>"):
             await anext(session)
     assert not engine.open
 
@@ -227,7 +227,7 @@ async def test_nested_volumes_are_limited_and_said() -> None:
     spoken = await speak(f"<speak>{loud}</speak>")
     assert 0 < np.abs(spoken.samples).max() <= 1
     [notice] = spoken.notices
-    assert "up to 10 times" in notice
+    assert "limited to 10 times" in notice
 
 
 async def test_what_is_beyond_the_limits_is_limited_and_said() -> None:

@@ -186,7 +186,7 @@ def test_a_port_for_the_superuser_only(other_user: int, their_folder: str) -> No
     ("host", "status", "words"),
     [
         ("no.such.name.invalid", 1, "no.such.name.invalid cannot be resolved ("),
-        ("192.0.2.1", 1, "192.0.2.1 is no address of this machine; allowed: "),
+        ("192.0.2.1", 1, "192.0.2.1 is not an address of this machine; allowed: "),
         ("[localhost]", 2, "'[localhost]' is not usable; allowed: in brackets an IPv6 address"),
         ("127.0.0.1:80", 2, "'127.0.0.1:80' is not usable; allowed: "),
     ],

@@ -35,7 +35,7 @@ def test_channels_are_averaged() -> None:
 
 def test_a_codec_that_is_not_meant_is_named() -> None:
     data = make_file(speechlike(48000, 1.0), 48000, "mp4", "ac3")
-    with pytest.raises(InvalidAudio, match="ac3 in a M4A file is not taken"):
+    with pytest.raises(InvalidAudio, match="ac3 in a M4A file is not supported"):
         decode_file(data, M4A, 30.0)
 
 
