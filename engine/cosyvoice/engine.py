@@ -17,8 +17,8 @@ from ..interface import (
     EngineNotReady,
     InvalidReference,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from .build import Running, bring_up, choose_backend, load, pick_device
@@ -112,23 +112,23 @@ class CosyVoiceEngine:
             session.fail(EngineNotReady("the engine was stopped"))
         await running.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
         running = self._need_running()
         try:
-            prompt = await running.voice_prompts.get(reference)
+            prompt = await running.voice_prompts.get(clip)
         except OnnxModelError as error:
             _log.exception("a voice could not be prepared")
             raise InvalidReference("the models could make nothing of this clip") from error
         if running.memory.free >= running.flow_prompts.needed(prompt):
             await running.flow_prompts.warm(prompt)
-        return Prompt(reference.content_id, prompt)
+        return Prompt(clip.content_id, prompt)
 
-    def known_voice(self, content_id: str) -> Prompt | None:
+    def cached_prompt(self, content_id: str) -> Prompt | None:
         prompt = self._running.voice_prompts.held(content_id) if self._running else None
         return None if prompt is None else Prompt(content_id, prompt)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         prompt = self._running.builtin.get(voice_id) if self._running else None
         return None if prompt is None else Prompt(prompt.content_id, prompt)
 
@@ -143,7 +143,7 @@ class CosyVoiceEngine:
 
         return vllm_metrics()
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
         """Raises EngineNotReady, UnsupportedRequest, and EngineBusy where memory is short."""
         running = self._need_running()
         if not running.lm.ready:
@@ -152,13 +152,13 @@ class CosyVoiceEngine:
             raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
         if not 0.5 <= options.speed <= 2.0:
             raise UnsupportedRequest("speed: from 0.5 to 2")
-        prompt = voice.traits
-        if not isinstance(prompt, VoicePrompt):
+        voice = prompt.data
+        if not isinstance(voice, VoicePrompt):
             raise UnsupportedRequest("this voice was not made for this engine")
-        lease = running.memory.admit(running.flow_prompts.needed(prompt))
-        conditioning = self._conditioning(running, prompt, options)
+        lease = running.memory.admit(running.flow_prompts.needed(voice))
+        conditioning = self._conditioning(running, voice, options)
         session = CosyVoiceSession(
-            running.parts, prompt, conditioning, lease, self._sessions.discard
+            running.parts, voice, conditioning, lease, self._sessions.discard
         )
         self._sessions.add(session)
         return session

@@ -236,7 +236,7 @@ class CosyVoiceSession(CancelsOnExit):
         )
         if len(result.samples):
             begun = self._segment_begun(utterance)
-            self._chunks.append(PcmChunk(result.samples, self._unreported, sentences=begun))
+            self._chunks.append(PcmChunk(result.samples, self._unreported, segments=begun))
             self._unreported = Work()
             self._listener.made(len(result.samples) / SAMPLE_RATE)
             self._changed.set()

@@ -1,6 +1,6 @@
 """Prompts that were computed before: of reference clips, in memory and on disk, and on the device.
 
-Reference -> VoicePromptCache (VoicePrompt) -> FlowPromptCache (FlowPrompt, on the device)
+TranscribedClip -> VoicePromptCache (VoicePrompt) -> FlowPromptCache (FlowPrompt, on the device)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from ...files import write_file
-from ...interface import Reference
+from ...interface import TranscribedClip
 from ...single_flight import SingleFlight
 from ..flow import FlowPrompt
 from .voice import VoicePrompt
@@ -166,7 +166,7 @@ class VoicePromptCache:
 
     def __init__(
         self,
-        prepare: Callable[[Reference], VoicePrompt],
+        prepare: Callable[[TranscribedClip], VoicePrompt],
         *,
         model: str,
         memory_bytes: int,
@@ -184,7 +184,7 @@ class VoicePromptCache:
         """Bytes held in memory now."""
         return int(self._held.currsize)
 
-    async def get(self, reference: Reference) -> VoicePrompt:
+    async def get(self, reference: TranscribedClip) -> VoicePrompt:
         """The voice of a clip. Cancelling one caller does not stop the work for others.
 
         Raises what `prepare` raises; a failure is not remembered.
@@ -205,7 +205,7 @@ class VoicePromptCache:
         """Wait until nothing is being prepared."""
         await self._making.settled()
 
-    async def _make(self, reference: Reference) -> VoicePrompt:
+    async def _make(self, reference: TranscribedClip) -> VoicePrompt:
         voice = await self._read(reference.content_id)
         if voice is None:
             self.counts.misses += 1

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ...segmentation.ahead import MoreText
 from ...segmentation.boundaries import Verdict
 from ...segmentation.characters import cluster_start, is_blank, is_extender
 from ...segmentation.layout import Layout
+from ...segmentation.lookahead import NeedMoreText
 from ...segmentation.scripts import is_cjk
 from ...segmentation.segmenter import OpenSegment
 from ...written import THIN_BLANKS
@@ -204,7 +204,7 @@ class SentenceStream:
         while True:
             try:
                 verdict, end = segment.judge(self._buffer, self._layout, final)
-            except MoreText:
+            except NeedMoreText:
                 return None
             if verdict is Verdict.SENTENCE and segment.spoken:
                 return self._cut(end, ends=True)

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from ...segmentation.characters import is_spoken
 from ...segmentation.scripts import Script, is_cjk, script_of
-from ...written import THIN, Expression, Surroundings, expressions, opens
+from ...written import THIN, Expression, SentenceContext, expressions, opens
 from .sentences import Atom, AtomKind
 
 LANGUAGES: Final = ("zh", "en", "ja")
@@ -129,7 +129,7 @@ class WrittenForms:
         self._written = False
         self._sentence_language: str | None = None
         self._language: str | None = language
-        self._surroundings = Surroundings(language)
+        self._context = SentenceContext(language)
 
     def feed(self, atoms: Sequence[Atom], *, ends: bool) -> list[WrittenSegment]:
         """ends: a sentence ends after `atoms`."""
@@ -140,7 +140,7 @@ class WrittenForms:
             pieces += self._close()
             self._sentence_language = None
             self._take_default()
-            self._surroundings.sentence_ended()
+            self._context.sentence_ended()
         return pieces
 
     def _take(self, atom: Atom) -> list[WrittenSegment]:
@@ -157,13 +157,13 @@ class WrittenForms:
 
     def _take_default(self) -> None:
         """Numbers without letters around them are read in the language of the letters last noted."""
-        self._surroundings.default = self._language if self._language in ("zh", "en") else None
+        self._context.default = self._language if self._language in ("zh", "en") else None
 
     def _begin(self, atom: Atom) -> list[WrittenSegment]:
         """Take an atom that goes on no stretch."""
         written = _is_written(atom)
         if not written and not self._may_open(atom):
-            self._surroundings.note(_spelled(atom))
+            self._context.note(_spelled(atom))
             return [_plain(atom)]
         self._span = [atom]
         self._written = written
@@ -200,14 +200,14 @@ class WrittenForms:
         """Whether what is written may begin with an atom, though no number is in it."""
         if atom.kind is AtomKind.SIGN:
             return atom.text in _PREFIXES
-        return opens(atom.text, self._surroundings.tail)
+        return opens(atom.text, self._context.tail)
 
     def _close(self) -> list[WrittenSegment]:
         span, self._span = self._span, []
         if not span:
             return []
         text = "".join(map(_spelled, span))
-        found = list(expressions(text, self._surroundings))
+        found = list(expressions(text, self._context))
         if found or not self._written:
             return list(self._worded(span, text, found))
         trailing = []

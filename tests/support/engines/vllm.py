@@ -21,7 +21,7 @@ from cosyserve.engine.cosyvoice.lm.vllm.convert import converted
 from cosyserve.engine.cosyvoice.lm.vllm.host import EngineHost
 from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
 from support.engines import goldens, tiny_lm
-from support.peers.clients_env import missing
+from support.tools.required import missing
 
 MAX_MODEL_LEN = 512
 MAX_STREAMS = 16

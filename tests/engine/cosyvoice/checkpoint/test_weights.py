@@ -197,7 +197,7 @@ def file_bytes(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["pt", "safetensors"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_files_only_raise_checkpoint_errors(
     kind: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -75,7 +75,7 @@ def test_one_token_at_a_time(flow: Flow, case: Case, expected: Tensor) -> None:
 HOPS = st.lists(st.sampled_from([0, 1, 2, 3, 5, 13, 22, 25, 28, 50, 60]), min_size=1, max_size=8)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     hops=HOPS,
     prompt=st.sampled_from([0, 1, 3, 25, 28, 40]),
@@ -108,7 +108,7 @@ def test_a_prompt_whose_mel_is_not_as_long_as_its_tokens(
         assert difference(found, expected) < TOLERANCE
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(hops=HOPS)
 def test_a_window_gives_the_same_for_any_schedule(small: Flow, hops: list[int]) -> None:
     case = random_case(1, prompt=28, tokens=120)

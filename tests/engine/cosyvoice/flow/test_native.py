@@ -20,7 +20,7 @@ from cosyserve.engine.cosyvoice.flow import attention as native
 from cosyserve.engine.cosyvoice.flow.attention import AttentionKernel, attention_kernel
 from support.engines.tiny_checkpoint import TINY, weights
 from support.engines.tiny_flow import difference, random_case
-from support.peers.clients_env import missing
+from support.tools.required import missing
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def random_parts(sizes: list[int], width: int, scale: float = 1.0) -> tuple[Tens
     return query, [room[..., :size, :] for room, size in zip(rooms, sizes, strict=True)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 15, 16, 63, 64, 65, 200, 1500]), min_size=1, max_size=4),
     width=st.sampled_from([16, 32, 64]),

@@ -93,7 +93,7 @@ def spoken(plan: Composition, pieces: list[list[int]], wait: list[bool]) -> Mode
     unistream=st.booleans(),
     data=st.data(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_neither_cuts_nor_timing_change_the_context(
     size: int, prompt: tuple[int, int], unistream: bool, data: st.DataObject
 ) -> None:

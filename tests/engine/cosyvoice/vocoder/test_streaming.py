@@ -33,7 +33,7 @@ def test_the_whole_is_the_offline_sound(hift: Hift) -> None:
     torch.testing.assert_close(whole[:-fade], offline[:-fade], rtol=0, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.integers(1, 120), SCHEDULES, st.sampled_from([1.0, 0.5, 0.83, 1.3, 2.0]))
 def test_chunked_is_whole_with_full_look_ahead(frames: int, hops: list[int], speed: float) -> None:
     mel = random_mel(frames, frames)
@@ -91,7 +91,7 @@ def test_seam_error_falls_with_the_look_ahead(hift: Hift) -> None:
     assert errors[-1] < 1e-5
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(SCHEDULES, st.integers(1, 20))
 def test_the_tail_is_the_offline_tail(hops: list[int], look_ahead: int) -> None:
     """Whatever the last hop: no sound is made of a few last frames alone."""
