@@ -239,7 +239,7 @@ class CosyVoiceEngine:
             top_k=law.top_k,
             win=law.win_size,
             tau=law.tau_r,
-            bistream=self._options.duplex,
+            bistream=self._options.duplex_text,
         )
         return Conditioning(
             lm_prompt=partial(_lm_prompt, running.text, voice, options),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, Field
 from pydantic_settings import NoDecode
 
-from cosyserve.engine.cosyvoice.lm.vllm.options import check_extra
+from cosyserve.engine.cosyvoice.lm.vllm.options import check_args
 
 from .values import OrNone, home, user_folder
 
@@ -35,7 +35,7 @@ def _parse(value: object) -> object:
 
 
 def _check(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    check_extra(value)
+    check_args(value)
     return value
 
 

@@ -38,7 +38,8 @@ def build_engine(settings: Settings) -> Engine:
 
 
 def _embedded(settings: Settings) -> Engine:
-    from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
+    from cosyserve.engine.embedded.engine import EmbeddedEngine
+    from cosyserve.engine.embedded.options import EmbeddedOptions
 
     return EmbeddedEngine(
         EmbeddedOptions(
@@ -69,16 +70,16 @@ def _cosyvoice(settings: Settings) -> Engine:
             lm_backend=settings.lm_backend,
             lm_precision=settings.lm_precision,
             flow_precision=settings.flow_precision,
-            memory=settings.device_memory,
-            overflow=settings.memory_overflow,
+            device_memory=settings.device_memory,
+            memory_overflow=settings.memory_overflow,
             window_seconds=settings.window_seconds,
             expected_seconds=settings.expected_seconds,
-            max_sessions=settings.lm_streams,
-            voice_cache=settings.voice_cache_bytes,
+            lm_streams=settings.lm_streams,
+            voice_cache_bytes=settings.voice_cache_bytes,
             voice_folder=None if voices is None else _expanded("voice_cache", voices),
-            prompt_cache=settings.prompt_cache_bytes,
+            prompt_cache_bytes=settings.prompt_cache_bytes,
             work_ahead=settings.work_ahead,
-            duplex=settings.duplex_text,
+            duplex_text=settings.duplex_text,
             strip_markup=settings.strip_markup,
             hops=HopPolicy(
                 settings.first_hop_tokens,
@@ -93,10 +94,10 @@ def _cosyvoice(settings: Settings) -> Engine:
                 kv_cache_bytes=settings.vllm_kv_cache_bytes,
                 tensor_parallel_size=settings.vllm_tensor_parallel_size,
                 enforce_eager=settings.vllm_enforce_eager,
-                extra=settings.vllm_args,
-                patience=settings.vllm_park_seconds,
+                args=settings.vllm_args,
+                park_seconds=settings.vllm_park_seconds,
+                folder=_vllm_folder(settings),
             ),
-            vllm_folder=_vllm_folder(settings),
         )
     )
 

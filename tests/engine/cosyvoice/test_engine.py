@@ -357,7 +357,11 @@ async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str)
         assert engine._running is not None
         needed = engine._running.book.admit(0).reserved
     async with running(
-        tiny_model, memory=needed - 1, overflow=overflow, window_seconds=1.0, prompt_cache=0
+        tiny_model,
+        device_memory=needed - 1,
+        memory_overflow=overflow,
+        window_seconds=1.0,
+        prompt_cache_bytes=0,
     ) as engine:
         voice = await engine.prepare_voice(reference())
         sound = await speak(engine, voice, [TEXT], seed=9)
@@ -369,7 +373,7 @@ async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str)
 
 
 async def test_no_memory_no_session(tiny_model: Path) -> None:
-    async with running(tiny_model, memory=1000) as engine:
+    async with running(tiny_model, device_memory=1000) as engine:
         voice = await engine.prepare_voice(reference())
         with pytest.raises(EngineBusy):
             engine.open_session(voice, SynthesisOptions())
