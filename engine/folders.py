@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
-
-def home() -> Path | None:
-    """The user's home folder; None without one: HOME is not set and the user has no passwd entry."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
+from platformdirs import user_cache_path, user_data_path
 
 
 def cache_folder() -> Path:
     """For data that can be computed again. Begins with `~` where there is no home folder."""
-    return _user_folder("XDG_CACHE_HOME", ".cache")
+    return _or_below_home(user_cache_path, "~/.cache")
 
 
 def data_folder() -> Path:
     """For data to keep. Begins with `~` where there is no home folder."""
-    return _user_folder("XDG_DATA_HOME", ".local/share")
+    return _or_below_home(user_data_path, "~/.local/share")
 
 
 def expanded(path: Path) -> Path:
@@ -34,7 +28,8 @@ def expanded(path: Path) -> Path:
         ) from None
 
 
-def _user_folder(variable: str, fallback: str) -> Path:
-    """`variable` counts only as an absolute path, as the specification says."""
-    base = Path(os.environ.get(variable, ""))
-    return (base if base.is_absolute() else (home() or Path("~")) / fallback) / "cosyserve"
+def _or_below_home(find: Callable[[str], Path], otherwise: str) -> Path:
+    try:
+        return find("cosyserve")
+    except RuntimeError:  # no home folder: whoever needs the path finds out by `expanded`
+        return Path(otherwise) / "cosyserve"

@@ -11,9 +11,6 @@ from websockets.frames import CloseCode
 from .delivery import Delivery
 from .registry import Deliveries
 
-CLOSE_TIMEOUT: Final = 2.0
-"""Seconds in which a peer that has taken and read all answers a close frame."""
-
 _LOOKS: Final = 4  # while a pong is waited for, in a ping timeout
 
 
@@ -22,7 +19,8 @@ class PatientConnection(ServerConnection):
 
     A pong and the answer to a close frame wait at the peer behind all sound that it has not read yet.
     So a peer is given up only if it takes no byte, or if it does not answer though it must have read
-    all that it took. The base class's close_timeout holds for the handshake alone.
+    all that it took. In the base class close_timeout is for the whole of the closing handshake; here a
+    peer has this long to answer a close frame once it has taken and read all.
     """
 
     delivery: Delivery
@@ -30,6 +28,7 @@ class PatientConnection(ServerConnection):
     def __init__(self, *args: Any, deliveries: Deliveries, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deliveries = deliveries
+        self._answer_timeout = self.close_timeout or 0.0
         self._ending: asyncio.Task[None] | None = None
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
@@ -112,5 +111,5 @@ class PatientConnection(ServerConnection):
         await self.delivery.taken()
         if self.protocol.close_rcvd is None:  # else it wants to read no more
             await asyncio.sleep(self.delivery.read_until - self.loop.time())
-        await asyncio.sleep(CLOSE_TIMEOUT)
+        await asyncio.sleep(self._answer_timeout)
         self.delivery.cut("the client did not close the connection")

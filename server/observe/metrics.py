@@ -1,11 +1,7 @@
-"""What the server counts and times, for Prometheus. One object per server; nothing is global.
+"""The server's metrics, for Prometheus. One object per server; nothing is global.
 
-Labels come from closed sets only (transports, modes, formats, outcomes, error codes, the names of
-configured tokens), so that no client can make series.
-
-Metrics on a registry of their own, with what is to be documented of them.
-
-What a listener would have heard: playback in real time of a stream as it was sent.
+Label values come from closed sets only (transports, modes, formats, outcomes, error codes, the names of
+configured tokens), so that no client can create series. docs/metrics.md is made of the declarations here.
 """
 
 from __future__ import annotations
@@ -54,79 +50,102 @@ FACTOR_BUCKETS: Final = (
     5.0,
 )
 
-ENGINE_HELP: Final[Mapping[str, str]] = {
-    "worker_restarts_total": "Worker processes that died and were replaced.",
-    "workers": "Worker processes that are up.",
-    "sessions": "Sessions that are open.",
-    "queue_depth": "Pieces of work that wait for a worker or for the device.",
-    "unread_seconds": "Speech that was made and waits for its readers.",
-    "device_busy_seconds_total": "Time that the device's thread has worked.",
-    "queue_seconds_total": "Time that chunks have waited for the device.",
-    "lm_step_seconds_total": "Time spent in steps of the speech model.",
-    "lm_steps_total": "Steps of the speech model.",
-    "lm_batch_rows_total": "Utterances in those steps; by the steps, the batch size.",
-    "lm_tokens_total": "Speech tokens drawn.",
-    "lm_streams": "Utterances that are in the speech model or wait to be.",
-    "lm_streams_computed": "Those for which vLLM has something to compute.",
-    "lm_busy_seconds_total": "Time in which vLLM had something to compute.",
-    "lm_requests_total": "Requests of vLLM: one for each utterance, more for those that were called back.",
-    "lm_chunks_total": "Pieces of text handed over to vLLM.",
-    "lm_ids_read_total": "Text and prompt tokens that the speech model has read.",
-    "lm_failed_streams_total": "Utterances that failed in vLLM.",
-    "lm_engine_up": "1 if vLLM's engine runs, 0 while it is started again.",
-    "lm_engine_deaths_total": "Times that vLLM's engine has died.",
-    "lm_engine_rebuilds_total": "Times that it was started again.",
-    "lm_engine_rebuild_seconds": "What that took the last time, waits included.",
-    "lm_engine_failed_starts_total": "Times that it could not be started again.",
-    "lm_engine_failures_in_a_row": "Deaths and failed starts since it last lived for long.",
-    "lm_engine_breaker_open": "1 if it fails so often that it is tried at long intervals only.",
-    "lm_cache_blocks": "Blocks of vLLM's keys and values.",
-    "lm_cache_blocks_free": "Those that no utterance has or is promised.",
-    "lm_streams_inside": "Utterances that have a place in vLLM.",
-    "lm_streams_parked": "Those of them that wait for text.",
-    "lm_streams_waiting": "Utterances that wait for a place in vLLM.",
-    "lm_streams_recalled_total": "Utterances that gave their place to others while they waited for text.",
-    "lm_loops_total": "Utterances ended because the speech model repeated itself.",
-    "lm_recomputed_total": "Rows computed again in float32, as numbers had overflowed.",
-    "lm_cache_bytes": "The speech model's keys and values.",
-    "flow_seconds_total": "Time spent in the flow model.",
-    "flow_recomputed_total": "Passes of it computed again in float32, as numbers had overflowed.",
-    "vocoder_seconds_total": "Time spent in the vocoder.",
-    "hop_batches_total": "Steps of flow and vocoder.",
-    "hop_batch_rows_total": "Sessions in those steps; by the steps, the batch size.",
-    "hops_failed_total": "Chunks that could not be computed.",
-    "memory_budget_bytes": "Device memory that sessions and voices may take.",
-    "memory_leased_bytes": "What of it sessions have or are promised.",
-    "session_cache_bytes": "What sessions hold.",
-    "spare_memory_bytes": "What ended sessions have left for the next ones, on a CPU.",
-    "prompt_cache_bytes": "What voices' prompts hold.",
-    "prompt_hits_total": "Sessions that found their voice's prompt on the device.",
-    "prompt_misses_total": "Prompts computed.",
-    "sessions_windowed_total": "Sessions given a short memory, for want of room.",
-    "sessions_recomputing_total": "Sessions that compute everything again, for want of room.",
-    "sessions_refused_total": "Sessions refused for want of room.",
-    "voice_cache_bytes": "Prepared voices in memory.",
-    "voice_memory_hits_total": "Voices found there.",
-    "voice_disk_hits_total": "Voices found on disk.",
-    "voice_misses_total": "Voices prepared from their clip.",
+ENGINE_METRICS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Every engine": {
+        "sessions": "Open sessions.",
+        "queue_depth": "Jobs waiting for a worker or for the device.",
+    },
+    "Embedded engine": {
+        "workers": "Running worker processes.",
+        "worker_restarts_total": "Worker processes that died and were replaced.",
+    },
+    "CosyVoice 2": {
+        "unread_seconds": "Audio that is computed and not yet read by its sessions' clients.",
+        "device_busy_seconds_total": "Time the device thread spent working.",
+        "queue_seconds_total": "Time chunks spent waiting for the device.",
+        "flow_seconds_total": "Time spent in the flow model.",
+        "flow_recomputed_total": "Flow passes repeated in float32 after an overflow.",
+        "vocoder_seconds_total": "Time spent in the vocoder.",
+        "hop_batches_total": "Steps of flow and vocoder.",
+        "hop_batch_rows_total": "Sessions in these steps; divided by the steps: mean batch size.",
+        "hops_failed_total": "Chunks that could not be computed.",
+        "memory_budget_bytes": "Device memory for sessions and voices.",
+        "memory_leased_bytes": "Device memory that sessions use or have reserved.",
+        "session_cache_bytes": "Device memory that sessions use.",
+        "spare_memory_bytes": "Memory of ended sessions kept for new ones (CPU only).",
+        "prompt_cache_bytes": "Device memory of voices' prompts.",
+        "prompt_hits_total": "Prompt-cache hits.",
+        "prompt_misses_total": "Prompt-cache misses.",
+        "sessions_windowed_total": "Sessions given a bounded context for lack of memory.",
+        "sessions_recomputing_total": "Sessions run without caches for lack of memory.",
+        "sessions_refused_total": "Sessions refused for lack of memory.",
+        "voice_cache_bytes": "Main memory of prepared voices.",
+        "voice_memory_hits_total": "Prepared voices found in memory.",
+        "voice_disk_hits_total": "Prepared voices found on disk.",
+        "voice_misses_total": "Voices prepared from their clip.",
+        "voice_files_corrupt_total": "Damaged files of prepared voices, deleted and prepared again.",
+        "voice_writes_failed_total": "Prepared voices that could not be written to disk.",
+        "lm_streams": "Active and queued LM utterances.",
+        "lm_tokens_total": "Speech tokens drawn.",
+        "lm_ids_read_total": "Text and prompt tokens read by the LM.",
+        "lm_loops_total": "Utterances ended because the LM repeated itself.",
+    },
+    "CosyVoice 2 with the LM in torch": {
+        "lm_steps_total": "LM steps.",
+        "lm_step_seconds_total": "Time spent in LM steps.",
+        "lm_batch_rows_total": "Utterances in these steps; divided by the steps: mean batch size.",
+        "lm_slots_used": "LM slots in use; see lm_streams in the settings.",
+        "lm_cache_bytes": "KV cache of the LM.",
+        "lm_recomputed_total": "Rows computed again in float32 after an overflow.",
+        "lm_not_finite_total": "Utterances failed because the LM computed numbers that are not finite.",
+        "lm_failed_steps_total": "LM steps that failed.",
+    },
+    "CosyVoice 2 with the LM in vLLM": {
+        "lm_streams_computed": "LM utterances with something to compute.",
+        "lm_streams_inside": "LM utterances with a slot in vLLM.",
+        "lm_streams_parked": "LM utterances that hold a slot and wait for text.",
+        "lm_streams_waiting": "LM utterances waiting for a slot.",
+        "lm_streams_recalled_total": "Slots that utterances waiting for text yielded to others.",
+        "lm_busy_seconds_total": "Time in which vLLM had something to compute.",
+        "lm_requests_total": "vLLM requests; one per utterance, and one more each time it is recalled.",
+        "lm_chunks_total": "Pieces of text sent to vLLM.",
+        "lm_failed_streams_total": "Utterances that failed in vLLM.",
+        "lm_cache_blocks": "KV-cache blocks.",
+        "lm_cache_blocks_free": "KV-cache blocks neither used nor reserved.",
+        "lm_engine_up": "1 if vLLM's engine is running, 0 while it restarts.",
+        "lm_engine_deaths_total": "Deaths of vLLM's engine.",
+        "lm_engine_rebuilds_total": "Successful restarts of vLLM's engine.",
+        "lm_engine_rebuild_seconds": "Duration of the last restart, including back-off.",
+        "lm_engine_failed_starts_total": "Failed restarts of vLLM's engine.",
+        "lm_engine_failures_in_a_row": "Deaths and failed restarts since it last ran for long.",
+        "lm_engine_breaker_open": "1 if it failed so often that it is restarted only at long intervals.",
+    },
 }
-"""What engines are known to count; whatever else they count is exported too, by its name."""
+"""The stats of engines by who has them. An engine's other stats are exported too, by their names."""
 
-_ENGINE_FALLBACK: Final = "As the engine counts it."
+ENGINE_HELP: Final[Mapping[str, str]] = {
+    name: help for metrics in ENGINE_METRICS.values() for name, help in metrics.items()
+}
+
+_ENGINE_FALLBACK: Final = "A statistic of the engine."
 
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """A metric as the table shows it; `name` is the one to query by."""
+    """A metric for its readers.
+
+    name: to query by. group: the engines that have it, a key of ENGINE_METRICS; "" for the server's own.
+    """
 
     name: str
     kind: str
     labels: tuple[str, ...]
     help: str
+    group: str = ""
 
 
 class Families:
-    """Makes metrics, keeping what is to be documented of them."""
+    """Metrics on a registry of their own, together with their documentation."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -146,18 +165,21 @@ class Families:
         return Histogram(PREFIX + name, help, labels, registry=self.registry, buckets=buckets)
 
     def engine(self, stats: Callable[[], Mapping[str, float]]) -> None:
-        """Read the engine's own counters and gauges whenever the page is asked for."""
-        for name, help in ENGINE_HELP.items():
-            kind = "counter" if name.endswith("_total") else "gauge"
-            self._document(f"engine_{name}", kind, (), help + " Where the engine has such.")
+        """Read the engine's own counters and gauges at each scrape."""
+        for group, metrics in ENGINE_METRICS.items():
+            for name, help in metrics.items():
+                kind = "counter" if name.endswith("_total") else "gauge"
+                self._document(f"engine_{name}", kind, (), help, group)
         self.registry.register(EngineCollector(stats))
 
     def foreign(self, families: Callable[[], Iterable[Metric]]) -> None:
-        """Show what a library counts as it does, under its own names, whenever the page is asked for."""
+        """Read a library's metrics at each scrape; they keep their names."""
         self.registry.register(ForeignCollector(families))
 
-    def _document(self, name: str, kind: str, labels: tuple[str, ...], help: str) -> None:
-        self.documented.append(Documented(PREFIX + name, kind, labels, help))
+    def _document(
+        self, name: str, kind: str, labels: tuple[str, ...], help: str, group: str = ""
+    ) -> None:
+        self.documented.append(Documented(PREFIX + name, kind, labels, help, group))
 
 
 class EngineCollector(Collector):
@@ -177,7 +199,7 @@ class EngineCollector(Collector):
 
 
 class ForeignCollector(Collector):
-    """Families that somebody else keeps."""
+    """Metrics of a registry that is not ours."""
 
     def __init__(self, families: Callable[[], Iterable[Metric]]) -> None:
         self._families = families
@@ -222,7 +244,7 @@ LAG_INTERVAL: Final = 0.5
 
 @runtime_checkable
 class CountsMore(Protocol):
-    """An engine whose libraries count things under names of their own."""
+    """An engine whose libraries have metrics of their own."""
 
     def extra_metrics(self) -> Iterable[Metric]: ...
 
@@ -234,9 +256,9 @@ def _no_stats() -> Mapping[str, float]:
 class Metrics:
     """All metrics of a server. For one event loop; `render` may be called from any thread.
 
-    stats: the engine's own numbers, read at each scrape. ready: whether new tasks would be served.
-    token_names: the names that the label `token` may have. extra: what the engine's libraries count,
-    likewise read at each scrape.
+    stats: the engine's statistics, read at each scrape. ready: whether new tasks would be served.
+    token_names: allowed values of the label `token`. extra: metrics of the engine's libraries, read at each
+    scrape.
     """
 
     def __init__(
@@ -254,9 +276,9 @@ class Metrics:
         self._make_audio_metrics(families)
         self._make_server_metrics(families)
         families.gauge(
-            "build_info", "Always 1; the labels say what runs.", "version", "engine"
+            "build_info", "Always 1; version and engine are in the labels.", "version", "engine"
         ).labels(VERSION, engine_name).set(1)
-        families.gauge("ready", "1 if new tasks would be served, else 0.").set_function(
+        families.gauge("ready", "1 if the server accepts tasks, else 0.").set_function(
             lambda: float(ready())
         )
         families.engine(stats)
@@ -264,33 +286,33 @@ class Metrics:
         ProcessCollector(registry=families.registry)
 
     def _make_task_metrics(self, make: Families) -> None:
-        self.tasks_running = make.gauge("tasks_running", "Tasks that run now.", "mode")
+        self.tasks_running = make.gauge("tasks_running", "Running tasks.", "mode")
         self.tasks = make.counter(
             "tasks_total",
-            "Tasks that ended; code is the error code of failed and throttled ones.",
+            "Ended tasks; code is the error code of failed and throttled tasks.",
             "transport", "mode", "format", "outcome", "code",
         )  # fmt: skip
         self.first_package = make.histogram(
             "first_package_seconds",
-            "From a task's first text to its first audio.",
+            "Time from a task's first text to its first audio.",
             DELAY_BUCKETS,
             "transport",
         )
         self.chunk_gap = make.histogram(
             "chunk_gap_seconds",
-            "Between two chunks of audio of a task.",
+            "Time between two audio chunks of a task.",
             DELAY_BUCKETS,
             "transport",
         )
         self.real_time_factor = make.histogram(
             "real_time_factor",
-            "Seconds from first text to last audio per second of speech, for finished tasks.",
+            "Time from first text to last audio, per second of audio; finished tasks only.",
             FACTOR_BUCKETS,
             "transport",
         )
         self.underruns = make.counter(
             "underruns_total",
-            "Times that a client playing in real time would have run dry for over 100 ms.",
+            "Gaps of more than 100 ms that a client playing in real time would have heard.",
             "transport",
         )
         self.streams_with_underrun = make.counter(
@@ -298,25 +320,29 @@ class Metrics:
         )
 
     def _make_audio_metrics(self, make: Families) -> None:
-        self.speech_seconds = make.counter("speech_seconds_total", "Speech sent.", "format")
-        self.audio_bytes = make.counter("audio_bytes_total", "Encoded audio sent.", "format")
-        self.characters = make.counter(
-            "characters_total", "Characters of text taken, as usage counts them.", "transport"
+        self.speech_seconds = make.counter(
+            "speech_seconds_total", "Seconds of audio sent.", "format"
         )
-        self.token_tasks = make.counter("token_tasks_total", "Tasks that ended, by token.", "token")
+        self.audio_bytes = make.counter(
+            "audio_bytes_total", "Bytes of encoded audio sent.", "format"
+        )
+        self.characters = make.counter(
+            "characters_total", "Characters of text accepted, as usage counts them.", "transport"
+        )
+        self.token_tasks = make.counter("token_tasks_total", "Ended tasks by token.", "token")
         self.token_speech_seconds = make.counter(
-            "token_speech_seconds_total", "Speech sent, by token.", "token"
+            "token_speech_seconds_total", "Seconds of audio sent by token.", "token"
         )
         self.uploads = make.counter("uploads_total", "Uploads of reference audio.", "outcome")
-        self.upload_bytes = make.counter("upload_bytes_total", "Reference audio stored.")
+        self.upload_bytes = make.counter("upload_bytes_total", "Bytes of reference audio stored.")
 
     def _make_server_metrics(self, make: Families) -> None:
-        self.connections = make.gauge("connections", "Connections that are open.", "transport")
+        self.connections = make.gauge("connections", "Open connections.", "transport")
         self.connections_opened = make.counter(
-            "connections_opened_total", "Connections opened.", "transport"
+            "connections_opened_total", "Connections opened since the start.", "transport"
         )
         self.loop_lag = make.histogram(
-            "event_loop_lag_seconds", "How late the event loop runs a timer.", LAG_BUCKETS
+            "event_loop_lag_seconds", "Delay of timers on the event loop.", LAG_BUCKETS
         )
         for transport in TRANSPORTS:  # so that the series are there from the start
             self.connections.labels(transport)
@@ -328,12 +354,12 @@ class Metrics:
 
     @property
     def documented(self) -> tuple[Documented, ...]:
-        """Every metric of ours, as the README's table has it."""
+        """Every metric of the server and its engines, as docs/metrics.md shows it."""
         return tuple(self._families.documented)
 
     @property
     def registry(self) -> CollectorRegistry:
-        """What `render` renders."""
+        """The registry behind `render`."""
         return self._families.registry
 
     @contextmanager

@@ -42,7 +42,7 @@ def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
                 "device_memory": "3GiB",
                 "memory_overflow": "recompute",
                 "first_hop_tokens": "9",
-                "voice_cache": "none",
+                "voice_folder": "none",
                 "duplex_text": "false",
                 "vllm_max_model_len": "1024",
                 "vllm_kv_cache_bytes": "64MiB",
