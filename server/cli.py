@@ -100,10 +100,10 @@ def _guarded(run: Callable[[], int]) -> int:
 _DESCRIPTION = """\
 Serve speech over WebSocket and HTTP.
 
-Each setting is a flag, an environment variable (in brackets) or a key of the TOML
-file that --config names (max_tasks for --max-tasks; tokens for --token). Flags win
-over the environment, the environment over the file, the file over defaults.
-Durations are in seconds; sizes take a unit (20MiB) or are in bytes.
+Each setting is a flag, an environment variable (in brackets) or a key of the
+TOML file that --config names (max_tasks for --max-tasks; tokens for --token).
+Flags win over the environment, the environment over the file, the file over
+defaults. Durations are in seconds; sizes take a unit (20MiB) or are in bytes.
 """
 
 _METAVARS = {

@@ -349,6 +349,13 @@ async def test_a_voice_is_kept_on_disk(tiny_model: Path, tmp_path: Path) -> None
     assert_same_sound(*sounds)
 
 
+async def test_the_folder_of_voices_has_a_limit(tiny_model: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        async with running(tiny_model, voice_folder=tmp_path, voice_folder_bytes=1) as engine:
+            await engine.prepare_voice(reference())
+            assert engine.stats()["voice_misses_total"] == 1
+
+
 @pytest.mark.parametrize("overflow", ["window", "recompute"])
 async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str) -> None:
     async with running(tiny_model, max_batch=4) as engine:

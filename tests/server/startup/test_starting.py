@@ -11,6 +11,7 @@ import pytest
 from cosyserve.engine.interface import EngineNotReady
 from cosyserve.server.settings import load_settings
 from cosyserve.server.settings.sources import SettingsError
+from cosyserve.server.startup import parts
 from cosyserve.server.startup.parts import (
     build_engine,
     start_engine,
@@ -18,6 +19,7 @@ from cosyserve.server.startup.parts import (
     voice_folder_notice,
     warn_of_missing_voices,
 )
+from cosyserve.server.voices import S3Options, S3Store
 from support.engines.fake_engine import FakeEngine
 from support.peers.references import SOUND, make_reference
 
@@ -109,6 +111,31 @@ def test_a_folder_for_prepared_voices_is_made_or_warned_of(
     monkeypatch.setattr("os.access", lambda *_: False)
     assert "it is not writable" in notice(made)
     assert voice_folder_notice(load_settings({"voice_folder": str(file)})) is None  # not used
+
+
+def test_a_bucket_is_reached_as_the_settings_say() -> None:
+    store = parts._store(
+        load_settings(
+            {
+                "references": "s3://clips/ours",
+                "s3_endpoint": "https://s3.test",
+                "s3_region": "r",
+                "s3_access_key_id": "id",
+                "s3_secret_access_key": "key",
+                "s3_call_timeout": "7",
+            }
+        )
+    )
+    assert isinstance(store, S3Store)
+    assert store._options == S3Options(
+        "clips",
+        "ours",
+        endpoint="https://s3.test",
+        region="r",
+        access_key_id="id",
+        secret_access_key="key",
+        call_timeout=7.0,
+    )
 
 
 def test_vllm_alone_needs_a_home_for_its_folder(homeless: None, tmp_path: Path) -> None:
