@@ -147,8 +147,8 @@ class CosyVoiceSettings(BaseModel):
         _COSYVOICE.expected_seconds,
         ge=1,
         le=300,
-        description="expected utterance length (one or two sentences); a session reserves this much memory "
-        "on admission",
+        description="expected utterance length in seconds (one or two sentences); a session reserves memory "
+        "for it on admission",
     )
     lm_streams: int = Field(
         _COSYVOICE.lm_streams,
@@ -237,7 +237,7 @@ class VllmSettings(BaseModel):
         _VLLM.max_model_len,
         ge=256,
         le=32768,
-        description="text, prompt and speech tokens per utterance; each utterance reserves this much KV "
+        description="most text, prompt and speech tokens per utterance; each utterance reserves this much KV "
         "cache when it starts",
     )
     vllm_tensor_parallel_size: int = Field(
@@ -281,16 +281,16 @@ INNER: Final[Mapping[type, Mapping[str, str]]] = {
     EmbeddedOptions: {
         "sentence_pause": "part of how the voice sounds",
         "clause_pause": "part of how the voice sounds",
-        "work_ahead": "the voice is so fast that more would only use memory",
-        "job_limit": "finds a worker that hangs; a job takes milliseconds",
-        "start_limit": "finds a worker that hangs; a start takes a fraction of a second",
+        "work_ahead": "the voice is far faster than real time",
+        "job_limit": "finds a worker that hangs; a healthy one is done far sooner",
+        "start_limit": "finds a worker that hangs; a healthy one starts far sooner",
         "remembered_voices": "a voice is a few numbers",
     },
     CosyVoiceOptions: {
         "memory_share": "device_memory sets the same limit in bytes",
-        "utterances": "part of how the model was trained",
+        "utterances": "tuned to the model, which speaks shorter and longer utterances worse",
         "seam_frames": "trades latency for fidelity, as first_hop_tokens does with more effect",
-        "utterances_ahead": "one that is spoken and the next one are always enough",
+        "utterances_ahead": "two are enough: the one being spoken and the next",
     },
     VllmOptions: {
         "model_folder": "is made of model, in vllm_folder",
