@@ -39,7 +39,7 @@ def error_headers(error: TTSError) -> dict[str, str]:
 
 
 class ContractBroken(Exception):
-    """An engine did what engine.base forbids; the message says what, for the log and never for a client."""
+    """An engine broke engine.interface; the message says how, for the log and never for a client."""
 
 
 def goes_on(error: BaseException) -> bool:

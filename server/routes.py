@@ -14,8 +14,7 @@ from .dialects.elevenlabs import add_elevenlabs
 from .dialects.openai import add_openai
 from .http import probes as operations
 from .http.envelope import FILES, SERVICES, envelope
-from .page.assets import add_page
-from .page.reference import add_docs
+from .page.assets import add_docs, add_page
 from .services import Services
 
 

@@ -49,7 +49,7 @@ _METRICS = f"""\
 # Metrics
 
 `GET /metrics` serves the Prometheus text format, or OpenMetrics if asked for it. `--metrics-address` moves it
-to an address of its own.
+to an address of its own. Dashboards and alerts: [deployment](deploy.md#metrics-dashboard-alerts).
 """
 
 _SERVER = "Server"

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from cosyserve.engine.cosyvoice.statistics import STATISTICS
 from cosyserve.protocol.errors import InternalError, TTSError
 from cosyserve.protocol.messages import TaskMetrics
 from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
@@ -50,75 +51,21 @@ FACTOR_BUCKETS: Final = (
     5.0,
 )
 
+_EVERY_ENGINE: Final = ("sessions", "queue_depth")
+
 ENGINE_METRICS: Final[Mapping[str, Mapping[str, str]]] = {
-    "Every engine": {
-        "sessions": "Open sessions.",
-        "queue_depth": "Jobs waiting for a worker or for the device.",
-    },
+    "Every engine": {name: STATISTICS[name].help for name in _EVERY_ENGINE},
     "Embedded engine": {
         "workers": "Running worker processes.",
         "worker_restarts_total": "Worker processes that died and were replaced.",
     },
     "CosyVoice 2": {
-        "unread_seconds": "Audio that is computed and not yet read by its sessions' clients.",
-        "device_busy_seconds_total": "Time the device thread spent working.",
-        "queue_seconds_total": "Time chunks spent waiting for the device.",
-        "flow_seconds_total": "Time spent in the flow model.",
-        "flow_recomputed_total": "Flow passes repeated in float32 after an overflow.",
-        "vocoder_seconds_total": "Time spent in the vocoder.",
-        "hop_batches_total": "Steps of flow and vocoder.",
-        "hop_batch_rows_total": "Sessions in these steps; divided by the steps: mean batch size.",
-        "hops_failed_total": "Chunks that could not be computed.",
-        "memory_budget_bytes": "Device memory for sessions and voices.",
-        "memory_leased_bytes": "Device memory that sessions use or have reserved.",
-        "session_cache_bytes": "Device memory that sessions use.",
-        "spare_memory_bytes": "Memory of ended sessions kept for new ones (CPU only).",
-        "prompt_cache_bytes": "Device memory of voices' prompts.",
-        "prompt_hits_total": "Prompt-cache hits.",
-        "prompt_misses_total": "Prompt-cache misses.",
-        "sessions_windowed_total": "Sessions given a bounded context for lack of memory.",
-        "sessions_recomputing_total": "Sessions run without caches for lack of memory.",
-        "sessions_refused_total": "Sessions refused for lack of memory.",
-        "voice_cache_bytes": "Main memory of prepared voices.",
-        "voice_memory_hits_total": "Prepared voices found in memory.",
-        "voice_disk_hits_total": "Prepared voices found on disk.",
-        "voice_misses_total": "Voices prepared from their clip.",
-        "voice_files_corrupt_total": "Damaged files of prepared voices, deleted and prepared again.",
-        "voice_writes_failed_total": "Prepared voices that could not be written to disk.",
-        "lm_streams": "Active and queued LM utterances.",
-        "lm_tokens_total": "Speech tokens drawn.",
-        "lm_ids_read_total": "Text and prompt tokens read by the LM.",
-        "lm_loops_total": "Utterances ended because the LM repeated itself.",
+        name: statistic.help
+        for name, statistic in STATISTICS.items()
+        if statistic.read is not None and name not in _EVERY_ENGINE
     },
-    "CosyVoice 2 with the LM in torch": {
-        "lm_steps_total": "LM steps.",
-        "lm_step_seconds_total": "Time spent in LM steps.",
-        "lm_batch_rows_total": "Utterances in these steps; divided by the steps: mean batch size.",
-        "lm_slots_used": "LM slots in use; see lm_streams in the settings.",
-        "lm_cache_bytes": "KV cache of the LM.",
-        "lm_recomputed_total": "Rows computed again in float32 after an overflow.",
-        "lm_not_finite_total": "Utterances failed because the LM computed numbers that are not finite.",
-        "lm_failed_steps_total": "LM steps that failed.",
-    },
-    "CosyVoice 2 with the LM in vLLM": {
-        "lm_streams_computed": "LM utterances with something to compute.",
-        "lm_streams_inside": "LM utterances with a slot in vLLM.",
-        "lm_streams_parked": "LM utterances that hold a slot and wait for text.",
-        "lm_streams_waiting": "LM utterances waiting for a slot.",
-        "lm_streams_recalled_total": "Slots that utterances waiting for text yielded to others.",
-        "lm_busy_seconds_total": "Time in which vLLM had something to compute.",
-        "lm_requests_total": "vLLM requests; one per utterance, and one more each time it is recalled.",
-        "lm_chunks_total": "Pieces of text sent to vLLM.",
-        "lm_failed_streams_total": "Utterances that failed in vLLM.",
-        "lm_cache_blocks": "KV-cache blocks.",
-        "lm_cache_blocks_free": "KV-cache blocks neither used nor reserved.",
-        "lm_engine_up": "1 if vLLM's engine is running, 0 while it restarts.",
-        "lm_engine_deaths_total": "Deaths of vLLM's engine.",
-        "lm_engine_rebuilds_total": "Successful restarts of vLLM's engine.",
-        "lm_engine_rebuild_seconds": "Duration of the last restart, including back-off.",
-        "lm_engine_failed_starts_total": "Failed restarts of vLLM's engine.",
-        "lm_engine_failures_in_a_row": "Deaths and failed restarts since it last ran for long.",
-        "lm_engine_breaker_open": "1 if it failed so often that it is restarted only at long intervals.",
+    "CosyVoice 2: speech LM in torch or vLLM": {
+        name: statistic.help for name, statistic in STATISTICS.items() if statistic.read is None
     },
 }
 """The stats of engines by who has them. An engine's other stats are exported too, by their names."""

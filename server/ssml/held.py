@@ -1,4 +1,4 @@
-"""An engine's session as SSML uses it: held to its contract, and left without waiting."""
+"""A session of the engine as SSML uses it: held to the engine's contract, and freed in the background."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..tasks.contract import calling
 
 
 class HeldSession:
-    """Every step raises ContractBroken for what no engine may raise."""
+    """Every step raises ContractBroken if the engine raises what the interface forbids."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._entered = False
-        self._leaving: asyncio.Task[None] | None = None
+        self._entered = False  # whether __aexit__ has to be called
+        self._leaving: asyncio.Task[None] | None = None  # frees the session; made by `leave`
 
     async def enter(self) -> None:
         with calling("enter"):
@@ -36,12 +36,12 @@ class HeldSession:
             await self._session.finish()
 
     def chunks(self) -> AsyncIterator[PcmChunk]:
-        """To be read with `contract.next_chunk`."""
+        """The speech, to be read with `contract.next_chunk`."""
         with calling("iteration"):
             return aiter(self._session)
 
     def leave(self) -> asyncio.Task[None]:
-        """Free what it holds, in a task of its own: an engine may take long. The same one every time."""
+        """Free the session in a task of its own, since an engine may take long. Idempotent."""
         if self._leaving is None:
             self._leaving = asyncio.create_task(self._leave())
         return self._leaving

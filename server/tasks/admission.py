@@ -110,9 +110,6 @@ class Admission:
     def draining(self) -> bool:
         return self._draining
 
-    def tasks_of(self, caller: Caller) -> int:
-        return self._tasks[caller.name]
-
     def connect(self) -> ConnectionTicket:
         """Take a place for a connection. Raises Throttled, EngineUnavailable (draining)."""
         self._refuse_if_draining()

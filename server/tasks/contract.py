@@ -1,4 +1,4 @@
-"""Holds an engine's sessions to engine.base.Session, at the one place where the server calls them."""
+"""Holds an engine's sessions to engine.interface.Session, at the one place where the server calls them."""
 
 from __future__ import annotations
 

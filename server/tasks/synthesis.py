@@ -116,7 +116,7 @@ class _Pending:
             )
         self._sentences += tuple(
             Sentence(s.number, s.text_begin, s.text_end, text(s.text_begin, s.text_end))
-            for s in chunk.sentences
+            for s in chunk.segments
         )
         self._marks += tuple(Mark(mark.name, mark.at) for mark in chunk.marks)
 
@@ -169,7 +169,7 @@ class Synthesis:
         session: Session
         with calling("open_session"):
             if parameters.enable_ssml or parameters.plain_breaks:
-                session = open_ssml(engine, voice, options, documents=parameters.enable_ssml)
+                session = open_ssml(engine, voice, options, markup=parameters.enable_ssml)
             else:
                 session = engine.open_session(voice, options)
         return cls(session, rate, encoder, pool, parameters.word_timestamp_enabled)

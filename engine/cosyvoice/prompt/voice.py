@@ -1,9 +1,8 @@
-"""A reference clip to what the models need of a voice.
+"""VoicePrompt: what the models are conditioned with to speak in a voice.
 
-The voices that a checkpoint brings along: spk2info.pt.
-
-An entry has a speaker embedding, and may have a prompt (text, speech tokens, mel), as the reference writes it
-for voices that were registered with a clip. One without a prompt speaks by its embedding alone.
+It is made of a reference clip (VoicePreparer), or read from the checkpoint's spk2info.pt: an entry there
+has a speaker embedding, and may have a prompt (text, speech tokens, mel), as the reference writes it for
+voices that were registered with a clip. An entry without a prompt speaks by its embedding alone.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ...interface import InvalidReference, Reference
+from ...interface import InvalidReference, TranscribedClip
 from ..checkpoint import CheckpointError
 from ..checkpoint.errors import printable
 from ..config import FRAMES_PER_TOKEN, SAMPLE_RATE, ModelConfig
@@ -35,7 +34,7 @@ from . import (
 )
 
 LONGEST_SECONDS: Final = 30.0
-"""What the speech tokenizer was made for."""
+"""The limit of the speech tokenizer."""
 SHORTEST_SECONDS: Final = 0.5
 LOWEST_RATE: Final = 8000
 HIGHEST_RATE: Final = 192000
@@ -109,7 +108,7 @@ class VoicePreparer:
         self._tokenizer = tokenizer
         self._speaker = speaker
 
-    def prepare(self, reference: Reference) -> VoicePrompt:
+    def prepare(self, reference: TranscribedClip) -> VoicePrompt:
         """Heavy (about a second of CPU for a long clip): not for the event loop.
 
         Raises InvalidReference if the clip cannot serve, OnnxModelError if a model fails.
@@ -139,7 +138,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _checked(reference: Reference) -> Tensor:
+def _checked(reference: TranscribedClip) -> Tensor:
     """The clip as [1, samples]. Raises InvalidReference."""
     samples, rate = reference.samples, reference.sample_rate
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
@@ -169,8 +168,8 @@ def _checked(reference: Reference) -> Tensor:
 _MOST: Final = 10_000
 
 
-def load_speakers(path: Path, config: ModelConfig) -> dict[str, VoicePrompt]:
-    """Voices by name. Raises CheckpointError, which names the entry."""
+def load_builtin_prompts(path: Path, config: ModelConfig) -> dict[str, VoicePrompt]:
+    """The prompts of spk2info.pt by name. Raises CheckpointError, which names the entry."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (

@@ -9,8 +9,8 @@ from cosyserve.engine.embedded.pitch import median_f0
 from cosyserve.engine.interface import (
     EngineNotReady,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from support.engines.embedded import RATE, running, speak
@@ -86,14 +86,14 @@ async def test_speed_sets_the_length(engine: EmbeddedEngine, text: str) -> None:
 
 async def test_the_pitch_is_that_of_the_reference(engine: EmbeddedEngine) -> None:
     for f0 in (85.0, 110.0, 140.0, 175.0, 220.0, 290.0):
-        voice = await engine.prepare_voice(clip(f0))
+        voice = await engine.prepare_prompt(clip(f0))
         speech = await speak(engine, SENTENCES[0] + " " + SENTENCES[1], voice)
         assert median_f0(speech.samples, RATE) == pytest.approx(f0, rel=0.06)
 
 
 @pytest.mark.parametrize("factor", [0.75, 0.9, 1.1, 1.5, 1.75])
 async def test_pitch_is_a_factor_on_the_voices_own(engine: EmbeddedEngine, factor: float) -> None:
-    for voice in ("alba", "diego", await engine.prepare_voice(clip(310.0 / factor))):
+    for voice in ("alba", "diego", await engine.prepare_prompt(clip(310.0 / factor))):
         plain = await speak(engine, SENTENCES[0], voice)
         moved = await speak(engine, SENTENCES[0], voice, SynthesisOptions(pitch=factor))
         f0 = [median_f0(speech.samples, RATE) for speech in (plain, moved)]
@@ -119,20 +119,20 @@ async def test_a_whisper_has_no_pitch(engine: EmbeddedEngine) -> None:
 
 async def test_a_reference_without_pitch_gets_the_default_voice(engine: EmbeddedEngine) -> None:
     noise = np.random.default_rng(1).standard_normal(32000).astype(np.float32) / 5
-    voice = await engine.prepare_voice(Reference("noise", noise, 16000, ""))
+    voice = await engine.prepare_prompt(TranscribedClip("noise", noise, 16000, ""))
     speech = await speak(engine, "Hello.", voice)
     assert (speech.samples == (await speak(engine, "Hello.", "alba")).samples).all()
 
 
 async def test_voices_are_remembered_up_to_a_number() -> None:
     engine = EmbeddedEngine(EmbeddedOptions(remembered_voices=2))
-    first = await engine.prepare_voice(clip(100.0))
-    assert await engine.prepare_voice(clip(100.0)) is first
-    assert engine.known_voice(first.content_id) is first
+    first = await engine.prepare_prompt(clip(100.0))
+    assert await engine.prepare_prompt(clip(100.0)) is first
+    assert engine.cached_prompt(first.content_id) is first
     for f0 in (150.0, 200.0):
-        await engine.prepare_voice(clip(f0))
-    assert engine.known_voice(first.content_id) is None
-    again = await engine.prepare_voice(clip(100.0))
+        await engine.prepare_prompt(clip(f0))
+    assert engine.cached_prompt(first.content_id) is None
+    again = await engine.prepare_prompt(clip(100.0))
     assert again is not first
     assert again == first
 
@@ -172,7 +172,7 @@ async def test_what_it_says_of_itself(engine: EmbeddedEngine) -> None:
     assert capabilities.instruct == "keywords"
     assert {"cmn", "yue", "ja"} <= set(capabilities.languages)
     assert engine.ready
-    assert engine.builtin_voice("nobody") is None
+    assert engine.builtin_prompt("nobody") is None
     assert engine.stats()["workers"] == 1
 
 
@@ -187,9 +187,9 @@ async def test_requests_it_cannot_serve(engine: EmbeddedEngine) -> None:
         EmbeddedEngine(EmbeddedOptions(default_language="xx-nonsense"))
 
 
-def clip(f0: float) -> Reference:
+def clip(f0: float) -> TranscribedClip:
     """A steady voice of this pitch."""
     times = np.arange(RATE) / RATE
     harmonics = np.arange(1, int(4000 / f0) + 1)[:, None]
     sound = (np.sin(2 * np.pi * f0 * harmonics * times) / harmonics).sum(axis=0) / 5
-    return Reference(f"clip {f0}", sound.astype(np.float32), RATE, "")
+    return TranscribedClip(f"clip {f0}", sound.astype(np.float32), RATE, "")

@@ -1,11 +1,10 @@
 """From a checkpoint's speech LM to the directory that vLLM loads: safetensors and a config.json.
 
-All that the LM reads lies in one embedding, in the order of ids.IdSpace: speech, special, text.
+All ids that the LM reads have one embedding, in the order of ids.IdSpace: speech, special, text.
 
-Attention heads smaller than any kernel takes, padded with zeros; the model computes the same.
-
-Only small test models have such heads; the published one's, of 64, stay as they are. vLLM takes a head's
-size to be hidden size / heads, so the hidden state is padded along with them.
+Attention heads smaller than any kernel takes are padded with zeros, and the model computes the same. Only
+small test models have such heads; the published one's, of 64, stay as they are. vLLM takes a head's size
+to be hidden size / heads, so the hidden state is padded along with them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import hashlib
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,10 +24,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...checkpoint import Checkpoint, CheckpointError
-from ...checkpoint.files import fingerprint, flush
-from ...checkpoint.weights import TEXT_EMBEDDING, TIED_HEAD
+from ....files import TEMPORARY, new_folder
+from ...checkpoint import Checkpoint, CheckpointError, fingerprint
 from ...config import LmConfig
+from ...lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD
 from ..ids import IdSpace
 from .plugin import ARCHITECTURE
 
@@ -67,7 +65,7 @@ class Padding:
 
     @property
     def share(self) -> float:
-        """Of the padded elements, those that are the model's own."""
+        """The share of the padded elements that is the model's own."""
         return self.head / self.size
 
     def padded(self, name: str, tensor: Tensor) -> Tensor:
@@ -107,7 +105,7 @@ class Padding:
 
 
 _FORMAT: Final = 1
-"""Of the directory; it is part of the name, so that an older one is not taken for a newer."""
+"""The directory's format; part of its name, so that an older one is not taken for a newer."""
 _WEIGHTS: Final = "model.safetensors"
 _CONFIG: Final = "config.json"
 _BACKBONE: Final = "llm.model.model."
@@ -135,7 +133,7 @@ def converted(checkpoint: Checkpoint, cache: Path) -> Path:
 
 
 def vllm_config(config: LmConfig, padding: Padding, dtype: torch.dtype) -> dict[str, object]:
-    """What config.json says. Qwen2's, as far as vLLM's own parts read it."""
+    """The content of config.json: Qwen2's, as far as vLLM's own parts read it."""
     ids = IdSpace.of(config)
     return {
         "architectures": [ARCHITECTURE],
@@ -202,21 +200,13 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _sweep(target: Path) -> None:
     """Remove what processes that died while writing have left. Only with the lock."""
-    for partial in target.parent.glob(f".{target.name}.partial-*"):
+    for partial in target.parent.glob(f".{target.name}.*{TEMPORARY}"):
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(config: LmConfig, weights: Mapping[str, Tensor], padding: Padding, target: Path) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
-    try:
-        dtype = weights["speech_embedding.weight"].dtype
-        save_file(vllm_weights(config, weights, padding), partial / _WEIGHTS, {"format": "pt"})
+    dtype = weights["speech_embedding.weight"].dtype
+    with new_folder(target) as folder:
+        save_file(vllm_weights(config, weights, padding), folder / _WEIGHTS, {"format": "pt"})
         text = json.dumps(vllm_config(config, padding, dtype), indent=1)
-        (partial / _CONFIG).write_text(text + "\n")
-        for path in (partial / _WEIGHTS, partial / _CONFIG, partial):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-            flush(path)
-        partial.rename(target)
-        flush(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (folder / _CONFIG).write_text(text + "\n")
