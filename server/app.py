@@ -26,7 +26,7 @@ from .auth import Authenticator
 from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
-from .delivery.patient import CLOSE_TIMEOUT, PatientConnection
+from .delivery.patient import PatientConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
@@ -40,7 +40,7 @@ from .startup.parts import (
     build_engine,
     start_engine,
     started_store,
-    voice_cache_notice,
+    voice_folder_notice,
     warn_of_missing_voices,
 )
 from .tasks.admission import Admission
@@ -50,8 +50,6 @@ from .websocket.connection import SpeechConnection
 from .websocket.handshake import Handshake, select_subprotocol
 
 log = structlog.get_logger(__name__)
-
-ENCODE_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +87,12 @@ class RunningServer:
         """Close every connection with 1012 (service restart) and stop listening.
 
         deadline: loop time until which clients may read and answer the close; they have at least
-        CLOSE_TIMEOUT.
+        close_timeout.
         """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
         await self.http.cleanup()  # the port closes only when the last request is over
-        deadline = max(deadline, asyncio.get_running_loop().time() + CLOSE_TIMEOUT)
+        least = self.services.settings.close_timeout
+        deadline = max(deadline, asyncio.get_running_loop().time() + least)
         try:
             async with asyncio.timeout_at(deadline):
                 await self.websockets.wait_closed()
@@ -172,7 +171,7 @@ def _open_port(
         compression=None,  # deflate takes ten times as long as the rest of a message
         max_size=settings.max_message_bytes,
         open_timeout=settings.head_timeout,
-        close_timeout=CLOSE_TIMEOUT,
+        close_timeout=settings.close_timeout,
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
         server_header=f"cosyserve/{VERSION}",
@@ -186,7 +185,7 @@ async def _build_services(
     stack.push_async_callback(engine.stop)
     store = await started_store(settings)
     stack.push_async_callback(store.stop)
-    pool = ThreadPoolExecutor(ENCODE_THREADS, thread_name_prefix="encode")
+    pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     admission = Admission(settings)
     metrics = Metrics(
@@ -217,7 +216,7 @@ async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
         build_app(services),
         handler_cancellation=True,
         access_log=None,
-        shutdown_timeout=CLOSE_TIMEOUT,
+        shutdown_timeout=services.settings.close_timeout,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -261,7 +260,7 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve_until_signalled(settings: Settings) -> None:
     loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    starting = (make_room(settings.max_connections), voice_cache_notice(settings))
+    starting = (make_room(settings.max_connections), voice_folder_notice(settings))
     for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
     async with serve(settings) as server:

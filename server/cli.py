@@ -10,24 +10,24 @@ from typing import Final
 
 from pydantic.fields import FieldInfo
 
-from .settings import Settings, SettingsError, load_settings
+from .settings import GROUPS, Settings, SettingsError, load_settings
 from .settings.describe import allowed_values, default_text, flag
-from .settings.groups import GROUPS
-from .settings.sources import environment_name
+from .settings.sources import OLD_NAMES, environment_name
 
 _DESCRIPTION: Final = """\
-Serve speech over WebSocket and REST.
+Serve speech over WebSocket and HTTP.
 
-Every setting below can also come from the environment (COSYSERVE_ and its name in capitals,
-as shown) or from a TOML file (its name in lower case, with _ for -). A flag overrides the
-environment, the environment overrides the file, the file overrides the defaults.
+Each setting is a flag, an environment variable (in brackets) or a key of the
+TOML file that --config names (max_tasks for --max-tasks; tokens for --token).
+A flag overrides the environment, the environment overrides the file, the file
+overrides the defaults. Durations are in seconds; sizes take a unit (20MiB) or
+are in bytes.
 """
 
 _METAVARS: Final = {
     "a whole number": "N",
     "a number": "SECONDS",
-    "1KiB": "BYTES",
-    "1MiB": "BYTES",
+    "a size": "BYTES",
     "a file": "FILE",
     "a JSON": "JSON",
     "a share": "SHARE",
@@ -79,13 +79,16 @@ def build_parser() -> argparse.ArgumentParser:
     for group in GROUPS:
         section = parser.add_argument_group(group.__doc__)
         for name, field in group.model_fields.items():
-            _add_flag(section, name, field, allowed[name])
+            text = f"{field.description} [default: {default_text(field)}; {environment_name(name)}]"
+            _add_flag(section, name, field, allowed[name], text.replace("%", "%%"))
+    for old, new in OLD_NAMES.items():
+        _add_flag(parser, old, Settings.model_fields[new], allowed[new], argparse.SUPPRESS)
     return parser
 
 
-def _add_flag(section: argparse._ArgumentGroup, name: str, field: FieldInfo, allowed: str) -> None:
-    text = f"{field.description} [default: {default_text(field)}; {environment_name(name)}]"
-    text = text.replace("%", "%%")
+def _add_flag(
+    section: argparse._ActionsContainer, name: str, field: FieldInfo, allowed: str, text: str
+) -> None:
     if field.annotation is bool:
         section.add_argument(
             flag(name), dest=name, action=argparse.BooleanOptionalAction, help=text

@@ -205,7 +205,7 @@ async def torch_lm(size: Size, streams: int) -> AsyncIterator[SpeechLM]:
     lm = TorchSpeechLM(
         lambda: LmDecoder(load_llm(checkpoint, size.device, size.dtype)),
         thread,
-        TorchLmSettings(max_streams=streams),
+        TorchLmSettings(lm_streams=streams),
     )
     try:
         await lm.start()
@@ -225,8 +225,8 @@ async def vllm_lm(
         VllmOptions(
             folder,
             max_model_len=min(_ROOM, size.model.lm.max_position_embeddings),
-            max_num_seqs=streams,
-            dtype="bfloat16" if size.dtype == torch.bfloat16 else "float32",
+            lm_streams=streams,
+            lm_precision="bfloat16" if size.dtype == torch.bfloat16 else "float32",
             enforce_eager=eager,
         )
     )

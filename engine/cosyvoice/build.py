@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import torch
 
+from ..folders import expanded
 from ..interface import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpoint
 from .config import FlowConfig, SamplingConfig
@@ -21,8 +22,8 @@ from .flow import Flow, MemoryPool, attention_kernel, graphs_for
 from .lm import SpeechLM
 from .lm.decoder import LmDecoder
 from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
-from .lm.vllm.options import NOT_INSTALLED
-from .options import CosyVoiceOptions, LmBackend, Precision
+from .lm.vllm.options import NOT_INSTALLED, Precision
+from .options import CosyVoiceOptions, LmBackend
 from .prompt import SpeakerEncoder, SpeechTokenizer
 from .prompt.caches import FlowPromptCache, VoicePromptCache
 from .prompt.voice import VoicePreparer, VoicePrompt, load_builtin_prompts
@@ -208,7 +209,7 @@ def _torch(
     return TorchSpeechLM(
         lambda: LmDecoder(load_llm(checkpoint, device, dtype)),
         thread,
-        TorchLmSettings(max_streams=options.max_sessions, priority=LM_PRIORITY),
+        TorchLmSettings(lm_streams=options.lm_streams, priority=LM_PRIORITY),
     )
 
 
@@ -219,18 +220,17 @@ async def _vllm(options: CosyVoiceOptions, checkpoint: Checkpoint) -> SpeechLM:
     from .lm.vllm.host import EngineHost
 
     try:
-        cache = options.vllm_folder.expanduser()
-    except RuntimeError as error:
+        cache = expanded(options.vllm.folder)
+    except ValueError as error:
         raise EngineNotReady(
-            f"vllm_folder: {str(options.vllm_folder)!r} needs a home folder, and there is none; "
-            "allowed: a folder that can be made and written"
+            f"vllm_folder: {str(options.vllm.folder)!r} is not usable; {error}"
         ) from error
     folder = await asyncio.to_thread(converted, checkpoint, cache)
     vllm = replace(
         options.vllm,
         model_folder=folder,
-        max_num_seqs=options.max_sessions,
-        dtype=options.lm_precision,
+        lm_streams=options.lm_streams,
+        lm_precision=options.lm_precision,
     )
     return VllmSpeechLM(EngineHost(vllm), checkpoint.config.lm)
 
@@ -253,12 +253,12 @@ def _assemble(
         fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
     )
     flow_prompts = FlowPromptCache(
-        batcher.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes
+        batcher.prepare_prompt, limit=options.prompt_cache_bytes, token_bytes=costs.token_bytes
     )
     memory = MemoryBudget(
-        options.memory or round(options.memory_share * free_memory(thread.device)),
+        options.device_memory or round(options.memory_share * free_memory(thread.device)),
         costs,
-        options.overflow,
+        options.memory_overflow,
         # In vLLM its keys and values lie in memory that was taken before the free memory was measured.
         elsewhere=lambda: (
             flow_prompts.nbytes + flow.pool.idle + int(lm.stats().get("lm_cache_bytes", 0))
@@ -278,8 +278,9 @@ def _assemble(
         voice_prompts=VoicePromptCache(
             loaded.preparer.prepare,
             model=checkpoint.voice_fingerprint,
-            memory_bytes=options.voice_cache,
+            memory_bytes=options.voice_cache_bytes,
             folder=options.voice_folder,
+            disk_bytes=options.voice_folder_bytes,
         ),
         text=loaded.text,
         builtin=loaded.builtin,

@@ -177,7 +177,7 @@ class CosyVoiceEngine:
             top_k=recommended.top_k,
             win=recommended.win_size,
             tau=recommended.tau_r,
-            bistream=self._options.duplex,
+            bistream=self._options.duplex_text,
         )
         return Conditioning(
             lm_prompt=partial(_lm_prompt, running.text, prompt, options),

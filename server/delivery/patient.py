@@ -11,9 +11,6 @@ from websockets.frames import CloseCode
 from .delivery import Delivery
 from .registry import Deliveries
 
-CLOSE_TIMEOUT: Final = 2.0
-"""Seconds in which a peer that has read everything must answer a close frame."""
-
 _LOOKS: Final = 4  # per ping timeout, while waiting for a pong
 
 
@@ -22,7 +19,8 @@ class PatientConnection(ServerConnection):
 
     A ping and a close frame wait at the peer behind all sound that it has not read yet. So a peer is
     given up only if it takes no byte, or if it does not answer although it must have read all that it
-    took. The base class's close_timeout applies to the opening handshake only.
+    took. The base class's close_timeout applies to the opening handshake only; here it is the time that
+    a peer has to answer a close frame once it has read everything.
     """
 
     delivery: Delivery
@@ -30,6 +28,7 @@ class PatientConnection(ServerConnection):
     def __init__(self, *args: Any, deliveries: Deliveries, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deliveries = deliveries
+        self._answer_timeout = self.close_timeout or 0.0
         self._ending: asyncio.Task[None] | None = (
             None  # aborts the connection if it closes too slowly
         )
@@ -114,5 +113,5 @@ class PatientConnection(ServerConnection):
         await self.delivery.taken()
         if self.protocol.close_rcvd is None:  # otherwise the peer reads no more
             await asyncio.sleep(self.delivery.read_until - self.loop.time())
-        await asyncio.sleep(CLOSE_TIMEOUT)
+        await asyncio.sleep(self._answer_timeout)
         self.delivery.cut("the client did not close the connection")

@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 MAX_TEXT_BYTES = 8 * 1024
 MAX_FILENAME = 255
-UPLOAD_TIMEOUT = 120.0
 
 
 @dataclass(slots=True)
@@ -44,14 +43,15 @@ class _Form:
 
 async def upload(request: web.Request) -> web.Response:
     services, caller = request.app[SERVICES], request[CALLER]
+    limit = services.settings.upload_timeout
     try:
         with services.admission.upload():
-            async with asyncio.timeout(UPLOAD_TIMEOUT):
+            async with asyncio.timeout(limit):
                 form = await _read_form(request, services.settings.max_upload_bytes)
             stored = await _store(form, caller.name, services)
     except TimeoutError:
         services.metrics.upload("refused", 0)
-        raise RequestTimeout(f"the upload took longer than {UPLOAD_TIMEOUT:g} s") from None
+        raise RequestTimeout(f"the upload took longer than {limit:g} s") from None
     except Exception as error:
         failure = as_tts_error(error)
         services.metrics.upload("refused" if failure.status < 500 else "failed", 0)

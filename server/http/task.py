@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final
 
 import structlog
 from aiohttp import web
@@ -23,21 +22,21 @@ from ..tasks.life import TaskLife
 from ..tasks.synthesis import SpokenChunk
 from ..voices.book import HostedVoices
 from .answers import ChunkedAnswer, ClientGone
+from .envelope import SERVICES
 
 log = structlog.get_logger(__name__)
-
-BODY_TIMEOUT: Final = 30.0
 
 _Answer = Callable[[], Awaitable[web.StreamResponse]]
 
 
 async def read_body(request: web.Request) -> bytes:
     """The whole body, unpacked. Raises InvalidParameter for a broken encoding, RequestTimeout."""
+    limit = request.app[SERVICES].settings.body_timeout
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(limit):
             return await request.read()
     except TimeoutError:
-        raise RequestTimeout(f"the body took longer than {BODY_TIMEOUT:g} s") from None
+        raise RequestTimeout(f"the body took longer than {limit:g} s") from None
     except web.RequestPayloadError as error:
         raise InvalidParameter("body: not in the encoding that its head names") from error
 

@@ -1,11 +1,7 @@
-"""What the server counts and times, for Prometheus. One object per server; nothing is global.
+"""The server's metrics, for Prometheus. One object per server; nothing is global.
 
-Labels come from closed sets only (transports, modes, formats, outcomes, error codes, the names of
-configured tokens), so that no client can make series.
-
-Metrics on a registry of their own, with what is to be documented of them.
-
-What a listener would have heard: playback in real time of a stream as it was sent.
+Label values come from closed sets only (transports, modes, formats, outcomes, error codes, the names of
+configured tokens), so that no client can create series. docs/metrics.md is made of the declarations here.
 """
 
 from __future__ import annotations
@@ -55,28 +51,48 @@ FACTOR_BUCKETS: Final = (
     5.0,
 )
 
-ENGINE_HELP: Final[Mapping[str, str]] = {
-    "worker_restarts_total": "Worker processes that died and were replaced.",
-    "workers": "Worker processes that are up.",
-    **{name: statistic.help for name, statistic in STATISTICS.items()},
-}
-"""What engines are known to count; whatever else they count is exported too, by its name."""
+_EVERY_ENGINE: Final = ("sessions", "queue_depth")
 
-_ENGINE_FALLBACK: Final = "As the engine counts it."
+ENGINE_METRICS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Every engine": {name: STATISTICS[name].help for name in _EVERY_ENGINE},
+    "Embedded engine": {
+        "workers": "Running worker processes.",
+        "worker_restarts_total": "Worker processes that died and were replaced.",
+    },
+    "CosyVoice 2": {
+        name: statistic.help
+        for name, statistic in STATISTICS.items()
+        if statistic.read is not None and name not in _EVERY_ENGINE
+    },
+    "CosyVoice 2: speech LM in torch or vLLM": {
+        name: statistic.help for name, statistic in STATISTICS.items() if statistic.read is None
+    },
+}
+"""The stats of engines by who has them. An engine's other stats are exported too, by their names."""
+
+ENGINE_HELP: Final[Mapping[str, str]] = {
+    name: help for metrics in ENGINE_METRICS.values() for name, help in metrics.items()
+}
+
+_ENGINE_FALLBACK: Final = "A statistic of the engine."
 
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """A metric as the table shows it; `name` is the one to query by."""
+    """A metric for its readers.
+
+    name: to query by. group: the engines that have it, a key of ENGINE_METRICS; "" for the server's own.
+    """
 
     name: str
     kind: str
     labels: tuple[str, ...]
     help: str
+    group: str = ""
 
 
 class Families:
-    """Makes metrics, keeping what is to be documented of them."""
+    """Metrics on a registry of their own, together with their documentation."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -96,18 +112,21 @@ class Families:
         return Histogram(PREFIX + name, help, labels, registry=self.registry, buckets=buckets)
 
     def engine(self, stats: Callable[[], Mapping[str, float]]) -> None:
-        """Read the engine's own counters and gauges whenever the page is asked for."""
-        for name, help in ENGINE_HELP.items():
-            kind = "counter" if name.endswith("_total") else "gauge"
-            self._document(f"engine_{name}", kind, (), help + " Where the engine has such.")
+        """Read the engine's own counters and gauges at each scrape."""
+        for group, metrics in ENGINE_METRICS.items():
+            for name, help in metrics.items():
+                kind = "counter" if name.endswith("_total") else "gauge"
+                self._document(f"engine_{name}", kind, (), help, group)
         self.registry.register(EngineCollector(stats))
 
     def foreign(self, families: Callable[[], Iterable[Metric]]) -> None:
-        """Show what a library counts as it does, under its own names, whenever the page is asked for."""
+        """Read a library's metrics at each scrape; they keep their names."""
         self.registry.register(ForeignCollector(families))
 
-    def _document(self, name: str, kind: str, labels: tuple[str, ...], help: str) -> None:
-        self.documented.append(Documented(PREFIX + name, kind, labels, help))
+    def _document(
+        self, name: str, kind: str, labels: tuple[str, ...], help: str, group: str = ""
+    ) -> None:
+        self.documented.append(Documented(PREFIX + name, kind, labels, help, group))
 
 
 class EngineCollector(Collector):
@@ -127,7 +146,7 @@ class EngineCollector(Collector):
 
 
 class ForeignCollector(Collector):
-    """Families that somebody else keeps."""
+    """Metrics of a registry that is not ours."""
 
     def __init__(self, families: Callable[[], Iterable[Metric]]) -> None:
         self._families = families
@@ -172,7 +191,7 @@ LAG_INTERVAL: Final = 0.5
 
 @runtime_checkable
 class CountsMore(Protocol):
-    """An engine whose libraries count things under names of their own."""
+    """An engine whose libraries have metrics of their own."""
 
     def extra_metrics(self) -> Iterable[Metric]: ...
 
@@ -184,9 +203,9 @@ def _no_stats() -> Mapping[str, float]:
 class Metrics:
     """All metrics of a server. For one event loop; `render` may be called from any thread.
 
-    stats: the engine's own numbers, read at each scrape. ready: whether new tasks would be served.
-    token_names: the names that the label `token` may have. extra: what the engine's libraries count,
-    likewise read at each scrape.
+    stats: the engine's statistics, read at each scrape. ready: whether new tasks would be served.
+    token_names: allowed values of the label `token`. extra: metrics of the engine's libraries, read at each
+    scrape.
     """
 
     def __init__(
@@ -204,9 +223,9 @@ class Metrics:
         self._make_audio_metrics(families)
         self._make_server_metrics(families)
         families.gauge(
-            "build_info", "Always 1; the labels say what runs.", "version", "engine"
+            "build_info", "Always 1; version and engine are in the labels.", "version", "engine"
         ).labels(VERSION, engine_name).set(1)
-        families.gauge("ready", "1 if new tasks would be served, else 0.").set_function(
+        families.gauge("ready", "1 if the server accepts tasks, else 0.").set_function(
             lambda: float(ready())
         )
         families.engine(stats)
@@ -214,33 +233,33 @@ class Metrics:
         ProcessCollector(registry=families.registry)
 
     def _make_task_metrics(self, make: Families) -> None:
-        self.tasks_running = make.gauge("tasks_running", "Tasks that run now.", "mode")
+        self.tasks_running = make.gauge("tasks_running", "Running tasks.", "mode")
         self.tasks = make.counter(
             "tasks_total",
-            "Tasks that ended; code is the error code of failed and throttled ones.",
+            "Ended tasks; code is the error code of failed and throttled tasks.",
             "transport", "mode", "format", "outcome", "code",
         )  # fmt: skip
         self.first_package = make.histogram(
             "first_package_seconds",
-            "From a task's first text to its first audio.",
+            "Time from a task's first text to its first audio.",
             DELAY_BUCKETS,
             "transport",
         )
         self.chunk_gap = make.histogram(
             "chunk_gap_seconds",
-            "Between two chunks of audio of a task.",
+            "Time between two audio chunks of a task.",
             DELAY_BUCKETS,
             "transport",
         )
         self.real_time_factor = make.histogram(
             "real_time_factor",
-            "Seconds from first text to last audio per second of speech, for finished tasks.",
+            "Time from first text to last audio, per second of audio; finished tasks only.",
             FACTOR_BUCKETS,
             "transport",
         )
         self.underruns = make.counter(
             "underruns_total",
-            "Times that a client playing in real time would have run dry for over 100 ms.",
+            "Gaps of more than 100 ms that a client playing in real time would have heard.",
             "transport",
         )
         self.streams_with_underrun = make.counter(
@@ -248,25 +267,29 @@ class Metrics:
         )
 
     def _make_audio_metrics(self, make: Families) -> None:
-        self.speech_seconds = make.counter("speech_seconds_total", "Speech sent.", "format")
-        self.audio_bytes = make.counter("audio_bytes_total", "Encoded audio sent.", "format")
-        self.characters = make.counter(
-            "characters_total", "Characters of text taken, as usage counts them.", "transport"
+        self.speech_seconds = make.counter(
+            "speech_seconds_total", "Seconds of audio sent.", "format"
         )
-        self.token_tasks = make.counter("token_tasks_total", "Tasks that ended, by token.", "token")
+        self.audio_bytes = make.counter(
+            "audio_bytes_total", "Bytes of encoded audio sent.", "format"
+        )
+        self.characters = make.counter(
+            "characters_total", "Characters of text accepted, as usage counts them.", "transport"
+        )
+        self.token_tasks = make.counter("token_tasks_total", "Ended tasks by token.", "token")
         self.token_speech_seconds = make.counter(
-            "token_speech_seconds_total", "Speech sent, by token.", "token"
+            "token_speech_seconds_total", "Seconds of audio sent by token.", "token"
         )
         self.uploads = make.counter("uploads_total", "Uploads of reference audio.", "outcome")
-        self.upload_bytes = make.counter("upload_bytes_total", "Reference audio stored.")
+        self.upload_bytes = make.counter("upload_bytes_total", "Bytes of reference audio stored.")
 
     def _make_server_metrics(self, make: Families) -> None:
-        self.connections = make.gauge("connections", "Connections that are open.", "transport")
+        self.connections = make.gauge("connections", "Open connections.", "transport")
         self.connections_opened = make.counter(
-            "connections_opened_total", "Connections opened.", "transport"
+            "connections_opened_total", "Connections opened since the start.", "transport"
         )
         self.loop_lag = make.histogram(
-            "event_loop_lag_seconds", "How late the event loop runs a timer.", LAG_BUCKETS
+            "event_loop_lag_seconds", "Delay of timers on the event loop.", LAG_BUCKETS
         )
         for transport in TRANSPORTS:  # so that the series are there from the start
             self.connections.labels(transport)
@@ -278,12 +301,12 @@ class Metrics:
 
     @property
     def documented(self) -> tuple[Documented, ...]:
-        """Every metric of ours, as the README's table has it."""
+        """Every metric of the server and its engines, as docs/metrics.md shows it."""
         return tuple(self._families.documented)
 
     @property
     def registry(self) -> CollectorRegistry:
-        """What `render` renders."""
+        """The registry behind `render`."""
         return self._families.registry
 
     @contextmanager

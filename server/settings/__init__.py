@@ -1,6 +1,7 @@
-"""One frozen settings object.
+"""One frozen settings object, built and validated once and handed down.
 
-Flags go before the environment, the environment before the TOML file, the file before defaults.
+The groups have modules of their own: access, engine, references, dialects, limits, observing. Flags win over
+the environment, the environment over the TOML file, the file over defaults.
 """
 
 from __future__ import annotations
@@ -9,37 +10,19 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, PrivateAttr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from .access import AccessSettings, ListenSettings
 from .describe import allowed_values
-from .engine import CosyVoice, Vllm
-from .groups import (
-    Access,
-    Dialects,
-    EngineChoice,
-    LimitSettings,
-    ListenSettings,
-    Observing,
-    OpenAI,
-    ReferenceSettings,
-    Timeouts,
-)
-from .sources import (
-    ENVIRONMENT_PREFIX,
-    EnvironmentSource,
-    SettingsError,
-    config_path,
-    read_config_file,
-    report,
-)
+from .dialects import DialectSettings, OpenAISettings
+from .engine import CosyVoiceSettings, EmbeddedSettings, EngineSettings, VllmSettings
+from .limits import LimitSettings, TimeoutSettings
+from .observing import ObservingSettings
+from .references import ReferenceSettings
+from .sources import ENVIRONMENT_PREFIX, SettingsError, gather, report
 from .values import (
     BucketUrl,
     ListenAddress,
@@ -51,26 +34,50 @@ from .values import (
     read_token_file,
 )
 
-__all__ = ["BucketUrl", "ListenAddress", "Settings", "SettingsError", "Token", "load_settings"]
+__all__ = [
+    "GROUPS",
+    "BucketUrl",
+    "ListenAddress",
+    "Settings",
+    "SettingsError",
+    "Token",
+    "load_settings",
+]
 
-_HUB_ID = re.compile(r"([a-z]+:)?[\w.-]+/[\w.-]+@[\w./-]+", re.ASCII)
+GROUPS: Final[tuple[type[BaseModel], ...]] = (
+    AccessSettings,
+    ListenSettings,
+    EngineSettings,
+    EmbeddedSettings,
+    CosyVoiceSettings,
+    VllmSettings,
+    ReferenceSettings,
+    DialectSettings,
+    OpenAISettings,
+    LimitSettings,
+    TimeoutSettings,
+    ObservingSettings,
+)
+"""All groups, as `--help` and docs/settings.md show them; a group's docstring is its title."""
 
-HIDDEN = frozenset({"tokens", "s3_secret_access_key"})
+_HIDDEN: Final = frozenset({"tokens", "s3_secret_access_key"})
+_HUB_ID: Final = re.compile(r"([a-z]+:)?[\w.-]+/[\w.-]+@[\w./-]+", re.ASCII)
 
 
 # Fields are collected from the last base to the first: the default of `host` needs `tokens`.
 class Settings(
-    Observing,
-    Timeouts,
+    ObservingSettings,
+    TimeoutSettings,
     LimitSettings,
-    OpenAI,
-    Dialects,
+    OpenAISettings,
+    DialectSettings,
     ReferenceSettings,
-    Vllm,
-    CosyVoice,
-    EngineChoice,
+    VllmSettings,
+    CosyVoiceSettings,
+    EmbeddedSettings,
+    EngineSettings,
     ListenSettings,
-    Access,
+    AccessSettings,
     BaseSettings,
 ):
     """All settings; build it with `load_settings`. Equal for the life of the process."""
@@ -85,6 +92,9 @@ class Settings(
         protected_namespaces=(),
     )
 
+    _source_notices: tuple[str, ...] = PrivateAttr(())
+    """About the names that settings were given under."""
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -94,13 +104,8 @@ class Settings(
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        flags = init_settings()
-        in_file = read_config_file(config_path(flags), settings_cls)
-        return (
-            init_settings,
-            EnvironmentSource(settings_cls),
-            InitSettingsSource(settings_cls, in_file),
-        )
+        """Take only what is given: `load_settings` gathers the sources itself."""
+        return (init_settings,)
 
     @model_validator(mode="before")
     @classmethod
@@ -124,29 +129,31 @@ class Settings(
             raise ValueError(f"tokens: {error}") from None
         if not (self.tokens or self.allow_open or is_loopback(self.host)):
             raise ValueError(
-                f"host: {self.host} can be reached by others and no tokens are set; allowed: "
-                "tokens, a loopback host such as 127.0.0.1, or allow_open to let everybody in"
+                f"host: {self.host} is reachable from other machines and no tokens are set; allowed: "
+                "tokens, a loopback host such as 127.0.0.1, or allow_open to serve everybody"
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert, tls_key: allowed: both or neither")
         for name, file in (("tls_cert", self.tls_cert), ("tls_key", self.tls_key)):
-            if file is not None and not os.path.isfile(file):  # says no where Path.is_file raises
-                raise ValueError(f"{name}: {file} is no file; allowed: a PEM file")
+            # os.path.isfile is False for a path that Path.is_file raises for.
+            if file is not None and not os.path.isfile(file):
+                raise ValueError(f"{name}: {file} is not a file; allowed: a PEM file")
         return self
 
     @model_validator(mode="after")
     def _check_engine(self) -> Self:
         if self.engine == "cosyvoice2" and self.model is None:
-            raise ValueError("engine: cosyvoice2 needs model, the folder of a checkpoint")
+            raise ValueError(
+                "engine: cosyvoice2 needs a checkpoint; allowed: cosyvoice2 together with model"
+            )
         if self.engine == "embedded" and self.model is not None:
             raise ValueError(
-                "model: the embedded engine takes none; allowed: engine auto or cosyvoice2"
+                "model: the embedded engine uses no model; allowed: engine auto or cosyvoice2"
             )
         if self.model is None or os.path.isdir(self.model) or _HUB_ID.fullmatch(self.model):
             return self
         raise ValueError(
-            f"model: {self.model} is not usable; allowed: a folder that is there, or "
-            "NAME/NAME@REVISION"
+            f"model: {self.model} is neither a directory nor NAME/NAME@REVISION; allowed: one of them"
         )
 
     @model_validator(mode="after")
@@ -188,8 +195,8 @@ class Settings(
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the operator should know about these settings though nothing is wrong with them."""
-        lines = []
+        """Valid but noteworthy, for the operator."""
+        lines = list(self._source_notices)
         if not self.tokens and is_loopback(self.host):
             lines.append(f"no tokens are set: listening on {self.host} only, open to this machine")
         elif not self.tokens:
@@ -200,11 +207,11 @@ class Settings(
                 f"tokens with characters that a WebSocket subprotocol cannot carry: {unfit}; "
                 "browsers cannot use them"
             )
-        kept = self.voice_cache is not None or "voice_cache" in self.model_fields_set
+        kept = self.voice_folder is not None or "voice_folder" in self.model_fields_set
         if self.engine_name == "cosyvoice2" and not kept:
             lines.append(
-                "voice_cache: there is no home folder to keep prepared voices in, and they are prepared "
-                "anew after a restart; allowed: a folder, or none"
+                "voice_folder: there is no home folder to keep prepared voices in; they are prepared "
+                "again after a restart; allowed: a folder, or none"
             )
         return tuple(lines)
 
@@ -214,8 +221,10 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 
     Raises SettingsError, whose lines name each wrong setting and what is allowed.
     """
-    given = dict(flags or {})
+    given = gather(flags or {}, Settings)
     try:
-        return Settings(**given)
+        settings = Settings(**given.values)
     except ValidationError as error:
-        raise report(error, allowed_values(Settings), given, HIDDEN) from None
+        raise report(error, allowed_values(Settings), given.origins, _HIDDEN) from None
+    settings._source_notices = given.notices
+    return settings

@@ -1,4 +1,4 @@
-"""What `--help`, error messages and the README say of settings, read from their declarations."""
+"""Settings in words, read from their declarations: for `--help`, error messages and docs/settings.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 
 def allowed_values(model: type[BaseModel]) -> dict[str, str]:
-    """In words, the values that each setting takes."""
+    """The allowed values of each setting, in words."""
     schema = model.model_json_schema()["properties"]
     return {name: _allowed(model.model_fields[name], schema[name]) for name in model.model_fields}
 
@@ -34,7 +34,7 @@ def _in_words(schema: dict[str, Any]) -> str:
 
 
 def default_text(field: FieldInfo) -> str:
-    """A setting's default as a reader would write it."""
+    """A setting's default as an operator would write it."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "default_text" in extra:
         return str(extra["default_text"])

@@ -1,97 +1,271 @@
-"""The settings of the CosyVoice 2 engine: one group of those in setting_groups.py.
+"""The engines' settings: their types, ranges and descriptions.
 
-The settings of the speech model in vLLM: one group of those in setting_groups.py.
+Names and defaults are those of the engines' own options. A setting is called as the option's field is; where
+the bare word says too little to an operator, the engine's name stands before it (`vllm_args` is
+`VllmOptions.args`). `engine_options` relies on that.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, Field
 from pydantic_settings import NoDecode
 
-from cosyserve.engine.cosyvoice.lm.vllm.options import check_extra
-
-from .values import OrNone, home, user_folder
-
-_MIB = 1024 * 1024
-_FORM = (
-    "a JSON object, or a table in TOML, of engine arguments as vLLM's AsyncEngineArgs names them"
+from cosyserve.engine.cosyvoice.lm.vllm.options import Precision, VllmOptions, check_args
+from cosyserve.engine.cosyvoice.options import (
+    CosyVoiceOptions,
+    GraphMode,
+    LmBackend,
+    MemoryOverflow,
 )
+from cosyserve.engine.cosyvoice.scheduling.chunker import HopPolicy
+from cosyserve.engine.embedded.options import EmbeddedOptions
+
+from .values import GIB, KIB, MIB, OrNone
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    _Options = TypeVar("_Options", bound=DataclassInstance)
+
+_COSYVOICE: Final = CosyVoiceOptions(model="")
+_EMBEDDED: Final = EmbeddedOptions()
+_HOPS: Final = HopPolicy()
+_VLLM: Final = VllmOptions()
+
+_Bytes = Annotated[
+    ByteSize,
+    Field(
+        ge=KIB,
+        le=1024 * GIB,
+        json_schema_extra={"allowed": "a size (1KiB to 1TiB) or a number of bytes"},
+    ),
+]
+_ARGUMENTS: Final = "a JSON object, or a table in TOML, of vLLM's AsyncEngineArgs"
 
 
-def _parse(value: object) -> object:
+def _optional(size: int | None) -> ByteSize | None:
+    return None if size is None else ByteSize(size)
+
+
+def _parse_arguments(value: object) -> object:
     """A table from the config file, or JSON from the command line or the environment."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise ValueError(f"must be {_FORM}") from None
+        raise ValueError(f"must be {_ARGUMENTS}") from None
 
 
-def _check(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    check_extra(value)
+def _check_arguments(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    check_args(value)
     return value
 
 
-def _default_folder() -> Path:
-    return user_folder("XDG_CACHE_HOME", ".cache") / "speech-lm"
+class EngineSettings(BaseModel):
+    """Engine"""
+
+    engine: Literal["auto", "embedded", "cosyvoice2"] = Field(
+        "auto", description="engine; auto: cosyvoice2 if a model is given, else embedded"
+    )
+    model: Annotated[str | None, OrNone] = Field(
+        None,
+        description="CosyVoice 2 checkpoint: a folder, or an id on Hugging Face (on ModelScope with "
+        "modelscope: before it)",
+        json_schema_extra={"allowed": "a folder, or NAME/NAME@REVISION"},
+    )
+    strip_markup: bool = Field(
+        _COSYVOICE.strip_markup,
+        description="remove the marks of **bold**, [text](address), <b>, tables and the like before reading; "
+        "off: read the text as written",
+    )
 
 
-class Vllm(BaseModel):
-    """Speech model in vLLM"""
+class EmbeddedSettings(BaseModel):
+    """Embedded engine"""
+
+    embedded_workers: int = Field(
+        default_factory=lambda: EmbeddedOptions().workers,
+        ge=1,
+        le=256,
+        description="worker processes",
+        json_schema_extra={"default_text": "one per core, 2 to 8"},
+    )
+    default_language: str = Field(
+        _EMBEDDED.default_language,
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        description="language of text whose script leaves it open",
+        json_schema_extra={"allowed": "a BCP-47 tag"},
+    )
+
+
+class CosyVoiceSettings(BaseModel):
+    """CosyVoice 2 engine"""
+
+    device: str = Field(
+        _COSYVOICE.device,
+        pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$",
+        description="compute device; auto: cuda if available, else cpu",
+        json_schema_extra={"allowed": "auto, cpu, cuda, cuda:N"},
+    )
+    lm_backend: LmBackend = Field(
+        _COSYVOICE.lm_backend,
+        description="runtime of the speech LM; auto: vllm if installed and a GPU is present, else torch",
+    )
+    lm_precision: Precision = Field(
+        _COSYVOICE.lm_precision,
+        description="precision of the speech LM; auto: bfloat16 on cuda, else float32",
+    )
+    flow_precision: Precision = Field(
+        _COSYVOICE.flow_precision,
+        description="precision of the flow model; auto: float16 on cuda, else float32",
+    )
+    device_memory: Annotated[_Bytes | None, OrNone] = Field(
+        _optional(_COSYVOICE.device_memory),
+        description="device memory for voices and sessions; none: 80 % of the memory that is free after "
+        "loading the model",
+        json_schema_extra={"allowed": "a size (1KiB to 1TiB) or a number of bytes"},
+    )
+    memory_overflow: MemoryOverflow = Field(
+        _COSYVOICE.memory_overflow,
+        description="a session that does not fit into device_memory: window gives it a bounded context (an "
+        "approximation), recompute gives it no caches (exact but slow), refuse rejects it",
+    )
+    window_seconds: float = Field(
+        _COSYVOICE.window_seconds,
+        ge=0.5,
+        le=300,
+        description="bounded context of memory_overflow window, in seconds of speech",
+    )
+    expected_seconds: float = Field(
+        _COSYVOICE.expected_seconds,
+        ge=1,
+        le=300,
+        description="expected utterance length in seconds (one or two sentences); a session reserves memory "
+        "for it on admission",
+    )
+    lm_streams: int = Field(
+        _COSYVOICE.lm_streams,
+        ge=1,
+        le=4096,
+        description="concurrent utterances in the speech LM; others wait",
+    )
+    cuda_graphs: GraphMode = Field(
+        _COSYVOICE.cuda_graphs,
+        description="auto: replay steps of the flow model as CUDA graphs on a GPU; not yet tested on one",
+    )
+    max_batch: int = Field(
+        _COSYVOICE.max_batch,
+        ge=1,
+        le=1024,
+        description="sessions per step of flow and vocoder",
+    )
+    first_hop_tokens: int = Field(
+        _HOPS.first_hop_tokens,
+        ge=0,
+        le=250,
+        description="speech tokens (25 per second) before an utterance's first audio; fewer tokens: lower "
+        "latency, slightly lower fidelity; 0: as in the reference implementation, 25 or more",
+    )
+    longest_hop_tokens: int = Field(
+        _HOPS.longest_hop_tokens,
+        ge=25,
+        le=1000,
+        description="speech tokens per chunk once the listener has enough buffered",
+    )
+    hop_growth_seconds: float = Field(
+        _HOPS.hop_growth_seconds,
+        ge=0,
+        le=600,
+        description="seconds of audio a listener must have buffered before chunks grow",
+    )
+    work_ahead: float = Field(
+        _COSYVOICE.work_ahead,
+        ge=0.1,
+        le=600,
+        description="seconds of audio computed ahead of a client that does not read",
+    )
+    duplex_text: bool = Field(
+        _COSYVOICE.duplex_text,
+        description="start an utterance before its text is complete; off: wait for the end of the text",
+    )
+    voice_folder: Annotated[Path | None, OrNone] = Field(
+        default_factory=lambda: CosyVoiceOptions(model="").voice_folder,
+        description="keeps prepared voices across restarts; none: they are prepared again",
+        json_schema_extra={
+            "allowed": "a folder",
+            "default_text": "cosyserve/voices in the user's cache folder",
+        },
+    )
+    voice_folder_bytes: _Bytes = Field(
+        ByteSize(_COSYVOICE.voice_folder_bytes),
+        description="size limit of voice_folder; the voices unused for longest are deleted first",
+    )
+    voice_cache_bytes: _Bytes = Field(
+        ByteSize(_COSYVOICE.voice_cache_bytes), description="main memory for prepared voices"
+    )
+    prompt_cache_bytes: _Bytes = Field(
+        ByteSize(_COSYVOICE.prompt_cache_bytes), description="device memory for idle voices"
+    )
+
+
+class VllmSettings(BaseModel):
+    """Speech LM in vLLM"""
 
     vllm_gpu_memory_utilization: float = Field(
-        0.4,
+        _VLLM.gpu_memory_utilization,
         ge=0.01,
         le=0.99,
-        description="share of the GPU's whole memory that is vLLM's, for the speech model and its "
-        "keys and values; flow, vocoder and voices get four fifths of what is free then",
+        description="vLLM's share of the GPU's memory, for the speech LM and its KV cache; see device_memory "
+        "for flow, vocoder and voices",
         json_schema_extra={"allowed": "a share from 0.01 to 0.99"},
     )
     vllm_kv_cache_bytes: Annotated[
-        Annotated[ByteSize, Field(ge=_MIB, le=_MIB * _MIB)] | None, OrNone
+        Annotated[ByteSize, Field(ge=MIB, le=1024 * GIB)] | None, OrNone
     ] = Field(
-        None,
-        description="keys and values of the speech model, instead of what is left of that share; "
-        "on the CPU none is 2GiB",
-        json_schema_extra={"allowed": "1MiB to 1TiB, or so many bytes"},
+        _optional(_VLLM.kv_cache_bytes),
+        description="KV cache of the speech LM; none: the remainder of that share, on the CPU 2GiB",
+        json_schema_extra={"allowed": "a size (1MiB to 1TiB) or a number of bytes"},
     )
     vllm_max_model_len: int = Field(
-        4096,
+        _VLLM.max_model_len,
         ge=256,
         le=32768,
-        description="text, prompt and speech tokens of an utterance; so many are held free in the "
-        "keys and values for each utterance that begins",
+        description="most text, prompt and speech tokens per utterance; each utterance reserves this much KV "
+        "cache when it starts",
     )
     vllm_tensor_parallel_size: int = Field(
-        1, ge=1, le=64, description="GPUs that the speech model is spread over"
+        _VLLM.tensor_parallel_size, ge=1, le=64, description="GPUs that share the speech LM"
     )
     vllm_enforce_eager: bool = Field(
-        False, description="no CUDA graphs: starts sooner, speaks more slowly"
+        _VLLM.enforce_eager, description="no CUDA graphs: faster start, slower speech"
     )
     vllm_park_seconds: float = Field(
-        5.0,
+        _VLLM.park_seconds,
         ge=0,
         le=3600,
-        description="an utterance that has waited this long for text gives its place to others, if "
-        "any wait, and is read again when its text comes",
+        description="an utterance that has waited this long for text yields its slot if others are waiting; "
+        "its context is computed again when text arrives",
     )
     vllm_args: Annotated[
-        Mapping[str, Any], NoDecode, AfterValidator(_check), BeforeValidator(_parse)
+        Mapping[str, Any],
+        NoDecode,
+        AfterValidator(_check_arguments),
+        BeforeValidator(_parse_arguments),
     ] = Field(
-        default_factory=dict,
-        description="more arguments for vLLM's engine; those that the server relies on are refused",
-        json_schema_extra={"allowed": _FORM, "default_text": "none"},
+        default_factory=lambda: VllmOptions().args,
+        description="more engine arguments for vLLM; arguments that the server relies on are refused",
+        json_schema_extra={"allowed": _ARGUMENTS, "default_text": "none"},
     )
     vllm_folder: Path = Field(
-        default_factory=_default_folder,
-        description="where the speech model is kept in the form that vLLM loads",
+        default_factory=lambda: VllmOptions().folder,
+        description="keeps the speech LM in vLLM's format across restarts",
         json_schema_extra={
             "allowed": "a folder",
             "default_text": "cosyserve/speech-lm in the user's cache folder",
@@ -99,110 +273,53 @@ class Vllm(BaseModel):
     )
 
 
-_Bytes = Annotated[
-    ByteSize,
-    Field(ge=1024, le=_MIB * _MIB, json_schema_extra={"allowed": "1KiB to 1TiB, or so many bytes"}),
-]
-_Precision = Literal["auto", "float32", "bfloat16", "float16"]
+ENGINE_GROUPS: Final = (EngineSettings, EmbeddedSettings, CosyVoiceSettings, VllmSettings)
+
+_PREFIXES: Final[Mapping[type, str]] = {EmbeddedOptions: "embedded_", VllmOptions: "vllm_"}
+
+INNER: Final[Mapping[type, Mapping[str, str]]] = {
+    EmbeddedOptions: {
+        "sentence_pause": "part of how the voice sounds",
+        "clause_pause": "part of how the voice sounds",
+        "work_ahead": "the voice is far faster than real time",
+        "job_limit": "finds a worker that hangs; a healthy one is done far sooner",
+        "start_limit": "finds a worker that hangs; a healthy one starts far sooner",
+        "remembered_voices": "a voice is a few numbers",
+    },
+    CosyVoiceOptions: {
+        "memory_share": "device_memory sets the same limit in bytes",
+        "utterances": "tuned to the model, which speaks shorter and longer utterances worse",
+        "seam_frames": "trades latency for fidelity, as first_hop_tokens does with more effect",
+        "utterances_ahead": "two are enough: the one being spoken and the next",
+    },
+    VllmOptions: {
+        "model_folder": "is made of model, in vllm_folder",
+        "lm_streams": "is CosyVoiceOptions.lm_streams",
+        "lm_precision": "is CosyVoiceOptions.lm_precision",
+    },
+}
+"""Options that are no settings, and why."""
 
 
-def _default_voices() -> Path | None:
-    """None where there is no home folder: voices are then prepared anew after a restart."""
-    if home() is None and not os.environ.get("XDG_CACHE_HOME"):
-        return None
-    return user_folder("XDG_CACHE_HOME", ".cache") / "voices"
+def setting_of(options: type, field: str) -> str:
+    """The setting that an option's field is filled from. Raises KeyError if there is none."""
+    if field not in INNER.get(options, {}):
+        for name in (_PREFIXES.get(options, "") + field, field):
+            if any(name in group.model_fields for group in ENGINE_GROUPS):
+                return name
+    raise KeyError(f"{options.__name__}.{field}")
 
 
-class CosyVoice(BaseModel):
-    """CosyVoice 2 engine"""
-
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$",
-        description="what computes; auto: cuda if there is one, else cpu",
-        json_schema_extra={"allowed": "auto, cpu, cuda, cuda:N"},
-    )
-    lm_backend: Literal["auto", "torch", "vllm"] = Field(
-        "auto",
-        description="what runs the speech model; auto: vllm if it is installed and there is a GPU, "
-        "else torch",
-    )
-    lm_precision: _Precision = Field(
-        "auto", description="of the speech model; auto: bfloat16 on cuda, else float32"
-    )
-    flow_precision: _Precision = Field(
-        "auto", description="of the flow model; auto: float16 on cuda, else float32"
-    )
-    device_memory: Annotated[_Bytes | None, OrNone] = Field(
-        None,
-        description="memory that voices and sessions may take; "
-        "none: four fifths of what is free once the model is loaded",
-        json_schema_extra={"allowed": "1KiB to 1TiB, or so many bytes"},
-    )
-    memory_overflow: Literal["window", "recompute", "refuse"] = Field(
-        "window",
-        description="a session that does not fit: speaks with a short memory (an approximation), "
-        "computes everything again at each step, or is refused",
-    )
-    window_seconds: float = Field(
-        5.0, ge=0.5, le=300, description="that short memory, in seconds of speech"
-    )
-    expected_seconds: float = Field(
-        12.0,
-        ge=1,
-        le=300,
-        description="speech of an utterance (about a sentence or two) that a session is let in for; "
-        "the memory for it is taken at once",
-    )
-    lm_streams: int = Field(
-        64, ge=1, le=4096, description="utterances in the speech model at once; others wait"
-    )
-    cuda_graphs: Literal["off", "auto"] = Field(
-        "off",
-        description="auto: replay steps of the flow model as CUDA graphs where there is a GPU; "
-        "not yet tried on one",
-    )
-    max_batch: int = Field(
-        16, ge=1, le=1024, description="sessions in one step of flow and vocoder"
-    )
-    first_hop_tokens: int = Field(
-        15,
-        ge=0,
-        le=250,
-        description="speech tokens (25 a second) of an utterance's first sound; "
-        "fewer are heard sooner and are a little less exact; 0: as the reference, 25 and more",
-    )
-    longest_hop_tokens: int = Field(
-        100, ge=25, le=1000, description="speech tokens of a chunk once much is buffered"
-    )
-    hop_growth_seconds: float = Field(
-        3.0,
-        ge=0,
-        le=600,
-        description="speech that a listener must have buffered for chunks to grow",
-    )
-    work_ahead: float = Field(
-        4.0,
-        ge=0.1,
-        le=600,
-        description="seconds of speech made ahead of a reader that does not read",
-    )
-    duplex_text: bool = Field(
-        True,
-        description="begin an utterance before its text is complete; off: each waits for its end",
-    )
-    voice_cache: Annotated[Path | None, OrNone] = Field(
-        default_factory=_default_voices,
-        description="where prepared voices are kept across restarts; none: nowhere",
-        json_schema_extra={
-            "allowed": "a folder",
-            "default_text": "cosyserve/voices in the user's cache folder",
-        },
-    )
-    voice_cache_bytes: _Bytes = Field(
-        ByteSize(256 * _MIB), description="prepared voices kept in memory"
-    )
-    prompt_cache_bytes: _Bytes = Field(
-        ByteSize(2048 * _MIB),
-        description="device memory for voices that nobody speaks in at the moment",
-    )
+def engine_options(options: type[_Options], settings: object) -> _Options:
+    """Options filled from the settings of the same names; inner ones keep their defaults."""
+    given: dict[str, Any] = {}
+    types = get_type_hints(options)
+    for field in fields(options):
+        kind = types[field.name]
+        if field.name in INNER.get(options, {}):
+            continue
+        if isinstance(kind, type) and is_dataclass(kind):
+            given[field.name] = engine_options(kind, settings)
+        else:
+            given[field.name] = getattr(settings, setting_of(options, field.name))
+    return options(**given)

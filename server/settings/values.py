@@ -1,19 +1,38 @@
-"""The types of single settings that need parsing: tokens, addresses, places for references.
+"""The types of single settings: sizes, durations, tokens, addresses, buckets.
 
-Every parser raises ValueError with what is allowed, and never with a secret in it.
+Sizes are bytes and may be written with a unit ("20MiB"); durations are seconds. Every parser raises
+ValueError with what is allowed, and never with a secret in it.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr
+
+from cosyserve.engine.folders import expanded
+
+KIB: Final = 1024
+MIB: Final = 1024**2
+GIB: Final = 1024**3
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Size = Annotated[
+    ByteSize,
+    Field(
+        ge=KIB,
+        le=GIB,
+        json_schema_extra={"allowed": "a size (1KiB to 1GiB) or a number of bytes"},
+    ),
+]
+OrNone: Final = BeforeValidator(lambda value: None if value in ("", "none") else value)
+"""An optional setting that "none" switches off."""
 
 MIN_SECRET_LENGTH: Final = 8
 MAX_SECRET_LENGTH: Final = 256
@@ -173,24 +192,6 @@ def _as_ipv4(host: str) -> IPv4Address | None:
     return address.ipv4_mapped if isinstance(address, IPv6Address) else None
 
 
-def home() -> Path | None:
-    """The user's home folder; None where there is none: no HOME, and a user without an entry."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
-
-
-def expanded(path: Path) -> Path:
-    """The path with `~` as the home folder. Raises ValueError where there is none."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError(
-            "there is no home folder (HOME is not set); allowed: a path that does not begin with ~"
-        ) from None
-
-
 def parse_bucket(url: str) -> BucketUrl:
     """Read s3://BUCKET or s3://BUCKET/PREFIX."""
     name, _, prefix = url.removeprefix("s3://").partition("/")
@@ -198,20 +199,6 @@ def parse_bucket(url: str) -> BucketUrl:
     if not _BUCKET.fullmatch(name) or ".." in prefix.split("/"):
         raise ValueError("must be a folder, s3://BUCKET or s3://BUCKET/PREFIX")
     return BucketUrl(name, f"{prefix}/" if prefix else "")
-
-
-OrNone: Final = BeforeValidator(lambda value: None if value in ("", "none") else value)
-"""An optional setting that "none" switches off."""
-
-
-def user_folder(variable: str, fallback: str) -> Path:
-    """A folder of the user's, where the XDG base directory specification has it.
-
-    fallback: below the home folder, if the variable is not set to an absolute path. Where there is no
-    home folder it begins with `~`, for whoever needs it to see.
-    """
-    base = Path(os.environ.get(variable, ""))
-    return (base if base.is_absolute() else (home() or Path("~")) / fallback) / "cosyserve"
 
 
 def is_loopback(host: str) -> bool:

@@ -15,7 +15,6 @@ from cosyserve.protocol.errors import EngineUnavailable, Throttled
 from ..auth import Caller
 
 MAX_RETRY_AFTER: Final = 60
-MAX_UPLOADS: Final = 16
 _SMOOTHING: Final = 0.1  # the newest task's share in the mean duration
 
 
@@ -30,6 +29,8 @@ class AdmissionLimits(Protocol):
     def max_tasks_per_token(self) -> int: ...
     @property
     def max_tasks_per_connection(self) -> int: ...
+    @property
+    def max_uploads(self) -> int: ...
 
 
 class Ticket:
@@ -141,7 +142,7 @@ class Admission:
         Raises Throttled, EngineUnavailable (draining).
         """
         self._refuse_if_draining()
-        self._check(self._uploads, MAX_UPLOADS, "uploads at once")
+        self._check(self._uploads, self._limits.max_uploads, "uploads at once")
         self._uploads += 1
         return Ticket(self._uploaded)
 

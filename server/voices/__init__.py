@@ -26,12 +26,13 @@ __all__ = [
 class S3Access(TypedDict, total=False):
     """How to reach a bucket; the fields are those of S3Options."""
 
-    endpoint_url: str | None
+    endpoint: str | None
     region: str | None
-    access_key: str | None
-    secret_key: str | None
+    access_key_id: str | None
+    secret_access_key: str | None
     path_style: bool
     signature: Literal["v4", "v2"]
+    call_timeout: float
 
 
 def open_store(url: str, **access: Unpack[S3Access]) -> ReferenceStore:

@@ -40,9 +40,9 @@ class _ClipSettings(Protocol):
 class ClipLimits:
     """Limits of a clip: seconds of sound, bytes of the file."""
 
-    min_seconds: float = 1.0
-    max_seconds: float = 30.0
-    max_bytes: int = 20 * 1024 * 1024
+    min_seconds: float
+    max_seconds: float
+    max_bytes: int
 
     @classmethod
     def of(cls, settings: _ClipSettings) -> Self:

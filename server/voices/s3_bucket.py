@@ -61,7 +61,7 @@ class Bucket:
             await self._rehearse()
         except (*_FAILURES, ValueError) as error:
             await self.close()
-            place = self._options.endpoint_url or "AWS S3"
+            place = self._options.endpoint or "AWS S3"
             raise OSError(
                 f"the bucket {self._options.bucket!r} at {place} cannot be used: {_explain(error)}"
             ) from error
@@ -121,7 +121,7 @@ class Bucket:
 
     async def _connect(self) -> None:
         options = self._options
-        insecure = (options.endpoint_url or "").startswith("http:")
+        insecure = (options.endpoint or "").startswith("http:")
         addressing: dict[str, object] = {
             "addressing_style": "path" if options.path_style else "virtual"
         }
@@ -141,10 +141,10 @@ class Bucket:
         self._client = await self._closing.enter_async_context(
             get_session().create_client(
                 "s3",
-                endpoint_url=options.endpoint_url,
+                endpoint_url=options.endpoint,
                 region_name=options.region,
-                aws_access_key_id=options.access_key,
-                aws_secret_access_key=options.secret_key,
+                aws_access_key_id=options.access_key_id,
+                aws_secret_access_key=options.secret_access_key,
                 config=config,
             )
         )

@@ -10,7 +10,7 @@ from typing import Literal
 class S3Options:
     """A place in an S3-compatible service, and its timeouts.
 
-    endpoint_url: None for AWS itself. access_key, secret_key: both, or neither for the standard AWS
+    endpoint: None for AWS itself. access_key_id, secret_access_key: both, or neither for the standard AWS
     chain (environment, profile, instance or pod role).
     path_style: whether the bucket is in the path rather than in the host name; MinIO requires that,
     Alibaba OSS forbids it. signature: "v2" only for services that do not support version 4.
@@ -22,10 +22,10 @@ class S3Options:
 
     bucket: str
     prefix: str = ""
-    endpoint_url: str | None = None
+    endpoint: str | None = None
     region: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
     path_style: bool = False
     signature: Literal["v4", "v2"] = "v4"
     connect_timeout: float = 5.0
@@ -39,7 +39,7 @@ class S3Options:
         """Raises ValueError for a half-given pair of keys or an empty bucket name."""
         if not self.bucket:
             raise ValueError("the bucket's name is empty")
-        if (self.access_key is None) != (self.secret_key is None):
+        if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ValueError("give both the access key and the secret key, or neither")
 
     @property

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
 from support.peers.peers import Peer, audio, message, run_task, text
 from support.peers.tls import self_signed
+
+
+async def test_audio_is_encoded_by_as_many_threads_as_the_settings_say(served) -> None:
+    async with served(encode_threads=3) as (server, _engine):
+        pool = server.services.encode_pool
+        assert isinstance(pool, ThreadPoolExecutor)
+        assert pool._max_workers == 3
 
 
 async def test_drain_lets_running_tasks_finish_and_takes_no_new_ones(served) -> None:

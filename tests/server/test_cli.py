@@ -13,7 +13,7 @@ import pytest
 from cosyserve.server.cli import build_parser, model, serve
 from cosyserve.server.settings import Settings
 from cosyserve.server.settings.describe import default_text, flag
-from cosyserve.server.settings.sources import environment_name
+from cosyserve.server.settings.sources import OLD_NAMES, environment_name
 from support.engines import tiny_checkpoint
 
 
@@ -81,6 +81,18 @@ def test_help_shows_every_setting_with_its_default(monkeypatch: pytest.MonkeyPat
     for name, field in Settings.model_fields.items():
         assert re.search(rf"^  {flag(name)}[ ,]", text, re.MULTILINE), name
         assert f"[default: {default_text(field)}; {environment_name(name)}]" in words
+
+
+def test_flags_with_old_names_are_taken_and_not_shown(handed: list[Settings]) -> None:
+    for old, new in OLD_NAMES.items():
+        assert f"{flag(old)} " not in build_parser().format_help()
+        assert serve([flag(old), "/somewhere"]) == 7
+        assert str(getattr(handed[-1], new)) == "/somewhere"
+
+
+def test_help_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, build_parser().format_help().splitlines())) <= 80
 
 
 def test_help_needs_no_settings(handed: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:

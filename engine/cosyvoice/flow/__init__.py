@@ -2,7 +2,7 @@
 
 from .attention import attention_kernel
 from .cache import MemoryPool
-from .graphs import GraphCache, GraphMode, graphs_for
+from .graphs import GraphCache, graphs_for
 from .model import Flow, FlowError, FlowStats
 from .state import EXACT, RECOMPUTE, ContextPolicy, FlowPrompt, FlowState, total_nbytes
 
@@ -16,7 +16,6 @@ __all__ = [
     "FlowState",
     "FlowStats",
     "GraphCache",
-    "GraphMode",
     "MemoryPool",
     "attention_kernel",
     "graphs_for",

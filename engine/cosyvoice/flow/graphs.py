@@ -11,12 +11,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from cachetools import LRUCache
 from torch import Tensor
 
+from ..options import GraphMode
 from .attention import attend, chunk_mask
 from .cache import CachedStep, CacheShape
 from .estimator import TAIL, ConvTails, Estimator, blocks_of, tail_channels, time_size
@@ -25,8 +26,6 @@ _log = logging.getLogger(__name__)
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 """Records work without arguments and results; gives what does it again on the same memory."""
-
-GraphMode = Literal["auto", "off"]
 
 _SHARE: Final = 16
 """1/_SHARE of the device's memory is for graphs: with 80 GiB, 16 streams of 20 s in half

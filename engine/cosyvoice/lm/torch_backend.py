@@ -21,26 +21,27 @@ from .interface import LmFailed, LmNotFinite, LmPrompt, SamplingOptions
 from .sampling import Draw, UniformSource
 from .step import Stepper, StepResult, StepRow
 from .stream import ComposedStream
+from .vllm.options import LM_STREAMS
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class TorchLmSettings:
-    """max_streams: that hold a context at once; more wait for a place, first come, first served.
+    """lm_streams: that hold a context at once; more wait for a place, first come, first served.
 
     max_context: ids that one stream may read and speak in all.
     max_step_ids: ids read in one step; it bounds how long a long prompt holds up the other streams.
     priority: of its steps on the device thread, lower goes first.
     """
 
-    max_streams: int = 64
+    lm_streams: int = LM_STREAMS
     max_context: int = 4096
     max_step_ids: int = 512
     priority: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_streams < 1 or self.max_step_ids < 1 or self.max_context < 3:
+        if self.lm_streams < 1 or self.max_step_ids < 1 or self.max_context < 3:
             raise ValueError(
                 "the LM needs a stream, an id per step and a context of three at least"
             )
@@ -156,7 +157,7 @@ class TorchSpeechLM:
             return
         self._decoder = await self._thread.submit(self._load)
         self._stepper = Stepper(self._decoder)
-        self._free_slots = list(range(self._settings.max_streams))
+        self._free_slots = list(range(self._settings.lm_streams))
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run(self._stepper), name="speech LM")
 

@@ -161,7 +161,7 @@ class VoicePromptCache:
     model: names the models that voices depend on (Checkpoint.voice_fingerprint); others' are not seen.
     memory_bytes: how much is held in memory; the voices used last stay.
     folder: where voices outlive the process; None keeps none.
-    disk_bytes: the most that may hold for this model, None for no limit.
+    disk_bytes: the most that may hold, other models' voices included; None for no limit.
     """
 
     def __init__(
@@ -272,9 +272,9 @@ class _Disk:
             self._shrink(self._limit)
 
     def _shrink(self, limit: int) -> None:
-        """Remove the files used longest ago."""
+        """Remove the files used longest ago, whichever model they were made with."""
         entries = []
-        for path in self._folder.glob(f"*{_SUFFIX}"):
+        for path in self._folder.parent.glob(f"*/*{_SUFFIX}"):
             with suppress(OSError):
                 about = path.stat()
                 entries.append((about.st_mtime_ns, about.st_size, path))

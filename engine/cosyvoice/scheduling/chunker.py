@@ -25,24 +25,26 @@ from ..config import TOKEN_RATE
 
 @dataclass(frozen=True, slots=True)
 class HopPolicy:
-    """Lengths are in speech tokens (25 a second).
+    """Tokens are speech tokens (25 a second).
 
-    first: of an utterance's first hop where the listener waits for it; 0 for the first chunk border
-        at least a chunk away, which is how the reference begins. Fewer: lower latency, slightly lower
-        fidelity.
-    longest: of any hop but an utterance's last, which may be half a chunk longer.
-    comfortable: seconds of sound that the listener must have buffered before hops grow.
+    first_hop_tokens: of an utterance's first hop where the listener waits for it; 0 for the first chunk
+        border at least a chunk away, which is how the reference begins. Fewer: lower latency, slightly
+        lower fidelity.
+    longest_hop_tokens: of any hop but an utterance's last, which may be half a chunk longer.
+    hop_growth_seconds: sound that the listener must have buffered before hops grow.
 
     Raises ValueError.
     """
 
-    first: int = 15
-    longest: int = 100
-    comfortable: float = 3.0
+    first_hop_tokens: int = 15
+    longest_hop_tokens: int = 100
+    hop_growth_seconds: float = 3.0
 
     def __post_init__(self) -> None:
-        if self.first < 0 or self.longest < 1 or self.comfortable < 0:
-            raise ValueError("first and comfortable are at least 0, longest at least 1")
+        if self.first_hop_tokens < 0 or self.longest_hop_tokens < 1 or self.hop_growth_seconds < 0:
+            raise ValueError(
+                "first_hop_tokens and hop_growth_seconds are at least 0, longest_hop_tokens at least 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +126,16 @@ class TokenChunker:
 
     def _next_length(self, buffered: float) -> int:
         """In chunks: twice the last one's while enough is buffered to play meanwhile."""
-        if not self._asked or buffered < self._policy.comfortable:
+        if not self._asked or buffered < self._policy.hop_growth_seconds:
             return 1
         longer = 2 * self._chunks * self._chunk
-        grows = longer <= self._policy.longest and longer <= buffered * TOKEN_RATE
+        grows = longer <= self._policy.longest_hop_tokens and longer <= buffered * TOKEN_RATE
         return 2 * self._chunks if grows else self._chunks
 
     def _border(self, chunks: int) -> int:
         """How far the next hop's sound is to reach, in tokens of the utterance."""
         if not self._asked:
-            return self._policy.first or self._border_from(self._chunk)
+            return self._policy.first_hop_tokens or self._border_from(self._chunk)
         # A border right after an early one would be a whole pass for a few frames.
         least = self._asked + (1 if self._on_grid(self._asked) else self._chunk // 3)
         return self._border_from(least) + (chunks - 1) * self._chunk

@@ -13,7 +13,7 @@ and where not even that fits, EngineBusy.
 
 So a session falls back to a window for one of two reasons: at its admission (`admit`), its expected
 length did not fit; or it grew beyond that length while the budget was exceeded (`must_narrow`). Both
-happen with overflow "window" only: with "recompute" or "refuse" a session that grows may exceed the
+happen with memory_overflow "window" only: with "recompute" or "refuse" a session that grows may exceed the
 budget, as a refusal in the midst of speech helps nobody.
 """
 
@@ -21,13 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from ...interface import EngineBusy
 from ..config import FRAMES_PER_TOKEN, TOKEN_RATE
 from ..flow import RECOMPUTE, ContextPolicy
-
-Overflow = Literal["window", "recompute", "refuse"]
+from ..options import MemoryOverflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +121,14 @@ class MemoryBudget:
         self,
         budget: int,
         costs: SessionCosts,
-        overflow: Overflow,
+        memory_overflow: MemoryOverflow,
         elsewhere: Callable[[], int] = lambda: 0,
         make_room: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.budget = budget
         self.counts = MemoryCounts()
         self._costs = costs
-        self._overflow = overflow
+        self._memory_overflow = memory_overflow
         self._elsewhere = elsewhere
         self._make_room = make_room
         self._leases: set[MemoryLease] = set()
@@ -157,11 +155,11 @@ class MemoryBudget:
         costs = self._costs
         if self._fits(prompt_bytes + costs.exact):
             return self._lease(costs.exact_policy, costs.exact)
-        windows = self._overflow == "window" and costs.window < costs.exact
+        windows = self._memory_overflow == "window" and costs.window < costs.exact
         if windows and self._fits(prompt_bytes + costs.window):
             self.counts.windowed += 1
             return self._lease(costs.window_policy, costs.window)
-        if self._overflow == "recompute" and self._fits(prompt_bytes + costs.recompute):
+        if self._memory_overflow == "recompute" and self._fits(prompt_bytes + costs.recompute):
             self.counts.recomputed += 1
             return self._lease(RECOMPUTE, costs.recompute)
         self.counts.refused += 1
@@ -176,7 +174,7 @@ class MemoryBudget:
         lease.used = used
         if lease not in self._leases or used <= lease.reserved:
             return None
-        if not lease.policy.keeps_all or self._overflow != "window" or self._fits(0):
+        if not lease.policy.keeps_all or self._memory_overflow != "window" or self._fits(0):
             return None
         self.counts.narrowed += 1
         lease.policy = self._costs.window_policy

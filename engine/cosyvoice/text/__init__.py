@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .frontend import TextFrontend, TextProcessor, Utterance, UtteranceCollector
 from .tokenizer import TextTokenizer, TokenizerError
-from .utterances import TextDelta, UtterancePolicy
+from .utterances import TextDelta
 from .written import Normalizer, PlainNormalizer, WetextNormalizer, load_normalizer
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "TokenizerError",
     "Utterance",
     "UtteranceCollector",
-    "UtterancePolicy",
     "WetextNormalizer",
     "load_normalizer",
 ]

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ...plain import PlainText
+from ..options import UtterancePolicy
 from .items import ItemMarkers
 from .sentences import AtomScanner, SentencePart, SentenceStream
 from .tokenizer import END_OF_PROMPT, TextTokenizer
-from .utterances import TextDelta, UtteranceBuilder, UtterancePolicy
+from .utterances import TextDelta, UtteranceBuilder
 from .written import Normalizer, WrittenForms
 
 _PROMPT_POLICY = UtterancePolicy(2**31, 2**31, 2**31)

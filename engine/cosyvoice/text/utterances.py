@@ -16,6 +16,7 @@ from typing import Final
 
 from ...segmentation.characters import speakable
 from ...segmentation.scripts import is_cjk
+from ..options import UtterancePolicy
 from .tokenizer import TextToken, TextTokenizer, TextTokenStream
 from .written import WrittenSegment
 
@@ -25,27 +26,6 @@ _DROPPED: Final = frozenset("（）【】〔〕〖〗")
 """Brackets around Chinese, which the model reads as odd pauses."""
 _CHINESE_MARKS: Final = str.maketrans(".,!?;:", "。，！？；：")
 _CLAUSE_ENDS: Final = tuple(",;:，、；：。！？.!?…—")
-
-
-@dataclass(frozen=True, slots=True)
-class UtterancePolicy:
-    """How long utterances are, in text tokens.
-
-    min_tokens: a sentence end closes no shorter one: very short texts sound bad, so the next
-        sentence joins it.
-    soft_tokens: from here on a clause end closes it.
-    max_tokens: none is longer, but for a single word that is.
-
-    Raises ValueError unless 1 <= min_tokens <= soft_tokens <= max_tokens.
-    """
-
-    min_tokens: int = 10
-    soft_tokens: int = 50
-    max_tokens: int = 80
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min_tokens <= self.soft_tokens <= self.max_tokens:
-            raise ValueError("1 <= min_tokens <= soft_tokens <= max_tokens must hold")
 
 
 @dataclass(frozen=True, slots=True)

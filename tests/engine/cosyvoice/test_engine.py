@@ -349,6 +349,13 @@ async def test_a_voice_is_kept_on_disk(tiny_model: Path, tmp_path: Path) -> None
     assert_same_sound(*sounds)
 
 
+async def test_the_folder_of_voices_has_a_limit(tiny_model: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        async with running(tiny_model, voice_folder=tmp_path, voice_folder_bytes=1) as engine:
+            await engine.prepare_prompt(reference())
+            assert engine.stats()["voice_misses_total"] == 1
+
+
 @pytest.mark.parametrize("overflow", ["window", "recompute"])
 async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str) -> None:
     async with running(tiny_model, max_batch=4) as engine:
@@ -357,7 +364,11 @@ async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str)
         assert engine._running is not None
         needed = engine._running.memory.admit(0).reserved
     async with running(
-        tiny_model, memory=needed - 1, overflow=overflow, window_seconds=1.0, prompt_cache=0
+        tiny_model,
+        device_memory=needed - 1,
+        memory_overflow=overflow,
+        window_seconds=1.0,
+        prompt_cache_bytes=0,
     ) as engine:
         voice = await engine.prepare_prompt(reference())
         sound = await speak(engine, voice, [TEXT], seed=9)
@@ -369,7 +380,7 @@ async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str)
 
 
 async def test_no_memory_no_session(tiny_model: Path) -> None:
-    async with running(tiny_model, memory=1000) as engine:
+    async with running(tiny_model, device_memory=1000) as engine:
         voice = await engine.prepare_prompt(reference())
         with pytest.raises(EngineBusy):
             engine.open_session(voice, SynthesisOptions())

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
+from cosyserve.engine.embedded.engine import EmbeddedEngine
+from cosyserve.engine.embedded.options import EmbeddedOptions
 from cosyserve.engine.embedded.pitch import median_f0
 from cosyserve.engine.interface import (
     EngineNotReady,
@@ -124,7 +125,7 @@ async def test_a_reference_without_pitch_gets_the_default_voice(engine: Embedded
 
 
 async def test_voices_are_remembered_up_to_a_number() -> None:
-    engine = EmbeddedEngine(EmbeddedOptions(voice_cache=2))
+    engine = EmbeddedEngine(EmbeddedOptions(remembered_voices=2))
     first = await engine.prepare_prompt(clip(100.0))
     assert await engine.prepare_prompt(clip(100.0)) is first
     assert engine.cached_prompt(first.content_id) is first

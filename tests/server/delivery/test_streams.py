@@ -276,11 +276,22 @@ async def test_a_client_that_answers_no_ping_is_cut_off(served: Served) -> None:
     assert [line["event"] for line in lines].count("connection_cut") == 1
 
 
-async def test_a_client_that_leaves_a_close_unanswered_is_cut_off(served: Served) -> None:
-    async with served(idle_connection_timeout=0.05) as (server, _engine):
+async def test_a_client_that_leaves_a_close_unanswered_is_cut_off(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    async with served(idle_connection_timeout=0.05, close_timeout=0.125) as (server, _engine):
         with capture_logs() as lines:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(UPGRADE)
             await asyncio.wait_for(reader.read(), 10)
             writer.close()
     assert "did not close" in [line for line in lines if "reason" in line][-1]["reason"]
+    assert waits.count(0.125) == 1

@@ -49,6 +49,16 @@ async def test_upload_get_list_delete(peer: Peer, clip: bytes) -> None:
     assert (await get(peer))[1] == []
 
 
+async def test_uploads_beyond_the_limit_are_refused(served, clip: bytes) -> None:
+    async with served(max_uploads=1) as (server, engine), Peer.of(server, engine) as peer:
+        with server.services.admission.upload():
+            form = aiohttp.FormData({"text": "Hello."})
+            form.add_field("file", clip, filename="clip.wav")
+            async with peer.http.post(URL, data=form) as answer:
+                assert answer.status == 429
+        assert await peer.upload(clip, "Hello.")
+
+
 async def test_list_is_newest_first_and_limited(peer: Peer, clip: bytes) -> None:
     made = [await peer.upload(clip, text) for text in ("one", "two", "three")]
     assert [o["id"] for o in (await get(peer))[1]] == made[::-1]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cosyserve.engine.cosyvoice.lm.vllm.options import NAMED
 from cosyserve.server.settings import (
+    GROUPS,
     BucketUrl,
     ListenAddress,
     Settings,
@@ -18,7 +19,6 @@ from cosyserve.server.settings import (
     load_settings,
 )
 from cosyserve.server.settings.describe import allowed_values, default_text
-from cosyserve.server.settings.groups import GROUPS
 from cosyserve.server.settings.sources import environment_name
 from cosyserve.server.settings.values import is_loopback
 
@@ -245,7 +245,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("prot = 1", "prot: no such setting (in {file}); did you mean port?"),
         ("config = 'x'", "config: no such setting"),
-        ("port = ", "config: {file} is no valid TOML"),
+        ("port = ", "config: {file} is not valid TOML"),
         ("port = 'x'", "port: 'x' from the config file"),
     ],
 )
@@ -323,9 +323,9 @@ def test_a_voice_cache_without_home_is_told(
     monkeypatch.setattr("pwd.getpwuid", nobody)
     flags = {"model": str(tmp_path), "tokens": [SECRET], "references": str(tmp_path)}
     (line,) = load_settings(flags).notices
-    assert line.startswith("voice_cache: there is no home folder")
+    assert line.startswith("voice_folder: there is no home folder")
     assert line.endswith("; allowed: a folder, or none")
-    assert load_settings({**flags, "voice_cache": "none"}).notices == ()
+    assert load_settings({**flags, "voice_folder": "none"}).notices == ()
     assert load_settings({**flags, "model": "none"}).notices == ()
 
 
@@ -352,7 +352,7 @@ def allowed_is_free(name: str) -> bool:
     """Whether any text will do for the setting alone."""
     return name in {
         "host", "tls_cert", "tls_key", "model", "references", "s3_region", "s3_access_key_id",
-        "s3_secret_access_key", "voice_cache", "vllm_folder", "openai_default_voice",
+        "s3_secret_access_key", "voice_folder", "vllm_folder", "openai_default_voice",
         "dashscope_default_voice", "elevenlabs_default_voice",
     }  # fmt: skip
 

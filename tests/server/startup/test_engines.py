@@ -42,7 +42,7 @@ def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
                 "device_memory": "3GiB",
                 "memory_overflow": "recompute",
                 "first_hop_tokens": "9",
-                "voice_cache": "none",
+                "voice_folder": "none",
                 "duplex_text": "false",
                 "vllm_max_model_len": "1024",
                 "vllm_kv_cache_bytes": "64MiB",
@@ -53,10 +53,14 @@ def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
     )
     assert isinstance(engine, CosyVoiceEngine)
     options = engine._options
-    assert (options.memory, options.overflow) == (3 * 2**30, "recompute")
-    assert (options.hops.first, options.voice_folder, options.duplex) == (9, None, False)
+    assert (options.device_memory, options.memory_overflow) == (3 * 2**30, "recompute")
+    assert (options.hops.first_hop_tokens, options.voice_folder, options.duplex_text) == (
+        9,
+        None,
+        False,
+    )
     assert (options.vllm.max_model_len, options.vllm.kv_cache_bytes) == (1024, 2**26)
-    assert (options.vllm.extra, options.vllm_folder) == ({"block_size": 16}, tmp_path / "lm")
+    assert (options.vllm.args, options.vllm.folder) == ({"block_size": 16}, tmp_path / "lm")
     assert not engine.ready
     assert engine.capabilities.name == "cosyvoice2"
 

@@ -109,7 +109,7 @@ def test_a_language_that_espeak_ng_has_not(kept: tuple[str, str], language: str)
 def test_a_model_folder_that_is_empty_or_broken(kept: tuple[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    flags = (*kept, "--model", str(folder), "--voice-cache", "none", "--device", "cpu")
+    flags = (*kept, "--model", str(folder), "--voice-folder", "none", "--device", "cpu")
     outcome = run_serve(*flags)
     assert outcome.status == 1
     line = outcome.line("model")
@@ -246,15 +246,15 @@ def test_a_voice_cache_that_cannot_be_had_is_warned_of(
     """The engine speaks as well without one. What stops the server is the model, which is none."""
     model = ("--model", "/dev", "--device", "cpu")
     outcome = run_serve("--references", their_folder, *model, user=other_user)
-    line = outcome.only_line("voice_cache")
-    assert "voice_cache: there is no home folder to keep prepared voices in" in line
+    line = outcome.only_line("voice_folder")
+    assert "voice_folder: there is no home folder to keep prepared voices in" in line
     assert "allowed: a folder, or none" in line
     outcome = run_serve(*kept, *model, environment={"HOME": "/proc/nonexistent"})
-    line = outcome.only_line("voice_cache")
-    assert "voice_cache: '/proc/nonexistent/.cache/cosyserve/voices' is not usable; " in line
-    assert "allowed: a folder that can be made and written, or none" in line
-    outcome = run_serve(*kept, *model, "--voice-cache", "none", environment={"HOME": "/proc/no"})
-    assert "voice_cache" not in outcome.errors
+    line = outcome.only_line("voice_folder")
+    assert "voice_folder: '/proc/nonexistent/.cache/cosyserve/voices' is not usable; " in line
+    assert "allowed: a writable folder, or none" in line
+    outcome = run_serve(*kept, *model, "--voice-folder", "none", environment={"HOME": "/proc/no"})
+    assert "voice_folder" not in outcome.errors
 
 
 def test_nobody_asks_for_a_home_that_is_not_needed(other_user: int, their_folder: str) -> None:

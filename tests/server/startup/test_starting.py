@@ -11,13 +11,15 @@ import pytest
 from cosyserve.engine.interface import EngineNotReady
 from cosyserve.server.settings import load_settings
 from cosyserve.server.settings.sources import SettingsError
+from cosyserve.server.startup import parts
 from cosyserve.server.startup.parts import (
     build_engine,
     start_engine,
     started_store,
-    voice_cache_notice,
+    voice_folder_notice,
     warn_of_missing_voices,
 )
+from cosyserve.server.voices import S3Options, S3Store
 from support.engines.fake_engine import FakeEngine
 from support.peers.references import SOUND, make_reference
 
@@ -57,14 +59,14 @@ async def test_without_a_home_only_what_needs_one_is_refused(
 def test_engines_need_no_home(homeless: None, tmp_path: Path) -> None:
     build_engine(load_settings())
     settings = load_settings({"model": str(tmp_path), "lm_backend": "torch"})
-    assert settings.voice_cache is None
+    assert settings.voice_folder is None
     build_engine(settings)
 
 
 def test_what_is_written_with_a_home_needs_one(homeless: None, tmp_path: Path) -> None:
-    settings = load_settings({"model": str(tmp_path), "voice_cache": "~/voices"})
+    settings = load_settings({"model": str(tmp_path), "voice_folder": "~/voices"})
     with pytest.raises(
-        SettingsError, match=r"^voice_cache: '~/voices' is not usable; .*HOME.*allowed: "
+        SettingsError, match=r"^voice_folder: '~/voices' is not usable; .*HOME.*allowed: "
     ):
         build_engine(settings)
     for name in ("config", "token_file"):
@@ -95,8 +97,8 @@ def test_a_folder_for_prepared_voices_is_made_or_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def notice(folder: Path | str) -> str:
-        flags = {"model": str(tmp_path), "voice_cache": str(folder)}
-        return voice_cache_notice(load_settings(flags)) or ""
+        flags = {"model": str(tmp_path), "voice_folder": str(folder)}
+        return voice_folder_notice(load_settings(flags)) or ""
 
     made = tmp_path / "a" / "b"
     assert notice(made) == notice("none") == ""
@@ -104,11 +106,36 @@ def test_a_folder_for_prepared_voices_is_made_or_warned_of(
     file = tmp_path / "file"
     file.touch()
     for folder in (file, file / "below"):
-        assert notice(folder).startswith(f"voice_cache: '{folder}' is not usable; ")
-        assert notice(folder).endswith("; allowed: a folder that can be made and written, or none")
+        assert notice(folder).startswith(f"voice_folder: '{folder}' is not usable; ")
+        assert notice(folder).endswith("; allowed: a writable folder, or none")
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "it cannot be written" in notice(made)
-    assert voice_cache_notice(load_settings({"voice_cache": str(file)})) is None  # not used
+    assert "it is not writable" in notice(made)
+    assert voice_folder_notice(load_settings({"voice_folder": str(file)})) is None  # not used
+
+
+def test_a_bucket_is_reached_as_the_settings_say() -> None:
+    store = parts._store(
+        load_settings(
+            {
+                "references": "s3://clips/ours",
+                "s3_endpoint": "https://s3.test",
+                "s3_region": "r",
+                "s3_access_key_id": "id",
+                "s3_secret_access_key": "key",
+                "s3_call_timeout": "7",
+            }
+        )
+    )
+    assert isinstance(store, S3Store)
+    assert store._options == S3Options(
+        "clips",
+        "ours",
+        endpoint="https://s3.test",
+        region="r",
+        access_key_id="id",
+        secret_access_key="key",
+        call_timeout=7.0,
+    )
 
 
 def test_vllm_alone_needs_a_home_for_its_folder(homeless: None, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Prompt
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.voices import Reference, open_store
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
-from cosyserve.server.voices.clip import ClipLimits
 from support.engines.fake_engine import FakeEngine
 from support.listening.audio import make_file, speechlike
+from support.peers.uploads import LIMITS
 
 ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 HOSTED = HostedVoices(re.compile("anybody|anna"), default=None)
@@ -25,7 +25,7 @@ async def book(engine: FakeEngine, folder: Path) -> VoiceBook:
     clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
     stored = Reference(ID, "alice", "a.wav", len(clip), 1, "text", "digest", name="anna")
     await store.put(stored, clip)
-    return VoiceBook(engine, store, ClipLimits())
+    return VoiceBook(engine, store, LIMITS)
 
 
 async def test_a_builtin_name_needs_no_store(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.protocol.openai import HOSTED_VOICES
 from cosyserve.server.voices import open_store
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
-from cosyserve.server.voices.clip import ClipLimits
 from support.engines.fake_engine import FakeEngine
+from support.peers.uploads import LIMITS
 
 WOMEN = [BuiltinVoice(name, name.title(), "female") for name in ("ada", "bea")]
 MEN = [BuiltinVoice(name, name.title(), "male") for name in ("carl", "dan", "eric")]
@@ -37,7 +37,7 @@ class Names:
 
     def __init__(self, folder: Path, hosted: HostedVoices, *voices: BuiltinVoice) -> None:
         self._hosted = hosted
-        self._book = VoiceBook(VoicedEngine(*voices), open_store(str(folder)), ClipLimits())
+        self._book = VoiceBook(VoicedEngine(*voices), open_store(str(folder)), LIMITS)
 
     async def __call__(self, name: str) -> str:
         return (await self._book.resolve(None, name, self._hosted)).content_id

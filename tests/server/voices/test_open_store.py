@@ -18,7 +18,7 @@ from cosyserve.server.voices import LocalStore, S3Store, open_store
     ],
 )
 def test_a_path_is_a_folder(place: str, folder: Path) -> None:
-    store = open_store(place, endpoint_url=None, path_style=False)
+    store = open_store(place, endpoint=None, path_style=False)
     assert isinstance(store, LocalStore)
     assert store._folder == folder
 
@@ -32,11 +32,11 @@ def test_a_path_is_a_folder(place: str, folder: Path) -> None:
     ],
 )
 def test_an_s3_url_is_a_bucket(place: str, bucket: str, root: str) -> None:
-    store = open_store(place, endpoint_url="https://s3.test", region="r", path_style=True)
+    store = open_store(place, endpoint="https://s3.test", region="r", path_style=True)
     assert isinstance(store, S3Store)
     used = store._options
     assert (used.bucket, used.root) == (bucket, root)
-    assert (used.endpoint_url, used.region, used.path_style) == ("https://s3.test", "r", True)
+    assert (used.endpoint, used.region, used.path_style) == ("https://s3.test", "r", True)
 
 
 @pytest.mark.parametrize(

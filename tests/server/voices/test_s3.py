@@ -310,7 +310,7 @@ async def test_missing_keys_are_named_at_start(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(OSError, match="no credentials"):
-        await S3Store(options(s3, bucket, access_key=None, secret_key=None)).start()
+        await S3Store(options(s3, bucket, access_key_id=None, secret_access_key=None)).start()
 
 
 async def test_without_the_library_the_remedy_is_told(

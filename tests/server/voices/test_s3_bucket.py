@@ -32,10 +32,10 @@ async def request_to(settings: S3Options) -> Any:
 async def test_requests_are_such_as_alibaba_oss_takes() -> None:
     settings = S3Options(
         "voices",
-        endpoint_url="https://s3.oss-cn-hangzhou.aliyuncs.com",
+        endpoint="https://s3.oss-cn-hangzhou.aliyuncs.com",
         region="cn-hangzhou",
-        access_key="key",
-        secret_key="secret",
+        access_key_id="key",
+        secret_access_key="secret",
     )
     request = await request_to(settings)
     assert request.url == "https://voices.s3.oss-cn-hangzhou.aliyuncs.com/key"
@@ -58,12 +58,12 @@ async def test_plain_http_signs_the_body_and_the_path_may_name_the_bucket() -> N
 
 
 def test_options_keep_the_secret_to_themselves() -> None:
-    assert "hush" not in repr(S3Options("bucket", access_key="key", secret_key="hush"))
+    assert "hush" not in repr(S3Options("bucket", access_key_id="key", secret_access_key="hush"))
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"bucket": ""}, "empty"), ({"bucket": "b", "access_key": "key"}, "both")],
+    [({"bucket": ""}, "empty"), ({"bucket": "b", "access_key_id": "key"}, "both")],
 )
 def test_options_that_cannot_work_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

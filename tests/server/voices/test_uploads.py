@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,13 +98,13 @@ def test_too_short_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_too_long_says_what_is_allowed(name: str) -> None:
-    limits = ClipLimits(max_seconds=1.5)
+    limits = replace(LIMITS, max_seconds=1.5)
     assert "more than 1.5 s of sound; allowed: 1 to 1.5 s" in refusal(file_of(name), limits=limits)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_longest_clip_may_carry_a_codec_s_padding(name: str) -> None:
-    clip = decode_clip(file_of(name), None, ClipLimits(max_seconds=2.0))
+    clip = decode_clip(file_of(name), None, replace(LIMITS, max_seconds=2.0))
     assert 1.98 <= clip.seconds <= 2.1
 
 
@@ -119,7 +120,7 @@ def test_next_to_nothing_is_refused(data: bytes) -> None:
 
 def test_a_large_upload_is_refused_unread() -> None:
     with pytest.raises(PayloadTooLarge, match="at most 1000"):
-        decode_clip(bytes(1001), None, ClipLimits(max_bytes=1000))
+        decode_clip(bytes(1001), None, replace(LIMITS, max_bytes=1000))
 
 
 @pytest.mark.parametrize("name", FILES)

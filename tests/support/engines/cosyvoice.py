@@ -31,7 +31,8 @@ def reference(content_id: str = "clip", text: str = "hello world") -> Transcribe
 
 @asynccontextmanager
 async def running(model: Path, **options: Any) -> AsyncIterator[CosyVoiceEngine]:
-    engine = CosyVoiceEngine(CosyVoiceOptions(model=model, **options))
+    """An engine that keeps no voices on disk, unless it is told to."""
+    engine = CosyVoiceEngine(CosyVoiceOptions(model=model, **{"voice_folder": None, **options}))
     await engine.start()
     try:
         yield engine

@@ -35,7 +35,7 @@ def serving(*flags: str, model: Path, state: Path, **environment: str) -> Iterat
     process = subprocess.Popen(
         [sys.executable, "-m", "cosyserve", "serve", "--port", "0", "--host", "127.0.0.1",
          "--token", "alice=alice-secret", "--model", str(model), "--device", "cpu",
-         "--references", str(state / "clips"), "--voice-cache", str(state / "voices"), *flags],
+         "--references", str(state / "clips"), "--voice-folder", str(state / "voices"), *flags],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # It shares few cores with others; threads that wait for each other would spin.
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from cosyserve.engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
+from cosyserve.engine.embedded.engine import EmbeddedEngine
+from cosyserve.engine.embedded.options import EmbeddedOptions
 from cosyserve.engine.interface import Prompt, Samples, SynthesisOptions, WordTime
 from support.listening.spoken import Spoken
 

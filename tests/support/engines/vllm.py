@@ -61,7 +61,7 @@ async def running(
     required()
     wanted = {
         "max_model_len": MAX_MODEL_LEN,
-        "max_num_seqs": MAX_STREAMS,
+        "lm_streams": MAX_STREAMS,
         "enforce_eager": True,
         "kv_cache_bytes": 64 << 20,
         **options,

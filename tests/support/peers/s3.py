@@ -52,10 +52,10 @@ def options(endpoint: str, bucket: str, **more: object) -> S3Options:
     """How to reach the service; the keys are given, so that those of the environment stay out."""
     settings: dict[str, object] = {
         "prefix": "references",
-        "endpoint_url": endpoint,
+        "endpoint": endpoint,
         "region": "us-east-1",
-        "access_key": "test",
-        "secret_key": "test",
+        "access_key_id": "test",
+        "secret_access_key": "test",
         "path_style": True,
     }
     return S3Options(bucket, **(settings | more))  # type: ignore[arg-type]

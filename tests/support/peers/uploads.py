@@ -12,7 +12,7 @@ from cosyserve.server.voices.clip import ClipLimits, decode_clip
 
 from ..listening.audio import Floats, make_file, speechlike
 
-LIMITS = ClipLimits()
+LIMITS = ClipLimits(1.0, 30.0, 20 * 1024 * 1024)
 SPEECH = speechlike(24000, 2.0)
 PCM = np.rint(SPEECH * 32767).astype("<i2").tobytes()
 

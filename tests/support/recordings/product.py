@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
 from typing import get_args
-from unittest.mock import patch
 
 from cosyserve.engine.interface import (
     EngineBusy,
@@ -31,8 +27,7 @@ from cosyserve.protocol.messages import Event, TaskCommand
 from cosyserve.protocol.openai import error_body
 from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat, SpeechParameters
 from cosyserve.server.app import RunningServer, serve
-from cosyserve.server.dialects import DIALECTS, references
-from cosyserve.server.http import task
+from cosyserve.server.dialects import DIALECTS
 from cosyserve.server.observe.metrics import TRANSPORTS
 from cosyserve.server.settings import load_settings
 
@@ -59,28 +54,9 @@ __all__ = [
     "commands",
     "error_codes",
     "events",
-    "impatient",
     "load_settings",
     "serve",
 ]
-
-_TIMEOUTS: tuple[tuple[ModuleType, str], ...] = (
-    (task, "BODY_TIMEOUT"),
-    (references, "UPLOAD_TIMEOUT"),
-)
-
-
-@contextmanager
-def impatient(seconds: float) -> Iterator[None]:
-    """A server that waits only so long for the body of a request."""
-    patches = [patch.object(module, name, seconds) for module, name in _TIMEOUTS]
-    for each in patches:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in patches:
-            each.stop()
 
 
 def events() -> set[str]:

@@ -104,13 +104,13 @@ class _Waiter:
 class KvBudget:
     """The account of one engine's slots and blocks. For one event loop.
 
-    patience: seconds that a stream may be parked before it must give way to others.
+    park_seconds: how long a stream may be parked before it must give way to others.
     """
 
-    def __init__(self, capacity: KvCapacity, patience: float = 5.0) -> None:
+    def __init__(self, capacity: KvCapacity, park_seconds: float) -> None:
         self.capacity = capacity
         self.counts = KvCounts()
-        self._patience = patience
+        self._park_seconds = park_seconds
         self._leases: dict[KvLease, None] = {}
         """Streams that have a place, in order of their coming."""
         self._leaving: set[KvLease] = set()
@@ -233,7 +233,7 @@ class KvBudget:
         parked = [lease.parked_at for lease in self._leases if lease.parked_at is not None]
         if parked and self._closed is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(min(parked) + self._patience, self._call_back)
+            self._timer = loop.call_at(min(parked) + self._park_seconds, self._call_back)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -243,7 +243,7 @@ class KvBudget:
     def _call_back(self) -> None:
         """Call back those who have been parked longest, as many as the first in line needs."""
         self._timer = None
-        due = self.now() - self._patience + _TICK
+        due = self.now() - self._park_seconds + _TICK
         parked = [lease for lease in self._leases if lease.parked_at is not None]
         for lease in sorted(parked, key=lambda lease: lease.parked_at or 0.0):
             if lease.parked_at is None or lease.parked_at > due or not self._first_needs_more():

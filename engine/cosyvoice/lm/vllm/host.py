@@ -64,9 +64,9 @@ class Built:
 class RunningEngine:
     """One vLLM engine and the budget of who is in it: supervisor.Supervised."""
 
-    def __init__(self, built: Built, patience: float) -> None:
+    def __init__(self, built: Built, park_seconds: float) -> None:
         self.llm: AsyncLLM | None = built.llm
-        self.budget = KvBudget(built.capacity, patience)
+        self.budget = KvBudget(built.capacity, park_seconds)
         self._gone = asyncio.Event()
         """Set as soon as its death is known."""
         # vLLM reads the engine's answers in this task; it ends when the engine does, whether or not
@@ -166,7 +166,7 @@ class EngineHost:
         return running
 
     async def _new_engine(self) -> RunningEngine:
-        return RunningEngine(await self._build(self.options), self.options.patience)
+        return RunningEngine(await self._build(self.options), self.options.park_seconds)
 
 
 def _budget_stats(budget: KvBudget) -> dict[str, float]:
@@ -218,7 +218,7 @@ def _construct(options: VllmOptions, made: list[AsyncLLM]) -> None:
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    unknown = options.extra.keys() - {field.name for field in fields(AsyncEngineArgs)}
+    unknown = options.args.keys() - {field.name for field in fields(AsyncEngineArgs)}
     if unknown:
         raise ValueError(f"vLLM has no engine argument {', '.join(sorted(unknown))}")
     arguments = engine_arguments(options, on_cpu=current_platform.is_cpu())

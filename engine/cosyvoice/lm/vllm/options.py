@@ -1,4 +1,4 @@
-"""What the vLLM engine is started with."""
+"""The options of vLLM, their defaults, and the engine arguments made of them. Imports no vLLM."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+from ....folders import cache_folder
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+LM_STREAMS: Final = 64
+"""Utterances in the speech LM at once, whatever runs it."""
 
 NOT_INSTALLED: Final = (
     "lm_backend: vLLM is not installed; install cosyserve[vllm] on a machine with a GPU, "
@@ -49,9 +54,9 @@ NAMED: Final[Mapping[str, str]] = {
 """Engine arguments that have a setting of their own."""
 
 
-def check_extra(extra: Mapping[str, object]) -> None:
+def check_args(args: Mapping[str, object]) -> None:
     """Raises ValueError for engine arguments that cannot be given this way."""
-    for name in extra:
+    for name in args:
         if name in OURS:
             raise ValueError(f"{name} cannot be changed: {OURS[name]}")
         if name in NAMED:
@@ -62,35 +67,36 @@ def check_extra(extra: Mapping[str, object]) -> None:
 class VllmOptions:
     """model_folder: as convert.converted has written it.
 
+    folder: keeps converted models across restarts; may begin with ~.
     max_model_len: ids that one stream may read and speak in all.
-    max_num_seqs: streams in the engine at once; one that waits for text counts.
-    gpu_memory_utilization: the share of the GPU's memory that is vLLM's: the flow and the vocoder need
-        the rest.
+    lm_streams: streams in the engine at once; one that waits for text counts.
+    gpu_memory_utilization: vLLM's share of the GPU's memory; flow and vocoder need the rest.
     kv_cache_bytes: of the keys and values; None: what is left of that share, on the CPU 2 GiB.
-    dtype: "auto" is float32 on the CPU, bfloat16 on a GPU.
-    extra: more of vLLM's engine arguments, by the names of AsyncEngineArgs.
-    patience: seconds that a stream may wait for text while others wait for its place.
+    lm_precision: "auto" is float32 on the CPU, bfloat16 on a GPU.
+    args: more of vLLM's engine arguments, by the names of AsyncEngineArgs.
+    park_seconds: how long a stream may wait for text while others wait for its place.
 
     Raises ValueError.
     """
 
     model_folder: Path = Path()
+    folder: Path = field(default_factory=lambda: cache_folder() / "speech-lm")
     max_model_len: int = 4096
-    max_num_seqs: int = 64
+    lm_streams: int = LM_STREAMS
     gpu_memory_utilization: float = 0.4
     kv_cache_bytes: int | None = None
-    dtype: Dtype = "auto"
+    lm_precision: Precision = "auto"
     tensor_parallel_size: int = 1
     enforce_eager: bool = False
-    extra: Mapping[str, object] = field(default_factory=dict)
-    patience: float = 5.0
+    args: Mapping[str, object] = field(default_factory=dict)
+    park_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.max_num_seqs < 1 or self.max_model_len < 3 or self.tensor_parallel_size < 1:
+        if self.lm_streams < 1 or self.max_model_len < 3 or self.tensor_parallel_size < 1:
             raise ValueError("the LM needs a stream, a device and a context of three at least")
         if not 0.0 < self.gpu_memory_utilization <= 1.0:
             raise ValueError("gpu_memory_utilization is in (0, 1]")
-        check_extra(self.extra)
+        check_args(self.args)
 
 
 def engine_arguments(options: VllmOptions, *, on_cpu: bool) -> dict[str, object]:
@@ -100,9 +106,9 @@ def engine_arguments(options: VllmOptions, *, on_cpu: bool) -> dict[str, object]
         "skip_tokenizer_init": True,
         "generation_config": "vllm",
         "max_model_len": options.max_model_len,
-        "max_num_seqs": options.max_num_seqs,
+        "max_num_seqs": options.lm_streams,
         "gpu_memory_utilization": options.gpu_memory_utilization,
-        "dtype": "bfloat16" if options.dtype == "auto" else options.dtype,
+        "dtype": "bfloat16" if options.lm_precision == "auto" else options.lm_precision,
         "tensor_parallel_size": options.tensor_parallel_size,
         "enforce_eager": options.enforce_eager,
         "enable_prefix_caching": True,
@@ -114,7 +120,7 @@ def engine_arguments(options: VllmOptions, *, on_cpu: bool) -> dict[str, object]
         # In bfloat16 few CPUs are faster. Only full blocks are shared between streams of a voice, and
         # vLLM's own block on the CPU is longer than most prompts. By itself it would take a share of the
         # machine's memory, however little the model needs.
-        arguments["dtype"] = "float32" if options.dtype == "auto" else options.dtype
+        arguments["dtype"] = "float32" if options.lm_precision == "auto" else options.lm_precision
         arguments["block_size"] = _CPU_BLOCK
         arguments.setdefault("kv_cache_memory_bytes", _CPU_CACHE_BYTES)
-    return arguments | dict(options.extra)
+    return arguments | dict(options.args)

@@ -142,7 +142,7 @@ async def test_waiting_costs_nothing() -> None:
 
 
 async def test_cancel_frees_the_place_within_one_step() -> None:
-    async with running(settings=TorchLmSettings(max_streams=1)) as lm:
+    async with running(settings=TorchLmSettings(lm_streams=1)) as lm:
         wanted = await say(lm, text(2), SEEDED)
         needed = lm.stats()["lm_steps_total"]
         stream = lm.open(PROMPT, SEEDED)
@@ -158,14 +158,14 @@ async def test_cancel_frees_the_place_within_one_step() -> None:
 
 
 async def test_more_streams_than_places_take_turns() -> None:
-    async with running(settings=TorchLmSettings(max_streams=2)) as lm:
+    async with running(settings=TorchLmSettings(lm_streams=2)) as lm:
         alone = [await say(lm, *one) for one in CROWD]
         assert await asyncio.gather(*(say(lm, *one) for one in CROWD)) == alone
 
 
 async def test_a_thousand_streams_leave_nothing_behind() -> None:
     brief = options(min_ratio=1, max_ratio=3)
-    async with running(settings=TorchLmSettings(max_streams=16)) as lm:
+    async with running(settings=TorchLmSettings(lm_streams=16)) as lm:
 
         async def one(number: int) -> int:
             stream = lm.open(LmPrompt((), (number % 7,)), brief)

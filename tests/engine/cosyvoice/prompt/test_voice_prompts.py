@@ -151,3 +151,17 @@ async def test_the_folder_keeps_the_voices_used_last(tmp_path: Path) -> None:
     await cache.get(reference("c"))
     assert not first.exists()
     assert len(files(tmp_path)) == 2
+
+
+async def test_the_folder_has_one_limit_for_the_voices_of_all_models(tmp_path: Path) -> None:
+    earlier = VoicePromptCache(Preparer(), model="m", memory_bytes=0, folder=tmp_path)
+    await earlier.get(reference("a"))
+    [first] = files(tmp_path)
+    os.utime(first, ns=(0, 0))
+    limit = first.stat().st_size
+    cache = VoicePromptCache(
+        Preparer(), model="n", memory_bytes=0, folder=tmp_path, disk_bytes=limit
+    )
+    await cache.get(reference("b"))
+    assert not first.exists()
+    assert [path.parent.name for path in files(tmp_path)] == ["n"]

@@ -73,7 +73,9 @@ def test_only_the_first_hop_may_end_off_the_grid(
         on_grid = (prompt + given_tokens - AHEAD) % CHUNK == 0
         assert hop.early is not on_grid
         assert on_grid or number == 0
-        assert len(hop.tokens) <= max(policy.longest, 2 * CHUNK, policy.first) + CHUNK + AHEAD
+        assert len(hop.tokens) <= (
+            max(policy.longest_hop_tokens, 2 * CHUNK, policy.first_hop_tokens) + CHUNK + AHEAD
+        )
 
 
 @given(policies, st.integers(0, 80), st.integers(0, 200), st.lists(st.integers(1, 40)))
@@ -87,19 +89,19 @@ def test_the_first_hop_depends_on_the_tokens_alone(
 
 
 def test_the_first_hop_is_short_and_the_reference_begins_with_a_chunk() -> None:
-    assert len(run(HopPolicy(first=10), 0, [100], [0.0])[0].tokens) == 10 + AHEAD
-    assert len(run(HopPolicy(first=0), 32, [100], [0.0])[0].tokens) == 25 + 18 + AHEAD
+    assert len(run(HopPolicy(first_hop_tokens=10), 0, [100], [0.0])[0].tokens) == 10 + AHEAD
+    assert len(run(HopPolicy(first_hop_tokens=0), 32, [100], [0.0])[0].tokens) == 25 + 18 + AHEAD
 
 
 def test_hops_grow_while_much_is_buffered_and_shrink_when_it_is_not() -> None:
-    made = chunker(HopPolicy(first=0, longest=100, comfortable=3.0))
+    made = chunker(HopPolicy(first_hop_tokens=0, longest_hop_tokens=100, hop_growth_seconds=3.0))
     made.add(range(1000))
     lengths = [len(hop.tokens) for seconds in (9, 9, 9, 9, 1) if (hop := made.take(seconds))]
     assert lengths == [25 + AHEAD, 50, 100, 100, 25]
 
 
 def test_a_grown_hop_does_not_hold_sound_back() -> None:
-    made = chunker(HopPolicy(first=0, longest=100, comfortable=1.0))
+    made = chunker(HopPolicy(first_hop_tokens=0, longest_hop_tokens=100, hop_growth_seconds=1.0))
     made.add(range(28))
     assert made.take(9.0)
     made.add(range(28, 60))
@@ -108,7 +110,9 @@ def test_a_grown_hop_does_not_hold_sound_back() -> None:
     assert len(hop.tokens) == 25
 
 
-@pytest.mark.parametrize("wrong", [{"first": -1}, {"longest": 0}, {"comfortable": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"first_hop_tokens": -1}, {"longest_hop_tokens": 0}, {"hop_growth_seconds": -1.0}]
+)
 def test_wrong_policies_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least"):
         HopPolicy(**wrong)  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def test_growing_hops_give_the_sound_of_small_ones(runner: HopRunner, prompt: Fl
     sounds = []
     for buffered in (0.0, 99.0):
         one = utterance(prompt)
-        parts = [run(runner, one, hop) for hop in hops(HopPolicy(comfortable=1.0), buffered)]
+        parts = [run(runner, one, hop) for hop in hops(HopPolicy(hop_growth_seconds=1.0), buffered)]
         assert one.flow is None
         assert one.vocoder is None
         sounds.append(np.concatenate(parts))
@@ -82,7 +82,7 @@ def test_a_short_first_hop_is_heard_at_once_and_adds_nothing(
     runner: HopRunner, prompt: FlowPrompt
 ) -> None:
     one = utterance(prompt)
-    parts = [run(runner, one, hop) for hop in hops(HopPolicy(first=12), 0.0)]
+    parts = [run(runner, one, hop) for hop in hops(HopPolicy(first_hop_tokens=12), 0.0)]
     seam = StreamPolicy().look_ahead
     assert len(parts[0]) == 480 * (2 * 12 - seam)
     assert sum(map(len, parts)) == 960 * len(TOKENS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.engine.cosyvoice.flow import RECOMPUTE
-from cosyserve.engine.cosyvoice.scheduling.memory import MemoryBudget, Overflow, SessionCosts
+from cosyserve.engine.cosyvoice.options import MemoryOverflow
+from cosyserve.engine.cosyvoice.scheduling.memory import MemoryBudget, SessionCosts
 from cosyserve.engine.interface import EngineBusy
 
 COSTS = SessionCosts.of(
@@ -13,7 +14,7 @@ COSTS = SessionCosts.of(
 )  # exact 3000, window 1000, recompute 250
 
 
-def book(budget: int, overflow: Overflow = "window") -> MemoryBudget:
+def book(budget: int, overflow: MemoryOverflow = "window") -> MemoryBudget:
     return MemoryBudget(budget, COSTS, overflow)
 
 
@@ -88,6 +89,6 @@ def test_a_session_that_outgrows_its_share_is_narrowed_only_where_room_is_short(
 
 
 @pytest.mark.parametrize("overflow", ["recompute", "refuse"])
-def test_nothing_is_narrowed_without_a_window(overflow: Overflow) -> None:
+def test_nothing_is_narrowed_without_a_window(overflow: MemoryOverflow) -> None:
     made = book(3000, overflow)
     assert made.must_narrow(made.admit(0), 9000) is None

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cosyserve.engine.cosyvoice.options import UtterancePolicy
 from cosyserve.engine.cosyvoice.text import (
     PlainNormalizer,
     TextDelta,
@@ -13,7 +14,6 @@ from cosyserve.engine.cosyvoice.text import (
     TextProcessor,
     Utterance,
     UtteranceCollector,
-    UtterancePolicy,
     load_normalizer,
 )
 from support.engines.tiny_tokenizer import tiny_tokenizer

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..book import Book
 from ..http import Request
-from ..product import impatient
 from ..sound import Sound
 from ..stage import ALICE, BOB, NOBODY, Stage, json_bytes
 from .elevenlabs_stream import KEY, OUTPUTS
@@ -152,10 +151,9 @@ async def a_clip_that_is_no_voice_any_more(stage: Stage) -> None:
     await stage.post(path(voice=reference_id), call())
 
 
-@refusals.exchange()
+@refusals.exchange(body_timeout=0.2)
 async def a_body_that_does_not_come(stage: Stage) -> None:
-    with impatient(0.2):
-        await stage.ask(Request("POST", path(), ALICE, b'{"text":', 100))
+    await stage.ask(Request("POST", path(), ALICE, b'{"text":', 100))
 
 
 @refusals.exchange()

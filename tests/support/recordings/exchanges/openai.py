@@ -7,7 +7,6 @@ from typing import Any
 
 from ..book import Book
 from ..http import Request
-from ..product import impatient
 from ..sound import Sound
 from ..stage import ALICE, NOBODY, Stage, json_bytes
 
@@ -177,10 +176,9 @@ async def a_clip_that_is_no_voice_any_more(stage: Stage) -> None:
     await stage.post(PATH, call(voice=reference_id))
 
 
-@refusals.exchange()
+@refusals.exchange(body_timeout=0.2)
 async def a_body_that_does_not_come(stage: Stage) -> None:
-    with impatient(0.2):
-        await stage.ask(Request("POST", PATH, ALICE, b'{"model":', 100))
+    await stage.ask(Request("POST", PATH, ALICE, b'{"model":', 100))
 
 
 @refusals.exchange()

@@ -31,7 +31,7 @@ def test_blocks_are_counted_whole_and_with_one_place_to_spare() -> None:
 
 
 async def test_what_could_never_fit_is_refused() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     with pytest.raises(LmTooLong):
         await budget.reserve(tokens(11))
     lease = await budget.reserve(tokens(10))
@@ -42,7 +42,7 @@ async def test_what_could_never_fit_is_refused() -> None:
 
 
 async def test_slots_are_counted_too() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     leases = [await budget.reserve(1) for _ in range(4)]
     fifth = asyncio.create_task(budget.reserve(1))
     await settle()
@@ -53,7 +53,7 @@ async def test_slots_are_counted_too() -> None:
 
 
 async def test_first_come_first_served_even_if_a_later_one_would_fit() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     held = await budget.reserve(tokens(8))
     order: list[str] = []
 
@@ -73,7 +73,7 @@ async def test_first_come_first_served_even_if_a_later_one_would_fit() -> None:
 
 
 async def test_a_cancelled_waiter_holds_nothing_and_holds_up_nobody() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     held = await budget.reserve(tokens(8))
     large = asyncio.create_task(budget.reserve(tokens(4)))
     small = asyncio.create_task(budget.reserve(tokens(1)))
@@ -87,7 +87,7 @@ async def test_a_cancelled_waiter_holds_nothing_and_holds_up_nobody() -> None:
 
 
 async def test_a_place_given_in_the_turn_of_its_cancellation_is_given_back() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     held = await budget.reserve(tokens(10))
     waiter = asyncio.create_task(budget.reserve(tokens(10)))
     await settle()
@@ -98,7 +98,7 @@ async def test_a_place_given_in_the_turn_of_its_cancellation_is_given_back() -> 
 
 
 async def test_shrinking_lets_the_next_one_in_and_growing_is_no_shrinking() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     held = await budget.reserve(tokens(8))
     waiter = asyncio.create_task(budget.reserve(tokens(5)))
     held.shrink(tokens(9))
@@ -111,7 +111,7 @@ async def test_shrinking_lets_the_next_one_in_and_growing_is_no_shrinking() -> N
 
 
 async def test_the_engines_end_is_told_to_whoever_waits_and_whoever_comes() -> None:
-    budget = KvBudget(CAPACITY)
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     held = await budget.reserve(tokens(10))
     waiter = asyncio.create_task(budget.reserve(1))
     await settle()
@@ -125,7 +125,7 @@ async def test_the_engines_end_is_told_to_whoever_waits_and_whoever_comes() -> N
 
 
 async def test_a_parked_stream_gives_way_to_those_who_wait() -> None:
-    budget = KvBudget(CAPACITY, patience=0.0)
+    budget = KvBudget(CAPACITY, park_seconds=0.0)
     recalled: list[int] = []
     leases: list[KvLease] = []
     called = asyncio.Event()
@@ -152,7 +152,7 @@ async def test_a_parked_stream_gives_way_to_those_who_wait() -> None:
 
 
 async def test_a_stream_that_speaks_is_never_called_back() -> None:
-    budget = KvBudget(CAPACITY, patience=0.0)
+    budget = KvBudget(CAPACITY, park_seconds=0.0)
     recalled: list[str] = []
     speaking = await budget.reserve(tokens(5))
     parked = await budget.reserve(tokens(5))
@@ -165,8 +165,8 @@ async def test_a_stream_that_speaks_is_never_called_back() -> None:
     assert recalled == ["parked"]
 
 
-async def test_patience() -> None:
-    budget = KvBudget(CAPACITY, patience=LONG)
+async def test_only_a_stream_parked_for_long_gives_way() -> None:
+    budget = KvBudget(CAPACITY, park_seconds=LONG)
     held = await budget.reserve(tokens(10))
     held.park(lambda: pytest.fail("too early"))
     waiter = asyncio.create_task(budget.reserve(1))
@@ -181,7 +181,7 @@ async def test_patience() -> None:
 async def test_everybody_speaks_in_the_end_whoever_parks_or_gives_up(seed: int) -> None:
     """Streams that park for ever, unless they are called back, cannot keep the others out."""
     random_ = random.Random(seed)
-    budget = KvBudget(CAPACITY, patience=0.0)
+    budget = KvBudget(CAPACITY, park_seconds=0.0)
     spoken: set[int] = set()
 
     async def stream(i: int) -> None:

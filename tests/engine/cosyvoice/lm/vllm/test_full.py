@@ -36,8 +36,8 @@ async def crowded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vll
             vllm.golden_checkpoint(),
             tmp_path_factory.mktemp("models"),
             max_model_len=256,
-            extra={"num_gpu_blocks_override": BLOCKS},
-            patience=0.2,
+            args={"num_gpu_blocks_override": BLOCKS},
+            park_seconds=0.2,
         ) as lm:
             yield lm
 

@@ -15,7 +15,7 @@ from cosyserve.engine.cosyvoice.lm.vllm.options import (
     NOT_INSTALLED,
     OURS,
     VllmOptions,
-    check_extra,
+    check_args,
     engine_arguments,
 )
 from cosyserve.engine.cosyvoice.lm.vllm.supervisor import RestartPolicy
@@ -53,7 +53,7 @@ class Fakes:
         await self.gate.wait()
         self.made.append(FakeLLM())
         llm: Any = self.made[-1]
-        return Built(llm, KvCapacity(blocks=10, block_tokens=32, slots=options.max_num_seqs))
+        return Built(llm, KvCapacity(blocks=10, block_tokens=32, slots=options.lm_streams))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def fakes() -> Fakes:
 
 @pytest.fixture
 async def host(fakes: Fakes) -> AsyncIterator[EngineHost]:
-    host = EngineHost(VllmOptions(max_num_seqs=3), RestartPolicy(), fakes.build)
+    host = EngineHost(VllmOptions(lm_streams=3), RestartPolicy(), fakes.build)
     await host.start()
     yield host
     fakes.gate.set()
@@ -132,18 +132,18 @@ async def test_a_request_that_fails_alone_costs_nobody_the_engine(
 
 def test_no_argument_is_both_ours_and_a_setting() -> None:
     assert not OURS.keys() & NAMED.keys()
-    check_extra({"block_size": 64, "kv_cache_dtype": "fp8"})
+    check_args({"block_size": 64, "kv_cache_dtype": "fp8"})
     for name in (*OURS, *NAMED):
         with pytest.raises(ValueError, match=name):
-            check_extra({name: 1})
+            check_args({name: 1})
         with pytest.raises(ValueError, match=name):
-            VllmOptions(extra={name: 1})
+            VllmOptions(args={name: 1})
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"max_num_seqs": 0},
+        {"lm_streams": 0},
         {"max_model_len": 2},
         {"tensor_parallel_size": 0},
         {"gpu_memory_utilization": 0.0},
@@ -156,13 +156,13 @@ def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
 
 
 def test_what_vllm_is_started_with() -> None:
-    options = VllmOptions(max_model_len=512, kv_cache_bytes=1 << 20, extra={"seed": 3})
+    options = VllmOptions(max_model_len=512, kv_cache_bytes=1 << 20, args={"seed": 3})
     on_gpu = engine_arguments(options, on_cpu=False)
     assert on_gpu["dtype"] == "bfloat16"
     assert on_gpu["kv_cache_memory_bytes"] == 1 << 20
     assert on_gpu["seed"] == 3
     assert "block_size" not in on_gpu
-    on_cpu = engine_arguments(VllmOptions(extra={"block_size": 16}), on_cpu=True)
+    on_cpu = engine_arguments(VllmOptions(args={"block_size": 16}), on_cpu=True)
     assert (on_cpu["dtype"], on_cpu["block_size"]) == ("float32", 16)
     assert on_cpu["kv_cache_memory_bytes"] == 2 << 30
     assert "kv_cache_memory_bytes" not in engine_arguments(VllmOptions(), on_cpu=False)
@@ -185,7 +185,7 @@ def test_every_argument_that_is_refused_or_named_is_one_of_vllms() -> None:
 async def test_an_argument_that_vllm_does_not_know_is_named() -> None:
     vllm.required()
     with pytest.raises(EngineNotReady, match="no engine argument warp_speed"):
-        await build_engine(VllmOptions(extra={"warp_speed": 9}))
+        await build_engine(VllmOptions(args={"warp_speed": 9}))
 
 
 async def test_without_vllm_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

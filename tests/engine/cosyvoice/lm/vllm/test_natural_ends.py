@@ -36,7 +36,7 @@ BROKEN = 7
 """A text id whose embedding is not a number."""
 NO_PROMPT = LmPrompt()
 PLACES = 4
-PATIENCE = 0.05
+PARK_SECONDS = 0.05
 SEEDED = SamplingOptions(seed=11, loop_seconds=0, max_ratio=8)
 GREEDY = replace(SEEDED, greedy=True)
 
@@ -55,9 +55,9 @@ async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmS
             engine = vllm.running(
                 checkpoint(),
                 tmp_path_factory.mktemp("models"),
-                max_num_seqs=PLACES,
-                patience=PATIENCE,
-                extra={"max_num_batched_tokens": 48},
+                lm_streams=PLACES,
+                park_seconds=PARK_SECONDS,
+                args={"max_num_batched_tokens": 48},
             )
             running = await stack.enter_async_context(engine)
         yield running
@@ -105,7 +105,7 @@ async def test_more_streams_than_places_that_all_wait_for_text(
         await stream.feed(ids[:5])
     async with asyncio.timeout(60):
         while small.stats()["lm_chunks_total"] < before["lm_chunks_total"] + len(cases):  # noqa: ASYNC110
-            await asyncio.sleep(PATIENCE)  # everybody has their turn, one after the other
+            await asyncio.sleep(PARK_SECONDS)  # everybody has their turn, one after the other
     for stream, (ids, *_) in zip(streams, cases, strict=True):
         await stream.feed(ids[5:])
         await stream.finish()

@@ -64,7 +64,7 @@ class FakeEngine:
 class FakeHost:
     def __init__(self, *outputs: tuple[list[int], str | None], error: Exception | None = None):
         self.options = VllmOptions(Path("none"), max_model_len=100)
-        self.budget = KvBudget(KvCapacity(100, 32, 4))
+        self.budget = KvBudget(KvCapacity(100, 32, 4), self.options.park_seconds)
         self.fake = FakeEngine(list(outputs), error)
         self.failures: list[BaseException] = []
         self.ready = True

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cosyserve.server.settings import SettingsError, load_settings
-from cosyserve.server.settings.groups import parse_aliases
+from cosyserve.server.settings.dialects import parse_aliases
 
 
 def test_aliases_come_as_text_or_as_a_table(

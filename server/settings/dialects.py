@@ -1,0 +1,107 @@
+"""Settings of the dialects: the APIs of other services that the server speaks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from cosyserve.protocol.openai import LONGEST_VOICE
+
+from .values import OrNone, Seconds
+
+VoiceAlias = tuple[str, str]
+"""A name that clients say, and the id or name of the voice it stands for."""
+
+_FORM: Final = (
+    "a table, or NAME=VOICE with commas between; a name has 1 to 64 of A-Z a-z 0-9 . _ -, "
+    f"a voice is an id or a name of 1 to {LONGEST_VOICE} characters"
+)
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_Voice = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_VOICE,
+        json_schema_extra={"allowed": "a voice's id or name"},
+    ),
+]
+
+
+class DialectSettings(BaseModel):
+    """DashScope and ElevenLabs dialects"""
+
+    dashscope_text_timeout: Seconds = Field(
+        23.0,
+        description="a task at /api-ws/v1/inference fails if no text arrives for this long, in seconds",
+    )
+    dashscope_idle_timeout: Seconds = Field(
+        60.0,
+        description="a connection to /api-ws/v1/inference is closed after this time between two tasks, in "
+        "seconds",
+    )
+    dashscope_default_voice: Annotated[_Voice | None, OrNone] = Field(
+        None,
+        description="speaks where a client at /api-ws/v1/inference names a voice of the hosted service "
+        "(longxiaochun and others) and no reference has that name; none: one of the engine's own voices",
+        json_schema_extra={"allowed": "a voice's id or name"},
+    )
+    elevenlabs_default_voice: Annotated[_Voice | None, OrNone] = Field(
+        None,
+        description="speaks where a client at /v1/text-to-speech sends a voice id of the hosted service (20 "
+        "letters and digits) and no reference has that name; none: one of the engine's own voices",
+        json_schema_extra={"allowed": "a voice's id or name"},
+    )
+
+
+def parse_aliases(value: object) -> tuple[VoiceAlias, ...]:
+    """Read "alloy=alba,nova=clara", a list of pairs, or a table. Raises ValueError with what is allowed."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, Mapping):
+        value = value.items()
+    if not isinstance(value, Iterable):
+        raise ValueError(f"allowed: {_FORM}")
+    aliases = tuple(_alias(item) for item in value)
+    names = [name for name, _ in aliases]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} stands for two voices; allowed: distinct names")
+    return aliases
+
+
+def _alias(item: object) -> VoiceAlias:
+    parts = item.split("=", 1) if isinstance(item, str) else item
+    match parts:
+        case (str(name), str(voice)):
+            name, voice = name.strip(), voice.strip()
+            if _NAME.fullmatch(name) and 1 <= len(voice) <= LONGEST_VOICE:
+                return name, voice
+    raise ValueError(f"allowed: {_FORM}")
+
+
+class OpenAISettings(BaseModel):
+    """OpenAI dialect"""
+
+    openai_voices: Annotated[tuple[VoiceAlias, ...], NoDecode, BeforeValidator(parse_aliases)] = (
+        Field(
+            (),
+            description="voices behind the names that clients send, above all the hosted service's (alloy "
+            "and others); a reference must be visible to the client's token",
+            json_schema_extra={"allowed": _FORM},
+        )
+    )
+    openai_default_voice: Annotated[_Voice | None, OrNone] = Field(
+        None,
+        description="speaks where a client sends a voice name of the hosted service that openai_voices "
+        "lacks; none: the engine's own voices in turn",
+        json_schema_extra={"allowed": "a voice's id or name"},
+    )
+    openai_open_lists: bool = Field(
+        False,
+        description="answer audio/models and audio/voices without a token too, leaving out references; "
+        "Open WebUI sends none there",
+    )
