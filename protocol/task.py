@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
-from .cosyvoice.codec import TASK_ID, CosyVoiceCodec, Frame
+from .codec import TASK_ID, DialectCodec, Frame
 from .errors import InvalidState, TextTooLong, TTSError
 from .messages import (
     CancelTask,
@@ -170,19 +170,6 @@ ENDED_REMEMBERED: Final = 64
 """Ended tasks whose end is remembered, for commands that were already on their way."""
 
 
-class DialectCodec(Protocol):
-    """A dialect's wire, for one connection; it may remember what its tasks were about."""
-
-    def decode(self, data: bytes | str) -> Command | None:
-        """A client's text frame; None if it says nothing.
-
-        Raises only TTSError, with the task_id where it could read one.
-        """
-
-    def encode(self, event: Event) -> tuple[Frame, ...]:
-        """The frames that tell the event, in their order; none if the dialect has no word for it."""
-
-
 @dataclass(slots=True)
 class _Task:
     """half: what its text ends with so far, if that is half of a surrogate pair."""
@@ -202,14 +189,14 @@ class TaskProtocol:
 
     def __init__(
         self,
-        codec: DialectCodec | None = None,
+        codec: DialectCodec,
         limits: TextLimits | None = None,
         *,
         one_at_a_time: bool = False,
     ) -> None:
         """one_at_a_time: a run-task takes the place of the task that runs, of which nothing more is told."""
         self._one_at_a_time = one_at_a_time
-        self._codec: DialectCodec = CosyVoiceCodec() if codec is None else codec
+        self._codec = codec
         self._limits = TextLimits() if limits is None else limits
         self._tasks: dict[str, _Task] = {}
         self._ended: OrderedDict[str, TaskState] = OrderedDict()
@@ -256,9 +243,6 @@ class TaskProtocol:
             raise LocalProtocolError(f"cannot send {step}: task {event.task_id!r} is {state}")
         frames = self._codec.encode(event)
         self._move(event.task_id, after)
-        if frames and isinstance(event, ResultGenerated):
-            first = replace(frames[0], seconds=event.metrics.speech_len)
-            frames = (first, *frames[1:])
         return frames
 
     def fail(self, task_id: str, error: TTSError) -> tuple[Frame, ...]:

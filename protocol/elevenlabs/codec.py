@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from ..cosyvoice.codec import TASK_ID, Frame
+from ..codec import TASK_ID, Frame
 from ..errors import TTSError
 from ..fields import JsonObject, json_object
 from ..messages import (

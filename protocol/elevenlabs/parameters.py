@@ -35,7 +35,8 @@ HOSTED_VOICES: Final = re.compile("[A-Za-z0-9]{20}")
 """What the ids of the hosted service's voices look like."""
 
 _MODEL: Final = re.compile(r"eleven_[A-Za-z0-9_.-]{1,64}")
-_OUTPUT: Final = re.compile(r"(mp3|opus|pcm|wav)_(\d{4,5})(?:_(\d{2,3}))?", re.ASCII)
+FORMATS: Final = (AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.PCM, AudioFormat.WAV)
+_OUTPUT: Final = re.compile(rf"({'|'.join(FORMATS)})_(\d{{4,5}})(?:_(\d{{2,3}}))?", re.ASCII)
 _ALLOWED_OUTPUT: Final = (
     "mp3_RATE_KBPS, opus_RATE_KBPS, pcm_RATE or wav_RATE, where RATE is one of "
     f"{', '.join(map(str, SAMPLE_RATES))} (opus: {', '.join(map(str, OPUS_SAMPLE_RATES))}); "

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from websockets.frames import CloseCode
 
+from cosyserve.protocol.codec import DialectCodec
 from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec
 from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.elevenlabs import (
@@ -24,7 +25,6 @@ from cosyserve.protocol.elevenlabs import (
 )
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.protocol.task import DialectCodec
 from cosyserve.protocol.text import TextLimits
 
 from ..observe.metrics import Transport

@@ -9,7 +9,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from cosyserve.protocol.cosyvoice.codec import told_output
+from cosyserve.protocol.cosyvoice.codec import spoken_output
 from cosyserve.protocol.cosyvoice.rest import parse_speech_request, speech_event, speech_whole
 from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.fields import JsonObject
@@ -47,7 +47,7 @@ async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioForm
             words += chunk.words
             marks += chunk.marks
     data = sized(bytes(audio), audio_format)
-    told = told_output(words, marks, task.notices)
+    told = spoken_output(words, marks, task.notices)
     return json_response(speech_whole(request[REQUEST_ID], uuid.uuid4().hex, data, told))
 
 
@@ -70,8 +70,8 @@ class _Events:
         """All of them, unless the speech fails."""
         async with aclosing(task.chunks()) as chunks:
             async for chunk in chunks:
-                yield self._event(chunk.data, more=told_output(chunk.words, chunk.marks))
-        told = told_output(notices=task.notices)
+                yield self._event(chunk.data, more=spoken_output(chunk.words, chunk.marks))
+        told = spoken_output(notices=task.notices)
         yield self._event(b"", finish_reason="stop", more=told)
 
     def failed(self, error: TTSError) -> bytes:

@@ -14,7 +14,6 @@ from aiohttp import web
 from cosyserve.engine.interface import Capabilities
 from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
 from cosyserve.protocol.openai import (
-    CONTENT_TYPES,
     OpenAISpeech,
     audio_delta,
     audio_done,
@@ -102,7 +101,7 @@ def _follows_instructions(engine: Capabilities) -> bool:
 
 def _headers(asked: OpenAISpeech, follows: bool) -> dict[str, str]:
     """What the answer says of a request that is not spoken just as it was asked for."""
-    headers = {"Content-Type": CONTENT_TYPES[asked.audio_format]}
+    headers = {"Content-Type": asked.audio_format.content_type}
     if asked.events:
         headers["Content-Type"] = "text/event-stream; charset=utf-8"
     if asked.effective_speed != asked.speed:

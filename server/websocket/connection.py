@@ -11,7 +11,7 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from cosyserve.protocol.cosyvoice.codec import Frame, refuse_binary
+from cosyserve.protocol.codec import Frame, refuse_binary
 from cosyserve.protocol.errors import BadFrame, InternalError, TTSError
 from cosyserve.protocol.messages import (
     CancelTask,

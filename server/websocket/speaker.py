@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from cosyserve.protocol.cosyvoice.codec import Frame
+from cosyserve.protocol.codec import Frame
 from cosyserve.protocol.errors import InternalError, TaskTimeout, TTSError
 from cosyserve.protocol.messages import ResultGenerated, RunTask, TaskFinished, TaskStarted
 from cosyserve.protocol.task import TaskProtocol
@@ -271,11 +271,11 @@ class Speaker:
             sentences=chunk.sentences,
             marks=chunk.marks,
         )
-        await self._send(self._protocol.send(event))
+        await self._send(self._protocol.send(event), chunk.seconds)
 
-    async def _send(self, frames: Sequence[Frame]) -> None:
+    async def _send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
         try:
-            await self._outbox.send(frames)
+            await self._outbox.send(frames, seconds)
         except ConnectionClosed:
             raise _ClientGone from None
 

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosedError
 
 from cosyserve.engine.interface import Prompt
-from cosyserve.protocol.cosyvoice.codec import Frame, encode_command
+from cosyserve.protocol.codec import Frame
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec, encode_command
 from cosyserve.protocol.messages import CancelTask, FinishTask, RunTask
 from cosyserve.protocol.parameters import Mode, SpeechParameters
 from cosyserve.protocol.task import TaskProtocol, TaskState
@@ -29,7 +30,7 @@ class SentFrames:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
         self.frames += frames
 
 
@@ -59,7 +60,11 @@ def speaker_of(
 async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_moment(
     peer: Peer,
 ) -> None:
-    protocol, outbox, voices = TaskProtocol(one_at_a_time=True), SentFrames(), LateVoice()
+    protocol, outbox, voices = (
+        TaskProtocol(CosyVoiceCodec(), one_at_a_time=True),
+        SentFrames(),
+        LateVoice(),
+    )
     protocol.receive(encode_command(TASK))
     speaker = speaker_of(peer, protocol, outbox, voices)
     running = asyncio.create_task(speaker.run())
@@ -77,7 +82,7 @@ async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_mom
 
 
 async def test_flushes_that_wait_for_the_voice_are_kept_as_one(peer: Peer) -> None:
-    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol, outbox, voices = TaskProtocol(CosyVoiceCodec()), SentFrames(), LateVoice()
     protocol.receive(encode_command(TASK))
     speaker = speaker_of(peer, protocol, outbox, voices)
     for text in ("one", *[""] * 1000, "two", *[""] * 1000):
@@ -95,7 +100,7 @@ async def test_flushes_that_wait_for_the_voice_are_kept_as_one(peer: Peer) -> No
 
 
 async def test_a_finished_text_does_not_time_out(peer: Peer) -> None:
-    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol, outbox, voices = TaskProtocol(CosyVoiceCodec()), SentFrames(), LateVoice()
     protocol.receive(encode_command(TASK))
     speaker = speaker_of(peer, protocol, outbox, voices, text_timeout=0.01)
     await speaker.feed("one")
@@ -109,10 +114,10 @@ async def test_a_finished_text_does_not_time_out(peer: Peer) -> None:
 
 async def test_a_client_that_is_gone_when_it_is_sent_to_is_no_failure(peer: Peer) -> None:
     class ClosedOutbox(SentFrames):
-        async def send(self, frames: Sequence[Frame]) -> None:
+        async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
             raise ConnectionClosedError(None, None)
 
-    protocol, voices = TaskProtocol(), LateVoice()
+    protocol, voices = TaskProtocol(CosyVoiceCodec()), LateVoice()
     protocol.receive(encode_command(TASK))
     speaker = speaker_of(peer, protocol, ClosedOutbox(), voices)
     voices.voice.set_result(Prompt("plain"))
@@ -125,7 +130,7 @@ async def test_a_client_that_is_gone_when_it_is_sent_to_is_no_failure(peer: Peer
 
 
 async def test_the_place_is_free_before_the_last_event_is_out(peer: Peer) -> None:
-    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol, outbox, voices = TaskProtocol(CosyVoiceCodec()), SentFrames(), LateVoice()
     sent_before: list[int] = []
     protocol.receive(encode_command(TASK))
     protocol.receive(encode_command(CancelTask("t")))

@@ -24,7 +24,7 @@ from cosyserve.engine.interface import (
 )
 from cosyserve.protocol import errors
 from cosyserve.protocol.dashscope.codec import ERROR_CODES as DASHSCOPE_CODES
-from cosyserve.protocol.elevenlabs.rest import CONTENT_TYPES as ELEVENLABS_FORMATS
+from cosyserve.protocol.elevenlabs.parameters import FORMATS as ELEVENLABS_FORMATS
 from cosyserve.protocol.elevenlabs.rest import status_of
 from cosyserve.protocol.errors import BadFrame, TTSError
 from cosyserve.protocol.messages import Event, TaskCommand
