@@ -83,8 +83,11 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A decoded reference clip. `content_id`: a digest of sound and text; equal content, equal id."""
+class TranscribedClip:
+    """What an engine makes a prompt of: a decoded clip and what is said in it.
+
+    content_id: a digest of sound and text; equal content, equal id.
+    """
 
     content_id: str
     samples: Samples
@@ -246,7 +249,7 @@ class Engine(Protocol):
 
     async def stop(self) -> None: ...
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
         """Make a voice of a clip. Cached by content_id; heavy work stays off the event loop.
 
         Raises InvalidReference.

@@ -90,11 +90,11 @@ class OpenAISpeech:
         low, high = ENGINE_SPEEDS
         return min(max(low, self.speed), high)
 
-    def parameters(self, voice: str, *, instruct: bool) -> SpeechParameters:
+    def parameters(self, *, instruct: bool) -> SpeechParameters:
         """The same in the terms of the other APIs. instruct: whether to follow the instructions."""
         return SpeechParameters(
             mode=Mode.NATURAL_LANGUAGE if instruct else Mode.FAST,
-            reference_audio_id=voice,
+            reference_audio_id=self.voice,
             instruct=self.instructions if instruct else "",
             output_format=self.audio_format,
             sample_rate=SAMPLE_RATE,

@@ -25,8 +25,8 @@ from cosyserve.engine.interface import (
     Capabilities,
     PcmChunk,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     Work,
 )
 
@@ -70,7 +70,7 @@ class TimedEngine:
     async def stop(self) -> None:
         self._clock.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
         return Prompt(reference.content_id)
 
     def known_voice(self, content_id: str) -> Prompt | None:

@@ -20,8 +20,8 @@ from ..interface import (
     EngineNotReady,
     InvalidReference,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from .build import Running, bring_up, choose_backend, load, pick_device
@@ -162,7 +162,7 @@ class CosyVoiceEngine:
             session.fail(EngineNotReady("the engine was stopped"))
         await running.stop()
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
         running = self._need_running()
         try:

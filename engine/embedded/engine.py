@@ -15,8 +15,8 @@ from ..interface import (
     Capabilities,
     EngineNotReady,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from ..plain import PlainText
@@ -176,7 +176,7 @@ class EmbeddedEngine:
             await asyncio.to_thread(remove_data, self._data)
             self._data = None
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
         """The voice nearest to the clip's median F0; the default one where nothing in it is voiced."""
         voice = self.known_voice(reference.content_id)
         if voice is None:

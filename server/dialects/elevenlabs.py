@@ -33,9 +33,7 @@ from ..audio import sized
 from ..http.answers import ChunkedAnswer
 from ..http.envelope import CALLER, SERVICES, json_response
 from ..http.task import SpeechTask, read_body
-from ..services import Services
-from ..voices.book import HostedVoices
-from ..voices.store import StoredReference
+from ..voices.book import HostedVoices, Voice
 
 
 async def voices(request: web.Request) -> web.Response:
@@ -52,29 +50,25 @@ async def voices_page(request: web.Request) -> web.Response:
 
 async def voice(request: web.Request) -> web.Response:
     services, wanted = request.app[SERVICES], request.match_info["voice_id"]
-    for each in _own(services):
-        if each["voice_id"] == wanted:
-            return json_response(each)
+    for each in services.voices.built_in():
+        if each.id == wanted:
+            return json_response(_premade(each))
     owner = services.owner(request[CALLER])
-    return json_response(_cloned(await services.store.get(owner, wanted)))
+    return json_response(_cloned(Voice.of(await services.store.get(owner, wanted))))
 
 
 async def _all(request: web.Request) -> list[JsonObject]:
-    services = request.app[SERVICES]
-    owner = services.owner(request[CALLER])
-    stored = await services.store.list(owner, LIMIT_MAX, "desc")
-    return [*_own(services), *map(_cloned, stored)]
+    voices, owner = request.app[SERVICES].voices, request.app[SERVICES].owner(request[CALLER])
+    cloned = await voices.cloned(owner, LIMIT_MAX)
+    return [*map(_premade, voices.built_in()), *map(_cloned, cloned)]
 
 
-def _own(services: Services) -> list[JsonObject]:
-    return [
-        voice_object(each.id, each.name, "premade", each.gender)
-        for each in services.engine.capabilities.voices
-    ]
+def _premade(voice: Voice) -> JsonObject:
+    return voice_object(voice.id, voice.name, "premade", voice.gender)
 
 
-def _cloned(stored: StoredReference) -> JsonObject:
-    return voice_object(stored.id, stored.name or stored.filename or stored.id, "cloned")
+def _cloned(voice: Voice) -> JsonObject:
+    return voice_object(voice.id, voice.name, "cloned")
 
 
 _TimedSound = tuple[bytes, CharacterSpans | None]

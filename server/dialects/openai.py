@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
 
 from aiohttp import web
 
 from cosyserve.engine.interface import Capabilities
 from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
 from cosyserve.protocol.openai import (
+    HOSTED_VOICES,
     OpenAISpeech,
     audio_delta,
     audio_done,
@@ -31,19 +31,13 @@ from ..http.answers import ChunkedAnswer, sse
 from ..http.envelope import CALLER, FILES, SERVICES, authenticate, json_response
 from ..http.task import SpeechTask, read_body
 from ..services import Services
-from ..voices.book import VoiceNames
-
-VOICE_NAMES: Final = web.AppKey("voice_names", VoiceNames)
+from ..settings import Settings
+from ..voices.book import HostedVoices, Voice
 
 
 def add_openai(app: web.Application, services: Services) -> None:
     """Add the dialect to an application whose middleware is the REST envelope."""
     settings = services.settings
-    app[VOICE_NAMES] = VoiceNames(
-        settings.openai_voices,
-        settings.openai_default_voice,
-        services.engine.capabilities.voices,
-    )
     for prefix in ("/v1", ""):
         app.router.add_post(f"{prefix}/audio/speech", speech)
         app.router.add_get(f"{prefix}/audio/voices", voices)
@@ -58,17 +52,19 @@ async def speech(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     asked = parse_speech(await read_body(request), services.settings.max_task_characters)
     follows = bool(asked.instructions) and _follows_instructions(services.engine.capabilities)
-    voice = request.app[VOICE_NAMES].resolve(asked.voice)
-    parameters = asked.parameters(voice, instruct=follows)
-    task = SpeechTask(parameters, asked.text, request[CALLER], services, "openai")
+    parameters = asked.parameters(instruct=follows)
+    hosted = _hosted(services.settings)
+    task = SpeechTask(parameters, asked.text, request[CALLER], services, "openai", hosted)
     headers = _headers(asked, follows)
     return await task.run(lambda: _answer(request, task, headers, asked.events))
 
 
 async def voices(request: web.Request) -> web.Response:
     """The engine's own voices, the names that stand for voices, and the caller's references."""
-    listed = [*request.app[VOICE_NAMES].listed(), *await _references(request)]
-    return json_response(voice_list(listed))
+    services = request.app[SERVICES]
+    own = services.voices.built_in(_hosted(services.settings))
+    listed = [*own, *await _cloned(request)]
+    return json_response(voice_list((voice.id, voice.name) for voice in listed))
 
 
 async def models_of_audio(request: web.Request) -> web.Response:
@@ -83,16 +79,24 @@ async def model(request: web.Request) -> web.Response:
     return json_response(model_object(check_model(request.match_info["id"])))
 
 
-async def _references(request: web.Request) -> list[tuple[str, str]]:
-    """Ids and names of the caller's references; none where a list is open and there is no token."""
+async def _cloned(request: web.Request) -> list[Voice]:
+    """The voices of the caller's references; none where a list is open and there is no token."""
     services = request.app[SERVICES]
     caller = request.get(CALLER)
     if caller is None:
         if "Authorization" not in request.headers:
             return []
         caller = authenticate(request)
-    stored = await services.store.list(services.owner(caller), LIMIT_MAX, "desc")
-    return [(each.id, each.name or each.filename or each.id) for each in stored]
+    return await services.voices.cloned(services.owner(caller), LIMIT_MAX)
+
+
+def _hosted(settings: Settings) -> HostedVoices:
+    return HostedVoices(
+        HOSTED_VOICES,
+        settings.openai_default_voice,
+        dict(settings.openai_voices),
+        "openai_voices and openai_default_voice",
+    )
 
 
 def _follows_instructions(engine: Capabilities) -> bool:

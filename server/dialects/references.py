@@ -24,7 +24,7 @@ from ..errors import as_tts_error
 from ..http.envelope import CALLER, SERVICES, json_response
 from ..services import Services
 from ..voices.clip import PCM_RATES, ClipLimits, content_id, decode_clip
-from ..voices.store import StoredReference
+from ..voices.store import Reference
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ async def delete(request: web.Request) -> web.Response:
     return json_response(deleted_body(reference_id))
 
 
-async def _store(form: _Form, owner: str, services: Services) -> StoredReference:
+async def _store(form: _Form, owner: str, services: Services) -> Reference:
     """Judge the clip, make its voice, and keep it; nothing is kept of one that is refused."""
     if form.file is None:
         raise InvalidParameter("file: missing; it must be an audio file (WAV, MP3, PCM, ...)")
@@ -99,7 +99,7 @@ async def _store(form: _Form, owner: str, services: Services) -> StoredReference
         await services.voices.learn(digest, clip, text)
     except EngineNotReady:
         log.warning("voice_not_prepared", reason="the engine is not ready")
-    stored = StoredReference(
+    stored = Reference(
         id=str(uuid.uuid4()),
         owner=owner,
         filename=form.filename,

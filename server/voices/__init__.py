@@ -9,16 +9,16 @@ from urllib.parse import unquote, urlsplit
 from .local import LocalStore
 from .s3 import S3Store
 from .s3_options import S3Options
-from .store import Order, ReferenceStore, StoredReference
+from .store import Order, Reference, ReferenceStore
 
 __all__ = [
     "LocalStore",
     "Order",
+    "Reference",
     "ReferenceStore",
     "S3Access",
     "S3Options",
     "S3Store",
-    "StoredReference",
     "open_store",
 ]
 

@@ -1,6 +1,7 @@
-"""From what a client calls a voice to a voice the engine can speak in.
+"""What the name of a voice becomes: from what a client says to the prompt that the engine speaks with.
 
-What the hosted service's voice names stand for here.
+A client says the id or the name of a voice of the engine's own, or of one of its owner's references.
+It may also say a name of the hosted service that its API comes from; HostedVoices holds those names.
 """
 
 from __future__ import annotations
@@ -8,93 +9,68 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
-from cosyserve.engine.interface import BuiltinVoice, Engine, Prompt, Reference
+from cosyserve.engine.interface import Engine, Prompt, TranscribedClip
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.protocol.fields import refusal
-from cosyserve.protocol.openai import HOSTED_VOICES
 
 from .clip import Clip, ClipLimits, decode_clip
 from .record import is_id
-from .store import ALLOWED, ReferenceStore, StoredReference, as_name
+from .store import ALLOWED, Reference, ReferenceStore, as_name
 
 
-class VoiceNames:
-    """The aliases of one server.
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice as lists show it. Clients ask for it by id or by name.
 
-    aliases: what is configured. default: what the hosted names beside them stand for, None to
-    spread them over `builtin`, the engine's own voices.
+    gender: "female" or "male" for a voice of the engine's own, else "".
     """
 
-    def __init__(
-        self,
-        aliases: Iterable[tuple[str, str]],
-        default: str | None,
-        builtin: Sequence[BuiltinVoice],
-    ) -> None:
-        self._builtin = builtin
-        spread = {} if default else _spread(builtin)
-        own = {name.casefold() for voice in builtin for name in (voice.id, voice.name)}
-        hosted = {name: default or spread.get(name) for name in HOSTED_VOICES if name not in own}
-        self._voices: dict[str, str | None] = hosted | dict(aliases)
+    id: str
+    name: str
+    gender: str = ""
 
-    def resolve(self, name: str) -> str:
-        """The id or name of the voice meant; a name that is no alias stands for itself.
-
-        Raises ReferenceAudioNotFound for a hosted name that stands for nothing.
-        """
-        voice = self._voices.get(name, name)
-        if voice is None:
-            raise ReferenceAudioNotFound(
-                f"voice: {name!r} stands for no voice: this engine has none of its own; allowed: the "
-                "id or name of an uploaded reference audio. The server's settings openai_voices and "
-                "openai_default_voice say what such names stand for"
-            )
-        return voice
-
-    def listed(self) -> Iterator[tuple[str, str]]:
-        """Ids and names of all that `resolve` knows: the engine's own voices, then the aliases."""
-        own = {voice.id: voice.name for voice in self._builtin}
-        yield from own.items()
-        yield from (
-            (alias, alias) for alias, voice in self._voices.items() if voice and alias not in own
-        )
-
-
-def _spread(builtin: Sequence[BuiltinVoice]) -> dict[str, str]:
-    """A built-in voice for each hosted name, always the same, of the same gender where there is one."""
-    taken = {"female": 0, "male": 0}
-    spread = {}
-    for name, gender in HOSTED_VOICES.items():
-        fitting = [voice for voice in builtin if voice.gender == gender] or builtin
-        if fitting:
-            spread[name] = fitting[taken[gender] % len(fitting)].id
-            taken[gender] += 1
-    return spread
-
-
-_Preparation = Coroutine[None, None, Prompt]
+    @classmethod
+    def of(cls, reference: Reference) -> Self:
+        return cls(reference.id, reference.name or reference.filename or reference.id)
 
 
 @dataclass(frozen=True, slots=True)
 class HostedVoices:
-    """Names of voices that a hosted service has.
+    """The voice names of a hosted service, for clients that were written for it.
 
-    One that nobody has here stands for `default`, an id or a name; where that is None, for one of the
-    engine's own voices.
+    names: all of them with the gender of each, or a pattern that they match. default: the id or name
+    of the voice that they stand for; None for the engine's own voices. aliases: other names, and the id
+    or name of the voice that each stands for. settings: the settings that change this, for messages.
     """
 
-    names: re.Pattern[str]
+    names: Mapping[str, str] | re.Pattern[str]
     default: str | None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    settings: str = ""
+
+    @property
+    def listed(self) -> Mapping[str, str]:
+        """The names with their genders, where the service's names are known."""
+        return {} if isinstance(self.names, re.Pattern) else self.names
+
+    def matches(self, name: str) -> bool:
+        """Whether the name looks like one of the service's, where only a pattern is known."""
+        return isinstance(self.names, re.Pattern) and self.names.fullmatch(name) is not None
+
+
+_NO_NAMES = HostedVoices({}, None)
+_Preparation = Coroutine[None, None, Prompt]
 
 
 class VoiceBook:
-    """Resolves ids and names to voices: the engine's own first, then the caller's references.
+    """The voices of one server: of the engine's own and of stored references.
 
-    The engine keeps the voices, by the content of their clips; here two tasks that ask for the same clip
-    at once make it read and prepared once.
+    The engine caches prompts by the content of their clips. Here two tasks that ask for the same clip
+    at once have it read and prepared once.
     """
 
     def __init__(self, engine: Engine, store: ReferenceStore, limits: ClipLimits) -> None:
@@ -106,26 +82,42 @@ class VoiceBook:
     async def resolve(
         self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
     ) -> Prompt:
-        """A built-in voice, or the voice of a reference of this owner (None: of anybody).
+        """The prompt of the voice that a client calls `wanted`, by id or name.
 
-        wanted: an id or a name; for a built-in voice in any case. Of several references with the
-        same name it is the newest. hosted: names that may stand for other voices.
+        It is the first of these that exists:
+
+        1. what an alias stands for;
+        2. a voice of the engine's own; case does not matter;
+        3. what a listed name of the hosted service stands for: the default voice, else a voice of the
+           engine's own of the same gender;
+        4. a reference of this owner (None: of anybody); of several with the same name, the newest;
+        5. what a name that matches the hosted service's pattern stands for: the default voice, else a
+           voice of the engine's own, always the same for the same name.
+
         Raises ReferenceAudioNotFound, InvalidReference, EngineNotReady.
         """
+        hosted = hosted or _NO_NAMES
+        meant = self._stands_for(wanted, hosted)
+        if meant is None and wanted in hosted.listed and not self._built_in(wanted):
+            raise ReferenceAudioNotFound(
+                f"voice: {wanted!r} stands for no voice: this engine has none of its own; allowed: the "
+                f"id or name of an uploaded reference audio. The server's settings {hosted.settings} "
+                "say what such names stand for"
+            )
         try:
-            return await self._find(owner, wanted)
+            return await self._find(owner, meant or wanted)
         except ReferenceAudioNotFound:
-            if hosted is None or not hosted.names.fullmatch(wanted):
+            if not hosted.matches(wanted):
                 raise
             if hosted.default is not None:
                 return await self._find(owner, hosted.default)
-            if stand_in := self._stand_in(wanted):
+            if stand_in := self._any_built_in(wanted):
                 return stand_in
             raise
 
     async def knows(self, owner: str | None, wanted: str) -> bool:
-        """Whether `resolve` would find a voice of this id or name. Raises what the store raises."""
-        if self._builtin(wanted):
+        """Whether `resolve` finds a voice of this id or name. Raises what the store raises."""
+        if self._built_in(wanted):
             return True
         try:
             await self._stored(owner, wanted)
@@ -133,24 +125,17 @@ class VoiceBook:
             return False
         return True
 
-    async def _find(self, owner: str | None, wanted: str) -> Prompt:
-        if builtin := self._builtin(wanted):
-            return builtin
-        stored = await self._stored(owner, wanted)
-        if known := self._engine.known_voice(stored.content_id):
-            return known
-        return await self._once(stored.content_id, self._load(owner, stored))
+    def built_in(self, hosted: HostedVoices = _NO_NAMES) -> list[Voice]:
+        """The engine's own voices, then the aliases and listed names that stand for a voice."""
+        own = [Voice(v.id, v.name, v.gender) for v in self._engine.capabilities.voices]
+        ids = {voice.id for voice in own}
+        names = dict.fromkeys((*hosted.listed, *hosted.aliases))
+        standing = [name for name in names if self._stands_for(name, hosted) and name not in ids]
+        return own + [Voice(name, name) for name in standing]
 
-    def check_name(self, text: str) -> str:
-        """The name as it is kept for a reference. Raises InvalidParameter if it cannot be one."""
-        name = as_name(text)
-        if name is None:
-            raise refusal("name", text, ALLOWED)
-        if self._builtin(name):
-            raise InvalidParameter(
-                f"name: {name!r} is a built-in voice here; allowed: any name that is none"
-            )
-        return name
+    async def cloned(self, owner: str | None, limit: int) -> list[Voice]:
+        """The voices of this owner's references (None: of anybody's), newest first."""
+        return [Voice.of(each) for each in await self._store.list(owner, limit, "desc")]
 
     async def learn(self, content_id: str, clip: Clip, text: str) -> Prompt:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
@@ -158,23 +143,63 @@ class VoiceBook:
             return known
         return await self._once(content_id, self._prepare(content_id, clip, text))
 
-    def _builtin(self, wanted: str) -> Prompt | None:
-        if voice := self._engine.builtin_voice(wanted):
-            return voice
-        folded = wanted.casefold()
-        for known in self._engine.capabilities.voices:
-            if folded in (known.id.casefold(), known.name.casefold()):
-                return self._engine.builtin_voice(known.id)
-        return None
+    def check_name(self, text: str) -> str:
+        """The name in the form in which a reference keeps it. Raises InvalidParameter."""
+        name = as_name(text)
+        if name is None:
+            raise refusal("name", text, ALLOWED)
+        if self._built_in(name):
+            raise InvalidParameter(
+                f"name: {name!r} is a built-in voice here; allowed: any name that is none"
+            )
+        return name
 
-    def _stand_in(self, name: str) -> Prompt | None:
+    # From a name to a voice
+
+    def _stands_for(self, name: str, hosted: HostedVoices) -> str | None:
+        """The id or name of the voice that an alias or a listed name stands for, else None."""
+        if alias := hosted.aliases.get(name):
+            return alias
+        if name not in hosted.listed or self._built_in(name):
+            return None
+        return hosted.default or self._by_gender(hosted.listed).get(name)
+
+    def _by_gender(self, genders: Mapping[str, str]) -> dict[str, str]:
+        """A voice of the engine's own for each name, of the same gender if there is one, in turn."""
+        own = self._engine.capabilities.voices
+        taken = dict.fromkeys(genders.values(), 0)
+        spread = {}
+        for name, gender in genders.items():
+            if fitting := [voice for voice in own if voice.gender == gender] or own:
+                spread[name] = fitting[taken[gender] % len(fitting)].id
+                taken[gender] += 1
+        return spread
+
+    def _any_built_in(self, name: str) -> Prompt | None:
         """One of the engine's own voices, the same for the same name; None if it has none."""
         own = self._engine.capabilities.voices
         if not own:
             return None
         return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
 
-    async def _stored(self, owner: str | None, wanted: str) -> StoredReference:
+    def _built_in(self, wanted: str) -> Prompt | None:
+        if prompt := self._engine.builtin_voice(wanted):
+            return prompt
+        folded = wanted.casefold()
+        for voice in self._engine.capabilities.voices:
+            if folded in (voice.id.casefold(), voice.name.casefold()):
+                return self._engine.builtin_voice(voice.id)
+        return None
+
+    async def _find(self, owner: str | None, wanted: str) -> Prompt:
+        if prompt := self._built_in(wanted):
+            return prompt
+        reference = await self._stored(owner, wanted)
+        if known := self._engine.known_voice(reference.content_id):
+            return known
+        return await self._once(reference.content_id, self._load(owner, reference))
+
+    async def _stored(self, owner: str | None, wanted: str) -> Reference:
         try:
             if is_id(wanted):
                 return await self._store.get(owner, wanted)
@@ -182,8 +207,10 @@ class VoiceBook:
                 return await self._store.named(owner, name)
         except ReferenceAudioNotFound:
             pass
-        # The same words for whatever is malformed, unknown or another owner's.
+        # The same message for ids that are malformed, unknown or someone else's.
         raise ReferenceAudioNotFound(f"no voice has the id or name {wanted[:64]!r}")
+
+    # From a reference to a prompt
 
     async def _once(self, content_id: str, prepare: _Preparation) -> Prompt:
         running = self._preparing.get(content_id)
@@ -193,19 +220,19 @@ class VoiceBook:
             running.add_done_callback(lambda task: self._prepared(content_id, task))
         else:
             prepare.close()
-        # Shielded: the others that wait for the same voice must not lose it when one gives up.
+        # Shielded: a waiter that gives up must not take the voice from the others.
         return await asyncio.shield(running)
 
     def _prepared(self, content_id: str, task: asyncio.Task[Prompt]) -> None:
         del self._preparing[content_id]
         if not task.cancelled():
-            task.exception()  # whoever still waits gets it; it is not lost if nobody does
+            task.exception()  # asyncio would log it if nobody waits any more
 
-    async def _load(self, owner: str | None, stored: StoredReference) -> Prompt:
-        data = await self._store.read(owner, stored.id)
-        clip = await asyncio.to_thread(decode_clip, data, stored.pcm_rate, self._limits)
-        return await self._prepare(stored.content_id, clip, stored.text)
+    async def _load(self, owner: str | None, reference: Reference) -> Prompt:
+        data = await self._store.read(owner, reference.id)
+        clip = await asyncio.to_thread(decode_clip, data, reference.pcm_rate, self._limits)
+        return await self._prepare(reference.content_id, clip, reference.text)
 
     async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
-        reference = Reference(content_id, clip.samples, clip.sample_rate, text)
-        return await self._engine.prepare_voice(reference)
+        transcribed = TranscribedClip(content_id, clip.samples, clip.sample_rate, text)
+        return await self._engine.prepare_voice(transcribed)

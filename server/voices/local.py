@@ -31,7 +31,7 @@ from .record import (
     not_found,
     not_named,
 )
-from .store import Order, StoredReference
+from .store import Order, Reference
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ _FIRST_READ: Final = 4096  # bytes; holds the head of nearly every clip
 
 # Id -> the file's inode, time and size when it was read, and its head (None: damaged).
 _Index = dict[str, tuple[tuple[int, int, int], Head | None]]
-_References = list[StoredReference]  # inside the class, `list` is the method
+_References = list[Reference]  # inside the class, `list` is the method
 _Heads = list[Head]
 
 
@@ -68,7 +68,7 @@ class LocalStore:
     async def stop(self) -> None:
         """Nothing is held open between calls."""
 
-    async def put(self, reference: StoredReference, data: bytes) -> None:
+    async def put(self, reference: Reference, data: bytes) -> None:
         """As ReferenceStore; the id must be fresh.
 
         Raises EngineUnavailable if the disk is full or fails.
@@ -76,10 +76,10 @@ class LocalStore:
         check_id(reference.id)
         await asyncio.to_thread(self._put, reference, self._clock.next(), data)
 
-    async def get(self, owner: str | None, reference_id: str) -> StoredReference:
+    async def get(self, owner: str | None, reference_id: str) -> Reference:
         return (await asyncio.to_thread(self._find, owner, check_id(reference_id))).reference
 
-    async def named(self, owner: str | None, name: str) -> StoredReference:
+    async def named(self, owner: str | None, name: str) -> Reference:
         """As ReferenceStore; costs what `list` does."""
         return await asyncio.to_thread(self._named, owner, name)
 
@@ -87,7 +87,7 @@ class LocalStore:
         """As ReferenceStore. Raises InternalError if the disk has damaged the clip's sound."""
         return await asyncio.to_thread(self._read, owner, check_id(reference_id))
 
-    async def list(self, owner: str | None, limit: int, order: Order) -> list[StoredReference]:
+    async def list(self, owner: str | None, limit: int, order: Order) -> list[Reference]:
         """As ReferenceStore. Looks at the folder's entries; reads only what it has not seen."""
         return await asyncio.to_thread(self._list, owner, limit, order)
 
@@ -123,7 +123,7 @@ class LocalStore:
                     os.unlink(entry.path)
                     log.info("stale_upload_removed", file=entry.name)
 
-    def _put(self, reference: StoredReference, sequence: int, data: bytes) -> None:
+    def _put(self, reference: Reference, sequence: int, data: bytes) -> None:
         head = encode_head(reference, sequence, data)
         path = self._path(reference.id)
         with self._disk("put", reference.id):
@@ -196,7 +196,7 @@ class LocalStore:
         heads = pick(limit, self._heads(owner), key=lambda head: head.order)
         return [head.reference for head in heads]
 
-    def _named(self, owner: str | None, name: str) -> StoredReference:
+    def _named(self, owner: str | None, name: str) -> Reference:
         heads = (head for head in self._heads(owner) if name and head.reference.name == name)
         newest = max(heads, key=lambda head: head.order, default=None)
         if newest is None:

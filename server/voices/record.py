@@ -17,7 +17,7 @@ from typing import Final
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 
-from .store import StoredReference
+from .store import Reference
 
 _MAGIC: Final = b"cosyclp1"
 _PREAMBLE: Final = struct.Struct(">8sI")
@@ -45,7 +45,7 @@ class Head:
     offset: where the sound starts, in bytes. crc32: of the sound.
     """
 
-    reference: StoredReference
+    reference: Reference
     sequence: int
     offset: int
     crc32: int
@@ -96,7 +96,7 @@ def not_named(name: str) -> ReferenceAudioNotFound:
     return ReferenceAudioNotFound(f"no reference audio has the name {name[:64]!r}")
 
 
-def encode_head(reference: StoredReference, sequence: int, data: bytes) -> bytes:
+def encode_head(reference: Reference, sequence: int, data: bytes) -> bytes:
     """The bytes that come before `data`. Reads all of it: not for the event loop.
 
     Raises ValueError if `reference.bytes` is not the size of `data`.
@@ -157,7 +157,7 @@ def _head(fields: object, offset: int) -> Head | None:
             "sequence": int(sequence),
             "crc32": int(crc32),
         }:
-            reference = StoredReference(
+            reference = Reference(
                 id, owner, filename, size, created_at, text, content_id, pcm_rate, name
             )
             return Head(reference, sequence, offset, crc32)

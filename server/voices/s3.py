@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from .record import is_id
-from .store import StoredReference
+from .store import Reference
 
 if TYPE_CHECKING:
     from .s3_bucket import Listed
@@ -83,7 +83,7 @@ class Keys:
         mine = f"{_digest(owner)}/" if owner is not None else ""
         return f"{self.root}names/{_digest(name)}/{mine}"
 
-    def entries(self, reference: StoredReference, sequence: int) -> list[str]:
+    def entries(self, reference: Reference, sequence: int) -> list[str]:
         """The clip's entries in the indexes.
 
         Raises ValueError if the times cannot be written in the digits that there are.
@@ -119,7 +119,7 @@ log = structlog.get_logger(__name__)
 _FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
 _AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
 
-_References = list[StoredReference]  # inside the class, `list` is the method
+_References = list[Reference]  # inside the class, `list` is the method
 _Entries = list[IndexEntry]
 
 
@@ -157,7 +157,7 @@ class S3Store:
         if bucket is not None:
             await bucket.close()
 
-    async def put(self, reference: StoredReference, data: bytes) -> None:
+    async def put(self, reference: Reference, data: bytes) -> None:
         """As ReferenceStore; the id must be fresh. Raises EngineUnavailable if the service fails.
 
         After EngineUnavailable the clip may be there nonetheless, whole: an answer can be lost.
@@ -169,10 +169,10 @@ class S3Store:
             await self._bucket.put(entry, b"")
         await self._bucket.put(self._keys.clip(reference.id), stored)
 
-    async def get(self, owner: str | None, reference_id: str) -> StoredReference:
+    async def get(self, owner: str | None, reference_id: str) -> Reference:
         return (await self._find(owner, reference_id)).reference
 
-    async def named(self, owner: str | None, name: str) -> StoredReference:
+    async def named(self, owner: str | None, name: str) -> Reference:
         prefix = self._keys.named(name, owner)
         async for entries in self._entries(prefix, "desc", sorted_there=owner is not None):
             for entry in entries:
@@ -196,7 +196,7 @@ class S3Store:
             _report(reference_id, damage)
             raise InternalError("the stored reference audio is damaged: upload it again") from None
 
-    async def list(self, owner: str | None, limit: int, order: Order) -> list[StoredReference]:
+    async def list(self, owner: str | None, limit: int, order: Order) -> list[Reference]:
         found: _References = []
         sorted_there = owner is not None and order == "desc"
         async for entries in self._entries(self._keys.owned(owner), order, sorted_there):
@@ -258,7 +258,7 @@ class S3Store:
         """The clips of these entries that exist, in the same order."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def reference(entry: IndexEntry) -> StoredReference | None:
+        async def reference(entry: IndexEntry) -> Reference | None:
             async with slots:
                 return await self._reference(entry)
 
@@ -272,7 +272,7 @@ class S3Store:
                 found.append(result)
         return found
 
-    async def _reference(self, entry: IndexEntry) -> StoredReference | None:
+    async def _reference(self, entry: IndexEntry) -> Reference | None:
         try:
             head = await self._head(entry.order[2])
         except DamagedClip as damage:
@@ -293,7 +293,7 @@ class S3Store:
         log.info("stale_upload_removed", key=entry.key)
 
 
-def _encode(reference: StoredReference, sequence: int, data: bytes) -> bytes:
+def _encode(reference: Reference, sequence: int, data: bytes) -> bytes:
     return encode_head(reference, sequence, data) + data
 
 

@@ -42,7 +42,7 @@ Order = Literal["asc", "desc"]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredReference:
+class Reference:
     """What is known of a clip besides its bytes.
 
     id: a lower-case UUID. owner: the name of the token that made it. bytes: size as uploaded.
@@ -73,18 +73,18 @@ class ReferenceStore(Protocol):
 
     async def stop(self) -> None: ...
 
-    async def put(self, reference: StoredReference, data: bytes) -> None:
+    async def put(self, reference: Reference, data: bytes) -> None:
         """Store whole or not at all: nobody ever sees half a clip, not even after a crash."""
 
-    async def get(self, owner: str | None, reference_id: str) -> StoredReference: ...
+    async def get(self, owner: str | None, reference_id: str) -> Reference: ...
 
-    async def named(self, owner: str | None, name: str) -> StoredReference:
+    async def named(self, owner: str | None, name: str) -> Reference:
         """The newest clip of just this name. Raises ReferenceAudioNotFound if there is none."""
 
     async def read(self, owner: str | None, reference_id: str) -> bytes:
         """The clip as it was uploaded."""
 
-    async def list(self, owner: str | None, limit: int, order: Order) -> list[StoredReference]:
+    async def list(self, owner: str | None, limit: int, order: Order) -> list[Reference]:
         """At most `limit`, by creation; `desc` is newest first."""
 
     async def delete(self, owner: str | None, reference_id: str) -> None: ...

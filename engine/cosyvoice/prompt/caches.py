@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ...interface import Reference
+from ...interface import TranscribedClip
 from ..flow import FlowPrompt
 from .voice import VoicePrompt
 
@@ -175,7 +175,7 @@ class VoiceCache:
 
     def __init__(
         self,
-        prepare: Callable[[Reference], VoicePrompt],
+        prepare: Callable[[TranscribedClip], VoicePrompt],
         *,
         model: str,
         memory_bytes: int,
@@ -196,7 +196,7 @@ class VoiceCache:
         """What is held in memory now."""
         return self._bytes
 
-    async def get(self, reference: Reference) -> VoicePrompt:
+    async def get(self, reference: TranscribedClip) -> VoicePrompt:
         """The voice of a clip. Cancelling one caller does not stop the work for others.
 
         Raises what `prepare` raises; a failure is not remembered.
@@ -231,7 +231,7 @@ class VoiceCache:
         if not task.cancelled() and task.exception() is None:
             self._hold(key, task.result())
 
-    async def _make(self, reference: Reference) -> VoicePrompt:
+    async def _make(self, reference: TranscribedClip) -> VoicePrompt:
         if self._disk is not None:
             try:
                 found = await asyncio.to_thread(self._disk.read, reference.content_id)

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ...interface import InvalidReference, Reference
+from ...interface import InvalidReference, TranscribedClip
 from ..checkpoint import CheckpointError
 from ..checkpoint.errors import printable
 from ..config import FRAMES_PER_TOKEN, SAMPLE_RATE, ModelConfig
@@ -109,7 +109,7 @@ class VoicePreparer:
         self._tokenizer = tokenizer
         self._speaker = speaker
 
-    def prepare(self, reference: Reference) -> VoicePrompt:
+    def prepare(self, reference: TranscribedClip) -> VoicePrompt:
         """Heavy (about a second of CPU for a long clip): not for the event loop.
 
         Raises InvalidReference if the clip cannot serve, OnnxModelError if a model fails.
@@ -139,7 +139,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _checked(reference: Reference) -> Tensor:
+def _checked(reference: TranscribedClip) -> Tensor:
     """The clip as [1, samples]. Raises InvalidReference."""
     samples, rate = reference.samples, reference.sample_rate
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:

@@ -21,10 +21,10 @@ from cosyserve.engine.interface import (
     EngineNotReady,
     InvalidReference,
     Prompt,
-    Reference,
     Samples,
     SpokenSegment,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from support.engines.cosyvoice import FAST, RATE, clip, read, reference, running, speak
@@ -251,7 +251,7 @@ async def test_text_after_finish_is_refused(engine: CosyVoiceEngine, voice: Prom
 async def test_a_failing_batch_takes_only_whom_it_must(
     engine: CosyVoiceEngine, voice: Prompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = await engine.prepare_voice(Reference("bad", clip(hertz=300.0), RATE, "hello"))
+    bad = await engine.prepare_voice(TranscribedClip("bad", clip(hertz=300.0), RATE, "hello"))
     assert engine._running is not None
     flow = engine._running.flow
     step = flow.step
@@ -286,7 +286,7 @@ async def test_a_bad_reference_says_why_and_nothing_else_happens(
     engine: CosyVoiceEngine, voice: Prompt, samples: Samples
 ) -> None:
     with pytest.raises(InvalidReference, match="reference"):
-        await engine.prepare_voice(Reference("broken", samples, RATE, "hello"))
+        await engine.prepare_voice(TranscribedClip("broken", samples, RATE, "hello"))
     assert len(await speak(engine, voice, ["hello world."]))
 
 

@@ -8,8 +8,8 @@ from cosyserve.engine.embedded.pitch import median_f0
 from cosyserve.engine.interface import (
     EngineNotReady,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
 )
 from support.engines.embedded import RATE, running, speak
@@ -118,7 +118,7 @@ async def test_a_whisper_has_no_pitch(engine: EmbeddedEngine) -> None:
 
 async def test_a_reference_without_pitch_gets_the_default_voice(engine: EmbeddedEngine) -> None:
     noise = np.random.default_rng(1).standard_normal(32000).astype(np.float32) / 5
-    voice = await engine.prepare_voice(Reference("noise", noise, 16000, ""))
+    voice = await engine.prepare_voice(TranscribedClip("noise", noise, 16000, ""))
     speech = await speak(engine, "Hello.", voice)
     assert (speech.samples == (await speak(engine, "Hello.", "alba")).samples).all()
 
@@ -186,9 +186,9 @@ async def test_requests_it_cannot_serve(engine: EmbeddedEngine) -> None:
         EmbeddedEngine(EmbeddedOptions(default_language="xx-nonsense"))
 
 
-def clip(f0: float) -> Reference:
+def clip(f0: float) -> TranscribedClip:
     """A steady voice of this pitch."""
     times = np.arange(RATE) / RATE
     harmonics = np.arange(1, int(4000 / f0) + 1)[:, None]
     sound = (np.sin(2 * np.pi * f0 * harmonics * times) / harmonics).sum(axis=0) / 5
-    return Reference(f"clip {f0}", sound.astype(np.float32), RATE, "")
+    return TranscribedClip(f"clip {f0}", sound.astype(np.float32), RATE, "")

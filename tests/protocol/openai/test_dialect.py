@@ -45,8 +45,8 @@ def test_defaults() -> None:
     asked = parse()
     assert (asked.text, asked.voice, asked.instructions) == ("Good morning.", "alloy", "")
     assert (asked.audio_format, asked.speed, asked.events) == (AudioFormat.MP3, 1.0, False)
-    parameters = asked.parameters("alba", instruct=False)
-    assert (parameters.mode, parameters.reference_audio_id) == (Mode.FAST, "alba")
+    parameters = asked.parameters(instruct=False)
+    assert (parameters.mode, parameters.reference_audio_id) == (Mode.FAST, "alloy")
     assert parameters.sample_rate == 24000
 
 
@@ -61,10 +61,10 @@ def test_all_fields() -> None:
     )
     assert (asked.voice, asked.instructions, asked.events) == ("someone", "Whisper.", True)
     assert (asked.speed, asked.effective_speed) == (3, 2)
-    parameters = asked.parameters("x", instruct=True)
+    parameters = asked.parameters(instruct=True)
     assert (parameters.mode, parameters.instruct) == (Mode.NATURAL_LANGUAGE, "Whisper.")
     assert (parameters.speed, parameters.output_format) == (2, AudioFormat.OPUS)
-    assert asked.parameters("x", instruct=False).instruct == ""
+    assert asked.parameters(instruct=False).instruct == ""
 
 
 def test_a_field_that_is_null_is_absent() -> None:
@@ -75,7 +75,7 @@ def test_a_field_that_is_null_is_absent() -> None:
 @pytest.mark.parametrize("audio_format", AudioFormat)
 def test_every_format_has_parameters(audio_format: AudioFormat) -> None:
     asked = parse(response_format=audio_format.value)
-    assert asked.parameters("x", instruct=False).output_format is audio_format
+    assert asked.parameters(instruct=False).output_format is audio_format
 
 
 @pytest.mark.parametrize(("asked", "spoken"), [(0.25, 0.5), (0.5, 0.5), (1.5, 1.5), (4, 2)])

@@ -9,7 +9,7 @@ import pytest
 
 from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Prompt
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
-from cosyserve.server.voices import StoredReference, open_store
+from cosyserve.server.voices import Reference, open_store
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
 from cosyserve.server.voices.clip import ClipLimits
 from support.engines.fake_engine import FakeEngine
@@ -23,7 +23,7 @@ async def book(engine: FakeEngine, folder: Path) -> VoiceBook:
     store = open_store(str(folder))
     await store.start()
     clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
-    stored = StoredReference(ID, "alice", "a.wav", len(clip), 1, "text", "digest", name="anna")
+    stored = Reference(ID, "alice", "a.wav", len(clip), 1, "text", "digest", name="anna")
     await store.put(stored, clip)
     return VoiceBook(engine, store, ClipLimits())
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
-from cosyserve.server.voices import StoredReference
+from cosyserve.server.voices import Reference
 from cosyserve.server.voices.record import (
     DamagedClip,
     NeedMore,
@@ -23,7 +23,7 @@ from support.peers.references import SOUND, make_reference
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 references = st.builds(
-    StoredReference,
+    Reference,
     id=st.uuids().map(str),
     owner=any_text,
     filename=any_text,
@@ -38,7 +38,7 @@ references = st.builds(
 
 @given(references, st.integers(0, 2**63), st.binary())
 def test_any_clip_is_read_as_it_was_written(
-    reference: StoredReference, sequence: int, data: bytes
+    reference: Reference, sequence: int, data: bytes
 ) -> None:
     reference = replace(reference, bytes=len(data))
     stored = encode_head(reference, sequence, data) + data
@@ -48,7 +48,7 @@ def test_any_clip_is_read_as_it_was_written(
 
 
 @given(references)
-def test_a_head_asks_for_the_bytes_it_lacks(reference: StoredReference) -> None:
+def test_a_head_asks_for_the_bytes_it_lacks(reference: Reference) -> None:
     head = encode_head(reference, 1, SOUND)
     with pytest.raises(NeedMore) as more:
         decode_head(head[:12], reference.id)

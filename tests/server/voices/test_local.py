@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from cosyserve.protocol.errors import EngineUnavailable, InternalError, ReferenceAudioNotFound
-from cosyserve.server.voices import LocalStore, StoredReference, local
+from cosyserve.server.voices import LocalStore, Reference, local
 from cosyserve.server.voices.record import encode_head
 from support.peers.references import SOUND, make_reference
 from support.tools.killed_put import killed_at_each_step
@@ -251,7 +251,7 @@ def test_any_history_over_two_stores_is_listed_in_order(
 
     async def run() -> None:
         stores = [LocalStore(folder), LocalStore(folder)]
-        model: list[StoredReference] = []
+        model: list[Reference] = []
         for name, second, which in history:
             reference = make_reference(owner=name, created_at=second)
             await stores[which].put(reference, SOUND)

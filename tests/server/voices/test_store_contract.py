@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
-from cosyserve.server.voices import ReferenceStore, StoredReference
+from cosyserve.server.voices import Reference, ReferenceStore
 from support.peers.references import SOUND, make_reference
 
 Opener = Callable[[], Awaitable[ReferenceStore]]
@@ -212,7 +212,7 @@ async def test_any_history_gives_the_list_of_a_plain_model(
     store: ReferenceStore, seed: int
 ) -> None:
     draw = random.Random(seed)
-    model: list[StoredReference] = []
+    model: list[Reference] = []
     for _ in range(25):
         if model and draw.random() < 0.3:
             gone = model.pop(draw.randrange(len(model)))

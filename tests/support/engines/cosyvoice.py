@@ -12,7 +12,7 @@ import numpy as np
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
 from cosyserve.engine.cosyvoice.session import CosyVoiceSession
-from cosyserve.engine.interface import PcmChunk, Prompt, Reference, Samples, SynthesisOptions
+from cosyserve.engine.interface import PcmChunk, Prompt, Samples, SynthesisOptions, TranscribedClip
 
 RATE = 24000
 FAST = "fast_replication"
@@ -25,8 +25,8 @@ def clip(seconds: float = 1.2, hertz: float = 180.0) -> Samples:
     return (0.3 * np.sin(2 * np.pi * hertz * times) + 0.01 * noise).astype(np.float32)
 
 
-def reference(content_id: str = "clip", text: str = "hello world") -> Reference:
-    return Reference(content_id, clip(), RATE, text)
+def reference(content_id: str = "clip", text: str = "hello world") -> TranscribedClip:
+    return TranscribedClip(content_id, clip(), RATE, text)
 
 
 @asynccontextmanager

@@ -17,9 +17,9 @@ from cosyserve.engine.interface import (
     InvalidReference,
     PcmChunk,
     Prompt,
-    Reference,
     SpokenSegment,
     SynthesisOptions,
+    TranscribedClip,
     WordTime,
     Work,
 )
@@ -167,7 +167,7 @@ class FakeEngine:
     async def stop(self) -> None:
         self.ready = False
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
         await asyncio.sleep(0)
         if self.refuses is not None:
             raise self.refuses

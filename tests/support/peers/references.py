@@ -5,16 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
-from cosyserve.server.voices import StoredReference
+from cosyserve.server.voices import Reference
 
 SOUND = bytes(range(256)) * 4
 
 
 def make_reference(
     owner: str = "alice", created_at: int = 1_700_000_000, data: bytes = SOUND, **changes: str
-) -> StoredReference:
+) -> Reference:
     """A clip's metadata with a fresh id, fit for `data`."""
-    reference = StoredReference(
+    reference = Reference(
         id=str(uuid.uuid4()),
         owner=owner,
         filename="voice.wav",

@@ -18,8 +18,8 @@ from .product import (
     InvalidReference,
     PcmChunk,
     Prompt,
-    Reference,
     SynthesisOptions,
+    TranscribedClip,
     UnsupportedRequest,
     Work,
 )
@@ -78,7 +78,7 @@ class RecordedEngine(FakeEngine):
         ids = {voice.id for voice in self.capabilities.voices}
         return Prompt(voice_id) if voice_id in ids else None
 
-    async def prepare_voice(self, reference: Reference) -> Prompt:
+    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
         if reference.text in FAILURES:
             raise FAILURES[reference.text]
         return await super().prepare_voice(reference)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cosyserve.server.voices import LocalStore, ReferenceStore, S3Store, StoredReference
+from cosyserve.server.voices import LocalStore, Reference, ReferenceStore, S3Store
 from support.peers.references import SOUND, make_reference
 from support.peers.s3 import options
 
@@ -84,7 +84,7 @@ def watch_requests(steps: Steps) -> None:
 def put(
     open_store: Callable[[], ReferenceStore],
     watch: Callable[[Steps], None],
-    reference: StoredReference,
+    reference: Reference,
     due: int,
 ) -> list[str]:
     async def run() -> list[str]:

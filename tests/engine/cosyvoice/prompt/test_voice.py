@@ -10,7 +10,7 @@ import torch
 from cosyserve.engine.cosyvoice.prompt import SpeakerEncoder, SpeechTokenizer, prompt_mel
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePreparer, VoicePrompt
 from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextProcessor, TextTokenizer
-from cosyserve.engine.interface import InvalidReference, Reference
+from cosyserve.engine.interface import InvalidReference, TranscribedClip
 from support.engines import goldens
 from support.engines.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
 from support.engines.tiny_tokenizer import write_tokenizer
@@ -29,9 +29,9 @@ def preparer(tmp_path_factory: pytest.TempPathFactory) -> VoicePreparer:
     )
 
 
-def clip(seconds: float, rate: int = 24000, level: float = 0.3) -> Reference:
+def clip(seconds: float, rate: int = 24000, level: float = 0.3) -> TranscribedClip:
     samples = np.random.default_rng(0).uniform(-level, level, round(seconds * rate))
-    return Reference("id", samples.astype(np.float32), rate, "hello the world.")
+    return TranscribedClip("id", samples.astype(np.float32), rate, "hello the world.")
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000])
@@ -48,7 +48,7 @@ def test_tokens_and_mel_have_one_length(preparer: VoicePreparer, rate: int, seco
 
 def test_the_mel_is_that_of_the_clip(preparer: VoicePreparer) -> None:
     wave = goldens.tensors("g_frontend")["zero_shot_wav24k"]
-    voice = preparer.prepare(Reference("id", wave[0].numpy(), 24000, ""))
+    voice = preparer.prepare(TranscribedClip("id", wave[0].numpy(), 24000, ""))
     frames = voice.mel.shape[0]
     assert voice.mel.equal(prompt_mel(wave)[0].T[:frames])
     assert voice.text_ids == ()
@@ -76,13 +76,13 @@ def test_the_longest_clip_is_taken(preparer: VoicePreparer) -> None:
         (clip(1.0, level=0.0), "silent"),
         (clip(1.0, 7999), "8000 to 192000 Hz"),
         (clip(1.0, 192001), "8000 to 192000 Hz"),
-        (Reference("id", np.full(24000, np.nan, np.float32), 24000, ""), "no sound"),
-        (Reference("id", np.full(24000, np.inf, np.float32), 24000, ""), "no sound"),
-        (Reference("id", np.ones((24000, 2), np.float32), 24000, ""), "mono"),
+        (TranscribedClip("id", np.full(24000, np.nan, np.float32), 24000, ""), "no sound"),
+        (TranscribedClip("id", np.full(24000, np.inf, np.float32), 24000, ""), "no sound"),
+        (TranscribedClip("id", np.ones((24000, 2), np.float32), 24000, ""), "mono"),
     ],
 )
 def test_clips_that_cannot_serve(
-    preparer: VoicePreparer, reference: Reference, reason: str
+    preparer: VoicePreparer, reference: TranscribedClip, reason: str
 ) -> None:
     with pytest.raises(InvalidReference, match=reason):
         preparer.prepare(reference)

@@ -11,13 +11,13 @@ import torch
 
 from cosyserve.engine.cosyvoice.prompt.caches import VoiceCache, fingerprint
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
-from cosyserve.engine.interface import InvalidReference, Reference
+from cosyserve.engine.interface import InvalidReference, TranscribedClip
 
 PLENTY = 1 << 30
 
 
-def reference(name: str) -> Reference:
-    return Reference(name, np.zeros(1, np.float32), 24000, "")
+def reference(name: str) -> TranscribedClip:
+    return TranscribedClip(name, np.zeros(1, np.float32), 24000, "")
 
 
 def files(folder: Path, pattern: str = "*.safetensors") -> list[Path]:
@@ -33,7 +33,7 @@ class Preparer:
         self.free.set()
         self.error: Exception | None = None
 
-    def __call__(self, reference: Reference) -> VoicePrompt:
+    def __call__(self, reference: TranscribedClip) -> VoicePrompt:
         assert self.free.wait(30)
         self.made.append(reference.content_id)
         if self.error is not None:
