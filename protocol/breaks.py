@@ -71,12 +71,12 @@ class BreakScanner:
         begin = at = 0
         while True:
             if self._expects_end:
-                rest = text[begin : begin + len(_END)]
-                if rest != _END and _END.startswith(rest):
+                following = text[begin : begin + len(_END)]
+                if following != _END and _END.startswith(following):
                     break
                 self._expects_end = False
-                if rest == _END:
-                    self._pass_over(rest)
+                if following == _END:
+                    self._pass_over(following)
                     begin = at = begin + len(_END)
             at = text.find("<", at)
             if at < 0:
@@ -100,7 +100,7 @@ class BreakScanner:
         return found
 
     def finish(self) -> list[str | Break]:
-        """The rest, once no more text comes."""
+        """What is left, once no more text comes."""
         held, self._held, self._expects_end = self._held, "", False
         return [held] if held else []
 

@@ -55,12 +55,12 @@ class CancelTask:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """No more commands come: finish every task, then close the connection. Other dialects have it.
+    """No more commands come: finish every task, then close the connection. The native dialect has none.
 
-    rest: by task_id, the last piece of a text that was not whole before.
+    remainders: by task_id, the last piece of a text that was not whole before.
     """
 
-    rest: Mapping[str, str] = field(default_factory=dict)
+    remainders: Mapping[str, str] = field(default_factory=dict)
 
 
 TaskCommand = RunTask | ContinueTask | FinishTask | CancelTask

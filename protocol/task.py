@@ -310,8 +310,8 @@ class TaskProtocol:
             return command, ""
         half = "" if isinstance(command, RunTask) else self._tasks[command.task_id].half
         last = isinstance(command, FinishTask)
-        text, rest = join(half, command.text, last=last)
-        return (command if text == command.text else replace(command, text=text)), rest
+        text, half = join(half, command.text, last=last)
+        return (command if text == command.text else replace(command, text=text)), half
 
     def _count_text(self, command: TaskCommand) -> int:
         """The characters of the task with this command's. Raises TextTooLong."""

@@ -70,7 +70,7 @@ class CharacterTimes:
             given.append(self._waiting.popleft())
         return _joined(given, until)
 
-    def rest(self) -> CharacterSpans | None:
+    def remainder(self) -> CharacterSpans | None:
         """What no chunk had, once the speech is over. None as well if no word ever had a time."""
         if self._placed:
             self._spread(len(self._text), self._time, self._time)

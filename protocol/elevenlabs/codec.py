@@ -50,9 +50,9 @@ class StreamCodec(Texts):
             return None
         if message.text == "" or message.close_socket:
             self._context = context or Context(None)
-            rest = self.rest(self._context)
+            remainder = self.remainder(self._context)
             self._context.state = State.CLOSING
-            return EndSession({_ONLY: rest} if rest else {})
+            return EndSession({_ONLY: remainder} if remainder else {})
         if context is None:
             self._context = Context(None)
             return self.start(_ONLY, self._context, message)
@@ -107,7 +107,7 @@ class MultiStreamCodec(Texts):
             return None
         if message.close_socket:
             self._over = True
-            return EndSession(self._rests())
+            return EndSession(self._remainders())
         task_id = self._task_id(name)
         context = self._contexts.get(task_id)
         if message.close_context:
@@ -126,10 +126,10 @@ class MultiStreamCodec(Texts):
             task_id = self._new_task_id()
         return self.start(task_id, self._remember(task_id, Context(name)), message)
 
-    def _rests(self) -> dict[str, str]:
+    def _remainders(self) -> dict[str, str]:
         contexts = self._contexts.items()
-        rests = {key: self.rest(each) for key, each in contexts if each.state is State.OPEN}
-        return {task_id: rest for task_id, rest in rests.items() if rest}
+        found = {key: self.remainder(each) for key, each in contexts if each.state is State.OPEN}
+        return {task_id: text for task_id, text in found.items() if text}
 
     def _close(self, task_id: str, context: Context | None) -> Command | None:
         if context is None:
@@ -139,7 +139,7 @@ class MultiStreamCodec(Texts):
             return None
         speaks_on = context.state is State.OPEN and context.flushed
         context.state = State.CLOSING
-        return FinishTask(task_id, self.rest(context)) if speaks_on else CancelTask(task_id)
+        return FinishTask(task_id, self.remainder(context)) if speaks_on else CancelTask(task_id)
 
     def encode(self, event: Event) -> tuple[Frame, ...]:
         context = self._contexts.get(event.task_id)
@@ -148,10 +148,10 @@ class MultiStreamCodec(Texts):
                 return ()
             case ResultGenerated():
                 assert context is not None
-                return (self._told(context, self.result(context, event)),)
+                return (self._addressed(context, self.result(context, event)),)
             case TaskFinished():
                 assert context is not None
-                frames = tuple(self._told(context, each) for each in self.ended(context))
+                frames = tuple(self._addressed(context, each) for each in self.ended(context))
                 self._forget(event.task_id)
                 return frames
             case TaskFailed():
@@ -166,10 +166,10 @@ class MultiStreamCodec(Texts):
         failed = [key for key, each in self._contexts.items() if each.state is State.FAILED]
         for task_id in failed[:-MOST_FAILED]:
             self._forget(task_id)
-        return self._told(context, {**message, "isFinal": True})
+        return self._addressed(context, {**message, "isFinal": True})
 
     @staticmethod
-    def _told(context: Context, message: JsonObject) -> Frame:
+    def _addressed(context: Context, message: JsonObject) -> Frame:
         """With both spellings that the hosted service has had; clients read one or the other."""
         both: JsonObject = {"contextId": context.name, "context_id": context.name}
         if message["isFinal"]:

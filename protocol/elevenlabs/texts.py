@@ -1,7 +1,4 @@
-"""What this dialect's two WebSockets share: texts become tasks, events become messages.
-
-What a client of this dialect's WebSockets sends.
-"""
+"""What both WebSockets share: a client's messages, the contexts that they feed, and what is sent of these."""
 
 from __future__ import annotations
 
@@ -143,8 +140,8 @@ class Texts:
         self._note(context, said)
         return text, flush
 
-    def rest(self, context: Context) -> str:
-        """What of the text is still to be sent on when no more of it comes."""
+    def remainder(self, context: Context) -> str:
+        """The end of the text that was held back, once no more of it comes."""
         text, context.half = join(context.half, "", last=True)
         self._note(context, [*context.breaks.feed(text), *context.breaks.finish()])
         return text
@@ -190,10 +187,10 @@ class Texts:
 
     def ended(self, context: Context) -> list[JsonObject]:
         last: JsonObject = {"audio": None, "isFinal": True, **self._aligned(context, None)}
-        rest = context.times.rest()
-        if rest is None:
+        remainder = context.times.remainder()
+        if remainder is None:
             return [last]
-        return [{"audio": "", "isFinal": None, **self._aligned(context, rest)}, last]
+        return [{"audio": "", "isFinal": None, **self._aligned(context, remainder)}, last]
 
 
 def _ends_with(text: str, marks: str) -> bool:

@@ -11,13 +11,13 @@ from cosyserve.protocol.breaks import Break, BreakScanner
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.text import GrowingText
 
-from .held import HeldSession
+from ..tasks.contract import CheckedSession
 from .parse import BreakTotal, Element, Prosody, break_seconds, checked
 from .script import Part, Run, Silence
 
 _ALLOWED: Final = 'attributes in quotes, each once, as <break time="500ms"/>'
 
-_Step = Callable[[HeldSession], Awaitable[None]]
+_Step = Callable[[CheckedSession], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -28,19 +28,14 @@ class LiveRun(Run):
     """
 
     begin: int = 0
-    _session: HeldSession | None = None
+    _session: CheckedSession | None = None
     _waiting: list[_Step] = field(default_factory=list)
     _flushed: bool = True
-    _finished: bool = False
-
-    @property
-    def finished(self) -> bool:
-        return self._finished
 
     def plain(self, begin: int, end: int) -> tuple[int, int]:
         return self.begin + begin, self.begin + end
 
-    async def say_in(self, session: HeldSession) -> None:
+    async def say_in(self, session: CheckedSession) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             for step in waiting:
@@ -59,7 +54,6 @@ class LiveRun(Run):
             await self._do(lambda session: session.flush())
 
     async def finish(self) -> None:
-        self._finished = True
         await self._do(lambda session: session.finish())
 
     async def _do(self, step: _Step) -> None:

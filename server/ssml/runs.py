@@ -28,8 +28,7 @@ from cosyserve.engine.interface import (
 from cosyserve.engine.segmentation.characters import speakable, weight
 
 from ..audio.filters import Filter, open_filters
-from ..tasks.contract import LETS_GO, calling
-from .held import HeldSession
+from ..tasks.contract import LEAVE_TIMEOUT, CheckedSession, calling
 from .parse import FASTEST, LOUDEST, SLOWEST
 from .script import Part, Run, Silence
 
@@ -47,7 +46,7 @@ class RunVoice:
     def __init__(
         self,
         run: Run,
-        session: HeldSession,
+        session: CheckedSession,
         filters: Filter,
         *,
         rate: int,
@@ -59,7 +58,6 @@ class RunVoice:
     ) -> None:
         self.run = run
         self.session = session
-        self.chunks = session.chunks()
         self.position = begin
         self.sentences = sentences
         self._filters = filters
@@ -173,10 +171,10 @@ class RunSessions:
         self._voice = voice
         self._options = options
         self._native = engine.capabilities
-        self._first: HeldSession | None = HeldSession(engine.open_session(voice, options))
+        self._first: CheckedSession | None = CheckedSession(engine.open_session(voice, options))
         self._open = [self._first]
         self._leaving: list[asyncio.Task[None]] = []
-        self._ahead: tuple[Run, asyncio.Task[HeldSession]] | None = None
+        self._ahead: tuple[Run, asyncio.Task[CheckedSession]] | None = None
         self._closed = False
 
     def reads(self, alphabet: str, sounds: str) -> bool:
@@ -206,7 +204,7 @@ class RunSessions:
         pace = self._options.speed if part.natural and self._native.speed else 1.0
         return round(part.seconds / pace * self._native.sample_rate)
 
-    def voicing(self, run: Run, session: HeldSession, *, begin: int, sentences: int) -> RunVoice:
+    def voicing(self, run: Run, session: CheckedSession, *, begin: int, sentences: int) -> RunVoice:
         """What makes the task's speech of a session's chunks. begin, sentences: those before it."""
         rate = self._native.sample_rate
         how = self._delivery(run)
@@ -229,7 +227,7 @@ class RunSessions:
             if (run := next(following, None)) is not None:
                 self._begin(run)
 
-    async def session_of(self, run: Run) -> HeldSession | None:
+    async def session_of(self, run: Run) -> CheckedSession | None:
         """The session that speaks this run, which is the next one; None after cancel. Cancel-safe.
 
         Raises EngineError.
@@ -248,10 +246,10 @@ class RunSessions:
             if last or task.cancelled() or not isinstance(task.exception(), EngineError):
                 return task.result()
             if self._leaving:
-                await asyncio.wait(self._leaving, timeout=LETS_GO)
+                await asyncio.wait(self._leaving, timeout=LEAVE_TIMEOUT)
         return None
 
-    def release(self, session: HeldSession) -> None:
+    def release(self, session: CheckedSession) -> None:
         """This one has been read to its end. Who reads on is not made to wait."""
         if session in self._open:
             self._open.remove(session)
@@ -276,13 +274,13 @@ class RunSessions:
         task.add_done_callback(_note_error)
         self._ahead = (run, task)
 
-    async def _start(self, run: Run) -> HeldSession:
+    async def _start(self, run: Run) -> CheckedSession:
         """A session of the engine that speaks the run."""
         session = await self._open_one(run)
         await run.say_in(session)
         return session
 
-    async def _open_one(self, run: Run) -> HeldSession:
+    async def _open_one(self, run: Run) -> CheckedSession:
         options = self._delivery(run).options
         first, self._first = self._first, None
         if first is not None:
@@ -290,14 +288,14 @@ class RunSessions:
                 await first.enter()
                 return first
             self.release(first)
-            await asyncio.wait({first.leave()}, timeout=LETS_GO)
+            await asyncio.wait({first.leave()}, timeout=LEAVE_TIMEOUT)
         with calling("open_session"):
             if run.alphabet:
                 assert isinstance(self._engine, PhoneticEngine)
                 opened = self._engine.open_phonetic(self._voice, options, run.alphabet)
             else:
                 opened = self._engine.open_session(self._voice, options)
-        session = HeldSession(opened)
+        session = CheckedSession(opened)
         self._open.append(session)
         await session.enter()
         return session
@@ -325,7 +323,7 @@ def _is_well(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _note_error(task: asyncio.Task[HeldSession]) -> None:
+def _note_error(task: asyncio.Task[CheckedSession]) -> None:
     """Take note of an error that nobody waits for any more, so that asyncio does not complain."""
     if not task.cancelled():
         task.exception()

@@ -17,7 +17,7 @@ from cosyserve.engine.segmentation.scripts import is_cjk
 from cosyserve.engine.segmentation.segmenter import SegmentPolicy, TextSegmenter
 from cosyserve.protocol.errors import InvalidParameter
 
-from .held import HeldSession
+from ..tasks.contract import CheckedSession
 from .parse import (
     ALPHABETS,
     EMPHASES,
@@ -76,11 +76,6 @@ class Run:
     _last: str = ""
 
     @property
-    def finished(self) -> bool:
-        """Whether no more text of it comes."""
-        return True
-
-    @property
     def text(self) -> str:
         return "".join(piece.spoken for piece in self.pieces)
 
@@ -90,7 +85,7 @@ class Run:
         self.length += len(piece.spoken)
         self._last = piece.spoken.rstrip(_CLOSERS)[-1:] or self._last
 
-    async def say_in(self, session: HeldSession) -> None:
+    async def say_in(self, session: CheckedSession) -> None:
         """Have the session speak it."""
         text, begin = self.text, 0
         for place in self.flushes:

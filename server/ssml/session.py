@@ -23,8 +23,6 @@ from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.text import GrowingText
 
-from ..errors import ContractBroken
-from ..tasks.contract import next_chunk
 from .parse import LONGEST_DOCUMENT, BreakTotal, parse
 from .plain import PausedText, plain_nodes
 from .runs import RunSessions, RunVoice
@@ -217,10 +215,8 @@ class SsmlSession(CancelsOnExit):
         return replace(chunk, marks=(*marks, *chunk.marks)) if marks else chunk
 
     async def _read(self, voicing: RunVoice) -> None:
-        chunk = await next_chunk(voicing.chunks)
+        chunk = await voicing.session.next_chunk()
         if chunk is None:
-            if not voicing.run.finished:
-                raise ContractBroken("iteration ended before finish or cancel")
             chunks, marks = voicing.finish()
             self._ready.extend(chunks)
             self._position, self._sentences = voicing.position, voicing.sentences

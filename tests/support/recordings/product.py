@@ -31,9 +31,9 @@ from cosyserve.protocol.messages import Event, TaskCommand
 from cosyserve.protocol.openai import error_body
 from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat, SpeechParameters
 from cosyserve.server.app import RunningServer, serve
-from cosyserve.server.dialects import DIALECTS, references
+from cosyserve.server.dialects import labels_of, references
+from cosyserve.server.dialects.served import DIALECTS
 from cosyserve.server.http import task
-from cosyserve.server.observe.metrics import TRANSPORTS
 from cosyserve.server.settings import load_settings
 
 __all__ = [
@@ -63,6 +63,8 @@ __all__ = [
     "load_settings",
     "serve",
 ]
+
+TRANSPORTS = labels_of(DIALECTS)
 
 _TIMEOUTS: tuple[tuple[ModuleType, str], ...] = (
     (task, "BODY_TIMEOUT"),
