@@ -1,13 +1,10 @@
-"""`cosyserve serve`: flags in, a running server out.
-
-`cosyserve model`: look at a checkpoint, or rewrite it for quick starts.
-"""
+"""The commands that run on the server's machine: `cosyserve serve` and `cosyserve model`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,95 +15,15 @@ from .settings.describe import allowed_values, default_text, flag
 from .settings.groups import GROUPS
 from .settings.sources import environment_name
 
-_SOURCE_HELP: Final = "a directory, or a hub's id@revision (modelscope:id@revision for ModelScope)"
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `check` or `convert` with the rest of the arguments; returns the exit status."""
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"check": check, "convert": convert}
-    if argv and argv[0] in commands:
-        return commands[argv[0]](argv[1:])
-    asked = bool(argv) and argv[0] in ("-h", "--help")
-    print(_USAGE, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
-
-
-_USAGE: Final = """\
-usage: cosyserve model COMMAND ...
-
-  check    say what a checkpoint holds and what is wrong with it
-  convert  rewrite a checkpoint so that the server starts quicker
-
-cosyserve model COMMAND --help tells more."""
-
-
-def check(argv: Sequence[str]) -> int:
-    """`cosyserve model check`: print the report; 0 if the checkpoint is complete, 1 if not."""
-    parser = argparse.ArgumentParser(
-        prog="cosyserve model check",
-        description="Say what a checkpoint of CosyVoice 2 holds and what is wrong with it.",
-    )
-    parser.add_argument("source", metavar="MODEL", help=_SOURCE_HELP)
-    parser.add_argument(
-        "--values", action="store_true", help="read every weight, to find those not finite"
-    )
-    options = parser.parse_args(argv)
-
-    def run() -> int:
-        from cosyserve.engine.cosyvoice import checkpoint
-
-        report = checkpoint.check(checkpoint.locate(options.source), values=options.values)
-        print(report.table())
-        return 0 if report.ok else 1
-
-    return _guarded(run)
-
-
-def convert(argv: Sequence[str]) -> int:
-    """`cosyserve model convert`: write a converted directory; 1 if it cannot be done."""
-    parser = argparse.ArgumentParser(
-        prog="cosyserve model convert",
-        description="Write a checkpoint's weights as safetensors, so that starts map them.",
-    )
-    parser.add_argument("source", metavar="MODEL", help=_SOURCE_HELP)
-    parser.add_argument("target", metavar="FOLDER", type=Path, help="new, or empty")
-    options = parser.parse_args(argv)
-
-    def run() -> int:
-        from cosyserve.engine.cosyvoice import checkpoint
-
-        made = checkpoint.convert(checkpoint.locate(options.source), options.target)
-        print(f"{options.target}: complete, fingerprint {made.fingerprint}")
-        return 0
-
-    return _guarded(run)
-
-
-def _guarded(run: Callable[[], int]) -> int:
-    """Turn what an operator can mend into lines and an exit status."""
-    try:
-        # what reads checkpoints needs torch, which a server without a model does not
-        from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
-    except ImportError as error:
-        print(f"cosyserve model: not installed: {error.name}", file=sys.stderr)
-        return 1
-    try:
-        return run()
-    except CheckpointError as error:
-        for line in error.problems:
-            print(f"cosyserve model: {line}", file=sys.stderr)
-        return 1
-
-
-_DESCRIPTION = """\
+_DESCRIPTION: Final = """\
 Serve speech over WebSocket and REST.
 
 Every setting below can also come from the environment (COSYSERVE_ and its name in capitals,
-as shown) or from a TOML file (its name in lower case with _ for -). Flags go before the
-environment, the environment before the file, the file before the defaults.
+as shown) or from a TOML file (its name in lower case, with _ for -). A flag overrides the
+environment, the environment overrides the file, the file overrides the defaults.
 """
 
-_METAVARS = {
+_METAVARS: Final = {
     "a whole number": "N",
     "a number": "SECONDS",
     "1KiB": "BYTES",
@@ -122,24 +39,24 @@ _METAVARS = {
     "a BCP-47": "TAG",
     "a ": "NAME",
 }
-"""What stands for a value in the usage, by how its description of allowed values begins."""
+"""The placeholder of a value in the usage, by how the description of the allowed values begins."""
 
 
 def serve(argv: Sequence[str]) -> int:
-    """Run the server until it is told to stop; returns the exit status (2: settings are wrong)."""
+    """Run the server until a signal stops it; returns the exit status (2: a setting is wrong)."""
     flags = vars(build_parser().parse_args(argv))
     try:
         settings = load_settings(flags)
-        from .app import run  # a wrong setting is told before codecs and servers are loaded
+        from .app import run  # after the settings: an error in them shows before codecs are loaded
 
         return run(settings)
-    except SettingsError as error:  # some are known to be wrong only once they are used
-        _tell(error.lines)
+    except SettingsError as error:  # some show only when the setting is used
+        _print_problems(error.lines)
         return 2
 
 
-def _tell(lines: Sequence[str]) -> None:
-    """One wrong setting is a line of its own, so that it can be found in a log."""
+def _print_problems(lines: Sequence[str]) -> None:
+    """Print one line for each wrong setting, so that a search in a log finds it."""
     if len(lines) == 1:
         print(f"cosyserve serve: {lines[0]}", file=sys.stderr)
         return
@@ -149,7 +66,7 @@ def _tell(lines: Sequence[str]) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """A parser with one flag a setting; what is not given stays out of its result."""
+    """A parser with one flag for each setting; its result holds only the flags that were given."""
     parser = argparse.ArgumentParser(
         prog="cosyserve serve",
         usage="%(prog)s [flags]",
@@ -182,8 +99,61 @@ def _add_flag(section: argparse._ArgumentGroup, name: str, field: FieldInfo, all
 
 
 def _metavar(allowed: str) -> str:
-    """A word for the value; a closed choice is spelt out."""
+    """The placeholder of a value; a closed choice is spelled out."""
     for start, word in _METAVARS.items():
         if allowed.startswith(start):
             return word
     return "{" + allowed.replace(", ", ",") + "}" if "," in allowed else "VALUE"
+
+
+_MODEL: Final = "a directory, or a hub's id@revision (modelscope:id@revision for ModelScope)"
+
+
+def model(argv: Sequence[str]) -> int:
+    """Check or convert a checkpoint; returns the exit status (1: the checkpoint is not usable)."""
+    options = _model_parser().parse_args(argv)
+    try:
+        # checkpoints need torch, which a server without a model does not
+        from cosyserve.engine.cosyvoice import checkpoint
+    except ImportError as error:
+        print(f"cosyserve model: not installed: {error.name}", file=sys.stderr)
+        return 1
+    try:
+        source = checkpoint.locate(options.source)
+        if options.command == "check":
+            report = checkpoint.check(source, values=options.values)
+            print(report.table())
+            return 0 if report.ok else 1
+        converted = checkpoint.convert(source, options.target)
+        print(f"{options.target}: complete, fingerprint {converted.fingerprint}")
+        return 0
+    except checkpoint.CheckpointError as error:
+        for line in error.problems:
+            print(f"cosyserve model: {line}", file=sys.stderr)
+        return 1
+
+
+def _model_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cosyserve model", description="Check or convert a checkpoint of CosyVoice 2."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    check = commands.add_parser(
+        "check",
+        help="report what a checkpoint holds and what is wrong with it",
+        description="Report what a checkpoint of CosyVoice 2 holds and what is wrong with it.",
+    )
+    check.add_argument("source", metavar="MODEL", help=_MODEL)
+    check.add_argument(
+        "--values",
+        action="store_true",
+        help="read every weight, to find values that are not finite",
+    )
+    convert = commands.add_parser(
+        "convert",
+        help="rewrite a checkpoint so that the server starts faster",
+        description="Write a checkpoint's weights as safetensors, which the server maps at start.",
+    )
+    convert.add_argument("source", metavar="MODEL", help=_MODEL)
+    convert.add_argument("target", metavar="FOLDER", type=Path, help="a folder, new or empty")
+    return parser

@@ -9,8 +9,7 @@ from aiohttp import web
 from .dialects import Dialect
 from .http import probes
 from .http.envelope import DIALECTS, FILES, SERVICES, envelope
-from .page.assets import add_page
-from .page.reference import add_docs
+from .page.assets import add_docs, add_page
 from .services import Services
 
 

@@ -1,6 +1,6 @@
-"""SSML on any engine: parsed safely, mapped to runs of text, silences and marks.
+"""SSML on any engine: markup is parsed safely and becomes runs of text, silences and marks.
 
-text -> parse -> write_script (say_as, elements) -> Run, Silence, Place -> SsmlSession -> PcmChunk
+markup -> parse -> spoken_document (say_as) -> Run, Silence, MarkPlace -> SsmlSession -> PcmChunk
 plain text -> PausedText -> LiveRun, Silence -> SsmlSession -> PcmChunk
 """
 
@@ -14,11 +14,11 @@ __all__ = ["SsmlSession", "open_ssml"]
 
 
 def open_ssml(
-    engine: Engine, voice: Prompt, options: SynthesisOptions, *, documents: bool = True
+    engine: Engine, prompt: Prompt, options: SynthesisOptions, *, markup: bool = True
 ) -> SsmlSession:
-    """Begin a task whose text is SSML; if it does not begin with a tag, it is plain but for its breaks.
+    """Begin a task whose text is markup if it begins with a tag; else it is plain text with breaks.
 
-    documents: False if it is never SSML, whatever it begins with.
+    markup: False if the text is plain whatever it begins with.
     Raises what the engine's open_session does: EngineNotReady, EngineBusy, UnsupportedRequest.
     """
-    return SsmlSession(engine, voice, options, documents=documents)
+    return SsmlSession(engine, prompt, options, markup=markup)

@@ -1,10 +1,8 @@
-"""SSML text to a tree of elements, checked: known elements and attributes, in the places they may have.
+"""Markup to a checked tree: which elements and attributes SSML may have here, and what their values mean.
 
-Expat does the reading. Nothing is ever fetched or expanded: the text is read inside of a root of ours,
-where XML allows no document type, and so no entity but XML's own five. Size, depth and the number of elements
-are bounded.
-
-Which elements and attributes a document may have, and what their values mean.
+Expat parses. Nothing is fetched or expanded: the text is parsed inside a root element of ours, where XML
+allows no document type and so no entities but its own five. Size, depth and number of elements are
+bounded.
 """
 
 from __future__ import annotations
@@ -25,15 +23,16 @@ INTERPRETATIONS: Final = (
 )
 ALPHABETS: Final = ("ipa", "py")
 LONGEST_BREAK: Final = 10.0
+"""Seconds of one break."""
 LONGEST_BREAKS: Final = 3600.0
-"""Seconds: of one, and of all those of a task."""
+"""Seconds of all breaks of a task together."""
 MOST_BREAKS: Final = 10_000
-"""In all of a task."""
+"""Breaks of a task."""
 SLOWEST: Final = 0.5
 FASTEST: Final = 2.0
-"""Pace and pitch, as factors, that engines and filters have."""
+"""The range of pace and pitch, as factors, that engines and filters support."""
 LOUDEST: Final = 10.0
-"""As a factor."""
+"""The highest volume, as a factor."""
 
 ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -68,10 +67,11 @@ UNHEARD: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "prosody": ("contour", "range", "duration"),
     }
 )
-"""Attributes that are allowed, but that no engine here can follow."""
+"""Attributes that are accepted and ignored with a notice: no engine here supports them."""
 EMPTY: Final = frozenset({"break", "mark"})
+"""Elements that hold nothing."""
 LEAVES: Final = frozenset({"say-as", "sub", "phoneme"})
-"""Elements that hold text alone."""
+"""Elements that hold only text."""
 
 _BREAKS: Final = MappingProxyType(
     {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
@@ -102,7 +102,7 @@ _SEMITONES: Final = re.compile(r"([+-]?\d{1,2}(?:\.\d{1,3})?)st")
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """Factors on the voice's own pace, pitch and loudness; nested ones multiply."""
+    """Factors of the voice's own pace, pitch and volume; those of nested elements multiply."""
 
     rate: float = 1.0
     pitch: float = 1.0
@@ -123,14 +123,14 @@ EMPHASES: Final[Mapping[str, Prosody]] = MappingProxyType(
 
 
 class BreakTotal:
-    """Adds up the breaks of a task."""
+    """Counts the breaks of a task and adds up their lengths."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
         self._number = 0
 
     def add(self, *seconds: float) -> None:
-        """Count these breaks. Raises InvalidParameter if they are too many, or too long together."""
+        """Count these breaks. Raises InvalidParameter if there are too many or they are too long together."""
         self._seconds += sum(seconds)
         self._number += len(seconds)
         if self._seconds > LONGEST_BREAKS:
@@ -145,7 +145,7 @@ class BreakTotal:
 
 
 def break_seconds(time: str | None, strength: str | None, where: str) -> float:
-    """The pause that a break asks for; `time` counts where both are given. Raises InvalidParameter."""
+    """The length of a break; `time` takes precedence over `strength`. Raises InvalidParameter."""
     if strength is not None and strength not in _BREAKS:
         raise _refusal(where, "strength", strength, f"one of {', '.join(_BREAKS)}")
     if time is None:
@@ -158,7 +158,7 @@ def break_seconds(time: str | None, strength: str | None, where: str) -> float:
 
 
 def prosody(attributes: Mapping[str, str], where: str) -> Prosody:
-    """What a prosody element asks for. Raises InvalidParameter."""
+    """The factors of a prosody element's attributes. Raises InvalidParameter."""
     return Prosody(
         _factor(attributes.get("rate"), _RATES, "rate", where),
         _factor(attributes.get("pitch"), _PITCHES, "pitch", where),
@@ -167,7 +167,7 @@ def prosody(attributes: Mapping[str, str], where: str) -> Prosody:
 
 
 def speak_prosody(attributes: Mapping[str, str], where: str) -> Prosody:
-    """The same of speak's own attributes, where a bare volume is 0 to 100 and 50 leaves it as it is.
+    """The factors of a speak element's attributes, whose volume is a number from 0 to 100, 50 being 1.0.
 
     Raises InvalidParameter.
     """
@@ -223,7 +223,7 @@ def _volume(value: str | None, where: str) -> float:
 
 
 def _of_percent(match: re.Match[str]) -> float:
-    """80% is a factor of 0.8, +20% one of 1.2."""
+    """The factor of a percentage: 0.8 for 80%, 1.2 for +20%."""
     share = float(match[2]) / 100
     return {"": share, "+": 1 + share, "-": 1 - share}[match[1]]
 
@@ -233,12 +233,12 @@ def _refusal(where: str, name: str, value: str, allowed: str) -> InvalidParamete
 
 
 def shown(value: str) -> str:
-    """A value in a message: quoted, and cut short."""
+    """A value as messages show it: quoted and cut to 40 characters."""
     return repr(value if len(value) <= 40 else value[:40] + "…")
 
 
 LONGEST_DOCUMENT: Final = 200_000
-"""Characters, markup and all."""
+"""Characters of a document, tags included."""
 DEEPEST: Final = 32
 MOST_ELEMENTS: Final = 10_000
 LONGEST_ATTRIBUTE: Final = 2_000
@@ -254,7 +254,7 @@ _NAMESPACES: Final = ("xmlns", "xsi:")
 
 @dataclass(slots=True)
 class Element:
-    """children: text and elements in order. where: the tag and its place, for messages."""
+    """An element of a document. children: text and elements in order. where: tag and place, for messages."""
 
     name: str
     attributes: dict[str, str]
@@ -263,16 +263,15 @@ class Element:
 
 
 def parse(text: str) -> list[str | Element]:
-    """The speak elements of a text, and the text between them, in order.
+    """The speak elements of a text and the text between them, in order.
 
-    Raises InvalidParameter, which names the tag or attribute, the line and the column, and what is
-    allowed.
+    Raises InvalidParameter, whose message names the tag or attribute, line, column and what is allowed.
     """
     if len(text) > LONGEST_DOCUMENT:
         raise InvalidParameter(
             f"the SSML has {len(text)} characters; allowed: up to {LONGEST_DOCUMENT}"
         )
-    # Expat's own message for these would speak of bytes.
+    # Expat's message for these counts in bytes.
     if wrong := _NO_XML.search(text):
         at = wrong.start()
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
@@ -288,11 +287,11 @@ class _Reader:
     def __init__(self, text: str) -> None:
         declaration = _DECLARATION.match(text)
         skipped = declaration.end() if declaration else 0
-        # A root of our own on a line of its own, since a text may hold several documents.
+        # Our root stands on a line of its own; a text may hold several documents.
         self._data = f"<{_ROOT}>\n{_blanked(text[:skipped])}{text[skipped:]}\n</{_ROOT}>"
         self._root = Element(_ROOT, {}, "")
-        self._open = [self._root]
-        self._elements = 0
+        self._open = [self._root]  # the elements that enclose the current place, outermost first
+        self._elements = 0  # how many were opened so far
         parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -344,14 +343,14 @@ class _Reader:
         return _place(self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber)
 
     def _fault(self, error: expat.ExpatError) -> str:
-        """What is wrong and where, in a sentence."""
+        """The message for an error of expat: what is wrong, and where."""
         inside = f" inside of <{self._open[-1].name}>" if len(self._open) > 1 else ""
         if error.lineno > self._data.count("\n"):
             return f"SSML: the document ends{inside or ' too early'}"
         where = f"SSML, {_place(error.lineno, error.offset)}"
         index = self._parser.ErrorByteIndex
         wrong = self._data.encode()[max(0, index - 2) : index + 40].decode(errors="replace")
-        # A document type is refused by standing inside of our root, where XML allows none.
+        # Expat rejects a document type because it is inside our root.
         if _DOCTYPE.match(wrong):
             return f"{where}: a document type (DOCTYPE) and entities of one's own are not allowed"
         if error.code == _UNDEFINED_ENTITY and (entity := _ENTITY.search(wrong)):
@@ -362,7 +361,7 @@ class _Reader:
 
 
 def checked(name: str, attributes: Mapping[str, str], where: str) -> dict[str, str]:
-    """The attributes less those that declare namespaces. Raises InvalidParameter."""
+    """The attributes without namespace declarations. Raises InvalidParameter for unknown ones."""
     kept = {}
     for attribute, value in attributes.items():
         if attribute.startswith(_NAMESPACES):
@@ -382,10 +381,10 @@ def checked(name: str, attributes: Mapping[str, str], where: str) -> dict[str, s
 
 
 def _place(line: int, column: int) -> str:
-    """Counted from 1, without our own root's line."""
+    """A place in the client's text, counted from 1: the line of our root is not part of it."""
     return f"line {max(1, line - 1)}, column {column + 1}"
 
 
 def _blanked(text: str) -> str:
-    """Blanks in the place of `text`, so that lines and columns stay."""
+    """Spaces in place of `text`, which keep lines and columns as they are."""
     return "".join("\n" if char == "\n" else " " for char in text)

@@ -1,4 +1,4 @@
-"""Plain text with breaks in it: stretches that are spoken as they come, and silences between them."""
+"""Plain text with breaks: runs that are spoken while their text arrives, and silences between them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.text import GrowingText
 
 from ..tasks.contract import CheckedSession
+from .document import Part, Run, Silence
 from .parse import BreakTotal, Element, Prosody, break_seconds, checked
-from .script import Part, Run, Silence
 
 _ALLOWED: Final = 'attributes in quotes, each once, as <break time="500ms"/>'
 
@@ -22,15 +22,14 @@ _Step = Callable[[CheckedSession], Awaitable[None]]
 
 @dataclass(slots=True)
 class LiveRun(Run):
-    """A run whose text comes while it is spoken; it begins at `begin` in the plain text.
-
-    What comes before there is a session waits for it.
-    """
+    """A run that is spoken while its text arrives. begin: its place in the plain text."""
 
     begin: int = 0
-    _session: CheckedSession | None = None
-    _waiting: list[_Step] = field(default_factory=list)
-    _flushed: bool = True
+    _session: CheckedSession | None = None  # speaks the run, once it is open
+    _waiting: list[_Step] = field(
+        default_factory=list
+    )  # what the session is to be told when it opens
+    _flushed: bool = True  # whether no text came since the last flush
 
     def plain(self, begin: int, end: int) -> tuple[int, int]:
         return self.begin + begin, self.begin + end
@@ -40,7 +39,7 @@ class LiveRun(Run):
             waiting, self._waiting = self._waiting, []
             for step in waiting:
                 await step(session)
-        # No wait since the last look: from here on all goes straight to the session.
+        # There was no await since the loop saw an empty list, so later steps keep their order.
         self._session = session
 
     async def feed(self, text: str) -> None:
@@ -48,7 +47,7 @@ class LiveRun(Run):
         await self._do(lambda session: session.feed(text))
 
     async def flush(self) -> None:
-        # One flush after the other says nothing new, and there may be any number of them.
+        # Repeated flushes change nothing, and a client may send any number of them.
         if not self._flushed:
             self._flushed = True
             await self._do(lambda session: session.flush())
@@ -64,9 +63,9 @@ class LiveRun(Run):
 
 
 class PausedText:
-    """An incremental transform of a plain text to parts. `feed` raises InvalidParameter for a wrong break.
+    """An incremental transform from a plain text with breaks to runs and silences.
 
-    plain: gets the text without its breaks. parts: get what is to be spoken.
+    plain: receives the text without its breaks. parts: receives the runs and silences.
     """
 
     def __init__(self, plain: GrowingText, parts: deque[Part], breaks: BreakTotal) -> None:
@@ -74,10 +73,11 @@ class PausedText:
         self._parts = parts
         self._breaks = breaks
         self._scanner = BreakScanner()
-        self._run: LiveRun | None = None
-        self._blanks = ""
+        self._run: LiveRun | None = None  # the run that takes the text
+        self._blanks = ""  # blanks since the last run, which belong to the next one
 
     async def feed(self, text: str) -> None:
+        """Take the next piece. Raises InvalidParameter for a malformed break."""
         for part in self._scanner.feed(text):
             if isinstance(part, str):
                 await self._say(part)
@@ -85,7 +85,7 @@ class PausedText:
                 await self._pause(part)
 
     async def flush(self) -> None:
-        """A sentence ends here, whatever tag may have begun."""
+        """Mark the end of a sentence. A tag that has begun may go on afterwards."""
         if self._run is not None:
             await self._run.flush()
 
@@ -96,7 +96,7 @@ class PausedText:
         await self.end_run()
 
     async def end_run(self) -> None:
-        """What comes next is spoken by itself."""
+        """End the current run: later text begins another one."""
         run, self._run, self._blanks = self._run, None, ""
         if run is not None:
             await run.finish()
@@ -122,7 +122,7 @@ class PausedText:
 
 
 def plain_nodes(text: str) -> list[str | Element]:
-    """A whole plain text as what documents are made of. Raises InvalidParameter for a wrong break."""
+    """A complete plain text as text and break elements. Raises InvalidParameter for a malformed break."""
     scanner = BreakScanner()
     return [
         part if isinstance(part, str) else Element("break", _attributes(part), part.where)

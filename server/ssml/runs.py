@@ -1,7 +1,4 @@
-"""The engine's sessions behind one SSML task: one for each run, the next one opened ahead.
-
-One run of a document on its way from the engine's session to the task's speech.
-"""
+"""How runs are spoken: a session of the engine for each, and its chunks as a part of the task's speech."""
 
 from __future__ import annotations
 
@@ -29,18 +26,17 @@ from cosyserve.engine.segmentation.characters import speakable, weight
 
 from ..audio.filters import Filter, open_filters
 from ..tasks.contract import LEAVE_TIMEOUT, CheckedSession, calling
+from .document import Part, Run, Silence
 from .parse import FASTEST, LOUDEST, SLOWEST
-from .script import Part, Run, Silence
 
 _PACE: Final = 14.0
-"""Characters a second, wide ones counting 2: for marks where the engine tells no word times."""
+"""Characters a second, wide ones counting 2: for the times of marks if the engine gives no word times."""
 
 
 class RunVoice:
-    """An incremental transform of one run's chunks: its filter, and times and places of the whole task.
+    """An incremental transform from one run's chunks to the task's, with the task's times and places.
 
-    begin: samples of the task's speech before it. tempo: what the filter makes of the pace. pace: of
-    the engine, for estimates. sentences: how many began before.
+    position: samples of the task's speech up to here. sentences: how many have begun up to here.
     """
 
     def __init__(
@@ -56,27 +52,34 @@ class RunVoice:
         sentences: int,
         word_times: bool,
     ) -> None:
+        """begin, sentences: `position` and `sentences` before the run. tempo: that of the filter.
+
+        rate: Hz. pace: the engine's, for estimates. word_times: whether the engine gives them.
+        """
         self.run = run
         self.session = session
         self.position = begin
         self.sentences = sentences
         self._filters = filters
         self._rate = rate
-        self._begin = begin / rate
+        self._begin = begin / rate  # seconds of the task's speech
         self._tempo = tempo
         self._pace = pace
         self._word_times = word_times
         self._text = run.text
-        self._work = Work()
-        self._words: deque[WordTime] = deque()
-        self._sentences: deque[SpokenSegment] = deque()
-        self._due: deque[Mark] = deque()
-        self._marks = deque(sorted(run.marks, key=lambda mark: mark[0]))
-        self._heard = 0.0
-        self._anchor = (0.0, 0)
+        self._work = Work()  # of chunks whose sound the filter still holds
+        self._words: deque[WordTime] = deque()  # begun, and not yet given out with a chunk
+        self._sentences: deque[SpokenSegment] = deque()  # likewise
+        self._due: deque[Mark] = deque()  # marks whose time is known, and not yet given out
+        self._marks = deque(sorted(run.marks, key=lambda mark: mark[0]))  # whose time is not known
+        self._heard = 0.0  # seconds of the engine's sound so far
+        self._anchor = (
+            0.0,
+            0,
+        )  # the last sentence: seconds of the engine's sound, place in the text
 
     def feed(self, chunk: PcmChunk) -> list[PcmChunk]:
-        """What this chunk makes possible: nothing or one chunk."""
+        """Take a chunk of the engine; returns no chunk or one."""
         for sentence in chunk.sentences:
             self._note_sentence(sentence)
         for word in chunk.words:
@@ -88,7 +91,7 @@ class RunVoice:
         return self._give(self._filters.feed(chunk.samples))
 
     def finish(self) -> tuple[list[PcmChunk], tuple[Mark, ...]]:
-        """The rest of the run, and the marks at its end that no chunk of it can carry."""
+        """The last chunk, and the marks at the run's end that no chunk of it can carry."""
         samples = self._filters.finish()
         end = self._begin + self._heard / self._tempo
         self._due += [Mark(name, end) for _, name in self._marks]
@@ -115,7 +118,7 @@ class RunVoice:
     def _note_sentence(self, sentence: SpokenSegment) -> None:
         self._anchor = (self._heard, sentence.text_begin)
         if sentence.number == 0 and self.run.continues:
-            return  # it began in a run before
+            return  # it began in an earlier run
         begin, end = self.run.plain(sentence.text_begin, sentence.text_end)
         if self.run.open_end and not speakable(self._text[sentence.text_end :]):
             end = self.run.open_end
@@ -130,7 +133,7 @@ class RunVoice:
         self._words.append(WordTime(begin, end, *places))
 
     def _estimate_marks(self) -> None:
-        """Marks whose place is reached, by the pace that speech mostly has."""
+        """Set the times of marks that were passed, assuming an average pace."""
         since, place = self._anchor
         while self._marks:
             offset, name = self._marks[0]
@@ -145,12 +148,15 @@ class RunVoice:
 
 
 _NEAR: Final = 16
-"""Parts among which the next run is looked for: a document may have thousands of marks in a row."""
+"""How many parts to search for the next run: a document may have thousands of marks in a row."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
-    """How a run is spoken: what the engine does of it, and what a filter does to its sound."""
+class _Rendering:
+    """How a run is spoken: the engine's options, and the filter's factors for what the engine cannot do.
+
+    limited: whether the prosody exceeds what both can do.
+    """
 
     options: SynthesisOptions
     tempo: float
@@ -160,33 +166,37 @@ class _Delivery:
 
 
 class RunSessions:
-    """Opens, reuses and frees them. Raises what the engine's open_session does when made.
+    """The engine's sessions of one task: one for each run, the next one opened ahead.
 
     The first session is opened at once, so that a task that cannot be served is refused before it
     begins; it speaks the first run if that has no prosody of its own.
     """
 
-    def __init__(self, engine: Engine, voice: Prompt, options: SynthesisOptions) -> None:
+    def __init__(self, engine: Engine, prompt: Prompt, options: SynthesisOptions) -> None:
+        """Raises what the engine's open_session does."""
         self._engine = engine
-        self._voice = voice
-        self._options = options
+        self._prompt = prompt
+        self._options = options  # of the task
         self._native = engine.capabilities
-        self._first: CheckedSession | None = CheckedSession(engine.open_session(voice, options))
-        self._open = [self._first]
-        self._leaving: list[asyncio.Task[None]] = []
-        self._ahead: tuple[Run, asyncio.Task[CheckedSession]] | None = None
-        self._closed = False
+        # Opened without a run; None once a run speaks in it or it is freed.
+        self._first: CheckedSession | None = CheckedSession(engine.open_session(prompt, options))
+        self._open = [self._first]  # sessions that nobody has released
+        self._leaving: list[asyncio.Task[None]] = []  # tasks that free released sessions
+        self._ahead: tuple[Run, asyncio.Task[CheckedSession]] | None = (
+            None  # the next run's session
+        )
+        self._closed = False  # whether the task is cancelled
 
     def reads(self, alphabet: str, sounds: str) -> bool:
-        """Whether the engine can be told this pronunciation."""
+        """Whether the engine can speak these sounds of a phonetic alphabet."""
         engine = self._engine
         return isinstance(engine, PhoneticEngine) and engine.reads(alphabet, sounds)
 
     def limits(self, parts: Iterable[Part]) -> list[str]:
-        """Notices of what this engine does less exactly than asked."""
+        """Notices of what this engine can only approximate."""
         runs = [part for part in parts if isinstance(part, Run)]
         found = []
-        if any(self._delivery(run).limited for run in runs):
+        if any(self._rendering(run).limited for run in runs):
             found.append(
                 f"rate and pitch go from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
                 " parameters included; what was beyond was limited"
@@ -200,14 +210,16 @@ class RunSessions:
         return found
 
     def silence(self, part: Silence) -> int:
-        """Samples of a pause. A natural one goes with the pace of the task."""
+        """The length of a pause in samples; a natural one follows the pace of the task."""
         pace = self._options.speed if part.natural and self._native.speed else 1.0
         return round(part.seconds / pace * self._native.sample_rate)
 
-    def voicing(self, run: Run, session: CheckedSession, *, begin: int, sentences: int) -> RunVoice:
-        """What makes the task's speech of a session's chunks. begin, sentences: those before it."""
+    def run_voice(
+        self, run: Run, session: CheckedSession, *, begin: int, sentences: int
+    ) -> RunVoice:
+        """The transform for the chunks of a run's session. begin, sentences: as in RunVoice."""
         rate = self._native.sample_rate
-        how = self._delivery(run)
+        how = self._rendering(run)
         return RunVoice(
             run,
             session,
@@ -221,14 +233,14 @@ class RunSessions:
         )
 
     def look_ahead(self, parts: Iterable[Part]) -> None:
-        """Open the next run's session while others are read, so that there is no gap between them."""
+        """Open the next run's session while another one is read, so that there is no gap between them."""
         if self._ahead is None and not self._closed:
             following = (part for part in islice(parts, _NEAR) if isinstance(part, Run))
             if (run := next(following, None)) is not None:
                 self._begin(run)
 
     async def session_of(self, run: Run) -> CheckedSession | None:
-        """The session that speaks this run, which is the next one; None after cancel. Cancel-safe.
+        """The session of this run, the next one to be spoken; None after cancel. Cancel-safe.
 
         Raises EngineError.
         """
@@ -242,7 +254,7 @@ class RunSessions:
             if self._closed:
                 return None
             self._ahead = None
-            # What failed ahead is tried once more: there may be room now that others are done.
+            # Opening ahead may have failed for lack of room; others have finished since, so try once more.
             if last or task.cancelled() or not isinstance(task.exception(), EngineError):
                 return task.result()
             if self._leaving:
@@ -250,14 +262,14 @@ class RunSessions:
         return None
 
     def release(self, session: CheckedSession) -> None:
-        """This one has been read to its end. Who reads on is not made to wait."""
+        """Free a session that was read to its end, in the background."""
         if session in self._open:
             self._open.remove(session)
         self._leaving = [task for task in self._leaving if not _is_well(task)]
         self._leaving.append(session.leave())
 
     async def cancel(self) -> None:
-        """Free all. Idempotent. Raises ContractBroken if any could not be freed."""
+        """Free all sessions. Idempotent. Raises ContractBroken if one cannot be freed."""
         self._closed = True
         if self._ahead is not None:
             self._ahead[1].cancel()
@@ -275,13 +287,13 @@ class RunSessions:
         self._ahead = (run, task)
 
     async def _start(self, run: Run) -> CheckedSession:
-        """A session of the engine that speaks the run."""
+        """Open a session and give it the run's text."""
         session = await self._open_one(run)
         await run.say_in(session)
         return session
 
     async def _open_one(self, run: Run) -> CheckedSession:
-        options = self._delivery(run).options
+        options = self._rendering(run).options
         first, self._first = self._first, None
         if first is not None:
             if options == self._options and not run.alphabet:
@@ -292,21 +304,21 @@ class RunSessions:
         with calling("open_session"):
             if run.alphabet:
                 assert isinstance(self._engine, PhoneticEngine)
-                opened = self._engine.open_phonetic(self._voice, options, run.alphabet)
+                opened = self._engine.open_phonetic(self._prompt, options, run.alphabet)
             else:
-                opened = self._engine.open_session(self._voice, options)
+                opened = self._engine.open_session(self._prompt, options)
         session = CheckedSession(opened)
         self._open.append(session)
         await session.enter()
         return session
 
-    def _delivery(self, run: Run) -> _Delivery:
-        """Pace and pitch are the engine's where it has them; the task's own are on top of the run's."""
+    def _rendering(self, run: Run) -> _Rendering:
+        """The engine does pace and pitch if it can, with the task's factors on top of the run's."""
         native, options, asked = self._native, self._options, run.prosody
         speed = asked.rate * (options.speed if native.speed else 1.0)
         pitch = asked.pitch * (options.pitch if native.pitch else 1.0)
         can_speed, can_pitch = (min(max(SLOWEST, x), FASTEST) for x in (speed, pitch))
-        return _Delivery(
+        return _Rendering(
             replace(
                 options,
                 speed=can_speed if native.speed else options.speed,
@@ -324,6 +336,6 @@ def _is_well(task: asyncio.Task[None]) -> bool:
 
 
 def _note_error(task: asyncio.Task[CheckedSession]) -> None:
-    """Take note of an error that nobody waits for any more, so that asyncio does not complain."""
+    """Retrieve the error of a task that nobody may wait for: asyncio would log it."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,8 @@
-"""What say-as makes of a text: words, in English and Chinese, that every engine reads alike."""
+"""The words of a say-as element, in English and Chinese, which every engine reads alike.
+
+The element says what its text is, so this matches whole texts; the words themselves come from
+engine.written, which finds such expressions in running text.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +61,12 @@ _SYMBOLS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 
 def said_as(kind: str, text: str, shape: str, language: str) -> str | None:
-    """How `text` is said, None where this kind of reading does not fit it or the language is not known.
+    """The words for `text`; None if it is not of this kind, or the kind needs words of another language.
 
-    kind: one of elements.INTERPRETATIONS. shape: the format attribute. language: "en", "zh" or
-    another, in which only what needs no words can be done.
+    kind: one of parse.INTERPRETATIONS. shape: the format attribute. language: "en", "zh" or any other.
     """
     if kind in ("name", "address", "nick", "measure", "unit"):
-        return text  # the engines' own reading is right
+        return text  # engines read these correctly by themselves
     if kind in ("characters", "spell-out", "verbatim", "id"):
         return _spelled(text, language)
     if kind == "punctuation":
@@ -101,7 +104,7 @@ def _digit_groups(text: str, language: str, *, telephone: bool) -> str | None:
     groups = [group for group in _NO_DIGIT.split(rest) if group]
     if not groups or not all(group.isascii() and group.isdigit() for group in groups):
         return None
-    if language not in ("en", "zh"):  # each digit by itself is read in any language
+    if language not in ("en", "zh"):  # engines read single digits in any language
         return ("+" if plus else "") + ", ".join(" ".join(group) for group in groups)
     said = digit_groups(groups, language, telephone=telephone)
     return {"en": "plus ", "zh": "加"}[language] * plus + said
@@ -118,7 +121,7 @@ def _spelled(text: str, language: str) -> str:
             said.append(char.upper() if len(char.upper()) == 1 else char)
     if language == "zh":
         return "，".join(said)
-    # A lone "A" before another word is taken for the article.
+    # An engine takes "A" before another word for the article.
     return ", ".join(said) + ("," if said[-1:] == ["A"] else "")
 
 

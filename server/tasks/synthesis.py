@@ -177,7 +177,7 @@ class Synthesis:
         ssml = None
         with calling("open_session"):
             if parameters.enable_ssml or parameters.plain_breaks:
-                ssml = open_ssml(engine, voice, options, documents=parameters.enable_ssml)
+                ssml = open_ssml(engine, voice, options, markup=parameters.enable_ssml)
                 session = CheckedSession(ssml)
             else:
                 session = CheckedSession(engine.open_session(voice, options))

@@ -1,4 +1,4 @@
-"""Reference clips: uploads that speech is made to sound like, kept in a folder or in a bucket."""
+"""References, the clips that speech is made to sound like, and what the names of voices become."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class S3Access(TypedDict, total=False):
-    """How to reach a bucket; each as in S3Options."""
+    """How to reach a bucket; the fields are those of S3Options."""
 
     endpoint_url: str | None
     region: str | None
@@ -37,8 +37,8 @@ class S3Access(TypedDict, total=False):
 def open_store(url: str, **access: Unpack[S3Access]) -> ReferenceStore:
     """The store at a place: a folder's path, file:///PATH, s3://BUCKET or s3://BUCKET/PREFIX.
 
-    Nothing is touched before `start`. Access settings are for buckets; with a folder they may be
-    given but not set. Raises ValueError with what is allowed.
+    The store touches nothing before `start`. access: for buckets; with a folder all must be None or false.
+    Raises ValueError, whose message says what is allowed.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "s3":

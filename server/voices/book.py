@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 from cosyserve.engine.interface import Engine, Prompt, TranscribedClip
+from cosyserve.engine.single_flight import SingleFlight
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.protocol.fields import refusal
 
@@ -63,7 +65,6 @@ class HostedVoices:
 
 
 _NO_NAMES = HostedVoices({}, None)
-_Preparation = Coroutine[None, None, Prompt]
 
 
 class VoiceBook:
@@ -77,7 +78,7 @@ class VoiceBook:
         self._engine = engine
         self._store = store
         self._limits = limits
-        self._preparing: dict[str, asyncio.Task[Prompt]] = {}
+        self._preparing = SingleFlight[str, Prompt]()  # by content_id
 
     async def resolve(
         self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
@@ -141,7 +142,7 @@ class VoiceBook:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
         if known := self._engine.known_voice(content_id):
             return known
-        return await self._once(content_id, self._prepare(content_id, clip, text))
+        return await self._preparing.run(content_id, partial(self._prepare, content_id, clip, text))
 
     def check_name(self, text: str) -> str:
         """The name in the form in which a reference keeps it. Raises InvalidParameter."""
@@ -197,7 +198,8 @@ class VoiceBook:
         reference = await self._stored(owner, wanted)
         if known := self._engine.known_voice(reference.content_id):
             return known
-        return await self._once(reference.content_id, self._load(owner, reference))
+        load = partial(self._load, owner, reference)
+        return await self._preparing.run(reference.content_id, load)
 
     async def _stored(self, owner: str | None, wanted: str) -> Reference:
         try:
@@ -211,22 +213,6 @@ class VoiceBook:
         raise ReferenceAudioNotFound(f"no voice has the id or name {wanted[:64]!r}")
 
     # From a reference to a prompt
-
-    async def _once(self, content_id: str, prepare: _Preparation) -> Prompt:
-        running = self._preparing.get(content_id)
-        if running is None:
-            running = asyncio.create_task(prepare)
-            self._preparing[content_id] = running
-            running.add_done_callback(lambda task: self._prepared(content_id, task))
-        else:
-            prepare.close()
-        # Shielded: a waiter that gives up must not take the voice from the others.
-        return await asyncio.shield(running)
-
-    def _prepared(self, content_id: str, task: asyncio.Task[Prompt]) -> None:
-        del self._preparing[content_id]
-        if not task.cancelled():
-            task.exception()  # asyncio would log it if nobody waits any more
 
     async def _load(self, owner: str | None, reference: Reference) -> Prompt:
         data = await self._store.read(owner, reference.id)

@@ -1,7 +1,7 @@
-"""Uploaded reference audio: from untrusted bytes to a clip that is fit to be a voice.
+"""What makes an uploaded file a usable clip: the limits, and the checks on its sound.
 
-Nothing here knows a file's name. What a file says of itself (its length above all) is a hint; only
-what was decoded counts, and decoding stops soon after the longest clip that is allowed.
+File names play no role. What a file says of itself, such as its length, is only a hint: the decoded
+samples count, and decoding stops soon after the longest clip that is allowed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ TAKEN: Final = "WAV, MP3, FLAC, Ogg, M4A, AAC, WebM, AIFF, CAF or raw 16-bit lit
 PCM_RATE: Final = 16000
 PCM_RATES: Final = (8000, 48000)
 
-_LENGTH_SLACK: Final = 0.1  # seconds that a codec may add to a clip of just the longest length
-_SILENT_RMS: Final = 1e-3  # -60 dB: the loudest 20 ms of a room without a speaker
+_LENGTH_SLACK: Final = 0.1  # seconds that a codec may add to a clip of exactly the longest length
+_SILENT_RMS: Final = 1e-3  # -60 dB: the loudest 20 ms of an empty room
 _NOISE_RMS: Final = 0.5
 _NOISE_CORRELATION: Final = 0.2
 
@@ -38,7 +38,7 @@ class _ClipSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClipLimits:
-    """What a clip may be: seconds of sound, bytes of the file."""
+    """Limits of a clip: seconds of sound, bytes of the file."""
 
     min_seconds: float = 1.0
     max_seconds: float = 30.0
@@ -55,7 +55,7 @@ class ClipLimits:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A decoded and judged upload: mono within +-1, at the file's own sample rate."""
+    """A clip after decoding: mono within +-1, at the file's own sample rate."""
 
     samples: Samples
     sample_rate: int
@@ -66,9 +66,9 @@ class Clip:
 
 
 def decode_clip(data: bytes, pcm_rate: int | None, limits: ClipLimits) -> Clip:
-    """The sound in an upload. Heavy: call it off the event loop.
+    """Decode and check an uploaded file. Takes long: call it off the event loop.
 
-    pcm_rate: Hz of raw PCM, 16000 if None; other files say their own.
+    pcm_rate: Hz of raw PCM, 16000 if None; ignored for other files.
     Raises InvalidAudio (no audio, damaged, too short or long, silent), PayloadTooLarge and, for the
     rate, InvalidParameter.
     """
@@ -89,14 +89,14 @@ def decode_clip(data: bytes, pcm_rate: int | None, limits: ClipLimits) -> Clip:
 
 
 def judge(clip: Clip, limits: ClipLimits) -> Clip:
-    """The clip, brought down to full scale, if it can be a reference; else raises InvalidAudio."""
+    """The clip, scaled down if it exceeds full scale. Raises InvalidAudio if it cannot be a reference."""
     seconds = clip.seconds
     if seconds < limits.min_seconds:
         raise InvalidAudio(
             f"file: {seconds:.2f} s of sound is too short; allowed: {_allowed(limits)}"
         )
     if seconds > limits.max_seconds + _LENGTH_SLACK:
-        # How long a file really is nobody reads on to learn.
+        # The whole length is unknown: decoding stopped at the limit.
         raise InvalidAudio(
             f"file: more than {limits.max_seconds:g} s of sound; allowed: {_allowed(limits)}"
         )
@@ -114,13 +114,12 @@ def judge(clip: Clip, limits: ClipLimits) -> Clip:
 
 
 def content_id(clip: Clip, text: str) -> str:
-    """A digest of the sound, as 16-bit samples with their rate, and of what is said in it."""
+    """A digest of the sound, as 16-bit samples with their rate, and of its transcript."""
     words = text.encode("utf-8", "surrogatepass")
     digest = hashlib.sha256(f"{clip.sample_rate} {len(words)}\n".encode())
     digest.update(words)
-    for begin in range(
-        0, len(clip.samples), clip.sample_rate
-    ):  # a copy of it all takes as much again
+    # Second by second: a copy of the whole clip would double the memory.
+    for begin in range(0, len(clip.samples), clip.sample_rate):
         part = clip.samples[begin : begin + clip.sample_rate]
         digest.update(np.rint(part * np.float32(32767)).astype("<i2").tobytes())
     return digest.hexdigest()
@@ -134,13 +133,13 @@ def _loudest(clip: Clip) -> float:
     """The RMS of the loudest 20 ms."""
     window = min(clip.sample_rate // 50, len(clip.samples))
     rows = clip.samples[: len(clip.samples) // window * window].reshape(-1, window)
-    # Sums of squares, in float64 without a copy of the clip in it.
+    # Sums of squares in float64, without a float64 copy of the clip.
     energies = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="safe")
     return float(np.sqrt(energies.max() / window))
 
 
 def _decode_pcm(data: bytes, pcm_rate: int | None, most_seconds: float) -> Clip:
-    """Raw PCM, of which no more is looked at than shows that it is too long."""
+    """Raw PCM. Reads only as much as is needed to see that it is too long."""
     rate = PCM_RATE if pcm_rate is None else pcm_rate
     low, high = PCM_RATES
     if not low <= rate <= high:
@@ -160,10 +159,9 @@ def _decode_pcm(data: bytes, pcm_rate: int | None, most_seconds: float) -> Clip:
 
 
 def _is_noise(samples: Samples) -> bool:
-    """Whether the bytes are as good as random, as compressed and encrypted files are.
+    """Whether the bytes look random, as those of compressed and encrypted files do.
 
-    Neighbouring samples of speech are alike; random ones are as loud as can be and have nothing to
-    do with each other.
+    Neighbouring samples of speech are correlated; random ones are loud and uncorrelated.
     """
     power = float(np.mean(np.square(samples, dtype=np.float64)))
     alike = float(np.mean(samples[1:].astype(np.float64) * samples[:-1])) if len(samples) > 1 else 0

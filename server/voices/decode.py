@@ -1,8 +1,10 @@
-"""Sound files of strangers, decoded with bounds on time and memory.
+"""Untrusted sound files: recognised by their bytes, decoded within bounds of time and memory.
 
-soundfile reads the samples of WAVE files, which need no codec; FFmpeg reads everything else.
+soundfile reads the samples of WAVE files that need no codec, FFmpeg everything else. libsndfile would
+not tell the subwoofer's channel of FLAC, nor that a FLAC or AIFF file is cut off.
 
-What an uploaded file is, by its bytes: never by its name or by what the client calls it.
+FFmpeg's own probe, even with an allow-list, does not replace the signatures here: it takes some raw PCM
+for MP3, gives up on bytes before the first frame, and cannot name files that are not audio.
 """
 
 from __future__ import annotations
@@ -27,20 +29,24 @@ from .downmix import ChannelMeter, Columns, Weights, mixed
 from .wave_files import MAGICS as WAVE_MAGICS
 from .wave_files import WaveFile
 
-_TEXT_SAMPLE: Final = 4096
-_LATIN_SHARE: Final = 0.7  # of ASCII in text of an older encoding
-_UNWRITTEN: Final = frozenset(("Cc", "Cs", "Co", "Cn"))  # controls, surrogates, no characters
-_MPEG_FRAMES: Final = 3  # in a row, before sync bytes are believed: quiet PCM begins with them too
-_STRAY_MPEG_FRAMES: Final = 5  # if they are not at the beginning
+_TEXT_SAMPLE: Final = 4096  # bytes that show whether a file is text
+_LATIN_SHARE: Final = 0.7  # of ASCII in text of an 8-bit encoding
+_UNWRITTEN: Final = frozenset(("Cc", "Cs", "Co", "Cn"))  # categories that no text has
+_MPEG_FRAMES: Final = 3  # frames in a row that make a file MPEG: quiet PCM may have sync bytes too
+_STRAY_MPEG_FRAMES: Final = 5  # the same if other bytes precede them
 _MPEG_SYNC: Final = re.compile(rb"\xff[\xe2\xe3\xea\xeb\xf0-\xf3\xf8-\xfb]")  # Layer III and ADTS
-_STRAY_BYTES: Final = 1 << 16  # before a first frame: the rest of one, or a tag with a wrong size
-_BLANK: Final = re.compile(rb"[\0\t\n\r ]*(?:\xef\xbb\xbf)?[\0\t\n\r ]*")  # and UTF-8's mark
+_STRAY_BYTES: Final = (
+    1 << 16
+)  # most bytes before the first frame: half a frame, or a tag with a wrong size
+_BLANK: Final = re.compile(
+    rb"[\0\t\n\r ]*(?:\xef\xbb\xbf)?[\0\t\n\r ]*"
+)  # and UTF-8's byte order mark
 _MOST_TAGS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """A file that is taken. demuxers: those of FFmpeg that may read it. name: for messages."""
+    """A kind of file that is accepted. name: for messages. demuxers: those of FFmpeg that may read it."""
 
     name: str
     demuxers: str
@@ -48,12 +54,12 @@ class AudioFile:
 
 @dataclass(frozen=True, slots=True)
 class OtherFile:
-    """A file that is surely no audio that is taken here."""
+    """A kind of file that is refused. name: for messages."""
 
     name: str
 
 
-# Of documents in any encoding.
+# Beginnings of documents, whatever their encoding.
 _TEXT_BEGINNINGS: Final = (b"<!doctype", b"<html", b"<?xml", b"#extm3u", b"[playlist]")
 
 _WAV: Final = AudioFile("WAV", "wav")
@@ -71,7 +77,7 @@ _AUDIO: Final = (
     (b"caff\0\x01", AudioFile("CAF", "caf")),
 )
 
-# At least three bytes each, that no beginning of raw PCM is taken for one by chance.
+# At least three bytes each, so that raw PCM is not mistaken for a signature.
 _OTHER: Final = (
     (b"\x7fELF", "a program (ELF)"),
     (b"\x89PNG", "a picture (PNG)"),
@@ -100,9 +106,9 @@ _OTHER: Final = (
 
 
 def sound_begin(data: bytes) -> int:
-    """Where a sound file begins: behind blank bytes, ID3v2 tags and the rest of a first MPEG frame.
+    """Where a sound file begins: after blank bytes, ID3v2 tags and an incomplete first MPEG frame.
 
-    0 if the bytes say nothing, as those of raw PCM do, which may begin with silence.
+    0 if the bytes have no known form, like raw PCM, which may begin with silence.
     """
     begin = first = _skip_blank(data, 0)
     for _ in range(_MOST_TAGS):
@@ -112,20 +118,20 @@ def sound_begin(data: bytes) -> int:
     found = _by_signature(data[begin : begin + 64])
     if isinstance(found, AudioFile):
         return begin
-    # An MP4 file begins with a box's size, which begins with zeros and may look blank to its end.
+    # An MP4 file begins with the size of a box: zeros, and often only bytes that count as blank.
     for box in range(max(4, begin), begin + 5):
         if data[box : box + 4] in _M4A_BOXES:
             return box - 4
-    # An archive may hold an MP3 file as it is.
+    # Not after another signature: an archive may contain an MP3 file uncompressed.
     if found is None and (frame := _first_frame(data, begin)) is not None:
         return frame
     return first if begin > first else 0
 
 
 def identify(data: bytes) -> AudioFile | OtherFile | None:
-    """What the bytes say they are; None where they say nothing, as raw PCM does.
+    """The kind of a file; None if its bytes have no known form, like raw PCM.
 
-    data: from `sound_begin` on.
+    data: the file from `sound_begin` on.
     """
     found = _by_signature(data)
     if found:
@@ -136,7 +142,7 @@ def identify(data: bytes) -> AudioFile | OtherFile | None:
 
 
 def skip_id3(data: bytes) -> int:
-    """Where the sound begins: behind an ID3v2 tag, if there is one."""
+    """The size of the ID3v2 tag at the beginning; 0 if there is none."""
     if len(data) < 10 or data[:3] != b"ID3" or data[3] >= 0x10:
         return 0
     size = 0
@@ -148,7 +154,7 @@ def skip_id3(data: bytes) -> int:
 
 def _skip_blank(data: bytes, begin: int) -> int:
     blank = _BLANK.match(data, begin)
-    assert blank is not None  # it matches nothing, too
+    assert blank is not None  # the pattern matches the empty string
     return blank.end()
 
 
@@ -171,7 +177,7 @@ def _by_signature(data: bytes) -> AudioFile | OtherFile | None:
 
 
 def _first_frame(data: bytes, begin: int) -> int | None:
-    """Where MPEG frames follow each other first, near the beginning."""
+    """Where the first row of MPEG frames begins, if that is near the beginning."""
     for sync in _MPEG_SYNC.finditer(data, begin, begin + _STRAY_BYTES):
         frames = _MPEG_FRAMES if sync.start() == begin else _STRAY_MPEG_FRAMES
         if _by_frames(data, sync.start(), frames):
@@ -180,7 +186,7 @@ def _first_frame(data: bytes, begin: int) -> int | None:
 
 
 def _by_frames(data: bytes, begin: int, frames: int) -> AudioFile | None:
-    """What so many frames in a row are, of one kind and sample rate."""
+    """The kind of this many MPEG frames in a row, all of one kind and sample rate; None if there is none."""
     for audio, frame_size in ((_MP3, _mp3_frame_size), (_ADTS, _adts_frame_size)):
         position = begin
         for _ in range(frames):
@@ -195,7 +201,7 @@ def _by_frames(data: bytes, begin: int, frames: int) -> AudioFile | None:
 
 
 def _mp3_frame_size(header: bytes) -> int:
-    """Bytes of the Layer III frame that begins so; 0 if none does (ISO/IEC 11172-3 2.4.1.3)."""
+    """Bytes of the Layer III frame with this header, 0 if it is none (ISO/IEC 11172-3 2.4.1.3)."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0
     version, rate, kbits = header[1] >> 3 & 3, header[2] >> 2 & 3, header[2] >> 4
@@ -213,7 +219,7 @@ def _mp3_frame_size(header: bytes) -> int:
 
 
 def _adts_frame_size(header: bytes) -> int:
-    """Bytes of the ADTS frame that begins so; 0 if none does (ISO/IEC 13818-7 6.2)."""
+    """Bytes of the ADTS frame with this header, 0 if it is none (ISO/IEC 13818-7 6.2)."""
     if len(header) < 6 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
         return 0
     size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -221,7 +227,7 @@ def _adts_frame_size(header: bytes) -> int:
 
 
 def _by_text(data: bytes) -> OtherFile | None:
-    """Text of any kind: a page, a playlist, JSON. 16-bit sound never stays within these bytes."""
+    """Whether a file is text: a page, a playlist, JSON. 16-bit PCM is never limited to these bytes."""
     sample = data[:_TEXT_SAMPLE]
     if sample[:2] in (b"\xff\xfe", b"\xfe\xff"):
         words = sample[: len(sample) // 2 * 2].decode("utf-16", "replace").strip("\ufeff")
@@ -243,40 +249,44 @@ def _is_written(character: str) -> bool:
     return character in "\t\n\r\f" or unicodedata.category(character) not in _UNWRITTEN
 
 
-# No more of FFmpeg than these is ever run on an upload, and ALAC once its header has been read.
+# The only codecs of FFmpeg that run on an upload, besides ALAC once its header has been checked.
 _CODECS: Final = (
     *("pcm_u8", "pcm_s8", "pcm_mulaw", "pcm_alaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt"),
     *("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"),
     *("pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be"),
     *("mp3float", "mp3", "flac", "vorbis", "opus", "libopus", "aac"),
 )
-_MOST_ALAC_SAMPLES: Final = 16384  # a frame; Apple's encoder makes 4096, a header may say 2^24
+_MOST_ALAC_SAMPLES: Final = 16384  # per frame; Apple's encoder makes 4096, a header may say 2^24
 _RATES: Final = (8000, 192000)
-_PROBE_BYTES: Final = "1000000"  # FFmpeg keeps what it reads ahead: 35 times that, in tiny packets
-_MAX_PACKETS: Final = 50_000  # of 2.5 ms, the shortest there are, these make two minutes
-_MISSING_SHARE: Final = 0.05  # of the declared length: more, and the file was cut off
-_DECLARING: Final = frozenset(("FLAC", "M4A", "WebM", "CAF"))  # whose headers may say the length
+_PROBE_BYTES: Final = "1000000"  # FFmpeg keeps what it probes: with tiny packets 35 times as much
+_MAX_PACKETS: Final = 50_000  # two minutes of 2.5 ms, the shortest packets there are
+_MISSING_SHARE: Final = 0.05  # of the declared length; if more is missing, the file is cut off
+_DECLARING: Final = frozenset(
+    ("FLAC", "M4A", "WebM", "CAF")
+)  # kinds whose headers may give the length
 
 
 class _Source(Protocol):
+    """A file that can be decoded any number of times."""
+
     def blocks(self) -> Iterator[tuple[Columns, int]]:
-        """The sound from its beginning, each piece with its sample rate."""
+        """The sound from its beginning, piece by piece, each with its sample rate."""
 
     def declared_seconds(self, found: float) -> float:
-        """How long the file says it is, where that can be believed, else 0; `found` was decoded."""
+        """The length that the file declares, if that is reliable, else 0. found: the decoded length."""
 
 
 def decode_file(data: bytes, kind: AudioFile, most_seconds: float) -> tuple[Samples, int]:
-    """The sound in a file, mixed to one channel, and its own sample rate.
+    """The sound of a file, mixed to one channel, and its sample rate.
 
     Stops as soon as there is more than `most_seconds`; the caller sees that by the length.
-    Raises InvalidAudio: not decodable, cut off, a codec or a rate that is not taken.
+    Raises InvalidAudio: not decodable, cut off, or a codec or rate that is not accepted.
     """
     try:
         source = _WaveSource.of(data, kind) if kind.name == "WAV" else _CodecSource(data, kind)
         row = _read(source, most_seconds, None)
         if (weights := row.meter.weights()) is not None:
-            del row  # its memory is needed for the next one
+            del row  # frees its memory for the next one
             row = _read(source, most_seconds, weights)
     except (av.FFmpegError, soundfile.SoundFileError, ValueError, OverflowError) as error:
         raise InvalidAudio(f"file: it begins as {kind.name} but cannot be decoded") from error
@@ -298,7 +308,7 @@ def _read(source: _Source, most_seconds: float, weights: Weights | None) -> _Row
 
 
 class _Row:
-    """Pieces of sound, each mixed to one channel at once."""
+    """Collects pieces of sound, each mixed to one channel when it arrives."""
 
     def __init__(self, most_seconds: float, weights: Weights | None) -> None:
         self._most_seconds = most_seconds
@@ -313,7 +323,7 @@ class _Row:
 
     @property
     def full(self) -> bool:
-        """Whether there is more than may be."""
+        """Whether there is more sound than allowed."""
         return self.seconds > self._most_seconds
 
     def add(self, columns: Columns, rate: int) -> None:
@@ -335,7 +345,7 @@ class _Row:
 
 
 class _WaveSource:
-    """A WAVE file; one with a codec is FFmpeg's, with a header that says the right size."""
+    """A WAVE file. codec: decodes it if its samples need a codec, from a copy with correct sizes."""
 
     def __init__(self, data: bytes, header: WaveFile, codec: _CodecSource | None) -> None:
         self._data = data
@@ -386,8 +396,8 @@ class _CodecSource:
                     frames = packet.decode()
                 except av.InvalidDataError:
                     broken += 1
-                    # A cut leaves half a packet, and a bit reservoir misses what came before it;
-                    # more is damage.
+                    # A file cut at its beginning and end has half a packet there, and one that lacks the
+                    # bit reservoir of packets before it. More is damage.
                     if broken > 2 + count // 50:
                         raise
                     continue
@@ -408,25 +418,25 @@ class _CodecSource:
         if not container.streams.audio:
             raise InvalidAudio(f"file: no sound in this {self._kind.name} file")
         stream = container.streams.audio[0]
-        # Where FFmpeg has no decoder there is no context, whatever PyAV's types say.
+        # Without a decoder there is no context, whatever PyAV's types say.
         name = getattr(stream.codec_context, "name", "an unknown codec")
         if name != "alac" and name not in _CODECS:
             raise InvalidAudio(f"file: {name} in a {self._kind.name} file is not taken")
-        # FFmpeg allocates what the header asks for once it opens the decoder. It would do that as it
-        # probes, were ALAC among the codecs that it is given for that.
+        # FFmpeg allocates what the header asks for when it opens the decoder, which it does for probing if
+        # ALAC is among the allowed codecs.
         if name == "alac":
             samples = int.from_bytes((stream.codec_context.extradata or b"")[12:16], "big")
             if not 0 < samples <= _MOST_ALAC_SAMPLES:
                 raise InvalidAudio(f"file: alac with {samples} samples in a frame is not taken")
             if self._kind.name == "CAF":
-                # FFmpeg cuts from the last frame what the packet table says that it lacks.
+                # FFmpeg would remove from the last frame samples that the packet table says are missing.
                 stream.codec_context.flags2 |= Flags2.skip_manual
         stream.codec_context.thread_count = 1
         return stream
 
 
 def _columns(frame: av.AudioFrame) -> Columns:
-    """The channels of a frame, at full scale +-1, without a subwoofer's."""
+    """The channels of a frame with full scale at +-1, without a subwoofer."""
     raw: npt.NDArray[Any] = frame.to_ndarray()
     columns = raw if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels).T
     names = [channel.name for channel in frame.layout.channels]

@@ -1,9 +1,8 @@
-"""One channel out of several, none of whose sound is lost or cancelled.
+"""Downmixing several channels to one without losing or cancelling sound.
 
-The mean of the channels is right for most files. It is not where a channel is silent (the mean has
-half the level), nor where two are in opposite phase, as a microphone wired the wrong way round
-makes them (the mean is silence). Both are seen only when the whole file has been read; it is then
-read once more, with weights.
+The mean of the channels is right for most files. It is wrong if a channel is silent (the mean has half
+the level) or if two channels are in opposite phase, as from a miswired microphone (the mean is silence).
+Both show only when the whole file has been read; the file is then read again, with weights.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from cosyserve.engine.interface import Samples
 Columns = npt.NDArray[Any]  # [channels, samples], full scale at +-1
 Weights = npt.NDArray[np.float64]  # [channels], of sum 1
 
-_ACTIVE: Final = 0.01  # of the loudest channel's power, -20 dB: with less a channel is background
-_CANCELLED: Final = 0.25  # of the loudest channel's power, -6 dB: the mean has lost more
-_AS_LOUD: Final = 0.9  # of the loudest channel's power
+# Shares of the loudest channel's power:
+_ACTIVE: Final = 0.01  # -20 dB: a channel with less is background
+_CANCELLED: Final = 0.25  # -6 dB: if the mean has less, channels cancel each other
+_AS_LOUD: Final = 0.9
 
 
 def mixed(columns: Columns, weights: Weights | None) -> Samples:
-    """One channel; the mean where there are no weights."""
-    # What is beyond float32 becomes infinite, and is found out with the rest of what is no number.
+    """The weighted sum of the channels; their mean if there are no weights."""
+    # Values beyond float32 become infinite; the clip is refused for that later.
     if weights is None or len(weights) != len(columns):
         weights = np.full(len(columns), 1 / len(columns))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -34,13 +34,13 @@ def mixed(columns: Columns, weights: Weights | None) -> Samples:
 
 
 class ChannelMeter:
-    """The power of each channel, and of their sum, of a file that is read piece by piece."""
+    """The power of each channel and of their sum, for a file that is read piece by piece."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._changed = False
-        self._sums: npt.NDArray[np.float64] = np.zeros(0)  # the last is that of the sum
-        self._squares: npt.NDArray[np.float64] = np.zeros(0)
+        self._count = 0  # samples of each channel
+        self._changed = False  # whether the number of channels changed on the way
+        self._sums: npt.NDArray[np.float64] = np.zeros(0)  # of each channel, and of their sum
+        self._squares: npt.NDArray[np.float64] = np.zeros(0)  # likewise
 
     def add(self, columns: Columns) -> None:
         rows = len(columns) + 1
@@ -56,7 +56,7 @@ class ChannelMeter:
                 self._squares[row] += np.square(samples, dtype=np.float64).sum()
 
     def weights(self) -> Weights | None:
-        """What to mix the channels with; None where their mean is right."""
+        """The weights for `mixed`; None if the mean is right."""
         channels = len(self._sums) - 1
         if channels < 2 or self._changed:
             return None
@@ -67,6 +67,6 @@ class ChannelMeter:
             return None
         active = each > _ACTIVE * most
         if of_sum / active.sum() ** 2 < _CANCELLED * most:
-            # The first of equals, so that it does not depend on how they are rounded.
+            # The first of about equal ones, so that rounding does not decide.
             active = np.arange(channels) == np.argmax(each > _AS_LOUD * most)
         return None if active.all() else active / active.sum()

@@ -1,4 +1,4 @@
-"""Reference clips in a local folder, one file each; several servers may share the folder."""
+"""References in a local folder, one file each; several servers may share the folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import errno
 import heapq
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from cosyserve.engine.files import TEMPORARY, flush, write_file, write_temporary
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
 from .record import (
@@ -36,7 +36,6 @@ from .store import Order, Reference
 log = structlog.get_logger(__name__)
 
 _SUFFIX: Final = ".clip"
-_TEMPORARY: Final = ".tmp"
 _STALE_S: Final = 3600.0  # no write takes so long: whoever began this file is gone
 _FIRST_READ: Final = 4096  # bytes; holds the head of nearly every clip
 
@@ -47,26 +46,26 @@ _Heads = list[Head]
 
 
 class LocalStore:
-    """Clips as files in one folder, `<id>.clip`, for their owner's eyes only (0600).
+    """References as files `<id>.clip` in one folder, readable by the server's user only (0600).
 
-    A clip is written under a temporary name, made durable, then renamed: after a crash at any
-    point it is there whole or not at all. What a crash leaves behind is swept by a later start.
-    All disk work is done in threads. Cancelling a call abandons the wait, not the work: a clip
-    being put may then be there, whole, or not.
+    A file is written under a temporary name, made durable, then renamed: after a crash at any point it
+    exists whole or not at all. A later start removes temporary files that a crash left behind.
+    Disk work is done in threads. Cancelling a call ends the waiting, not the work: a clip being put may
+    then exist, whole, or not.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._clock = RisingClock()
-        self._index: _Index = {}
+        self._clock = RisingClock()  # of `Head.sequence`
+        self._index: _Index = {}  # the heads as of the last listing
         self._index_lock = threading.Lock()
 
     async def start(self) -> None:
-        """Make the folder, see that it can be written, sweep old leavings. Raises OSError."""
+        """Make the folder, test that it is writable, remove stale temporary files. Raises OSError."""
         await asyncio.to_thread(self._start)
 
     async def stop(self) -> None:
-        """Nothing is held open between calls."""
+        """Do nothing: no file stays open between calls."""
 
     async def put(self, reference: Reference, data: bytes) -> None:
         """As ReferenceStore; the id must be fresh.
@@ -80,21 +79,21 @@ class LocalStore:
         return (await asyncio.to_thread(self._find, owner, check_id(reference_id))).reference
 
     async def named(self, owner: str | None, name: str) -> Reference:
-        """As ReferenceStore; costs what `list` does."""
+        """As ReferenceStore; takes as long as `list`."""
         return await asyncio.to_thread(self._named, owner, name)
 
     async def read(self, owner: str | None, reference_id: str) -> bytes:
-        """As ReferenceStore. Raises InternalError if the disk has damaged the clip's sound."""
+        """As ReferenceStore. Raises InternalError if the clip is damaged."""
         return await asyncio.to_thread(self._read, owner, check_id(reference_id))
 
     async def list(self, owner: str | None, limit: int, order: Order) -> list[Reference]:
-        """As ReferenceStore. Looks at the folder's entries; reads only what it has not seen."""
+        """As ReferenceStore. Scans the folder and reads only the heads of files that are new or changed."""
         return await asyncio.to_thread(self._list, owner, limit, order)
 
     async def delete(self, owner: str | None, reference_id: str) -> None:
         await asyncio.to_thread(self._delete, owner, check_id(reference_id))
 
-    # What follows runs in threads.
+    # The methods below run in threads.
 
     def _path(self, reference_id: str) -> Path:
         return self._folder / f"{reference_id}{_SUFFIX}"
@@ -102,8 +101,8 @@ class LocalStore:
     def _start(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            probe = self._write(b"", b"")
-            # The file system's own clock: that of a network mount may differ from ours.
+            probe = write_temporary(self._folder)
+            # The file system's clock: a network mount's may differ from ours.
             now = probe.stat().st_mtime
             probe.unlink()
             self._sweep(now - _STALE_S)
@@ -116,7 +115,7 @@ class LocalStore:
 
     def _sweep(self, before: float) -> None:
         for entry in os.scandir(self._folder):
-            if not (entry.name.startswith(".") and entry.name.endswith(_TEMPORARY)):
+            if not (entry.name.startswith(".") and entry.name.endswith(TEMPORARY)):
                 continue
             with suppress(FileNotFoundError):  # another process may be sweeping too
                 if entry.stat(follow_symlinks=False).st_mtime < before:
@@ -127,45 +126,7 @@ class LocalStore:
         head = encode_head(reference, sequence, data)
         path = self._path(reference.id)
         with self._disk("put", reference.id):
-            temporary = self._write(head, data)
-            try:
-                os.replace(temporary, path)
-                self._sync_folder()
-            except OSError:
-                for leaving in (temporary, path):
-                    with suppress(OSError):
-                        os.unlink(leaving)
-                raise
-
-    def _write(self, head: bytes, data: bytes) -> Path:
-        """A new temporary file with these bytes, durable; none if that fails."""
-        path = self._folder / f".{secrets.token_hex(16)}{_TEMPORARY}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                for part in (head, data):
-                    view = memoryview(part)
-                    while view:
-                        view = view[os.write(descriptor, view) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(path)
-            raise
-        return path
-
-    def _sync_folder(self) -> None:
-        """Make the folder's entries durable."""
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without it
-                raise
-        finally:
-            os.close(descriptor)
+            write_file(path, head, data)
 
     def _find(self, owner: str | None, reference_id: str) -> Head:
         with self._disk("get", reference_id):
@@ -189,7 +150,7 @@ class LocalStore:
         self._find(owner, reference_id)
         with self._disk("delete", reference_id):
             os.unlink(self._path(reference_id))
-            self._sync_folder()
+            flush(self._folder)
 
     def _list(self, owner: str | None, limit: int, order: Order) -> _References:
         pick = heapq.nsmallest if order == "asc" else heapq.nlargest
@@ -204,14 +165,14 @@ class LocalStore:
         return newest.reference
 
     def _heads(self, owner: str | None) -> _Heads:
-        """Those of all whole clips that this owner sees."""
+        """The heads of all undamaged clips that this owner sees."""
         with self._disk("list", None), self._index_lock:
             self._refresh()
             heads = [head for _, head in self._index.values() if head is not None]
         return [head for head in heads if owner is None or head.reference.owner == owner]
 
     def _refresh(self) -> None:
-        """Bring the index up to the folder as it is now, whoever changed it."""
+        """Update the index from the folder, which other servers may have changed."""
         fresh: _Index = {}
         with os.scandir(self._folder) as entries:
             for entry in entries:
@@ -227,13 +188,13 @@ class LocalStore:
                     fresh[reference_id] = known
                 except FileNotFoundError:  # deleted since the folder was read
                     continue
-                except OSError as error:  # this file only: the others are served
+                except OSError as error:  # skip this file, serve the others
                     log.error("reference_unreadable", reference_id=reference_id, error=str(error))
         self._index = fresh
 
     @contextmanager
     def _disk(self, action: str, reference_id: str | None) -> Iterator[None]:
-        """Give the disk's errors their place in the tree; the operator gets the whole of them."""
+        """Turn an OSError into an error for the client, and log it in full for the operator."""
         try:
             yield
         except OSError as error:

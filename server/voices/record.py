@@ -1,8 +1,8 @@
-"""A clip as one run of bytes, in a file or an object, so that it is there whole or not at all.
+"""The stored form of a reference: one file or object, so that it exists whole or not at all.
 
-    magic (8 bytes) | length of the head (u32, big-endian) | head (JSON, ASCII) | the upload
+    magic (8 bytes) | length of the head (u32, big-endian) | head (JSON, ASCII) | the clip
 
-The head comes first, so that metadata can be had without the sound.
+The head comes first, so that it can be read without the clip.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from .store import Reference
 _MAGIC: Final = b"cosyclp1"
 _PREAMBLE: Final = struct.Struct(">8sI")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MAX_HEAD: Final = 2**24  # bytes; far above any text that the server takes: a longer head is damage
+MAX_HEAD: Final = (
+    2**24
+)  # bytes; far above what the longest transcript takes: a longer head is damage
 
 
 class DamagedClip(Exception):
@@ -30,7 +32,7 @@ class DamagedClip(Exception):
 
 
 class NeedMore(Exception):
-    """The head is longer than the bytes given; `size` bytes from the start hold all of it."""
+    """The head is longer than the given bytes; `size` bytes from the start contain it."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the head needs {size} bytes")
@@ -39,10 +41,10 @@ class NeedMore(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is stored of a clip before its sound.
+    """What is stored before the clip.
 
-    sequence: nanoseconds on the clock of whoever stored it; orders the clips of one second.
-    offset: where the sound starts, in bytes. crc32: of the sound.
+    sequence: nanoseconds on the clock of the server that stored it; orders the clips of one second.
+    offset: of the clip, in bytes. crc32: of the clip.
     """
 
     reference: Reference
@@ -52,12 +54,12 @@ class Head:
 
     @property
     def order(self) -> tuple[int, int, str]:
-        """What lists are sorted by, oldest first."""
+        """The key that lists are sorted by, oldest first."""
         return self.reference.created_at, self.sequence, self.reference.id
 
 
 class RisingClock:
-    """The clock's nanoseconds, made to rise at every call however coarse or set back it is."""
+    """The system clock's nanoseconds, strictly increasing even if the clock is coarse or is set back."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -68,51 +70,51 @@ class RisingClock:
 
 
 def is_id(reference_id: str) -> bool:
-    """Whether this is a lower-case UUID; nothing else may get near a path or a key."""
+    """Whether this is a lower-case UUID, the only form that may become part of a path or key."""
     return _UUID.fullmatch(reference_id) is not None
 
 
 def check_id(reference_id: str) -> str:
-    """The id itself. Raises ReferenceAudioNotFound unless it is a lower-case UUID."""
+    """The id, unchanged. Raises ReferenceAudioNotFound unless it is a lower-case UUID."""
     if not is_id(reference_id):
         raise not_found(reference_id)
     return reference_id
 
 
 def check_owner(head: Head, owner: str | None) -> Head:
-    """The head itself. Raises ReferenceAudioNotFound if the clip is another owner's."""
+    """The head, unchanged. Raises ReferenceAudioNotFound if it belongs to another owner."""
     if owner is not None and head.reference.owner != owner:
         raise not_found(head.reference.id)
     return head
 
 
 def not_found(reference_id: str) -> ReferenceAudioNotFound:
-    """The same words whether the id is malformed, unknown or another owner's."""
+    """The error for ids that are malformed, unknown or owned by someone else."""
     return ReferenceAudioNotFound(f"no reference audio has the id {reference_id[:64]!r}")
 
 
 def not_named(name: str) -> ReferenceAudioNotFound:
-    """As `not_found`, for names."""
+    """The same for names."""
     return ReferenceAudioNotFound(f"no reference audio has the name {name[:64]!r}")
 
 
 def encode_head(reference: Reference, sequence: int, data: bytes) -> bytes:
-    """The bytes that come before `data`. Reads all of it: not for the event loop.
+    """The bytes to store before the clip `data`. Reads all of it: call it off the event loop.
 
     Raises ValueError if `reference.bytes` is not the size of `data`.
     """
     if reference.bytes != len(data):
         raise ValueError(f"reference.bytes is {reference.bytes}, but the clip has {len(data)}")
     fields = asdict(reference) | {"sequence": sequence, "crc32": zlib.crc32(data)}
-    # ASCII keeps lone surrogates, which a client's file name may hold and UTF-8 may not.
+    # JSON in ASCII can represent lone surrogates, which a file name may contain; UTF-8 cannot.
     head = json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return _PREAMBLE.pack(_MAGIC, len(head)) + head
 
 
 def decode_head(stored: bytes, reference_id: str) -> Head:
-    """Read the head from the first bytes of what is stored under `reference_id`.
+    """Read the head from the first bytes that are stored under `reference_id`.
 
-    Raises NeedMore if it goes on after them, DamagedClip if it makes no sense.
+    Raises NeedMore if the head continues after them, DamagedClip if it is invalid.
     """
     if len(stored) < _PREAMBLE.size:
         raise DamagedClip("too short")
@@ -133,7 +135,7 @@ def decode_head(stored: bytes, reference_id: str) -> Head:
 
 
 def decode(stored: bytes, head: Head) -> bytes:
-    """The upload, from all that is stored. Raises DamagedClip if it is not as it was put."""
+    """The clip, from all stored bytes. Raises DamagedClip if size or checksum differ."""
     data = stored[head.offset :]
     if len(data) != head.reference.bytes or zlib.crc32(data) != head.crc32:
         raise DamagedClip("its sound is not as it was uploaded")

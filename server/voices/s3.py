@@ -1,32 +1,21 @@
-"""Reference clips in an S3-compatible service, shared by any number of servers.
+"""References in an S3-compatible service, shared by any number of servers.
 
-A clip is one object, `clips/<id>`: the clip exists, whole, from its arrival until its removal.
-For lists there is, beside it, an empty object `index/<owner>/<inverted time>-<id>`, so that a list
-of keys comes newest first; for a clip that has a name, another one,
-`names/<name>/<owner>/<inverted time>-<id>`. Index entries are made before their clip and removed
-after it, so that no clip is ever missing from lists and names; an entry without a clip shows
-nothing and is removed when old.
-
-The keys of a bucket with clips: those of the clips, and those of the two indexes beside them.
+A clip is one object, `clips/<id>`: the reference exists, whole, from the object's arrival to its removal.
+Beside it there are empty objects whose keys are indexes: `index/<owner>/<inverted time>-<id>`, which
+lists the newest first, and for a clip that has a name `names/<name>/<owner>/<inverted time>-<id>`.
+Index entries are made before their clip and removed after it, so that lists and names never miss a clip;
+an entry without a clip shows nothing and is removed when it is old.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Final
-
-from .record import is_id
-from .store import Reference
-
-if TYPE_CHECKING:
-    from .s3_bucket import Listed
-import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -42,15 +31,20 @@ from .record import (
     decode,
     decode_head,
     encode_head,
+    is_id,
     not_found,
     not_named,
 )
 from .s3_options import S3Options
-from .store import Order
+from .store import Order, Reference
 
 if TYPE_CHECKING:
-    from .s3_bucket import Bucket
+    from .s3_bucket import Bucket, Listed
 
+log = structlog.get_logger(__name__)
+
+_FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
+_AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
 _LAST_SECOND: Final = 10**12 - 1
 _LAST_SEQUENCE: Final = 10**20 - 1
 _ENTRY: Final = re.compile(r"([0-9]{12})([0-9]{20})-(.{36})")
@@ -58,7 +52,7 @@ _ENTRY: Final = re.compile(r"([0-9]{12})([0-9]{20})-(.{36})")
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """An index entry: `order` as Head's, and where and how old it is."""
+    """An entry of an index: its key, the `order` of its clip's Head, and when it was written."""
 
     key: str
     order: tuple[int, int, str]
@@ -67,7 +61,7 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where things are, below `root` (as S3Options')."""
+    """The keys of clips and indexes. root: as in S3Options."""
 
     root: str
 
@@ -75,19 +69,16 @@ class Keys:
         return f"{self.root}clips/{reference_id}"
 
     def owned(self, owner: str | None) -> str:
-        """What the list index has before the entries of this owner, or of anybody."""
+        """The prefix of the list index for this owner (None: for all owners)."""
         return f"{self.root}index/" + (f"{_digest(owner)}/" if owner is not None else "")
 
     def named(self, name: str, owner: str | None) -> str:
-        """What the name index has before this owner's (or anybody's) clips of this name."""
+        """The prefix of the name index for this name and owner (None: for all owners)."""
         mine = f"{_digest(owner)}/" if owner is not None else ""
         return f"{self.root}names/{_digest(name)}/{mine}"
 
     def entries(self, reference: Reference, sequence: int) -> list[str]:
-        """The clip's entries in the indexes.
-
-        Raises ValueError if the times cannot be written in the digits that there are.
-        """
+        """The keys of the clip's index entries. Raises ValueError if a time has too many digits."""
         second, tick = _LAST_SECOND - reference.created_at, _LAST_SEQUENCE - sequence
         if not 0 <= second <= _LAST_SECOND:
             raise ValueError(f"created_at is {reference.created_at}, not UNIX seconds")
@@ -99,7 +90,7 @@ class Keys:
 
 
 def parse(page: list[Listed]) -> list[IndexEntry]:
-    """Index entries in the order of the page; other keys are none of ours."""
+    """The index entries on a page, in its order; other keys are skipped."""
     entries = []
     for listed in page:
         match = _ENTRY.fullmatch(listed.key.rpartition("/")[2])
@@ -110,38 +101,32 @@ def parse(page: list[Listed]) -> list[IndexEntry]:
 
 
 def _digest(text: str) -> str:
-    """Stands for a token's or a clip's name in a key: those may hold anything, a slash for one."""
+    """Stands for an owner or a name in a key, since those may contain any character, even a slash."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
-
-log = structlog.get_logger(__name__)
-
-_FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
-_AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
 
 _References = list[Reference]  # inside the class, `list` is the method
 _Entries = list[IndexEntry]
 
 
 class S3Store:
-    """Clips under one prefix of a bucket.
+    """References under one prefix of a bucket.
 
-    Requests: put 2, get 1, read 1, delete 3; put and delete one more for a clip that has a name.
-    `named` asks for one list and one head (16 KiB), and one more head per entry that shows nothing.
-    A list asks once per 1,000 keys and then for the head of each clip that it returns. Newest first
-    for one owner, it asks for no more keys than it needs; oldest first or for all owners, for all
-    of that owner's or all owners' keys.
-    Cancelling a call that changes something leaves it done or not, never by half.
+    Requests: put 2, get 1, read 1, delete 3; put and delete 1 more for a clip that has a name. `named`
+    needs one list and one head (16 KiB), and one more head for each entry without a clip. `list` needs
+    one request per 1,000 keys and one for the head of each clip that it returns: newest first for one
+    owner it requests only the keys that it needs, otherwise all keys of the owner or of all owners.
+    A call that is cancelled has changed all or nothing.
     """
 
     def __init__(self, options: S3Options) -> None:
         self._options = options
         self._keys = Keys(options.root)
-        self._clock = RisingClock()
-        self._opened: Bucket | None = None
+        self._clock = RisingClock()  # of `Head.sequence`
+        self._opened: Bucket | None = None  # between start and stop
 
     async def start(self) -> None:
-        """Try each kind of request. Raises OSError with what is wrong and its remedy."""
+        """Try each kind of request. Raises OSError with what is wrong and what to do."""
         try:
             from .s3_bucket import Bucket
         except ModuleNotFoundError as error:
@@ -160,7 +145,7 @@ class S3Store:
     async def put(self, reference: Reference, data: bytes) -> None:
         """As ReferenceStore; the id must be fresh. Raises EngineUnavailable if the service fails.
 
-        After EngineUnavailable the clip may be there nonetheless, whole: an answer can be lost.
+        The clip may exist nevertheless, whole, if only the answer was lost.
         """
         check_id(reference.id)
         entries = self._keys.entries(reference, sequence := self._clock.next())
@@ -181,7 +166,7 @@ class S3Store:
         raise not_named(name)
 
     async def read(self, owner: str | None, reference_id: str) -> bytes:
-        """As ReferenceStore. Raises InternalError if the clip's sound is not as it was put."""
+        """As ReferenceStore. Raises InternalError if the clip is damaged."""
         stored = await self._bucket.get(self._keys.clip(check_id(reference_id)))
         if stored is None:
             raise not_found(reference_id)
@@ -231,7 +216,7 @@ class S3Store:
         return check_owner(head, owner)
 
     async def _head(self, reference_id: str) -> Head | None:
-        """None if there is no such clip. Raises DamagedClip."""
+        """The head of a clip, None if there is no such clip. Raises DamagedClip."""
         size = _FIRST_READ
         while (start := await self._bucket.get(self._keys.clip(reference_id), size)) is not None:
             try:
@@ -245,7 +230,7 @@ class S3Store:
     async def _entries(
         self, prefix: str, order: Order, sorted_there: bool
     ) -> AsyncIterator[_Entries]:
-        """Entries of an index in the order asked for; page by page if the service sorts them so."""
+        """Entries of an index in this order: page by page if the service sorts them so, else all at once."""
         pages = self._bucket.pages(prefix)
         if sorted_there:
             async for page in pages:
@@ -255,14 +240,14 @@ class S3Store:
         yield sorted(entries, key=lambda entry: entry.order, reverse=order == "desc")
 
     async def _references(self, entries: _Entries) -> _References:
-        """The clips of these entries that exist, in the same order."""
+        """The references of these entries in the same order, without those whose clip does not exist."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def reference(entry: IndexEntry) -> Reference | None:
             async with slots:
                 return await self._reference(entry)
 
-        # Not a task group: all failures are the same one, and callers want it bare.
+        # Not a task group, which would wrap the error in a group.
         results = await asyncio.gather(*map(reference, entries), return_exceptions=True)
         found: _References = []
         for result in results:
@@ -285,7 +270,7 @@ class S3Store:
         return None
 
     async def _sweep(self, entry: IndexEntry) -> None:
-        """Remove what a failed upload left; another look will if this one cannot."""
+        """Remove the entry of a failed upload; if that fails, a later list does it."""
         try:
             await self._bucket.delete(entry.key)
         except EngineUnavailable:

@@ -1,4 +1,4 @@
-"""The few requests of S3 that the store needs, with time limits and errors. Needs aiobotocore."""
+"""The S3 requests that the store needs, with timeouts and error messages. Needs aiobotocore."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ _HINTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as a list shows it; `modified` is by the service's clock."""
+    """An object in a list. modified: by the service's clock."""
 
     key: str
     modified: datetime
 
 
 class Bucket:
-    """One bucket. Every request raises EngineUnavailable, with a log, if the service fails it.
+    """One bucket. Every request raises EngineUnavailable, and logs why, if the service fails.
 
-    Safe to cancel: a request that changes something may then have been done or not, never by half.
+    Safe to cancel: a request that is cancelled has changed all or nothing.
     """
 
     def __init__(self, options: S3Options) -> None:
         self._options = options
-        self._closing = AsyncExitStack()
-        self._client: Any = None
+        self._closing = AsyncExitStack()  # closes the client
+        self._client: Any = None  # between open and close; aiobotocore has no types
 
     async def open(self) -> None:
-        """Connect, and see that all that is needed is allowed. Raises OSError with the remedy."""
+        """Connect and test every kind of request. Raises OSError with what to do."""
         try:
             await self._connect()
             await self._rehearse()
@@ -75,20 +75,20 @@ class Bucket:
             await self._client.put_object(Bucket=self._options.bucket, Key=key, Body=data)
 
     async def get(self, key: str, first: int | None = None) -> bytes | None:
-        """The object, or at most its `first` bytes; None if there is none."""
+        """The object or its `first` bytes; None if there is no such object."""
         extent = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
         data: bytes | None
         async with self._request("get", key):
             data = await self._fetch(key, extent)
-        return data  # a context that may swallow errors cannot hold the return
+        return data  # not inside the context: mypy takes it for one that may swallow errors
 
     async def delete(self, key: str) -> None:
-        """No error if there is none."""
+        """Delete the object, if it exists."""
         async with self._request("delete", key):
             await self._client.delete_object(Bucket=self._options.bucket, Key=key)
 
     async def pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
-        """All objects under the prefix, in the order of their keys, one request at a time."""
+        """All objects under the prefix in the order of their keys, one request per page."""
         more: dict[str, str] = {}
         while True:
             async with self._request("list", prefix):
@@ -126,7 +126,7 @@ class Bucket:
             "addressing_style": "path" if options.path_style else "virtual"
         }
         if not insecure:
-            # TLS guards the body already; a digest of 20 MiB would hold up the event loop.
+            # TLS protects the body already; a digest of 20 MiB would block the event loop.
             addressing["payload_signing_enabled"] = False
         config = AioConfig(
             s3=addressing,
@@ -134,7 +134,7 @@ class Bucket:
             connect_timeout=options.connect_timeout,
             read_timeout=options.read_timeout,
             retries={"mode": "standard", "total_max_attempts": options.attempts},
-            # The default sends checksums after chunked bodies, which OSS and others refuse.
+            # By default checksums follow chunked bodies, which OSS and others refuse.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -150,7 +150,7 @@ class Bucket:
         )
 
     async def _rehearse(self) -> None:
-        """One request of each kind, in the place where they will be made."""
+        """One request of each kind, under the prefix of the store."""
         place = {"Bucket": self._options.bucket, "Key": f"{self._options.root}write-check"}
         async with asyncio.timeout(self._options.call_timeout):
             await self._client.list_objects_v2(
@@ -176,7 +176,7 @@ def _code(error: ClientError) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """The error for the operator, with what to do where that is known."""
+    """The error's message for the operator, with what to do if that is known."""
     if isinstance(error, ClientError) and (hint := _HINTS.get(_code(error))):
         return f"{hint} ({error})"
     if isinstance(error, NoCredentialsError):

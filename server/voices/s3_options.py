@@ -1,4 +1,4 @@
-"""How to reach an S3-compatible service; said without the library that reaches it."""
+"""How to reach an S3-compatible service. Does not need the library that reaches it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """A place in an S3-compatible service, and how patient to be with it.
+    """A place in an S3-compatible service, and its timeouts.
 
-    endpoint_url: None is AWS itself. access_key, secret_key: both, or neither for the standard AWS
+    endpoint_url: None for AWS itself. access_key, secret_key: both, or neither for the standard AWS
     chain (environment, profile, instance or pod role).
-    path_style: the bucket in the path rather than in the host name, as MinIO wants it and Alibaba
-    OSS forbids it. signature: "v2" only for services that do not take version 4.
+    path_style: whether the bucket is in the path rather than in the host name; MinIO requires that,
+    Alibaba OSS forbids it. signature: "v2" only for services that do not support version 4.
     connect_timeout, read_timeout: seconds until connected, and between bytes.
     call_timeout: seconds for one request with all of its `attempts`.
-    page_size: keys per list request. stale_after: seconds until an index entry without a clip is
-    taken to be the rest of a failed upload.
+    page_size: keys per list request. stale_after: seconds after which an index entry without a clip
+    counts as left over from a failed upload.
     """
 
     bucket: str
@@ -44,6 +44,6 @@ class S3Options:
 
     @property
     def root(self) -> str:
-        """What all keys begin with: nothing, or a prefix that ends with a slash."""
+        """The prefix of all keys: "" or a path that ends with a slash."""
         prefix = self.prefix.strip("/")
         return f"{prefix}/" if prefix else ""

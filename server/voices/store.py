@@ -1,7 +1,4 @@
-"""Where reference clips are kept: one contract, a local folder or an S3-compatible service behind it.
-
-Names that people give their clips, so that they need not know an id.
-"""
+"""The contract of a store for references, which a local folder and an S3-compatible service fulfil."""
 
 from __future__ import annotations
 
@@ -18,19 +15,19 @@ ALLOWED: Final = (
 
 
 def as_name(text: str) -> str | None:
-    """The form in which a name is kept and looked up; None if this can be no name.
+    """The form in which a name is stored and looked up; None if the text is not allowed as a name.
 
-    Blanks around it do not count, nor does how accents are composed; upper and lower case do.
+    Surrounding blanks and the composition of accents do not count; upper and lower case do.
     """
     name = unicodedata.normalize("NFC", text.strip())
     if not 1 <= len(name) <= LONGEST or not name.isprintable() or "/" in name or "\\" in name:
         return None
-    # What has a letter or digit is no mere punctuation: not "..", which addresses would swallow.
+    # A letter or digit keeps out mere punctuation such as "..", which URLs would resolve.
     return name if any(map(str.isalnum, name)) and not _is_uuid(name) else None
 
 
 def _is_uuid(name: str) -> bool:
-    """Whether this is written like an id, in any of the ways in which UUIDs are written."""
+    """Whether the name is a UUID in any notation: it could be taken for an id."""
     try:
         uuid.UUID(name)
     except ValueError:
@@ -43,11 +40,11 @@ Order = Literal["asc", "desc"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What is known of a clip besides its bytes.
+    """A stored clip: all that is known of it besides its bytes.
 
-    id: a lower-case UUID. owner: the name of the token that made it. bytes: size as uploaded.
-    created_at: UNIX seconds. content_id: digest of sound and text. pcm_rate: Hz, if the upload was raw PCM.
-    name: what its owner calls it, as `names.as_name` gives it; empty if nothing.
+    id: a lower-case UUID. owner: the name of the token that uploaded it. bytes: size of the clip.
+    created_at: UNIX seconds. text: the transcript. content_id: digest of sound and transcript.
+    pcm_rate: Hz, if the clip is raw PCM. name: what its owner calls it, as `as_name` returns it, or "".
     """
 
     id: str
@@ -62,29 +59,29 @@ class Reference:
 
 
 class ReferenceStore(Protocol):
-    """Clips belong to their owner; with `owner=None` (shared stores) anybody's are seen.
+    """References belong to their owner; `owner=None` stands for all owners, for servers that share them.
 
-    Every method raises ReferenceAudioNotFound for an id that is malformed, unknown or another owner's
-    (which of these it was is not told).
+    Every method raises ReferenceAudioNotFound, with the same message, for ids that are malformed, unknown
+    or owned by someone else.
     """
 
     async def start(self) -> None:
-        """Check that the place can be used; raises OSError or the like with a message for the operator."""
+        """Check that the place can be used. Raises OSError with a message for the operator."""
 
     async def stop(self) -> None: ...
 
     async def put(self, reference: Reference, data: bytes) -> None:
-        """Store whole or not at all: nobody ever sees half a clip, not even after a crash."""
+        """Store the clip whole or not at all: nobody ever sees half of it, not even after a crash."""
 
     async def get(self, owner: str | None, reference_id: str) -> Reference: ...
 
     async def named(self, owner: str | None, name: str) -> Reference:
-        """The newest clip of just this name. Raises ReferenceAudioNotFound if there is none."""
+        """The newest reference of exactly this name. Raises ReferenceAudioNotFound if there is none."""
 
     async def read(self, owner: str | None, reference_id: str) -> bytes:
         """The clip as it was uploaded."""
 
     async def list(self, owner: str | None, limit: int, order: Order) -> list[Reference]:
-        """At most `limit`, by creation; `desc` is newest first."""
+        """At most `limit` references, sorted by creation; "desc" is newest first."""
 
     async def delete(self, owner: str | None, reference_id: str) -> None: ...

@@ -1,7 +1,9 @@
 """Where the sound of a WAVE file begins and ends, whatever its size fields say.
 
-A program that streams a WAVE file does not know its size when it writes the header, and writes a
-placeholder: 0, the largest number, 0x7FFFF000. A size is believed only where the bytes confirm it.
+A program that streams a WAVE file writes a placeholder for the size that it does not know yet: 0, the
+largest number, 0x7FFFF000. Here a size counts only if the rest of the file confirms it. libsndfile and
+FFmpeg trust such sizes: they lose sound, read what follows the sound as sound, or miss that a file is
+cut off. soundfile still reads the samples, once it is told where they are.
 
 Chunks: "Multimedia Programming Interface and Data Specifications 1.0" (1991); format tags and
 WAVE_FORMAT_EXTENSIBLE: mmreg.h; RF64 and BW64: ITU-R BS.2088.
@@ -28,14 +30,14 @@ _Order = Literal["little", "big"]
 
 _EXTENSIBLE: Final = 0xFFFE
 _IN_DS64: Final = 0xFFFF_FFFF
-_PLACEHOLDER: Final = 0x7F00_0000  # a size from here on, or
-_PLACEHOLDER_SECONDS: Final = 600.0  # sound this long in a reference clip, was never meant
-_RIFF_SLACK: Final = 64  # bytes by which writers miscount a file's size, its own 8 among them
+_PLACEHOLDER: Final = 0x7F00_0000  # sizes from here on are placeholders,
+_PLACEHOLDER_SECONDS: Final = 600.0  # and so are sizes of this much sound, in a reference clip
+_RIFF_SLACK: Final = 64  # bytes by which writers miscount a file's size, the header's 8 included
 _MOST_CHUNKS: Final = 1000
 _SUBWOOFER: Final = 0x8  # in a channel mask
-_5_1: Final = 0x3F  # what six channels are taken for where no mask tells
-_BLOCK: Final = 1 << 14  # samples of all channels that are read at once
-# What soundfile calls samples of a format tag and of so many bits.
+_5_1: Final = 0x3F  # the mask of six channels if the file has none
+_BLOCK: Final = 1 << 14  # samples of all channels together that are read at once
+# soundfile's subtype for a format tag and bits per sample.
 _SUBTYPES: Final = {
     **{(1, 8): "PCM_U8", (1, 16): "PCM_16", (1, 24): "PCM_24", (1, 32): "PCM_32"},
     **{(3, 32): "FLOAT", (3, 64): "DOUBLE", (6, 8): "ALAW", (7, 8): "ULAW"},
@@ -50,11 +52,11 @@ _KNOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class WaveFile:
-    """What the header of a WAVE file says, and the bytes `begin` to `end` that are its sound.
+    """The header of a WAVE file, and where its sound is: the bytes `begin` to `end`.
 
-    tag: the codec; that of the sub-format where the format is extensible. bits: of one sample as
-    it is stored. subwoofer: the index of that channel, if there is one. declared: bytes of sound
-    according to the header, or as many as there are where it gives a placeholder.
+    order: of bytes. tag: the codec; of an extensible format, that of the sub-format. rate: Hz. bits: of
+    one sample as stored. subwoofer: the index of that channel, if any. declared: bytes of sound that the
+    header promises, `end - begin` if it has a placeholder. format: the body of the format chunk.
     """
 
     order: _Order
@@ -70,7 +72,7 @@ class WaveFile:
 
     @classmethod
     def parse(cls, data: bytes) -> WaveFile:
-        """Raises ValueError if the bytes are no such file, InvalidAudio for one without sound."""
+        """Raises ValueError if the bytes are not a WAVE file, InvalidAudio if it has no sound."""
         order: _Order = "big" if data[:4] == b"RIFX" else "little"
         riff = int.from_bytes(data[4:8], order)
         form, wide_riff, wide_size = b"", 0, 0
@@ -118,13 +120,13 @@ class WaveFile:
 
     @property
     def subtype(self) -> str | None:
-        """What soundfile calls the samples; None where they need a codec."""
+        """soundfile's subtype of the samples; None if they need a codec."""
         return _SUBTYPES.get((self.tag, self.bits))
 
     def blocks(self, data: bytes) -> Iterator[tuple[Columns, int]]:
-        """The samples of a file with a `subtype`, without a subwoofer's, and their rate.
+        """The samples of a file that has a `subtype`, without a subwoofer, with their rate.
 
-        soundfile is given the bare samples, so that no size in a header can mislead it.
+        soundfile gets the bare samples, so that no size in the header misleads it.
         Raises soundfile.SoundFileError, ValueError.
         """
         with soundfile.SoundFile(
@@ -143,7 +145,7 @@ class WaveFile:
                 yield columns, self.rate
 
     def plain(self, data: bytes) -> bytes:
-        """A file of this format and sound alone, whose sizes are right."""
+        """The same sound as a file of two chunks with correct sizes, for FFmpeg to decode."""
 
         def chunk(name: bytes, body: bytes) -> bytes:
             return name + len(body).to_bytes(4, self.order) + body + bytes(len(body) % 2)
@@ -153,7 +155,7 @@ class WaveFile:
 
 
 def _chunks(data: bytes, order: _Order) -> Iterator[tuple[bytes, int, int]]:
-    """Of each chunk its name, where its body begins, and the size that it declares."""
+    """Name, begin of the body, and declared size of each chunk."""
     position = 12
     for _ in range(_MOST_CHUNKS):
         head = data[position : position + 8]
@@ -165,16 +167,16 @@ def _chunks(data: bytes, order: _Order) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _next_chunk(data: bytes, end: int, odd: bool) -> int:
-    """Where the chunk begins that follows one that ends at `end`: some writers forget to pad."""
+    """Where the next chunk begins after one that ends at `end`. Some writers forget the padding."""
     if not odd or (data[end : end + 4] in _KNOWN and data[end + 1 : end + 5] not in _KNOWN):
         return end
     return end + 1
 
 
 def _is_confirmed(data: bytes, order: _Order, begin: int, size: int, riff: int) -> bool:
-    """Whether the file ends where `size` says that its sound ends, or goes on in a known way.
+    """Whether the file ends where `size` says that the sound ends, or continues in a known way.
 
-    riff: the size of the whole file but for 8 bytes, as it says.
+    riff: the declared size of the whole file without the first 8 bytes.
     """
     end = begin + size
     if end > len(data):
@@ -200,6 +202,6 @@ def _is_name(name: bytes) -> bool:
 
 
 def _stored_bits(bits: int, channels: int, frame: int) -> int:
-    """Samples fill whole bytes; those of 24 bits at times four of them."""
+    """The bits that a sample occupies: whole bytes, and sometimes four bytes for 24 bits."""
     stored = -(-bits // 8) * 8
     return 32 if stored == 24 and frame == 4 * channels else stored

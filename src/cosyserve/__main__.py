@@ -1,7 +1,8 @@
-"""The `cosyserve` command: one word chooses what runs, and only that is imported."""
+"""The `cosyserve` command: the first word chooses what runs, and only that is imported."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -11,62 +12,63 @@ from typing import Final
 from cosyserve.version import VERSION
 
 _BROKEN_PIPE: Final = 128 + 13
-"""What a shell reports for a command that SIGPIPE ended."""
+"""The exit code that a shell reports for a command that SIGPIPE ended."""
 
 _COMMANDS: Final = {
-    "serve": ("cosyserve.server.cli", "serve", "run the server"),
+    "serve": ("cosyserve.server.cli:serve", "run the server"),
     "say": (
-        "cosyserve.clients.cli.say",
-        "main",
+        "cosyserve.clients.cli.say:main",
         "speak a text into a file, a pipe or the loudspeaker",
     ),
-    "voices": ("cosyserve.clients.cli.voices", "main", "add, list and remove reference clips"),
-    "model": ("cosyserve.server.cli", "main", "look at a checkpoint, or convert it"),
-    "bench": ("cosyserve.benchmarks.load.latency", "main", "measure a server under load"),
-    "version": ("", "", "print the version"),
+    "voices": ("cosyserve.clients.cli.voices:main", "add, list and remove reference clips"),
+    "model": ("cosyserve.server.cli:model", "check or convert a checkpoint"),
+    "bench": ("cosyserve.benchmarks.load.latency:main", "measure a server under load"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run with these arguments (the process's if None); returns the exit code."""
+    """Run with these arguments (the process's if None); returns the exit code.
+
+    Raises SystemExit as argparse does, for help and for arguments that are wrong.
+    """
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter would flush into the broken pipe once more on its way out.
+        # The interpreter flushes into the broken pipe once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    return code
 
 
-def _run(arguments: list[str]) -> int:
-    command = arguments.pop(0) if arguments else "--help"
-    if command in ("-h", "--help", "help"):
-        print(_usage())
+def _run(arguments: Sequence[str]) -> int:
+    parser = _parser()
+    # The command's own parser takes the rest: as a sub-parser it would have to be loaded with all others.
+    command = parser.parse_args(arguments[:1]).command
+    if command in (None, "help"):
+        parser.print_help()
         return 0
-    if command in ("version", "--version", "-V"):
+    if command == "version":
         print(f"cosyserve {VERSION}")
         return 0
-    if command not in _COMMANDS:
-        print(f"cosyserve: no command {command!r}\n\n{_usage()}", file=sys.stderr)
-        return 2
-    module, function, _ = _COMMANDS[command]
-    return int(getattr(import_module(module), function)(arguments))
+    module, _, function = _COMMANDS[command][0].partition(":")
+    return int(getattr(import_module(module), function)(arguments[1:]))
 
 
-def _usage() -> str:
-    lines = [f"  {name:9}{help_text}" for name, (_, _, help_text) in _COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: cosyserve COMMAND ...",
-            "",
-            "Text to speech that starts before the text ends.",
-            "",
-            *lines,
-            "",
-            "cosyserve COMMAND --help tells more.",
-        ]
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cosyserve",
+        description="Text to speech that starts before the text ends.",
+        epilog="cosyserve COMMAND --help shows the options of a command.",
     )
+    parser.add_argument("-V", "--version", action="version", version=f"cosyserve {VERSION}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, (_, text) in _COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    commands.add_parser("version", help="print the version", add_help=False)
+    commands.add_parser("help", help="print this help", add_help=False)
+    return parser
 
 
 if __name__ == "__main__":

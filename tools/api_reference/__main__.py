@@ -1,8 +1,8 @@
-"""`python -m cosyserve.server.page.reference`: render reference.html anew."""
+"""`PYTHONPATH=tools python -m api_reference`: render reference.html anew."""
 
 from __future__ import annotations
 
-from cosyserve.server.page.reference import REFERENCE
+from cosyserve.server.page.assets import REFERENCE
 
 from .page import render
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...files import new_folder
 from .errors import CheckpointError, printable
-from .files import flush
 from .open import FORMAT, Checkpoint, open_folder
 from .source import MANIFEST, Files
 from .weights import TIED_HEAD
-
-_COPY_MODE: Final = 0o644
 
 
 def convert(source: Path, target: Path) -> Checkpoint:
@@ -34,14 +30,8 @@ def convert(source: Path, target: Path) -> Checkpoint:
         raise CheckpointError(f"{printable(target)}: already there")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            _write(checkpoint, checkpoint.files, partial)
-            partial.chmod(0o755)
-            partial.rename(target)
-            flush(target.parent)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with new_folder(target) as folder:
+            _write(checkpoint, checkpoint.files, folder)
     except OSError as error:
         raise CheckpointError(f"{printable(target)}: {error.strerror or error}") from error
     return open_folder(target)
@@ -49,9 +39,7 @@ def convert(source: Path, target: Path) -> Checkpoint:
 
 def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
     for part, state in checkpoint.weights.items():
-        path = folder / f"{part}.safetensors"
-        save_file(_separate(state), path, {"format": "pt"})
-        path.chmod(_COPY_MODE)
+        save_file(_separate(state), folder / f"{part}.safetensors", {"format": "pt"})
     copied = [files.campplus, files.speech_tokenizer, *files.tokenizer]
     copied += [path for path in (files.qwen_config, files.speakers) if path is not None]
     for source in copied:
@@ -60,8 +48,6 @@ def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
         shutil.copyfile(source, path)
     manifest = {"format": FORMAT, "config": checkpoint.config.flatten()}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    for written in folder.rglob("*"):
-        flush(written)
 
 
 def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -23,10 +23,9 @@ from ..lm.qwen2 import Qwen2Lm
 from ..vocoder import Hift
 from .document import LARGEST, Document
 from .errors import CheckpointError, listing, printable
-from .files import fingerprint
 from .limits import size_problems
 from .sizes import Claim, claims_of_qwen, claims_of_weights, claims_of_yaml
-from .source import QWEN_CONFIG, Files, find_files, read_json
+from .source import QWEN_CONFIG, Files, find_files, fingerprint, read_json
 from .weights import (
     PARTS,
     TEXT_EMBEDDING,

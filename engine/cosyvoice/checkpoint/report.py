@@ -14,9 +14,8 @@ from ..config import ModelConfig
 from ..prompt.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
 from ..text.tokenizer import TextTokenizer, TokenizerError
 from .errors import CheckpointError, printable
-from .files import fingerprint
 from .open import fit_problems, read_config
-from .source import Files, find_files
+from .source import Files, find_files, fingerprint
 from .weights import PARTS, TIED_HEAD, read_weights
 
 

@@ -1,6 +1,6 @@
-"""Voices that were prepared before, in memory and on disk.
+"""Prompts that were computed before: of reference clips, in memory and on disk, and on the device.
 
-Voices' prompts on the device: computed once per voice, shared by its sessions, least used first out.
+TranscribedClip -> VoiceCache (VoicePrompt) -> PromptCache (FlowPrompt, on the device)
 """
 
 from __future__ import annotations
@@ -8,21 +8,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import tempfile
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from cachetools import LRUCache
+
+from ...files import write_file
 from ...interface import TranscribedClip
+from ...single_flight import SingleFlight
 from ..flow import FlowPrompt
 from .voice import VoicePrompt
 
 
 @dataclass(eq=False, slots=True)
-class _CacheEntry:
+class _PromptInUse:
     prompt: FlowPrompt
     users: int = 0
 
@@ -34,10 +37,12 @@ class PromptCounts:
 
 
 class PromptCache:
-    """For one event loop. A prompt in use stays; those that nobody uses take at most `limit` bytes.
+    """Prompts on the device: one per voice, shared by its sessions. For one event loop.
+
+    A prompt in use stays; idle ones take at most `limit` bytes, and the one idle for longest goes first.
 
     make: computes a prompt on the device.
-    token_bytes: what a token of a prompt takes, for `needed`.
+    token_bytes: size of one token of a prompt, for `needed`.
     """
 
     def __init__(
@@ -49,105 +54,91 @@ class PromptCache:
     ) -> None:
         self.counts = PromptCounts()
         self._make = make
-        self._limit = limit
         self._token_bytes = token_bytes
-        self._entries: OrderedDict[str, _CacheEntry] = OrderedDict()
-        self._making: dict[str, asyncio.Task[_CacheEntry]] = {}
+        self._in_use: dict[str, _PromptInUse] = {}
+        self._idle: LRUCache[str, FlowPrompt] = LRUCache(limit, lambda prompt: prompt.nbytes)
+        self._making: SingleFlight[str, FlowPrompt] = SingleFlight()
         self._expected: dict[str, int] = {}
+        """Bytes of the prompts that are being computed."""
 
     @property
     def nbytes(self) -> int:
-        """What prompts take, those that are being computed included."""
-        return sum(e.prompt.nbytes for e in self._entries.values()) + sum(self._expected.values())
+        """Bytes of all prompts, those that are being computed included."""
+        in_use = sum(entry.prompt.nbytes for entry in self._in_use.values())
+        return in_use + self._idle_bytes + sum(self._expected.values())
 
     def needed(self, voice: VoicePrompt) -> int:
         """Bytes that a session of this voice will add."""
-        known = voice.content_id in self._entries or voice.content_id in self._making
+        key = voice.content_id
+        known = key in self._in_use or key in self._idle or key in self._making
         return 0 if known else self._estimate(voice)
 
     async def acquire(self, voice: VoicePrompt) -> FlowPrompt:
         """The voice's prompt, for one user, who must `release` it. Cancel-safe. Raises what `make` raises."""
         key = voice.content_id
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = await self._computed(voice)
-        else:
+        if key in self._in_use or key in self._idle:
             self.counts.hits += 1
-        # It may have been put out between its making and this user's turn.
-        entry = self._entries.setdefault(key, entry)
-        entry.users += 1
-        self._entries.move_to_end(key)
-        self._shrink(self._limit)
-        return entry.prompt
+            return self._use(key, self._idle.pop(key, None))
+        prompt = await self._making.run(key, partial(self._compute, voice))
+        return self._use(key, self._idle.pop(key, prompt))
 
     def release(self, voice: VoicePrompt) -> None:
-        entry = self._entries.get(voice.content_id)
-        if entry is not None:
-            entry.users -= 1
-            self._shrink(self._limit)
+        entry = self._in_use.get(voice.content_id)
+        if entry is None:
+            return
+        entry.users -= 1
+        if not entry.users:
+            del self._in_use[voice.content_id]
+            self._keep_idle(voice.content_id, entry.prompt)
 
     async def warm(self, voice: VoicePrompt) -> None:
-        """Have it computed, for whoever comes."""
+        """Compute the voice's prompt before anybody needs it."""
         await self.acquire(voice)
         self.release(voice)
 
     def make_room(self, nbytes: int) -> None:
-        """Free so many bytes of what nobody uses, as far as there are."""
-        idle = sum(e.prompt.nbytes for e in self._entries.values() if not e.users)
-        self._shrink(max(0, idle - nbytes))
+        """Free this many bytes of idle prompts, or all of them."""
+        kept = self._idle_bytes - nbytes
+        while self._idle and self._idle_bytes > kept:
+            self._idle.popitem()
 
     def clear(self) -> None:
-        self._entries.clear()
+        self._in_use.clear()
+        self._idle.clear()
 
-    async def _computed(self, voice: VoicePrompt) -> _CacheEntry:
-        key = voice.content_id
-        making = self._making.get(key)
-        if making is None:
-            self.counts.misses += 1
-            making = asyncio.create_task(self._enter(voice))
-            self._making[key] = making
-            self._expected[key] = self._estimate(voice)
-        return await asyncio.shield(making)
+    @property
+    def _idle_bytes(self) -> int:
+        return int(self._idle.currsize)
 
-    async def _enter(self, voice: VoicePrompt) -> _CacheEntry:
+    def _use(self, key: str, prompt: FlowPrompt | None) -> FlowPrompt:
+        """One more user. prompt: needed where nobody uses it yet."""
+        entry = self._in_use.get(key)
+        if entry is None:
+            assert prompt is not None
+            entry = self._in_use[key] = _PromptInUse(prompt)
+        entry.users += 1
+        return entry.prompt
+
+    async def _compute(self, voice: VoicePrompt) -> FlowPrompt:
         key = voice.content_id
+        self.counts.misses += 1
+        self._expected[key] = self._estimate(voice)
         try:
-            entry = _CacheEntry(await self._make(voice))
-            self._entries[key] = entry
-            return entry
+            prompt = await self._make(voice)
         finally:
-            del self._making[key]
             del self._expected[key]
+        self._keep_idle(key, prompt)  # until those who wait take it, if they have not left
+        return prompt
+
+    def _keep_idle(self, key: str, prompt: FlowPrompt) -> None:
+        with suppress(ValueError):  # larger than the limit
+            self._idle[key] = prompt
 
     def _estimate(self, voice: VoicePrompt) -> int:
         return self._token_bytes * int(voice.speech_tokens.shape[0])
 
-    def _shrink(self, limit: int) -> None:
-        """Put out what nobody uses until that takes no more than `limit`."""
-        idle = [(key, e.prompt.nbytes) for key, e in self._entries.items() if not e.users]
-        total = sum(nbytes for _, nbytes in idle)
-        for key, nbytes in idle:
-            if total <= limit:
-                return
-            del self._entries[key]
-            total -= nbytes
-
 
 _SUFFIX: Final = ".safetensors"
-_FEATURES: Final = b"features 1"
-"""Changes whenever the same clip and models would give another voice."""
-_READ_SIZE: Final = 1 << 20
-
-
-def fingerprint(files: Iterable[Path]) -> str:
-    """A digest of the files that a voice depends on: ONNX models and tokenizer. Raises OSError."""
-    digest = hashlib.blake2b(_FEATURES, digest_size=16)
-    for path in files:
-        digest.update(b"\0" + path.name.encode() + b"\0")
-        with path.open("rb") as file:
-            while block := file.read(_READ_SIZE):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(slots=True)
@@ -167,7 +158,7 @@ class VoiceCache:
     To be used from one event loop; all heavy work is done in threads.
 
     prepare: VoicePreparer.prepare or the like.
-    model: a `fingerprint`; voices of other models are not seen.
+    model: names the models that voices depend on (Checkpoint.voice_fingerprint); others' are not seen.
     memory_bytes: how much is held in memory; the voices used last stay.
     folder: where voices outlive the process; None keeps none.
     disk_bytes: the most that may hold for this model, None for no limit.
@@ -183,81 +174,67 @@ class VoiceCache:
         disk_bytes: int | None = None,
     ) -> None:
         self._prepare = prepare
-        self._model = model
-        self._memory_bytes = memory_bytes
         self._disk = None if folder is None else _Disk(folder / model, disk_bytes)
-        self._held: OrderedDict[str, VoicePrompt] = OrderedDict()
-        self._bytes = 0
-        self._making: dict[str, asyncio.Task[VoicePrompt]] = {}
+        self._held: LRUCache[str, VoicePrompt] = LRUCache(memory_bytes, lambda voice: voice.nbytes)
+        self._making: SingleFlight[str, VoicePrompt] = SingleFlight()
         self.stats = VoiceCacheStats()
 
     @property
     def nbytes(self) -> int:
-        """What is held in memory now."""
-        return self._bytes
+        """Bytes held in memory now."""
+        return int(self._held.currsize)
 
     async def get(self, reference: TranscribedClip) -> VoicePrompt:
         """The voice of a clip. Cancelling one caller does not stop the work for others.
 
         Raises what `prepare` raises; a failure is not remembered.
         """
-        key = reference.content_id
-        voice = self.held(key)
+        voice = self.held(reference.content_id)
         if voice is not None:
             return voice
-        making = self._making.get(key)
-        if making is None:
-            making = asyncio.create_task(self._make(reference))
-            self._making[key] = making
-            making.add_done_callback(lambda task: self._made(key, task))
-        return await asyncio.shield(making)
+        return await self._making.run(reference.content_id, partial(self._make, reference))
 
     def held(self, content_id: str) -> VoicePrompt | None:
         """The voice if it is in memory."""
         voice = self._held.get(content_id)
         if voice is not None:
-            self._held.move_to_end(content_id)
             self.stats.memory_hits += 1
         return voice
 
     async def close(self) -> None:
         """Wait until nothing is being prepared."""
-        while self._making:
-            await asyncio.wait(list(self._making.values()))
-
-    def _made(self, key: str, task: asyncio.Task[VoicePrompt]) -> None:
-        del self._making[key]
-        # Whoever still waits gets the error; it must not be reported as lost if nobody does.
-        if not task.cancelled() and task.exception() is None:
-            self._hold(key, task.result())
+        await self._making.settled()
 
     async def _make(self, reference: TranscribedClip) -> VoicePrompt:
-        if self._disk is not None:
-            try:
-                found = await asyncio.to_thread(self._disk.read, reference.content_id)
-            except ValueError:
-                self.stats.corrupt += 1
-                found = None
-            if found is not None:
-                self.stats.disk_hits += 1
-                return found
-        self.stats.misses += 1
-        voice = await asyncio.to_thread(self._prepare, reference)
-        if self._disk is not None:
-            try:
-                await asyncio.to_thread(self._disk.write, voice)
-            except OSError:  # a full disk must not cost the session its voice
-                self.stats.failed_writes += 1
+        voice = await self._read(reference.content_id)
+        if voice is None:
+            self.stats.misses += 1
+            voice = await asyncio.to_thread(self._prepare, reference)
+            await self._write(voice)
+        with suppress(ValueError):  # larger than the limit
+            self._held[reference.content_id] = voice
         return voice
 
-    def _hold(self, key: str, voice: VoicePrompt) -> None:
-        if voice.nbytes > self._memory_bytes:
+    async def _read(self, content_id: str) -> VoicePrompt | None:
+        """The voice if it is on disk."""
+        if self._disk is None:
+            return None
+        try:
+            found = await asyncio.to_thread(self._disk.read, content_id)
+        except ValueError:
+            self.stats.corrupt += 1
+            return None
+        if found is not None:
+            self.stats.disk_hits += 1
+        return found
+
+    async def _write(self, voice: VoicePrompt) -> None:
+        if self._disk is None:
             return
-        self._held[key] = voice
-        self._bytes += voice.nbytes
-        while self._bytes > self._memory_bytes:
-            _, oldest = self._held.popitem(last=False)
-            self._bytes -= oldest.nbytes
+        try:
+            await asyncio.to_thread(self._disk.write, voice)
+        except OSError:  # a full disk must not cost the session its voice
+            self.stats.failed_writes += 1
 
 
 class _Disk:
@@ -290,17 +267,7 @@ class _Disk:
     def write(self, voice: VoicePrompt) -> None:
         """Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._folder)
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(voice.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path(voice.content_id))
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_file(self._path(voice.content_id), voice.to_bytes())
         if self._limit is not None:
             self._shrink(self._limit)
 

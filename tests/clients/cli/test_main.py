@@ -10,22 +10,29 @@ from cosyserve.__main__ import main
 from cosyserve.version import VERSION
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("arguments", [[], ["help"], ["--help"], ["-h"]])
 def test_help_names_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 0
+    with pytest.raises(SystemExit) as stop:
+        sys.exit(main(arguments))
+    assert not stop.value.code
     output = capsys.readouterr().out
     for command in ("serve", "say", "voices", "bench", "version"):
-        assert f"\n  {command} " in output
+        assert f"\n    {command} " in output
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["version"]) == 0
+@pytest.mark.parametrize("arguments", [["version"], ["--version"], ["-V"]])
+def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        sys.exit(main(arguments))
+    assert not stop.value.code
     assert capsys.readouterr().out == f"cosyserve {VERSION}\n"
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sing"]) == 2
-    assert "no command 'sing'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["sing"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'sing'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["serve", "say", "voices", "bench"])
@@ -41,7 +48,7 @@ def test_a_reader_that_goes_away_is_no_crash() -> None:
     os.close(read)
     with os.fdopen(write) as pipe:
         done = subprocess.run(
-            [sys.executable, "-m", "cosyserve", "--help"],
+            [sys.executable, "-m", "cosyserve", "version"],
             stdout=pipe,
             stderr=subprocess.PIPE,
             check=False,
@@ -51,7 +58,7 @@ def test_a_reader_that_goes_away_is_no_crash() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from cosyserve.__main__ import main; main(['--help']);"
+        "import sys; from cosyserve.__main__ import main; main(['help']);"
         "print(sorted({'aiohttp', 'numpy', 'pydantic', 'websockets'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -7,11 +7,11 @@ import re
 import aiohttp
 import pytest
 
-from cosyserve.server.page.assets import ASSETS, load_assets
+from cosyserve.server.page.assets import ASSETS, load_page
 
 from ..conftest import Served
 
-PATHS = ["/", *(ASSETS + name for name in load_assets(True) if name != "index.html")]
+PATHS = ["/", *(ASSETS + name for name in load_page(True) if name != "index.html")]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -62,15 +62,15 @@ async def test_what_is_not_of_the_page_still_needs_a_token(served: Served) -> No
 
 
 def test_it_asks_for_a_token_only_where_one_is_needed() -> None:
-    with_token, without = (load_assets(needs) for needs in (True, False))
+    with_token, without = (load_page(needs) for needs in (True, False))
     assert b'data-access="token"' in with_token["index.html"].body
     assert b'data-access="open"' in without["index.html"].body
-    assert with_token["index.html"].etag != without["index.html"].etag
+    assert with_token["index.html"].tag != without["index.html"].tag
     assert with_token["app.js"] == without["app.js"]
 
 
 def test_all_that_it_names_is_there_and_all_that_is_there_is_named() -> None:
-    assets = load_assets(True)
+    assets = load_page(True)
     html = assets["index.html"].body.decode()
     named = re.findall(r'(?:href|src)="([^"#]+)"', html)
     assert set(named) - {"docs"} == {f"page/{name}" for name in assets if name != "index.html"}
@@ -83,4 +83,4 @@ def test_all_that_it_names_is_there_and_all_that_is_there_is_named() -> None:
 
 
 def test_it_stays_small() -> None:
-    assert sum(len(asset.body) for asset in load_assets(True).values()) < 64 * 1024
+    assert sum(len(asset.body) for asset in load_page(True).values()) < 64 * 1024

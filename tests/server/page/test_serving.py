@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from cosyserve.server.page.reference import StaticFile
+from cosyserve.server.page.assets import docs_policy
 from support.peers.peers import Peer
 
 
@@ -48,9 +47,12 @@ async def test_a_copy_is_not_sent_again(peer: Peer) -> None:
         assert other.status == 200
 
 
+@pytest.mark.parametrize("path", ["/docs", "/"])
 @pytest.mark.parametrize(("accepted", "sent"), [("gzip, br", "gzip"), ("identity", None)])
-async def test_it_is_packed_for_who_takes_that(peer: Peer, accepted: str, sent: str | None) -> None:
-    async with peer.http.get("/docs", headers={"Accept-Encoding": accepted}) as answer:
+async def test_it_is_packed_for_who_takes_that(
+    peer: Peer, path: str, accepted: str, sent: str | None
+) -> None:
+    async with peer.http.get(path, headers={"Accept-Encoding": accepted}) as answer:
         assert answer.headers.get("Content-Encoding") == sent
         assert "</html>" in await answer.text()
 
@@ -62,7 +64,5 @@ async def test_there_is_nothing_else_there(peer: Peer) -> None:
         assert answer.status == 405
 
 
-def test_a_page_without_style_lets_none_in(tmp_path: Path) -> None:
-    (tmp_path / "x.html").write_text("<p>plain")
-    policy = StaticFile.of(tmp_path / "x.html").headers["Content-Security-Policy"]
-    assert "style-src 'none'" in policy
+def test_a_page_without_style_lets_none_in() -> None:
+    assert "style-src 'none'" in docs_policy(b"<p>plain")

@@ -13,9 +13,9 @@ from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine
 from support.listening.ssml import SpokenSsml, speak_ssml
 
 
-async def opened(engine: FakeEngine, *, documents: bool = True) -> SsmlSession:
+async def opened(engine: FakeEngine, *, markup: bool = True) -> SsmlSession:
     await engine.start()
-    return open_ssml(engine, Prompt("v"), SynthesisOptions(), documents=documents)
+    return open_ssml(engine, Prompt("v"), SynthesisOptions(), markup=markup)
 
 
 async def speak(text: str | list[str], engine: FakeEngine | None = None) -> SpokenSsml:
@@ -97,7 +97,7 @@ async def test_few_sessions_are_open_at_once() -> None:
 
 async def test_a_text_that_is_no_document_whatever_it_begins_with() -> None:
     engine = FakeEngine()
-    async with await opened(engine, documents=False) as session:
+    async with await opened(engine, markup=False) as session:
         await session.feed("<speak>one</speak><break time='1s'/>")
         await session.finish()
         assert [len(chunk.samples) async for chunk in session] == [round(WORD_SECONDS * RATE), RATE]

@@ -102,12 +102,12 @@ def executable() -> str:
 @contextmanager
 def tap_served() -> Iterator[None]:
     """Servers that start within serve the tap with the page: its policy takes scripts from nowhere else."""
-    load = page.load_assets
+    load = page.load_page
 
     def with_tap(needs_token: bool) -> dict[str, Asset]:
-        return load(needs_token) | {"test-tap.js": Asset(_TAP.encode(), "text/javascript", "tap")}
+        return load(needs_token) | {"test-tap.js": Asset.of("test-tap.js", _TAP.encode(), "")}
 
-    with patch.object(page, "load_assets", with_tap):
+    with patch.object(page, "load_page", with_tap):
         yield
 
 

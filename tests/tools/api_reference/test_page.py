@@ -9,7 +9,7 @@ import pytest
 
 from api_reference.contract import Contract
 from api_reference.page import page, render
-from cosyserve.server.page.reference import REFERENCE
+from cosyserve.server.page.assets import REFERENCE
 from support.tools.contracts import load, resolve
 
 ASYNCAPI, OPENAPI = load("asyncapi.yaml"), load("openapi.yaml")
@@ -59,7 +59,7 @@ def reader() -> Reader:
 
 def test_the_file_is_current() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == render(), (
-        "a contract has changed: run python -m cosyserve.server.page.reference"
+        "a contract has changed: run PYTHONPATH=tools python -m api_reference"
     )
 
 

@@ -64,7 +64,9 @@ def early_sampler() -> str | None:
 def late_sampler(config: Any) -> str:
     """The logits processor for the model runner that this vllm.VllmConfig has come to."""
     second = _takes_v2() and bool(getattr(config, "use_v2_model_runner", False))
-    return f"{__package__}.{'sampler_v2:SpeechSamplerV2' if second else 'sampler_v1:SpeechSamplerV1'}"
+    return (
+        f"{__package__}.{'sampler_v2:SpeechSamplerV2' if second else 'sampler_v1:SpeechSamplerV1'}"
+    )
 
 
 def _takes_v2() -> bool:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,8 +25,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...checkpoint import Checkpoint, CheckpointError
-from ...checkpoint.files import fingerprint, flush
+from ....files import TEMPORARY, new_folder
+from ...checkpoint import Checkpoint, CheckpointError, fingerprint
 from ...checkpoint.weights import TEXT_EMBEDDING, TIED_HEAD
 from ...config import LmConfig
 from ..ids import IdSpace
@@ -202,21 +201,13 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _sweep(target: Path) -> None:
     """Remove what processes that died while writing have left. Only with the lock."""
-    for partial in target.parent.glob(f".{target.name}.partial-*"):
+    for partial in target.parent.glob(f".{target.name}.*{TEMPORARY}"):
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(config: LmConfig, weights: Mapping[str, Tensor], padding: Padding, target: Path) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
-    try:
-        dtype = weights["speech_embedding.weight"].dtype
-        save_file(vllm_weights(config, weights, padding), partial / _WEIGHTS, {"format": "pt"})
+    dtype = weights["speech_embedding.weight"].dtype
+    with new_folder(target) as folder:
+        save_file(vllm_weights(config, weights, padding), folder / _WEIGHTS, {"format": "pt"})
         text = json.dumps(vllm_config(config, padding, dtype), indent=1)
-        (partial / _CONFIG).write_text(text + "\n")
-        for path in (partial / _WEIGHTS, partial / _CONFIG, partial):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-            flush(path)
-        partial.rename(target)
-        flush(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (folder / _CONFIG).write_text(text + "\n")

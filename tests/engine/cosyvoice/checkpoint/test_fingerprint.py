@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.cosyvoice.checkpoint.files import fingerprint
+from cosyserve.engine.cosyvoice.checkpoint import fingerprint
 
 LARGE = bytes(range(256)) * 8192
 

@@ -86,6 +86,19 @@ async def test_one_in_use_stays() -> None:
     assert prompts.nbytes == 0
 
 
+async def test_one_that_everybody_left_is_kept_for_the_next() -> None:
+    maker = Maker()
+    maker.gate.clear()
+    prompts = cache(maker)
+    leaving = asyncio.create_task(prompts.acquire(voice("a")))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    maker.gate.set()
+    await prompts.acquire(voice("a"))
+    assert maker.made == ["a"]
+
+
 async def test_make_room_frees_no_more_than_it_must() -> None:
     prompts = cache(Maker())
     for name in "abc":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.prompt.caches import VoiceCache, fingerprint
+from cosyserve.engine.cosyvoice.prompt.caches import VoiceCache
 from cosyserve.engine.cosyvoice.prompt.voice import VoicePrompt
 from cosyserve.engine.interface import InvalidReference, TranscribedClip
 
@@ -151,14 +151,3 @@ async def test_the_folder_keeps_the_voices_used_last(tmp_path: Path) -> None:
     await cache.get(reference("c"))
     assert not first.exists()
     assert len(files(tmp_path)) == 2
-
-
-def test_fingerprints_tell_models_apart(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(b"one")
-    before = fingerprint([path])
-    assert fingerprint([path]) == before
-    path.write_bytes(b"two")
-    assert fingerprint([path]) != before
-    with pytest.raises(OSError, match="none"):
-        fingerprint([tmp_path / "none"])

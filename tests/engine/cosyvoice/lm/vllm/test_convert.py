@@ -110,7 +110,7 @@ def test_a_write_that_fails_leaves_nothing_and_one_that_died_is_swept(
     name = converted(checkpoint(), tmp_path).rename(tmp_path / "gone").name
     assert name == "gone"
     target = next(path for path in tmp_path.glob(".speech-lm-*.lock")).name[1:-5]
-    dead = tmp_path / f".{target}.partial-dead"
+    dead = tmp_path / f".{target}.dead.tmp"
     dead.mkdir()
     assert converted(checkpoint(), tmp_path).name == target
     assert not dead.exists()

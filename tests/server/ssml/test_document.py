@@ -7,22 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.server.ssml.parse import Prosody, parse
-from cosyserve.server.ssml.script import (
+from cosyserve.server.ssml.document import (
     CLAUSE_PAUSE,
     SENTENCE_PAUSE,
     MarkPlace,
     Run,
     Silence,
     SpokenDocument,
-    write_script,
+    spoken_document,
 )
+from cosyserve.server.ssml.parse import Prosody, parse
 
 NONE: frozenset[str] = frozenset()
 
 
-def script(text: str, alphabets: frozenset[str] = NONE, before: str = "") -> SpokenDocument:
-    return write_script(parse(text), lambda alphabet, _: alphabet in alphabets, before)
+def document(text: str, alphabets: frozenset[str] = NONE, before: str = "") -> SpokenDocument:
+    return spoken_document(parse(text), lambda alphabet, _: alphabet in alphabets, before)
 
 
 def shown(found: SpokenDocument) -> list[str | float]:
@@ -66,22 +66,22 @@ def shown(found: SpokenDocument) -> list[str | float]:
     ],
 )
 def test_parts(text: str, parts: list[str | float], plain: str) -> None:
-    found = script(text)
+    found = document(text)
     assert shown(found) == pytest.approx(parts)
     assert found.plain == plain
     assert found.notices == ()
 
 
 def test_sentences_end_at_s_and_at_the_document() -> None:
-    [run] = script("<speak><s>a</s><s>b</s></speak><speak>c</speak>").parts
+    [run] = document("<speak><s>a</s><s>b</s></speak><speak>c</speak>").parts
     assert isinstance(run, Run)
     assert run.text == "a b c"
     assert run.flushes == [1, 3, 5]
 
 
 def test_marks_keep_their_place() -> None:
-    [run, place] = script("<speak>a <mark name='x'/>b<mark name='y'/></speak>").parts[:1] + (
-        script("<speak><mark name='z'/></speak>").parts
+    [run, place] = document("<speak>a <mark name='x'/>b<mark name='y'/></speak>").parts[:1] + (
+        document("<speak><mark name='z'/></speak>").parts
     )
     assert isinstance(run, Run)
     assert run.marks == [(1, "x"), (3, "y")]
@@ -90,7 +90,7 @@ def test_marks_keep_their_place() -> None:
 
 def test_places_go_back_to_the_plain_text() -> None:
     text = "<speak>On <say-as interpret-as='date'>2024-05-03</say-as> we</speak>"
-    found = script(text, before="Before.")
+    found = document(text, before="Before.")
     [pause, run] = found.parts
     assert isinstance(pause, Silence)
     assert isinstance(run, Run)
@@ -111,7 +111,7 @@ def test_places_go_back_to_the_plain_text() -> None:
 def test_a_sentence_over_several_runs_is_one() -> None:
     runs = [
         part
-        for part in script(
+        for part in document(
             "<speak>One <emphasis>two</emphasis> three. Four <emphasis>five</emphasis></speak>"
         ).parts
         if isinstance(part, Run)
@@ -121,7 +121,7 @@ def test_a_sentence_over_several_runs_is_one() -> None:
 
 
 def test_a_sentence_goes_on_past_what_has_no_sound() -> None:
-    found = script("<speak>one <prosody pitch='2'>?! <s>... two. </s>three.</prosody></speak>")
+    found = document("<speak>one <prosody pitch='2'>?! <s>... two. </s>three.</prosody></speak>")
     first, second = (part for part in found.parts if isinstance(part, Run))
     assert second.flushes
     assert found.plain[: first.open_end] == "one ?! ... two."
@@ -129,18 +129,18 @@ def test_a_sentence_goes_on_past_what_has_no_sound() -> None:
 
 def test_a_pause_between_runs_is_of_the_pace_that_is_heard() -> None:
     slow = "<prosody rate='0.1'>" * 30 + "b" + "</prosody>" * 30
-    found = script(f"<speak>a. {slow}</speak>")
+    found = document(f"<speak>a. {slow}</speak>")
     assert shown(found) == pytest.approx(["a. ", 2 * SENTENCE_PAUSE, "b"])
 
 
 def test_what_say_as_writes_out_is_limited() -> None:
     named = f"<speak><say-as interpret-as='characters'>{'!' * 20_000}</say-as></speak>"
     with pytest.raises(InvalidParameter, match="with what say-as makes of it, comes to"):
-        script(named)
+        document(named)
 
 
 def test_prosody_is_nested() -> None:
-    found = script(
+    found = document(
         "<speak rate='1.5' volume='25'>a<prosody rate='50%' pitch='+100%'>b"
         "<prosody volume='-20dB'>c</prosody></prosody>d</speak>"
     )
@@ -164,7 +164,7 @@ def test_prosody_is_nested() -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_and_the_text_spoken(text: str, told: str) -> None:
-    found = script(text)
+    found = document(text)
     assert shown(found) == ["b"]
     assert found.plain == "b"
     [notice] = found.notices
@@ -173,13 +173,13 @@ def test_what_cannot_be_done_is_said_and_the_text_spoken(text: str, told: str) -
 
 def test_notices_are_told_once_and_bounded() -> None:
     many = "".join(f"<lang xml:lang='q{n}'>a</lang>" for n in range(50))
-    assert len(script(f"<speak>{many}</speak>").notices) == 20
+    assert len(document(f"<speak>{many}</speak>").notices) == 20
     twice = "<phoneme ph='x'>a</phoneme>" * 2
-    assert len(script(f"<speak>{twice}</speak>").notices) == 1
+    assert len(document(f"<speak>{twice}</speak>").notices) == 1
 
 
 def test_phonemes_are_a_run_of_their_own() -> None:
-    found = script(
+    found = document(
         "<speak>我们去<phoneme alphabet='py' ph='gōng yuán'>公园</phoneme>吧</speak>",
         frozenset({"py"}),
     )
@@ -194,7 +194,7 @@ def test_phonemes_are_a_run_of_their_own() -> None:
 
 def test_the_language_of_say_as() -> None:
     def said(text: str) -> str:
-        [run] = script(f"<speak>{text}</speak>").parts
+        [run] = document(f"<speak>{text}</speak>").parts
         assert isinstance(run, Run)
         return run.text
 
@@ -220,7 +220,7 @@ def test_the_language_of_say_as() -> None:
 )
 def test_values_that_make_no_sense(text: str, told: str) -> None:
     with pytest.raises(InvalidParameter, match=told):
-        script(f"<speak>{text}</speak>")
+        document(f"<speak>{text}</speak>")
 
 
 LEAF = st.sampled_from(
@@ -243,7 +243,7 @@ INNER = st.recursive(
 
 @given(st.lists(INNER, max_size=5).map("".join), st.sampled_from(["", "Before. "]))
 def test_runs_cover_the_plain_text_in_order(inner: str, before: str) -> None:
-    found = script(f"<speak>{inner}</speak>", frozenset({"py"}), before)
+    found = document(f"<speak>{inner}</speak>", frozenset({"py"}), before)
     end = len(before)
     marks = 0
     for part in found.parts:

@@ -1,7 +1,4 @@
-"""A tree of elements to the parts to be spoken.
-
-What a document comes to: stretches of text to speak, silences and marks, one after the other.
-"""
+"""What a document says: a tree of elements becomes a row of runs, silences and marks."""
 
 from __future__ import annotations
 
@@ -41,12 +38,12 @@ _CLAUSE_ENDS: Final = frozenset(",;:，、：،؛—–")
 _SENTENCES: Final = SegmentPolicy(split_clauses=False, first_clause_min_characters=None)
 SENTENCE_PAUSE: Final = 0.28
 CLAUSE_PAUSE: Final = 0.15
-"""Seconds at speed 1, where two runs meet: an engine makes such pauses inside of a run only."""
+"""Pauses between two runs, in seconds at speed 1; engines insert pauses only within a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenText:
-    """`spoken` stands for plain[begin:end]. literal: character by character."""
+    """`spoken` is said for plain[begin:end]. literal: both are the same text."""
 
     spoken: str
     begin: int
@@ -58,10 +55,10 @@ class SpokenText:
 class Run:
     """Text of one prosody, spoken by one session of the engine.
 
-    alphabet: "" for text, else what its pieces are written in. continues: a sentence goes on from
-    the run before. open_end: where in the plain text the sentence ends that goes on in the run
-    after, 0 if none does. flushes: places in the spoken text where a sentence ends, whatever stands there.
-    marks: names, and places in the spoken text.
+    alphabet: the phonetic alphabet that the pieces are written in, "" for ordinary text. continues:
+    whether its first sentence began in the run before. open_end: where in the plain text its last
+    sentence ends if that goes on in the next run, else 0. flushes: places in the spoken text where a
+    sentence ends, whatever its punctuation. marks: places in the spoken text, and names.
     """
 
     prosody: Prosody
@@ -72,8 +69,8 @@ class Run:
     flushes: list[int] = field(default_factory=list)
     marks: list[tuple[int, str]] = field(default_factory=list)
     length: int = 0
-    _starts: list[int] = field(default_factory=list)
-    _last: str = ""
+    _starts: list[int] = field(default_factory=list)  # of each piece, in the spoken text
+    _last: str = ""  # the last character before closing quotes and brackets
 
     @property
     def text(self) -> str:
@@ -86,7 +83,7 @@ class Run:
         self._last = piece.spoken.rstrip(_CLOSERS)[-1:] or self._last
 
     async def say_in(self, session: CheckedSession) -> None:
-        """Have the session speak it."""
+        """Give the whole text to the session."""
         text, begin = self.text, 0
         for place in self.flushes:
             await session.feed(text[begin:place])
@@ -97,13 +94,13 @@ class Run:
 
     @property
     def pause(self) -> float:
-        """The pause that belongs after its text, in seconds at speed 1."""
+        """The pause after its text, in seconds at speed 1."""
         if self._last in _SENTENCE_ENDS:
             return SENTENCE_PAUSE
         return CLAUSE_PAUSE if self._last in _CLAUSE_ENDS else 0.0
 
     def plain(self, begin: int, end: int) -> tuple[int, int]:
-        """Where text[begin:end] lies in the plain text; what was rewritten counts as a whole."""
+        """The place of text[begin:end] in the plain text; rewritten pieces count as a whole."""
         first, first_at = self._piece(begin)
         last, last_at = self._piece(max(begin, end - 1))
         start = first.begin + begin - first_at if first.literal else first.begin
@@ -117,7 +114,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """natural: a pause between runs, which is the shorter the faster the task is spoken."""
+    """A pause. natural: it is no break of the document's, and shortens with the pace of the task."""
 
     seconds: float
     natural: bool = False
@@ -125,7 +122,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class MarkPlace:
-    """A mark that lies between runs."""
+    """A mark between runs."""
 
     name: str
 
@@ -135,9 +132,9 @@ Part = Run | Silence | MarkPlace
 
 @dataclass(frozen=True, slots=True)
 class SpokenDocument:
-    """A document to be spoken. plain: its text, which follows that of the task's documents before.
+    """A document as it is spoken. plain: its text, to be appended to that of the task's documents so far.
 
-    notices: what of it cannot be done, a sentence each.
+    notices: one sentence for each thing that was ignored or approximated.
     """
 
     parts: tuple[Part, ...]
@@ -146,14 +143,14 @@ class SpokenDocument:
 
 
 def close_sentences(runs: Sequence[Run]) -> None:
-    """Tell each of a document's runs where the sentence ends that it leaves open."""
+    """Set `open_end` of each of a document's runs."""
     for run, following in reversed([*pairwise(runs)]):
         if following.continues:
             run.open_end = _first_end(following)
 
 
 def _first_end(run: Run) -> int:
-    """Where in the plain text the first sentence of a run ends."""
+    """The end of a run's first sentence, in the plain text."""
     text, begin = run.text, 0
     for place in (*run.flushes, run.length):
         segmenter = TextSegmenter(_SENTENCES)
@@ -167,47 +164,50 @@ def _first_end(run: Run) -> int:
 
 
 Reads = Callable[[str, str], bool]
-"""An alphabet and sounds written in it, to whether the engine can speak them."""
+"""Whether the engine can speak these sounds: (alphabet, sounds written in it)."""
 _BLANKS: Final = re.compile(r"\s+")
 _PARAGRAPH: Final = 0.5
-"""Seconds at speed 1."""
+"""The pause around a paragraph, in seconds at speed 1."""
 _MOST_NOTICES: Final = 20
 _TOLD_BY_SCRIPT: Final = frozenset(
     {"zh", "cmn", "yue", "ja", "ko", "ru", "uk", "bg", "el", "ar", "fa", "he", "hi", "th", "en"}
 )
-"""Languages that an engine knows from the letters; Latin ones it reads as English by default."""
+"""Languages that engines recognise by their script; they read Latin letters as English by default."""
 
 
-def write_script(nodes: Sequence[str | Element], reads: Reads, before: str = "") -> SpokenDocument:
-    """What to speak for parsed documents. Raises InvalidParameter for a value that makes no sense.
+def spoken_document(
+    nodes: Sequence[str | Element], reads: Reads, before: str = ""
+) -> SpokenDocument:
+    """The document that the nodes of `parse` say. Raises InvalidParameter for an attribute's wrong value.
 
-    reads: whether the engine can speak sounds that are written in a phonetic alphabet. before: the
-    task's plain text before these documents; a blank and the pause of a sentence come between.
+    reads: whether the engine can speak sounds written in a phonetic alphabet. before: the task's plain
+    text so far; a blank and a sentence's pause separate it from this document.
     """
     writer = _Writer(reads, before, "zh" if _has_han(nodes) else "en")
     for node in nodes:
         writer.node(node)
-    return writer.script()
+    return writer.document()
 
 
 class _Writer:
-    """Walks the tree. `_gap`: the pause before the next run, None for the one its text asks for."""
+    """Walks the tree and collects the parts."""
 
     def __init__(self, reads: Reads, before: str, language: str) -> None:
         self._reads = reads
-        self._offset = len(before)
+        self._offset = len(before)  # of this document's text in the task's plain text
         self._plain = " " if before and not before[-1].isspace() else ""
-        self._spaced = False
+        self._spaced = False  # whether a blank comes before the next text
         self._parts: list[Part] = []
-        self._notices: dict[str, None] = {}
-        self._prosody = Prosody()
-        self._language = language
-        self._run: Run | None = None
-        self._before: Run | None = None
-        self._gap = SENTENCE_PAUSE if before.strip() else None
-        self._fresh = True
+        self._notices: dict[str, None] = {}  # in order, without repetitions
+        self._prosody = Prosody()  # of the enclosing elements
+        self._language = language  # of the enclosing elements: "en", "zh" or another base tag
+        self._run: Run | None = None  # the run that takes text
+        self._before: Run | None = None  # the last run that was closed
+        self._gap = SENTENCE_PAUSE if before.strip() else None  # None: as the text before asks for
+        self._fresh = True  # whether nothing was spoken since the last sentence's end
 
-    def script(self) -> SpokenDocument:
+    def document(self) -> SpokenDocument:
+        """What was collected. Raises InvalidParameter if it is too long."""
         self._close()
         runs = [part for part in self._parts if isinstance(part, Run)]
         if (said := sum(run.length for run in runs)) > LONGEST_DOCUMENT:
@@ -253,7 +253,7 @@ class _Writer:
             case _:
                 self._inside(node, Prosody())
 
-    # Elements with others in them
+    # Elements that hold others
 
     def _inside(self, element: Element, factors: Prosody) -> None:
         outer, language = self._prosody, self._language
@@ -294,7 +294,7 @@ class _Writer:
         self._spaced = ends
 
     def _speak(self, spoken: str, content: str, alphabet: str) -> None:
-        """Have `spoken` spoken for `content`, which goes into the plain text."""
+        """Add `spoken` to a run, and `content`, for which it is said, to the plain text."""
         self._add_blank()
         begin = self._offset + len(self._plain)
         self._plain += content
@@ -304,7 +304,7 @@ class _Writer:
             self._fresh = False
 
     def _separate(self) -> None:
-        """A blank comes before the text that follows, if any does."""
+        """Put a blank before the next text, if any follows."""
         self._spaced = True
 
     def _add_blank(self) -> None:
@@ -357,10 +357,10 @@ class _Writer:
         )
         self._speak(content, content, "")
 
-    # Runs and what lies between them
+    # Runs, and the pauses between them
 
     def _run_of(self, alphabet: str) -> Run:
-        """The open run, another one if the way of speaking has changed."""
+        """The run that takes the next text: another one if prosody or alphabet has changed."""
         run = self._run
         if run is not None and run.prosody == self._prosody and run.alphabet == alphabet:
             return run
@@ -385,7 +385,7 @@ class _Writer:
         if speakable(run.text):
             self._parts.append(run)
             self._before = run
-        else:  # no sound: but its marks are to be told
+        else:  # it makes no sound, but its marks count
             self._parts += [MarkPlace(name) for _, name in run.marks]
 
     def _break(self, seconds: float) -> None:
@@ -402,7 +402,7 @@ class _Writer:
         fresh, self._fresh = self._fresh, True
         if pause:
             self._close()
-            if self._before is not None and self._gap != 0.0:  # that is after a break
+            if self._before is not None and self._gap != 0.0:  # 0: a break has just ended
                 self._gap = max(pause, self._gap or 0.0)
         elif fresh:
             return
@@ -430,7 +430,7 @@ def _emphasis(attributes: Mapping[str, str], where: str) -> Prosody:
 
 
 def _content(element: Element) -> str:
-    """The text of an element that has nothing but text."""
+    """The text of an element that holds only text."""
     return "".join(child for child in element.children if isinstance(child, str))
 
 

@@ -1,0 +1,90 @@
+"""Files and folders that are whole or absent, whenever the process or the machine stops."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+TEMPORARY: Final = ".tmp"
+"""Suffix of what is being written; the names also begin with a dot. A crash leaves such names behind."""
+
+_FILE_MODE: Final = 0o644
+_FOLDER_MODE: Final = 0o755
+
+
+def write_temporary(folder: Path, *parts: bytes) -> Path:
+    """A new file in `folder` under a temporary name, durable, readable by its owner only.
+
+    Raises OSError; then there is no such file.
+    """
+    path = folder / f".{secrets.token_hex(16)}{TEMPORARY}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
+    return path
+
+
+def write_file(path: Path, *parts: bytes) -> None:
+    """Write or replace a file, readable by its owner only; it is durable when this returns.
+
+    Raises OSError; then nothing is left under this name.
+    """
+    temporary = write_temporary(path.parent, *parts)
+    try:
+        os.replace(temporary, path)
+        flush(path.parent)
+    except OSError:
+        for leaving in (temporary, path):
+            with suppress(OSError):
+                os.unlink(leaving)
+        raise
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` at the end of the block; after an exception it is removed.
+
+    Everything in it is durable by then and readable by all. Raises OSError, also where `target` is a
+    folder that holds something.
+    """
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}{TEMPORARY}")
+    partial.mkdir(mode=0o700)
+    try:
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            path.chmod(_FOLDER_MODE if path.is_dir() else _FILE_MODE)
+            flush(path)
+        partial.rename(target)
+        flush(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Bring a file's bytes, or a folder's entries, to the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot flush a folder.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
