@@ -1,10 +1,9 @@
-"""The tasks of one connection, without the connection: commands in, events out.
+"""The tasks of one connection as a state machine without I/O: commands in, events out.
 
-The life of a task, as one table: what may be received and sent in each state, and what then.
-
-A step that the table does not have is illegal: received, it is the client's fault (InvalidState);
-sent, it is a fault of ours (LocalProtocolError). IGNORED is legal and changes nothing: the client
-sent it before it could know better.
+TRANSITIONS holds what may be received and sent in each state, and the state after it. A step that is not
+in the table is illegal: if received, the client is at fault (InvalidState), if sent, the server is
+(LocalProtocolError). An IGNORED step is legal and changes nothing: the client sent it before it could know
+of the task's end.
 """
 
 from __future__ import annotations
@@ -172,7 +171,7 @@ ENDED_REMEMBERED: Final = 64
 
 @dataclass(slots=True)
 class _Task:
-    """half: what its text ends with so far, if that is half of a surrogate pair."""
+    """half: the high surrogate that its text ends with so far, or ""."""
 
     state: TaskState
     characters: int = 0
@@ -194,12 +193,12 @@ class TaskProtocol:
         *,
         one_at_a_time: bool = False,
     ) -> None:
-        """one_at_a_time: a run-task takes the place of the task that runs, of which nothing more is told."""
+        """one_at_a_time: a run-task replaces the task that runs, which gets no further event."""
         self._one_at_a_time = one_at_a_time
         self._codec = codec
         self._limits = TextLimits() if limits is None else limits
-        self._tasks: dict[str, _Task] = {}
-        self._ended: OrderedDict[str, TaskState] = OrderedDict()
+        self._tasks: dict[str, _Task] = {}  # that run
+        self._ended: OrderedDict[str, TaskState] = OrderedDict()  # the latest, oldest first
 
     def __len__(self) -> int:
         """How many tasks run."""

@@ -85,19 +85,20 @@ ERROR_CODES: Final = {
     "InvalidAudio": "InvalidParameter",
     "EngineUnavailable": "ServiceUnavailable",
 }
-"""Our codes as this dialect's clients know them; the others are the same in both."""
+"""This dialect's names for wire codes; a code that is not here has the same name."""
 
 _BRACKET: Final = re.compile("([<>])")
 
 
 @dataclass(slots=True)
 class _Spoken:
-    """What is known of a task: the text that came, and the sentence that is being spoken.
+    """A task's text so far, and the sentence that is being spoken.
 
-    is_markup: None while it is not known. breaks: finds those of a plain text, None where they are text as
-    well. text: without them. half: what it ends with, if that is half of a surrogate pair.
-    characters: those outside of tags, so far as it is known what is one. undecided: what may begin the
-    markup. tag: the characters since the last `<` that no `>` has followed, itself included.
+    is_markup: whether the text is SSML; None while undecided. breaks: finds the breaks of a plain text;
+    None if they count as text. text: without breaks. half: the high surrogate that the text ends with.
+    characters: usage, without tags, as far as it is known what is a tag. undecided: text that may begin
+    markup. tag: characters from the last `<` on that no `>` has followed.
+    sentence: the one being spoken; words: those of it that were spoken.
     """
 
     is_markup: bool | None
@@ -111,7 +112,7 @@ class _Spoken:
     words: list[Word] = field(default_factory=list)
 
     def take(self, text: str, *, flush: bool = False, last: bool = False) -> str:
-        """The text goes on; the same text back, less or more half a surrogate pair."""
+        """Add the next piece; returns it with surrogate pairs joined that were cut in two."""
         taken, self.half = join(self.half, text, last=last)
         text = self.undecided + taken
         if self.is_markup is None:
@@ -153,13 +154,13 @@ class _Spoken:
 
 
 class DashScopeCodec:
-    """protocol.task.Codec of one connection."""
+    """The codec of one connection."""
 
     def __init__(self, text_timeout: float, new_id: Callable[[], str]) -> None:
-        """text_timeout: seconds, for the message that tells of it. new_id: makes ids for requests."""
+        """text_timeout: seconds, for the message of a timeout. new_id: makes ids for requests."""
         self._text_timeout = text_timeout
         self._new_id = new_id
-        self._tasks: dict[str, _Spoken] = {}
+        self._tasks: dict[str, _Spoken] = {}  # by task_id
 
     def decode(self, data: bytes | str) -> TaskCommand:
         """Raises TTSError."""

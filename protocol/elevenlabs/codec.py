@@ -1,4 +1,4 @@
-"""The wire of this dialect's two WebSockets."""
+"""The codecs of `stream-input` and `multi-stream-input`."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _TEXT_PATH: Final = ("text",)
 
 
 class StreamCodec(Texts):
-    """protocol.task.Codec of one `stream-input` connection: one text, then it closes."""
+    """The codec of one `stream-input` connection: one text, then the connection closes."""
 
     def __init__(self, options: StreamOptions) -> None:
         super().__init__(options, from_start=False)
-        self._context: Context | None = None
+        self._context: Context | None = None  # None before the first message
 
     def decode(self, data: bytes | str) -> Command | None:
         """An empty text ends the session; what comes after it is ignored. Raises TTSError."""
@@ -73,23 +73,23 @@ class StreamCodec(Texts):
 
 
 class MultiStreamCodec(Texts):
-    """protocol.task.Codec of one `multi-stream-input` connection: a task for every context.
+    """The codec of one `multi-stream-input` connection: a task for every context.
 
-    A text opens its context. To close a context is to give up what it has still to say, unless all of
-    its text was flushed: then it speaks to its end, or until it is closed once more. Its name is free
-    at once. After a failure only a message that is written like a first one opens the context again,
-    so that text which was on its way is not spoken by itself.
+    A text opens its context. Closing a context drops the speech still to come, unless all of its text was
+    flushed: then it speaks to its end, or until it is closed once more. Its name is free at once. After a
+    failure only a message that is written like a first one opens the context again, so that text which
+    was on its way is not spoken by itself.
 
-    With sync_alignment, times count from the beginning of the context's speech; else they go on from
-    where the message before ended: what clients that ask for it, and those that do not, reckon with.
+    With sync_alignment, times count from the beginning of the context's speech, else from the end of the
+    message before.
     """
 
     def __init__(self, options: StreamOptions) -> None:
         super().__init__(options, from_start=options.sync_alignment)
-        self._contexts: dict[str, Context] = {}
-        self._task_ids: dict[str | None, str] = {}
-        self._named = 0
-        self._over = False
+        self._contexts: dict[str, Context] = {}  # by task_id
+        self._task_ids: dict[str | None, str] = {}  # of the latest context with each name
+        self._named = 0  # how many task_ids were made up
+        self._over = False  # the client closed the socket
 
     def decode(self, data: bytes | str) -> Command | None:
         """Raises TTSError, with the task_id of the context."""
@@ -158,7 +158,7 @@ class MultiStreamCodec(Texts):
                 return (self._failed(event, context),)
 
     def _failed(self, event: TaskFailed, context: Context | None) -> Frame:
-        """The error, which says as well that the context's speech is over."""
+        """The frame of the error, which also ends the context's speech."""
         message = error_message(event.error_code, event.error_message)
         if context is None:
             return _frame(message)
@@ -170,14 +170,14 @@ class MultiStreamCodec(Texts):
 
     @staticmethod
     def _addressed(context: Context, message: JsonObject) -> Frame:
-        """With both spellings that the hosted service has had; clients read one or the other."""
+        """The frame of a context's message, with its name in both spellings that clients read."""
         both: JsonObject = {"contextId": context.name, "context_id": context.name}
         if message["isFinal"]:
             both["is_final"] = True
         return _frame({**message, **both})
 
     def _task_id(self, name: str | None) -> str:
-        """That of the context with this name, or the one that it would have if it were opened now."""
+        """The id of the context with this name, or the id that it would get if it were opened now."""
         if name in self._task_ids:
             return self._task_ids[name]
         if name is not None and not name.startswith("_") and TASK_ID.fullmatch(name):

@@ -1,4 +1,4 @@
-"""`/api/v1/audio/reference_audio`: upload, list, get and delete reference clips."""
+"""The native dialect's reference clips, `/api/v1/audio/reference_audio`: upload, list, get, delete."""
 
 from __future__ import annotations
 

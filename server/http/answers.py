@@ -1,4 +1,4 @@
-"""An answer that is sent while it is made."""
+"""An answer whose body is sent while it is made."""
 
 from __future__ import annotations
 
