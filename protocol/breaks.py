@@ -56,7 +56,7 @@ class BreakScanner:
     def __init__(self) -> None:
         self._held = ""  # may be the beginning of a tag
         self._expects_end = False  # a `<break>` without `/` came, so `</break>` may follow
-        self._line = 1  # where the text goes on that is not given out yet
+        self._line = 1  # the place of the first character that is not given out yet
         self._column = 1
 
     @property

@@ -211,8 +211,8 @@ class DashScopeCodec:
                 self._output(event.task_id, spoken, "sentence-begin", original_text=sentence.text)
             )
         spoken.words += words
-        told = spoken_output(marks=event.marks)
-        announced = self._output(event.task_id, spoken, "sentence-synthesis", **told)
+        marks = spoken_output(marks=event.marks)
+        announced = self._output(event.task_id, spoken, "sentence-synthesis", **marks)
         frames.append(Frame(announced.text, event.data))
         return frames
 

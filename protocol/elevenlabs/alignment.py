@@ -54,7 +54,7 @@ class CharacterTimes:
         self._waiting: deque[tuple[str, float]] = deque()  # have a time, but no chunk yet
 
     def feed(self, text: str) -> None:
-        """The text goes on."""
+        """Add the next piece of the text."""
         self._text.append(text)
 
     def __len__(self) -> int:

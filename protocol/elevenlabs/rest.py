@@ -97,7 +97,7 @@ def parse_speech(
 
 
 def timed_speech(data: bytes, found: CharacterSpans | None) -> JsonObject:
-    """Sound with the characters heard in it; the text is told as it was sent."""
+    """Sound with the characters heard in it, under both names: the text is not normalized."""
     times = None if found is None else in_seconds(found)
     return {
         "audio_base64": pybase64.b64encode_as_string(data),

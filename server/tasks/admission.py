@@ -1,4 +1,4 @@
-"""How many connections and tasks may run at once. Admission says no at once and never queues."""
+"""How many connections, tasks and uploads may run at once: over a limit they are refused, never queued."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ class Admission:
         self._clock = clock
         self._connections = 0
         self._uploads = 0
-        self._tasks: Counter[str] = Counter()
-        self._mean_duration = 1.0
+        self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
+        self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
-        self._unaccounted = 0
-        self._idle = asyncio.Event()
+        self._unaccounted = 0  # tasks that are not over, whether or not their place is free
+        self._idle = asyncio.Event()  # there are none of these
         self._idle.set()
 
     @property
@@ -149,7 +149,7 @@ class Admission:
         return Ticket(self._uploaded)
 
     def drain(self) -> None:
-        """Let nothing new in from now on; what runs goes on."""
+        """Refuse everything new from now on; running tasks continue."""
         self._draining = True
 
     async def wait_idle(self) -> None:

@@ -15,7 +15,7 @@ from cosyserve.protocol.errors import TTSError
 from ..errors import ContractBroken, must_propagate, report
 
 LEAVE_TIMEOUT: Final = 10.0
-"""Seconds that an engine has to free a session; then the server goes on without waiting for it."""
+"""Seconds that the server waits for an engine to free a session."""
 
 
 @contextmanager
