@@ -134,7 +134,7 @@ def authenticate(request: web.Request) -> Caller:
 def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
     match refused:
         case web.HTTPNotFound():
-            return RouteNotFound(f"there is no {request.path[:200]} here")
+            return RouteNotFound(f"no route at {request.path[:200]}")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(refused.allowed_methods))
             return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")

@@ -33,7 +33,7 @@ async def read_body(request: web.Request) -> bytes:
     except TimeoutError:
         raise RequestTimeout(f"the body took longer than {BODY_TIMEOUT:g} s") from None
     except web.RequestPayloadError as error:
-        raise InvalidParameter("body: not in the encoding that its head names") from error
+        raise InvalidParameter("body: not encoded as its Content-Encoding says") from error
 
 
 class SpeechBody:

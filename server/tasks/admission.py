@@ -116,7 +116,7 @@ class Admission:
         """Take a place for a connection. Raises Throttled, EngineUnavailable (draining)."""
         self._refuse_if_draining()
         if self._connections >= self._limits.max_connections:
-            raise Throttled(f"the server has its limit of {self._connections} connections")
+            raise Throttled(f"the server is at its limit of {self._connections} connections")
         self._connections += 1
         return ConnectionTicket(self._disconnected)
 
@@ -158,7 +158,7 @@ class Admission:
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
-            raise EngineUnavailable("the server is shutting down; connect again for another one")
+            raise EngineUnavailable("the server is shutting down; connect again to reach another one")
 
     def _check(self, running: int, limit: int, what: str) -> None:
         if running >= limit:

@@ -45,7 +45,7 @@ class Handshake:
         """The dialect that is asked for. Raises RouteNotFound, InvalidParameter."""
         route = find_route(request.path, self._dialects)
         if route is None:
-            raise RouteNotFound(f"there is no WebSocket here; it is at {SPEECH_PATH}")
+            raise RouteNotFound(f"no WebSocket at this path; use {SPEECH_PATH}")
         return route
 
     def caller(self, request: Request, route: UpgradeRoute) -> Caller | None:
