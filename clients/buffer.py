@@ -11,13 +11,14 @@ from cosyserve.protocol.messages import ChunkMetrics, EffectiveAudio, Mark, Word
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """Some of a speech's sound as it came.
+    """A part of a speech's sound, as the server sent it.
 
-    data: bytes of the stream in the format asked for; all chunks joined are one valid stream.
-    metrics: what the server says of it, in seconds.
+    data: bytes of the stream in the requested format; all chunks joined are one valid stream.
+    metrics: the server's measurements of this chunk, in seconds.
     received_at: `time.perf_counter()` at its arrival, before it waited for its reader.
-    audio: the format, rate and bit rate really used, where the server says so.
-    words: that begin in it, if they were asked for. marks: of an SSML document, that lie in it.
+    audio: the format, sample rate and bit rate in use, where the server reports them.
+    words: those that begin in this chunk, if they were requested.
+    marks: those of an SSML document that lie in this chunk.
     """
 
     data: bytes
@@ -31,16 +32,20 @@ class AudioChunk:
 class ChunkBuffer:
     """First in, first out, bounded by bytes; one writer, one reader, one event loop.
 
-    A chunk is taken while fewer than `limit` bytes wait, so a single one of any size passes.
+    A chunk is accepted while fewer than `limit` bytes wait, so a single one of any size passes.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._chunks: deque[AudioChunk] = deque()
+        # Bytes of sound in `_chunks`.
         self._size = 0
         self._closed = False
+        # Raised by `get` after the last chunk.
         self._error: Exception | None = None
+        # Wakes the writer: a chunk was read, or the buffer was closed.
         self._room = asyncio.Event()
+        # Wakes the reader: a chunk was put, or the buffer was closed.
         self._ready = asyncio.Event()
 
     @property
@@ -75,7 +80,7 @@ class ChunkBuffer:
         return chunk
 
     def close(self, error: Exception | None = None) -> None:
-        """Take no more; the first call counts."""
+        """Accept no more chunks; the first call counts."""
         if not self._closed:
             self._closed = True
             self._error = error
@@ -83,7 +88,7 @@ class ChunkBuffer:
             self._ready.set()
 
     def discard(self) -> None:
-        """Drop what waits, close without an error: the reader ends at once."""
+        """Drop the waiting chunks and close without an error: the reader ends at once."""
         self._chunks.clear()
         self._size = 0
         self._error = None

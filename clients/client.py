@@ -1,4 +1,4 @@
-"""The client: one server, one WebSocket for all speeches, REST for the references."""
+"""The client of one server: a WebSocket for all speeches, REST for references and voices."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .speech import Speech, Text
 
 
 class Client:
-    """A connection to a cosyserve server.
+    """A client of one cosyserve server.
 
-    An async context manager; leaving it closes everything, and the server cancels what still runs.
-    The WebSocket is opened by the first speech, or before by `connect`. It is never opened a second
-    time unasked: after ConnectionLost every speech raises it again until `connect` is called, for
-    only the caller knows whether a broken speech should be said again.
+    An async context manager: leaving it closes all connections, and the server cancels the tasks
+    that still run. The first speech opens the WebSocket, or `connect` does before it. A lost
+    connection is not opened again by itself: after ConnectionLost every speech raises it until
+    `connect` is called, because only the caller knows whether to repeat a broken speech.
 
     All speeches share the one WebSocket. A speech that nobody reads slows the others down once its
-    `buffer_bytes` are full, and is given up after `stall_timeout` seconds more. Where readers of
-    very different pace must not touch each other, use a Client for each.
+    `buffer_bytes` are full, and is given up after `stall_timeout` seconds more. Readers of very
+    different pace should have a Client each.
     """
 
     def __init__(
@@ -44,10 +44,13 @@ class Client:
         buffer_bytes: int = 8 * 2**20,
         stall_timeout: float = 5.0,
     ) -> None:
-        """`url` is http, https, ws or wss; `timeout` (s) is for connecting and for REST calls.
+        """Connects nowhere yet.
 
-        `stall_timeout` (s) must stay below the server's own limit for readers that take nothing
-        (10 s unless it is configured otherwise), which costs the whole connection.
+        url: http, https, ws or wss. token: of the server, if it requires one.
+        tls: in place of the default context. timeout: seconds to connect, and for a REST call.
+        buffer_bytes: of sound that a speech keeps for its reader.
+        stall_timeout: seconds; keep it below the server's own limit for stalled clients (10 s by
+        default), at which the server closes the connection with all of its speeches.
         Raises InvalidRequest.
         """
         self._endpoint = Endpoint.parse(url, token, tls)
@@ -55,7 +58,9 @@ class Client:
         self._buffer_bytes = buffer_bytes
         self._stall_timeout = stall_timeout
         self._rest = Rest(self._endpoint, timeout)
+        # Kept when it is lost, so that speeches raise the reason.
         self._connection: Connection | None = None
+        # Held while `_connection` is replaced.
         self._opening = asyncio.Lock()
         self.references = References(self._rest)
 
@@ -65,7 +70,7 @@ class Client:
         return self._endpoint.http
 
     async def connect(self) -> None:
-        """Open the WebSocket now, again if it was lost; nothing happens while it is open.
+        """Open the WebSocket, also after it was lost; nothing happens while it is open.
 
         Raises ConnectionFailed, AuthenticationFailed.
         """
@@ -98,9 +103,11 @@ class Client:
     ) -> Speech:
         """A speech to enter with `async with`; nothing is sent before that.
 
-        voice: id of a reference or of a built-in voice. mode: fast_replication if None, or
-        natural_language_replication with an `instruct`. ssml: the text is an SSML document.
-        word_timestamps: chunks tell when words are spoken. The others are as the API has them.
+        voice: id or name of a reference or of one of the server's voices.
+        mode: by default natural_language_replication with an `instruct`, else fast_replication.
+        sample_rate: Hz. volume, speed, pitch: factors. seed: the same one speaks the same way again.
+        ssml: the text is an SSML document. word_timestamps: chunks carry the times of their words.
+        The other parameters have the names and values of run-task.
         Raises InvalidRequest.
         """
         if mode is None:
@@ -129,10 +136,10 @@ class Client:
         return Speech(self._connected, run, self._buffer_bytes, self._stall_timeout)
 
     async def say(self, text: Text, **parameters: Any) -> AsyncIterator[AudioChunk]:
-        """Speak a text, or pieces of text as they come, and yield the sound as it comes.
+        """Speak a text, or an iterator's pieces of it as they come; yields the sound as it comes.
 
-        `parameters` are those of `speech`. Closing the iterator cancels the speech. Raises what
-        iterating a Speech raises, and what iterating `text` raises.
+        `parameters` are those of `speech`. Closing the iterator cancels the speech.
+        Raises what iterating a Speech or `text` raises.
         """
         async with AsyncExitStack() as stack:
             speech = await stack.enter_async_context(self.speech(**parameters))
@@ -142,18 +149,21 @@ class Client:
                 yield chunk
 
     async def synthesize(self, text: Text, **parameters: Any) -> bytes:
-        """As `say`, but all of the sound at once."""
+        """As `say`, but returns the whole sound."""
         return b"".join([chunk.data async for chunk in self.say(text, **parameters)])
 
     async def version(self) -> Mapping[str, Any]:
-        """What the server says of itself: its version, engine and voices."""
+        """The server's version, engine and voices, as `/version` has them. Raises what REST calls raise."""
         answer = await self._rest.request("GET", "/version")
         if not isinstance(answer, dict):
-            raise UnexpectedMessage("the server's version is no object")
+            raise UnexpectedMessage("the server's version is not an object")
         return answer
 
     async def voices(self) -> tuple[ServerVoice, ...]:
-        """The voices that need no reference; the first one is the server's default."""
+        """The server's own voices, which need no reference; the first one is its default.
+
+        Raises what REST calls raise.
+        """
         return parse_voices(await self.version())
 
     async def close(self) -> None:
@@ -178,7 +188,7 @@ class Client:
         await self.close()
 
     async def _connected(self) -> Connection:
-        """The open connection; Raises ConnectionLost if it was lost since `connect`."""
+        """The connection, opened if there was none yet. A lost one raises when it is used."""
         if self._connection is None:
             await self.connect()
         connection = self._connection

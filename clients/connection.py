@@ -1,9 +1,7 @@
-"""One WebSocket that carries many tasks, told apart by task_id.
+"""The address of a server, and the one WebSocket to it that carries many tasks, told apart by task_id.
 
 Data flows one way: frames -> decode_event -> the task's receiver. A receiver may make the reading
 wait (that is how a slow reader pushes back on the server), but only as long as it promises to.
-
-Where a server is: one address for REST and WebSocket.
 """
 
 from __future__ import annotations
@@ -42,7 +40,11 @@ from .errors import (
 )
 
 SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
-_PLAIN: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+MAX_MESSAGE: Final = 16 * 2**20
+"""Bytes of a frame: minutes of sound as base64; more is not a chunk."""
+_IPV6_HINT: Final = "put an IPv6 address in brackets, as in http://[::1]:8000"
+_HTTP_SCHEME: Final = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,15 @@ class Endpoint:
             parts = urlsplit(url.strip())
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise InvalidRequest(f"{url!r} is no address: {_refusal_reason(url, error)}") from None
-        if parts.scheme not in _PLAIN or not host:
+            reason = _IPV6_HINT if "[" not in url and url.count(":") > 2 else error
+            raise InvalidRequest(f"{url!r} is not an address: {reason}") from None
+        if parts.scheme not in _HTTP_SCHEME or not host:
             raise InvalidRequest(
-                f"{url!r} is no server address; it must look like http://127.0.0.1:8000"
+                f"{url!r} is not a server's address; an address looks like http://127.0.0.1:8000"
             )
         path = parts.path.rstrip("/").removesuffix(SPEECH_PATH)
         return cls(
-            urlunsplit((_PLAIN[parts.scheme], _plain_zone(parts.netloc), path, "", "")),
+            urlunsplit((_HTTP_SCHEME[parts.scheme], _plain_zone(parts.netloc), path, "", "")),
             _clean_token(token),
             tls,
         )
@@ -85,23 +88,27 @@ class Endpoint:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property
-    def not_reached(self) -> str:
-        """What to tell a person who could not connect."""
-        return f"cannot reach {self.http}"
+    def token_refused(self) -> str:
+        """The message for a person whose token the server did not accept."""
+        if self.token is None:
+            return f"{self.http} requires a token, and none was given"
+        return f"{self.http} does not accept this token"
 
+    def not_reached(self, error: Exception) -> ConnectionFailed:
+        """The error for a person, from the one that a connection or a request failed with."""
+        return ConnectionFailed(f"cannot reach {self.http}: {_failure(error)}")
 
-def _refusal_reason(url: str, error: ValueError) -> str:
-    if "[" not in url and url.count(":") > 2:
-        return "an IPv6 address stands in brackets, as in http://[::1]:8000"
-    return str(error)
+    def no_answer(self, timeout: float) -> ConnectionFailed:
+        """The error for a person, after `timeout` seconds without an answer."""
+        return ConnectionFailed(f"cannot reach {self.http}: no answer within {timeout:g} s")
 
 
 def _plain_zone(netloc: str) -> str:
-    """With the % before an IPv6 zone as resolvers take it, and not escaped as RFC 6874 has it."""
+    """The netloc with a plain % before an IPv6 zone, as resolvers take it; RFC 6874 escapes it."""
     before, bracket, host = netloc.rpartition("[")
     return before + bracket + (host.replace("%25", "%", 1) if bracket else host)
 
@@ -113,18 +120,14 @@ def _clean_token(token: str | None) -> str | None:
     return token or None
 
 
-MAX_MESSAGE: Final = 16 * 2**20  # minutes of sound as base64: more is no chunk
-_log = logging.getLogger(__name__)
-
-
 class Receiver(Protocol):
-    """Whatever takes the events of one task."""
+    """Takes the events of one task."""
 
     async def receive(self, event: Event, received_at: float) -> None:
         """Take an event. While this waits, nothing is read from the connection."""
 
     def connection_lost(self, error: ClientError) -> None:
-        """No more events come."""
+        """Hear that no more events come, because of `error`."""
 
 
 class Connection:
@@ -133,9 +136,13 @@ class Connection:
     def __init__(self, socket: ClientConnection, endpoint: Endpoint) -> None:
         self._socket = socket
         self._endpoint = endpoint
+        # Tasks whose last event has not come, by task_id.
         self._receivers: dict[str, Receiver] = {}
+        # Why the connection is gone; None while it is open.
         self._lost: ClientError | None = None
+        # Commands of `send_soon` on their way: asyncio itself keeps no reference to a task.
         self._sending: set[asyncio.Task[None]] = set()
+        # Dispatches events until the connection is gone; never raises.
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -153,13 +160,11 @@ class Connection:
                 proxy=None,
             )
         except InvalidStatus as error:
-            raise _refused(endpoint, error) from None
+            raise _handshake_refused(endpoint, error.response.status_code) from None
         except TimeoutError:
-            raise ConnectionFailed(
-                f"{endpoint.not_reached}: no answer within {open_timeout:g} s"
-            ) from None
+            raise endpoint.no_answer(open_timeout) from None
         except (OSError, InvalidHandshake) as error:
-            raise ConnectionFailed(f"{endpoint.not_reached}: {_reason(error)}") from None
+            raise endpoint.not_reached(error) from None
         return cls(socket, endpoint)
 
     @property
@@ -181,7 +186,7 @@ class Connection:
             raise self._lost or _closed(self._endpoint, error) from None
 
     def send_soon(self, command: TaskCommand) -> None:
-        """Send without waiting; a connection that is gone needs it no more."""
+        """Send without waiting; a failure is ignored, since the server then ends the task itself."""
         task = asyncio.create_task(self._send_quietly(command))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -215,7 +220,7 @@ class Connection:
             await self._socket.close(1011)
 
     async def _events(self) -> AsyncIterator[Event]:
-        """Events as they come, each result whole: with the binary frame that follows it, if any."""
+        """Events as they come; a result with the binary frame that follows it, if it announces one."""
         announced: ResultGenerated | None = None
         while True:
             frame = await self._socket.recv()
@@ -237,7 +242,7 @@ class Connection:
             receiver = self._receivers.pop(event.task_id, None)
         else:
             receiver = self._receivers.get(event.task_id)
-        # A task that was never ours, or whose failure we have already seen, has no receiver.
+        # A task that another client owns, or whose end has come already, has no receiver.
         if receiver is not None:
             await receiver.receive(event, received_at)
 
@@ -249,23 +254,15 @@ class Connection:
             receiver.connection_lost(self._lost)
 
 
-def _refused(endpoint: Endpoint, error: InvalidStatus) -> ClientError:
-    status = error.response.status_code
+def _handshake_refused(endpoint: Endpoint, status: int) -> ClientError:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return AuthenticationFailed(authentication_hint(endpoint))
-    detail = f"HTTP {status}"
+        return AuthenticationFailed(endpoint.token_refused)
+    reason = f"HTTP {status}"
     if status == HTTPStatus.NOT_FOUND:
-        detail += ": there is no speech API at this address"
+        reason += ": there is no speech API at this address"
     elif status == HTTPStatus.SERVICE_UNAVAILABLE:
-        detail += ": the server takes no new connections now"
-    return ConnectionFailed(f"{endpoint.websocket} answers {detail}")
-
-
-def authentication_hint(endpoint: Endpoint) -> str:
-    """What to tell a person whose token was not taken."""
-    if endpoint.token is None:
-        return f"{endpoint.http} wants a token, and none was given"
-    return f"{endpoint.http} does not accept this token"
+        reason += ": the server accepts no new connections now"
+    return ConnectionFailed(f"{endpoint.websocket} answers {reason}")
 
 
 def _closed(endpoint: Endpoint, error: ConnectionClosed) -> ConnectionLost:
@@ -276,15 +273,16 @@ def _closed(endpoint: Endpoint, error: ConnectionClosed) -> ConnectionLost:
     return ConnectionLost(f"{endpoint.http} closed the connection: code {close.code}{reason}")
 
 
-def _refused_everywhere(told: str) -> bool:
-    """Whether asyncio lists refusals only, one for each address of the name."""
-    refusals = told.count(f"[Errno {errno.ECONNREFUSED}]")
-    return told.startswith("Multiple exceptions: ") and refusals == told.count("[Errno ")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError) or _refused_everywhere(str(error)):
+def _failure(error: Exception) -> str:
+    """The reason of a failed connection, and what to do about it where that is known."""
+    if isinstance(error, ConnectionRefusedError) or _all_refused(str(error)):
         return "nothing listens there; is the server running? (cosyserve serve)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
+
+
+def _all_refused(message: str) -> bool:
+    """Whether asyncio's message lists refusals only, one for each address of a name."""
+    refusals = message.count(f"[Errno {errno.ECONNREFUSED}]")
+    return message.startswith("Multiple exceptions: ") and refusals == message.count("[Errno ")

@@ -1,23 +1,23 @@
-"""Everything that the client raises, as one tree.
+"""The client's errors, as one tree.
 
 ClientError
-├── InvalidRequest         an argument that the API cannot take; nothing was sent
+├── InvalidRequest         an argument that the API does not accept; nothing was sent
 ├── ConnectionFailed       no connection could be made: server down, wrong address, wrong protocol
-├── ConnectionLost         the connection was open and is gone; its tasks are over
-├── AuthenticationFailed   the server wants a token, or another one
-├── RequestFailed          a REST call was answered with an error
+├── ConnectionLost         an open connection is gone; its tasks are over
+├── AuthenticationFailed   the server requires a token, or another one
+├── RequestFailed          the server answered a REST call with an error
 │   └── NotFound           there is no such reference or route
 ├── SpeechFailed           the server ended a task with an error
 ├── SpeechEnded            text was fed to a speech that takes no more
-├── SpeechStalled          nobody read a speech for too long, so it was given up
-└── UnexpectedMessage      the server sent something that this client does not understand
+├── SpeechStalled          nobody read a speech for too long, and the client gave it up
+└── UnexpectedMessage      the server sent a message that does not belong to this API
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """The message is for a person: it says what went wrong and, where it is known, what to do."""
+    """The message is for a person: the problem and, where it is known, what to do."""
 
 
 class InvalidRequest(ClientError, ValueError): ...

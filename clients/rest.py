@@ -1,7 +1,4 @@
-"""The REST side: JSON in and out, with every failure as one of this client's errors.
-
-Reference clips and voices over REST.
-"""
+"""The REST side: the server's references and voices, and every failure as one of this client's errors."""
 
 from __future__ import annotations
 
@@ -16,16 +13,17 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-from .connection import Endpoint, authentication_hint
+from .connection import Endpoint
 from .errors import (
     AuthenticationFailed,
     ClientError,
-    ConnectionFailed,
     InvalidRequest,
     NotFound,
     RequestFailed,
     UnexpectedMessage,
 )
+
+_REFERENCES: Final = "/api/v1/audio/reference_audio"
 
 
 class Rest:
@@ -34,6 +32,7 @@ class Rest:
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         self._endpoint = endpoint
         self._timeout = timeout
+        # Opened by the first request: it needs a running event loop.
         self._session: aiohttp.ClientSession | None = None
 
     async def request(
@@ -59,14 +58,11 @@ class Rest:
             ) as response:
                 body = await response.read()
         except aiohttp.ClientConnectorError as error:
-            raise self._not_connected(error) from None
+            raise self._endpoint.not_reached(error.os_error) from None
         except TimeoutError:
-            raise ConnectionFailed(
-                f"{self._endpoint.not_reached}: no answer within {self._timeout:g} s"
-            ) from None
+            raise self._endpoint.no_answer(self._timeout) from None
         except (aiohttp.ClientError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise ConnectionFailed(f"{self._endpoint.not_reached}: {reason}") from None
+            raise self._endpoint.not_reached(error) from None
         if response.status < HTTPStatus.BAD_REQUEST:
             return self._json(body)
         raise self._failure(response.status, body)
@@ -85,12 +81,6 @@ class Rest:
             )
         return self._session
 
-    def _not_connected(self, error: aiohttp.ClientConnectorError) -> ConnectionFailed:
-        reason = error.os_error.strerror or str(error.os_error)
-        if isinstance(error.os_error, ConnectionRefusedError):
-            reason = "nothing listens there; is the server running? (cosyserve serve)"
-        return ConnectionFailed(f"{self._endpoint.not_reached}: {reason}")
-
     def _json(self, body: bytes) -> Any:
         try:
             return orjson.loads(body)
@@ -101,7 +91,7 @@ class Rest:
 
     def _failure(self, status: int, body: bytes) -> ClientError:
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return AuthenticationFailed(authentication_hint(self._endpoint))
+            return AuthenticationFailed(self._endpoint.token_refused)
         try:
             answer = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -117,14 +107,12 @@ class Rest:
         )
 
 
-_PATH: Final = "/api/v1/audio/reference_audio"
-
-
 @dataclass(frozen=True, slots=True)
 class ReferenceAudio:
-    """An uploaded clip; a speech takes its `id` as the voice, or its `name` if it has one.
+    """A reference: a stored clip and the words spoken in it (`text`).
 
-    created_at: UNIX seconds.
+    id, name: a speech takes either as its voice; `name` may be empty. filename: as uploaded.
+    bytes: size of the clip. created_at: seconds since the epoch.
     """
 
     id: str
@@ -137,7 +125,7 @@ class ReferenceAudio:
 
 @dataclass(frozen=True, slots=True)
 class ServerVoice:
-    """A voice that the server has without a reference; a speech takes its `id` or its `name`."""
+    """One of the server's own voices; a speech takes its `id` or its `name` as its voice."""
 
     id: str
     name: str
@@ -145,7 +133,10 @@ class ServerVoice:
 
 
 class References:
-    """The reference clips of this token. Every method raises what `Rest.request` raises."""
+    """The references that belong to the client's token.
+
+    Every method raises ConnectionFailed, AuthenticationFailed, RequestFailed, UnexpectedMessage.
+    """
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
@@ -161,8 +152,8 @@ class References:
     ) -> ReferenceAudio:
         """Upload a clip of 1 to 30 s and the words spoken in it.
 
-        `source` is a path or the bytes of a file; `sample_rate` (Hz) is for raw PCM only. By its
-        `name` a speech finds the clip as by its id; the newest one, if several have that name.
+        source: a path, or the bytes of a file. sample_rate: Hz, for raw PCM only.
+        name: a speech takes it as its voice; of several references with one name, the newest.
         Raises InvalidRequest if the file cannot be read.
         """
         if isinstance(source, bytes):
@@ -177,17 +168,17 @@ class References:
         if sample_rate is not None:
             form.add_field("sample_rate", str(sample_rate))
         form.add_field("file", data, filename=filename, content_type="application/octet-stream")
-        return _reference(await self._rest.request("POST", _PATH, form=form))
+        return _reference(await self._rest.request("POST", _REFERENCES, form=form))
 
     async def list(
         self, limit: int = 100, order: Literal["asc", "desc"] = "desc"
     ) -> tuple[ReferenceAudio, ...]:
-        """At most `limit` clips by creation, `desc` is newest first."""
+        """At most `limit` references by creation; `desc` is newest first."""
         answer = await self._rest.request(
-            "GET", _PATH, params={"limit": str(limit), "order": order}
+            "GET", _REFERENCES, params={"limit": str(limit), "order": order}
         )
         if not isinstance(answer, list):
-            raise UnexpectedMessage("the server's answer is no list of references")
+            raise UnexpectedMessage("the server's answer is not a list of references")
         return tuple(_reference(item) for item in answer)
 
     async def get(self, reference_id: str) -> ReferenceAudio:
@@ -195,12 +186,12 @@ class References:
         return _reference(await self._rest.request("GET", _path_of(reference_id)))
 
     async def delete(self, reference_id: str) -> None:
-        """Delete it; tasks that use it go on. Raises NotFound."""
+        """Delete the reference; tasks that use it continue. Raises NotFound."""
         await self._rest.request("DELETE", _path_of(reference_id))
 
 
 def parse_voices(version: Mapping[str, Any]) -> tuple[ServerVoice, ...]:
-    """The built-in voices that `/version` lists, in the server's order; none if it lists none."""
+    """The voices that `/version` lists, in the server's order. Raises UnexpectedMessage."""
     try:
         return tuple(
             ServerVoice(str(item["id"]), str(item["name"]), str(item.get("gender", "")))
@@ -219,8 +210,8 @@ async def _read(path: Path) -> bytes:
 
 def _path_of(reference_id: str) -> str:
     if not reference_id or reference_id in (".", ".."):
-        raise InvalidRequest(f"{reference_id!r} is no reference id")
-    return f"{_PATH}/{quote(reference_id, safe='')}"
+        raise InvalidRequest(f"{reference_id!r} is not a reference id")
+    return f"{_REFERENCES}/{quote(reference_id, safe='')}"
 
 
 def _reference(answer: Any) -> ReferenceAudio:
@@ -234,4 +225,4 @@ def _reference(answer: Any) -> ReferenceAudio:
             str(answer.get("name", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UnexpectedMessage("the server's answer is no reference object") from None
+        raise UnexpectedMessage("the server's answer is not a reference object") from None

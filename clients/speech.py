@@ -1,4 +1,4 @@
-"""One task, seen from the client: text in, sound out, both at once."""
+"""A speech, the client's side of a task: text in, sound out, both at once."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Text = str | AsyncIterable[str]
 
 @dataclass(frozen=True, slots=True)
 class SpeechMetrics:
-    """What the client measured of a speech so far; times in seconds, None until they are known.
+    """Measurements of a speech so far; times in seconds, None until they are known.
 
     first_package: from the first text sent to the first sound received.
     first_package_from_start: from run-task sent to the first sound received.
     duration: from the first text sent to the last sound received.
-    speech_len: seconds of speech received. audio_bytes, chunks: what carried them.
-    finish_reason, characters, server: what task-finished said.
+    speech_len: seconds of speech received, in `chunks` chunks of `audio_bytes` bytes together.
+    finish_reason, characters, server: reported by the server at the end (task-finished).
     """
 
     first_package: float | None = None
@@ -54,14 +54,14 @@ class SpeechMetrics:
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds of waiting per second of speech, both whole; below 1 is faster than speech."""
+        """`duration` per second of speech; below 1 the speech came faster than it plays."""
         if self.duration is None or self.speech_len <= 0:
             return None
         return self.duration / self.speech_len
 
 
 class Speech:
-    """A speech in the making: feed it text and iterate it for sound, from one task or from two.
+    """One synthesis task: feed it text and iterate it for sound, from one asyncio task or from two.
 
     An async context manager: entering sends run-task, leaving cancels what still runs. Iteration
     ends after the last sound or at once after `cancel`; it raises SpeechFailed, ConnectionLost or
@@ -79,24 +79,36 @@ class Speech:
         buffer_bytes: int,
         stall_timeout: float,
     ) -> None:
+        # Gives the client's connection, which it opens if need be.
         self._connect = connect
         self._run = run
         self._stall_timeout = stall_timeout
+        # Sound that came and was not read yet.
         self._buffer = ChunkBuffer(buffer_bytes)
+        # None until the speech is entered.
         self._connection: Connection | None = None
+        # Set by task-started, and by the end of a task that never started.
         self._started = asyncio.Event()
+        # Set by the last event of the task, or by the loss of the connection.
         self._over = asyncio.Event()
+        # Why the speech failed; the first reason stays.
         self._error: ClientError | None = None
+        # A high surrogate at the end of the text so far, whose other half may come.
         self._half = ""
+        # No more text is accepted: `finish` was called, or the speech was given up.
         self._text_ended = False
+        # cancel-task was sent: what still comes is dropped.
         self._cancelled = False
+        # All times are `perf_counter()`.
         self._started_at: float | None = None
         self._first_text_at: float | None = None
         self._first_sound_at: float | None = None
         self._last_sound_at: float | None = None
+        # Totals of the sound that came: seconds, bytes, chunks.
         self._speech_len = 0.0
         self._bytes = 0
         self._chunks = 0
+        # The task's last event, if the task did not fail.
         self._finished: TaskFinished | None = None
 
     @property
@@ -105,7 +117,7 @@ class Speech:
 
     @property
     def metrics(self) -> SpeechMetrics:
-        """A snapshot; whole once the iteration is over."""
+        """A snapshot; complete once the iteration is over."""
         done = self._finished
         return SpeechMetrics(
             first_package=_between(self._first_text_at, self._first_sound_at),
@@ -134,11 +146,14 @@ class Speech:
         await connection.send(ContinueTask(self.task_id, text))
 
     async def flush(self) -> None:
-        """Have what was sent spoken without waiting for more: a sentence ends here. Raises as `feed` does."""
+        """Have the text so far spoken without waiting for more: a sentence ends here.
+
+        Raises as `feed` does.
+        """
         await self._writable().send(ContinueTask(self.task_id, "", flush=True))
 
     async def finish(self) -> None:
-        """Say that no more text comes. Idempotent; nothing happens if the speech is over."""
+        """End the text. Idempotent; nothing happens if the speech is over."""
         if not self._text_ended and not self._over.is_set() and not self._cancelled:
             connection = self._writable()
             self._text_ended = True
@@ -179,11 +194,11 @@ class Speech:
             raise self._error
 
     async def wait(self) -> None:
-        """Wait for the server's last word on this task, whatever it is."""
+        """Wait for the end of the task, however it ends. Raises nothing."""
         await self._over.wait()
 
     def abort(self, error: Exception) -> None:
-        """Give up because of `error`: the iteration raises it, the server is told to stop."""
+        """Give up because of `error`: the iteration raises it, and the task is cancelled."""
         self._text_ended = True
         if not self._over.is_set() and not self._cancelled and self._connection is not None:
             self._connection.send_soon(CancelTask(self.task_id))
@@ -265,7 +280,7 @@ class Speech:
                 await self._buffer.put(chunk)
         except TimeoutError:
             self._error = SpeechStalled(
-                f"nobody read this speech for {self._stall_timeout:g} s with its buffer full"
+                f"nobody read this speech for {self._stall_timeout:g} s while its buffer was full"
             )
             self.abort(self._error)
 
@@ -279,11 +294,11 @@ class Speech:
         if self._error is not None:
             raise self._error
         if self._connection is None:
-            raise SpeechEnded("use the speech inside `async with`")
+            raise SpeechEnded("enter the speech with `async with` before feeding it")
         if self._cancelled:
             raise SpeechEnded("the speech was cancelled")
         if self._text_ended or self._over.is_set():
-            raise SpeechEnded("the speech takes no more text: its text was finished")
+            raise SpeechEnded("the speech takes no more text: it was finished")
         return self._connection
 
 

@@ -1,18 +1,34 @@
-"""The interfaces between the server and whatever makes the sound.
+"""The interface between the server and an engine: the one page that the author of an engine reads.
 
-Plain values in, plain values out: nothing here holds a socket, a tensor or a process handle, so an
-engine may as well live on another machine.
+The server talks to an `Engine` in plain values; no socket, tensor or process handle crosses the
+border, so an engine may run in this process, in others or on another machine.
 
-What an engine can fail with. The server gives these their wire codes, in one place.
+The life of an engine, all of it on one event loop:
+
+1. `start` loads what the engine needs. The server awaits it once, before the first session.
+2. `prepare_prompt` turns a `TranscribedClip` into a `Prompt`. `cached_prompt` and `builtin_prompt` look
+   for one that exists.
+3. `open_session` begins a task. The server enters the `Session`, feeds it text with `feed`, `flush`
+   and `finish` in one asyncio task, and iterates over it for `PcmChunk`s in another, both at once.
+4. Leaving the session, or `cancel`, frees everything that the task holds.
+5. `stop` ends the engine. Sessions that are still open fail with EngineNotReady.
+
+Units: seconds for times and durations, Hz for rates, code points for places in a text. Places count
+in the task's text as it was fed, with every delta joined; times count from the first sample of the
+task's speech. Speech is mono float32 PCM at `Capabilities.sample_rate`.
+
+Ownership: the caller may keep and change the samples of a chunk. A `Prompt` belongs to its engine:
+the server keeps it and hands it back, and never looks inside.
+
+Errors: engines raise EngineErrors and nothing else. The server gives each its code on the wire, in
+one place; it logs any other exception whole and sends a bare internal error.
 
 EngineError
-├── EngineNotReady      not started, stopping, or being rebuilt
-├── EngineBusy          it has no room for this session now; later it may
+├── EngineNotReady      it has not started, is stopping, or is being rebuilt
+├── EngineBusy          it has no room for this session now, and may have later
 ├── EngineDied          the process or device behind the session is gone: this session failed
-├── UnsupportedRequest  the engine cannot do what was asked; the message says what it can
+├── UnsupportedRequest  it cannot do what was asked; the message says what it can do
 └── InvalidReference    the clip cannot serve as a voice; the message says why
-
-What an engine may offer besides: to be told a pronunciation.
 """
 
 from __future__ import annotations
@@ -28,7 +44,7 @@ import numpy.typing as npt
 
 
 class EngineError(Exception):
-    """The message is fit for a client: it names no internals."""
+    """An engine cannot go on. The message is fit for a client: it names no internals."""
 
 
 class EngineNotReady(EngineError): ...
@@ -47,12 +63,12 @@ class InvalidReference(EngineError): ...
 
 
 Samples = npt.NDArray[np.float32]
-"""Mono, one dimension, full scale at +-1."""
+"""Mono PCM: one dimension, full scale at ±1."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltinVoice:
-    """A voice that needs no reference; `id` is what clients send as reference_audio_id."""
+    """A voice that needs no reference. id: what clients send as `reference_audio_id`."""
 
     id: str
     name: str
@@ -61,14 +77,16 @@ class BuiltinVoice:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine really does.
+    """Abilities of an engine. The server refuses, or does itself, what the engine cannot do.
 
-    modes: the API modes it accepts.
-    instruct: "free" (a model reads it), "keywords" (a few words are understood), "none".
-    speed, pitch: whether it changes its own pace and pitch; else the server does it to the sound.
-    word_times: whether chunks carry them.
-    languages: BCP-47 tags; empty if it depends on the checkpoint.
-    sample_rate: Hz of the PCM it yields.
+    name: of the engine, in logs and answers.
+    modes: the API modes that `SynthesisOptions.mode` may have.
+    instruct: "free" (a model reads the instruction), "keywords" (some words are understood), "none".
+    speed, pitch: whether the engine changes them itself; else the server changes them in the sound.
+    word_times: whether chunks carry `words`.
+    languages: BCP-47 tags; empty if they depend on the checkpoint.
+    sample_rate: Hz of the PCM that its sessions yield.
+    voices: those that `builtin_prompt` knows.
     """
 
     name: str
@@ -84,9 +102,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class TranscribedClip:
-    """What an engine makes a prompt of: a decoded clip and what is said in it.
+    """A decoded clip and its transcript, from which an engine makes a prompt.
 
-    content_id: a digest of sound and text; equal content, equal id.
+    content_id: a digest of samples and text; equal content has an equal id. sample_rate: Hz.
+    text: the transcript, "" if it is not known.
     """
 
     content_id: str
@@ -97,15 +116,23 @@ class TranscribedClip:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What an engine made of a reference (or of a built-in voice); opaque to the server."""
+    """The input that an engine conditions speech with, made from a clip or built in.
+
+    content_id: that of the clip, or an id of the engine's own. data: opaque to the server.
+    """
 
     content_id: str
-    traits: object = None
+    data: object = None
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesisOptions:
-    """How to speak. `mode` is one of the API's modes; 1.0 is the voice's own pace and pitch."""
+    """Options of a task.
+
+    mode: one of `Capabilities.modes`. instruct: the instruction, "" for none. speed, pitch: factors;
+    1.0 is the voice's own. seed: of all random numbers; the same seed, text, prompt and options give
+    the same speech. None: the engine chooses.
+    """
 
     mode: str = "fast_replication"
     instruct: str = ""
@@ -116,7 +143,7 @@ class SynthesisOptions:
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """Where a word lies: seconds from the start of the task's speech, code points in the task's text."""
+    """The time of the word text[text_begin:text_end]. begin, end: seconds of the task's speech."""
 
     begin: float
     end: float
@@ -126,10 +153,10 @@ class WordTime:
 
 @dataclass(frozen=True, slots=True)
 class SpokenSegment:
-    """A stretch of the task's text that is spoken in one go: whole[text_begin:text_end], in code points.
+    """A sentence of the task's text, as it was fed: text[text_begin:text_end].
 
-    number: from 0. text_end: as far as it is known when its sound begins; where a sentence is begun
-    before its text is complete, the next one's text_begin tells where it ended.
+    number: counts from 0. text_end: as far as it is known when the segment begins to sound; if the
+    text is not complete then, the next segment's text_begin shows where this one ended.
     """
 
     number: int
@@ -139,7 +166,7 @@ class SpokenSegment:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A named place in the speech: seconds from the start of the task's speech."""
+    """A named place in the speech. at: seconds of the task's speech."""
 
     name: str
     at: float
@@ -147,7 +174,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Seconds spent on a chunk, by stage (0 for a stage the engine lacks), and the speech tokens in it."""
+    """Work spent on a chunk: seconds by stage, 0 for a stage that the engine lacks.
+
+    queue: waiting for a worker or the device. tokens: speech tokens in the chunk, a count.
+    """
 
     queue: float = 0.0
     lm: float = 0.0
@@ -157,7 +187,7 @@ class Work:
 
     @property
     def generate(self) -> float:
-        """Seconds of model work: all but the waiting."""
+        """Seconds of model work: every stage but the queue."""
         return self.lm + self.flow + self.vocoder
 
     def __add__(self, other: Work) -> Work:
@@ -172,38 +202,44 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class PcmChunk:
-    """Some speech, at the engine's sample rate; never empty.
+    """The next stretch of speech; never empty.
 
-    words: those that begin in this chunk, where the engine knows. sentences: likewise.
-    marks: those that lie in this chunk.
+    samples: at the engine's sample rate. work: what this chunk took. words, segments: those that begin
+    in it, if the engine knows. marks: those that lie in it.
     """
 
     samples: Samples
     work: Work = field(default_factory=Work)
     words: tuple[WordTime, ...] = ()
-    sentences: tuple[SpokenSegment, ...] = ()
+    segments: tuple[SpokenSegment, ...] = ()
     marks: tuple[Mark, ...] = ()
 
 
 class Session(Protocol):
-    """One task's synthesis. An async context manager: leaving it cancels what still runs.
+    """The engine's side of one task: text in, speech out, both at once.
 
-    Iterate it for the speech. Iteration ends after `finish` when everything is spoken, at once after
-    `cancel`, and raises EngineError if the engine fails. Only one iterator at a time. It is pulled:
-    an engine may work ahead by a bounded amount, then it waits for the reader.
+    An async context manager: leaving it cancels what still runs. Iterating it yields the speech, in
+    order; one iterator at a time. The iteration
+
+    - ends after `finish`, when everything is spoken,
+    - ends at once after `cancel`,
+    - raises EngineError if the engine fails; speech that was yielded before remains valid.
+
+    The reader sets the pace: an engine may work ahead by a bounded amount, then it waits. What is
+    spoken does not depend on the deltas in which the text arrives, only on the text and its flushes.
     """
 
     async def feed(self, text: str) -> None:
-        """Take the next piece of text. Never waits for synthesis; pieces are joined as they come."""
+        """Take the next delta of the text, joined to what came before. Never waits for synthesis."""
 
     async def flush(self) -> None:
-        """Speak what has come so far without waiting for more: a sentence ends here. More may follow."""
+        """Speak the text received so far: a sentence ends here. More text may follow."""
 
     async def finish(self) -> None:
-        """Say that no more text comes. Idempotent."""
+        """End the text. Idempotent. `feed` must not be called afterwards."""
 
     async def cancel(self) -> None:
-        """Stop and free everything. Idempotent; safe at any time."""
+        """Stop and free everything. Idempotent and safe at any time; the other methods then do nothing."""
 
     def __aiter__(self) -> AsyncIterator[PcmChunk]: ...
 
@@ -218,7 +254,7 @@ class Session(Protocol):
 
 
 class CancelsOnExit(ABC):
-    """What makes a session the context manager that `Session` asks for."""
+    """Base of sessions: makes them the context manager that `Session` asks for."""
 
     @abstractmethod
     async def cancel(self) -> None: ...
@@ -236,48 +272,54 @@ class CancelsOnExit(ABC):
 
 
 class Engine(Protocol):
-    """A speech engine; one per server process."""
+    """A speech engine; one per server process. Its methods are called on the event loop."""
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """Constant once `start` has returned."""
 
     @property
     def ready(self) -> bool:
-        """Whether new sessions would be served now."""
+        """Whether a session opened now would be served."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Load what the engine needs. Raises EngineNotReady if it cannot run."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Fail the open sessions with EngineNotReady and free everything. Idempotent."""
 
-    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
-        """Make a voice of a clip. Cached by content_id; heavy work stays off the event loop.
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        """Make the prompt of a clip and cache it by content_id. Heavy work stays off the event loop.
 
-        Raises InvalidReference.
+        Raises InvalidReference, EngineNotReady.
         """
 
-    def known_voice(self, content_id: str) -> Prompt | None:
-        """The voice of a clip that was prepared before and is still cached, None if it is not."""
+    def cached_prompt(self, content_id: str) -> Prompt | None:
+        """The prompt of a clip that was prepared before, None if it is not cached any more."""
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
-        """The built-in voice of this id, None if there is none."""
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
+        """The prompt of the built-in voice with this id, None if there is none."""
 
     def stats(self) -> Mapping[str, float]:
         """Counters and gauges for the metrics page, by name: `worker_restarts_total`, `queue_depth`, ..."""
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> Session:
-        """Begin a task. Raises EngineNotReady, UnsupportedRequest."""
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> Session:
+        """Begin a task. Returns at once; waits and work happen in the session.
+
+        Raises EngineNotReady, EngineBusy, UnsupportedRequest.
+        """
 
 
 @runtime_checkable
 class PhoneticEngine(Protocol):
-    """An engine that reads phonetic alphabets. Ask by `isinstance`.
+    """An engine that also speaks phonetic transcriptions. Test for it with `isinstance`.
 
-    The alphabets are "py", pinyin, its syllables apart and with a tone's number (ni3 hao3) or sign
-    (nǐ hǎo), and "ipa", the International Phonetic Alphabet.
+    Alphabets: "py" is pinyin, one syllable at a time with a tone number (ni3 hao3) or mark (nǐ hǎo);
+    "ipa" is the International Phonetic Alphabet.
     """
 
     def reads(self, alphabet: str, sounds: str) -> bool:
-        """Whether it has all of these sounds."""
+        """Whether the engine has every sound of the transcription."""
 
-    def open_phonetic(self, voice: Prompt, options: SynthesisOptions, alphabet: str) -> Session:
-        """Begin a task whose text is sounds that it `reads`. Raises what open_session does."""
+    def open_phonetic(self, prompt: Prompt, options: SynthesisOptions, alphabet: str) -> Session:
+        """Begin a task whose text is a transcription that it `reads`. Raises what open_session does."""

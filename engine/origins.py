@@ -1,4 +1,4 @@
-"""Where each place of a text that was made from another lies in that other text."""
+"""The map from places in a text that was made from another one to places in that source."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple, Self
 
 
 class _DerivedStretch(NamedTuple):
-    """Of the derived text, from `begin` to the next stretch. It stands for source[first:last].
+    """The derived text from `begin` to the next stretch, which stands for source[first:last].
 
-    copies: its characters stand for the source's one by one; else it stands for them as a whole.
+    copies: whether its characters stand for the source's one for one, and not as a whole.
     """
 
     begin: int
@@ -41,20 +41,20 @@ class Origins:
 
     @property
     def length(self) -> int:
-        """Of the derived text so far."""
+        """The length of the derived text so far."""
         return self._length
 
     @property
     def source_length(self) -> int:
-        """How much of the source the derived text stands for so far."""
+        """The length of the source that the derived text stands for so far."""
         return self._source_length
 
     def copy(self, length: int) -> None:
-        """The next `length` characters stand for as many of the source, one by one."""
+        """Add `length` characters that stand for as many of the source, one for one."""
         self._add(length, self._source_length, self._source_length + length, copies=True)
 
     def replace(self, source_length: int, length: int) -> None:
-        """The next `length` characters stand for the next `source_length` of the source; either may be 0."""
+        """Add `length` characters that stand for `source_length` of the source; either may be 0."""
         end = self._source_length + source_length
         self._add(length, self._source_length, end, copies=False)
 
@@ -73,7 +73,7 @@ class Origins:
         return first, stretch.first + end - stretch.begin if stretch.copies else stretch.last
 
     def then(self, following: Origins) -> Origins:
-        """The map to this one's source from the text that `following` tells of, made from the derived text.
+        """Compose: the map from the text that `following` derives from this derived text, to this source.
 
         Raises ValueError if `following` goes beyond this map.
         """

@@ -1,4 +1,4 @@
-"""The server as a whole: builds its parts, opens the port, drains and closes it."""
+"""The running server: its parts are built, its port is opened, drained and closed."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ ENCODE_THREADS = 2
 class RunningServer:
     """A server that listens.
 
-    port: the one it got, also where the settings say 0. url: for clients on this machine. everywhere: the
-    address that stands for all of this machine's, if it listens at all of them, else None.
+    port: the actual one, even if the settings say 0. url: for clients on this machine. everywhere: the URL
+    with the host of the settings if that stands for every address of this machine, else None.
     """
 
     services: Services
@@ -72,10 +72,10 @@ class RunningServer:
     http: web.AppRunner
 
     async def drain(self) -> None:
-        """Take no new tasks, let running ones finish within the grace time, then close with 1012.
+        """Refuse new tasks, let running ones finish within the grace time, then close with 1012.
 
-        A task is finished when its client has taken its last byte. Meanwhile the port stays open, so
-        that /readyz can say no.
+        A task has finished when its client has taken the last byte. Meanwhile the port stays open, so that
+        /readyz can report that the server is not ready.
         """
         admission, grace = self.services.admission, self.services.settings.drain_grace
         admission.drain()
@@ -90,11 +90,11 @@ class RunningServer:
     async def close(self, deadline: float = 0.0) -> None:
         """Close every connection with 1012 (service restart) and stop listening.
 
-        Clients have until the deadline to read what they took and answer, and at least CLOSE_TIMEOUT;
-        loop time.
+        deadline: loop time until which clients may read and answer the close; they have at least
+        CLOSE_TIMEOUT.
         """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
-        await self.http.cleanup()  # the port is closed only once the last request is over
+        await self.http.cleanup()  # the port closes only when the last request is over
         deadline = max(deadline, asyncio.get_running_loop().time() + CLOSE_TIMEOUT)
         try:
             async with asyncio.timeout_at(deadline):
@@ -108,12 +108,12 @@ class RunningServer:
 async def serve(
     settings: Settings, engine: Engine | None = None, dialects: Sequence[Dialect] = DIALECTS
 ) -> AsyncIterator[RunningServer]:
-    """Run a server within the context; it is ready when the context is entered.
+    """A context in which a server runs; it is ready when the context is entered.
 
     engine: replaces the one that the settings name. dialects: the APIs to speak, the native one first.
-    Leaving the context closes at once: `drain` first where running tasks matter. Raises OSError if the
-    port or a place cannot be had, EngineError if the engine cannot start, SettingsError for a setting that
-    is known to be wrong only once it is used.
+    Leaving the context closes the server at once; `drain` it first if running tasks matter.
+    Raises OSError if the port or a place cannot be used, EngineError if the engine cannot start,
+    SettingsError for a setting that proves wrong only when it is used.
     """
     async with AsyncExitStack() as stack:
         services = await _build_services(settings, engine, dialects, stack)
@@ -128,7 +128,7 @@ async def serve(
             assert caller is not None
             try:
                 place = services.admission.connect()
-            except TTSError as error:  # the last place went while we shook hands
+            except TTSError as error:  # the last place was taken during the handshake
                 await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
                 return
             with place, services.metrics.connection(route.dialect.websocket_label):
@@ -163,17 +163,17 @@ def _open_port(
     tls: ssl.SSLContext | None,
     listening: socket.socket,
 ) -> AbstractAsyncContextManager[Server]:
-    """Both protocols on a socket that listens; a context, within which they are served."""
+    """A context that serves both protocols on a listening socket."""
     settings = services.settings
     keep_unsent_below(listening, USUAL_QUEUE)  # accepted sockets inherit it
     return serve_websockets(
         handle,
         sock=listening,
-        backlog=BACKLOG,  # else asyncio's own, which is far smaller, replaces it
+        backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
         create_connection=switch_to(http, services.deliveries, settings.head_timeout, tls),
         process_request=handshake.check,
         select_subprotocol=select_subprotocol,
-        compression=None,  # deflate costs ten times what the rest of a message does
+        compression=None,  # deflate takes ten times as long as the rest of a message
         max_size=settings.max_message_bytes,
         open_timeout=settings.head_timeout,
         close_timeout=CLOSE_TIMEOUT,
@@ -252,7 +252,7 @@ def _http_protocols(runner: web.AppRunner) -> web.Server:
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and give the exit status. A second signal closes at once."""
+    """Serve until SIGTERM or SIGINT, drain, return the exit status. A second signal closes at once."""
     configure_logging(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         try:
@@ -278,7 +278,7 @@ async def _serve_until_signalled(settings: Settings) -> None:
         await warn_of_missing_voices(server.services)
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
-            print(f"and at every address of this machine: {server.everywhere}", flush=True)
+            print(f"and on every address of this machine: {server.everywhere}", flush=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
         await signalled.wait()

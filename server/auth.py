@@ -1,4 +1,4 @@
-"""Who is calling: bearer tokens in the Authorization header or in a WebSocket subprotocol."""
+"""Who is calling, by a bearer token in the Authorization header or in a WebSocket subprotocol."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Final
 from .settings.values import Token
 
 SUBPROTOCOL: Final = "cosyvoice.v1"
-"""The subprotocol the server answers with, where a browser offers its token beside it."""
+"""The subprotocol that the server selects; a browser offers its token in another one beside it."""
 
 _BEARER_SUBPROTOCOL: Final = "bearer."
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may use the server; `name` is the token's name, never the token."""
+    """A client that may use the server. name: of its token, never the token itself."""
 
     name: str
 
@@ -35,7 +35,7 @@ def token_headers(
 
 
 class Authenticator:
-    """Knows the configured tokens; with none configured, every caller is ANONYMOUS."""
+    """Knows the configured tokens. If there are none, every caller is ANONYMOUS."""
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self._callers = tuple(
@@ -43,7 +43,7 @@ class Authenticator:
         )
 
     def by_header(self, authorization: str | None) -> Caller | None:
-        """The caller whose Authorization header is `Bearer TOKEN` or `TOKEN`; None if unknown."""
+        """The caller with the Authorization header `Bearer TOKEN` or `TOKEN`; None if unknown."""
         words = (authorization or "").split(maxsplit=1)
         if len(words) == 2 and words[0].lower() == "bearer":
             return self._find(words[1].strip())
@@ -54,24 +54,24 @@ class Authenticator:
         return None if len(values) > 1 else self.by_header(values[0] if values else None)
 
     def by_subprotocols(self, offered: Sequence[str]) -> Caller | None:
-        """The caller who offers the subprotocols `cosyvoice.v1, bearer.TOKEN`; None if unknown."""
+        """The caller that offers the subprotocols `cosyvoice.v1, bearer.TOKEN`; None if unknown."""
         for name in offered:
             if name.startswith(_BEARER_SUBPROTOCOL):
                 return self._find(name.removeprefix(_BEARER_SUBPROTOCOL))
         return self._find("")
 
     def _find(self, secret: str) -> Caller | None:
-        """Look a secret up in a time that tells nothing of the configured ones."""
+        """Look up a secret in a time that does not depend on the configured ones."""
         if not self._callers:
             return ANONYMOUS
         digest = _digest(secret)
         found: Caller | None = None
-        for known, caller in self._callers:  # all of them, whichever matches
+        for known, caller in self._callers:  # no early exit, which would show in the time
             if compare_digest(known, digest):
                 found = caller
         return found
 
 
 def _digest(secret: str) -> bytes:
-    # Equal lengths for compare_digest; a header may hold any character, lone surrogates included.
+    # Gives compare_digest equal lengths. A header may contain any character, even lone surrogates.
     return sha256(secret.encode("utf-8", "surrogatepass")).digest()

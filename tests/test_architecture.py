@@ -32,6 +32,13 @@ SHARED = {
 """Class names that may stand for one thing in two packages, with the reason."""
 
 
+OTHER_TESTS = {
+    "journeys",  # what a listener hears, all the way from the text
+    "third_party",  # other people's clients
+}
+"""Folders of tests that are of no folder of the product."""
+
+
 @cache
 def modules(package: str) -> tuple[Path, ...]:
     found = tuple(sorted((ROOT / package).rglob("*.py")))
@@ -155,3 +162,15 @@ def test_vllm_is_imported_in_its_own_folder_only() -> None:
                 continue
             lines = path.read_text(encoding="utf-8").splitlines()
             assert not [line for line in lines if re.match(r"\s*(import|from) vllm\b", line)], path
+
+
+def test_tests_are_in_the_folder_of_what_they_test() -> None:
+    tests = ROOT / "tests"
+    rooms = {file.parent.relative_to(tests) for file in tests.rglob("test_*.py")} - {Path()}
+    assert {room.parts[0] for room in rooms} >= OTHER_TESTS
+    mirrored = {room for room in rooms if room.parts[0] not in OTHER_TESTS}
+    assert not {str(room) for room in mirrored if not _holds_files(ROOT / room)}
+
+
+def _holds_files(folder: Path) -> bool:
+    return folder.is_dir() and any(each.name != "__pycache__" for each in folder.iterdir())

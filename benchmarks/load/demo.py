@@ -1,23 +1,26 @@
-"""The whole way once: a server, a reference clip, a paragraph word by word, a WAV file.
+"""The whole way once: a server, a clip to clone, a paragraph word by word, a WAV file.
 
-python benchmarks/load/demo.py [FILE]     (FILE is demo.wav if not given)
+    python -m cosyserve.benchmarks.load.demo [FILE]     (default: demo.wav; `make demo` runs this)
+
+Needs nothing but the extra `embedded`: it starts a server of its own.
 """
 
-# Absolute imports, because this file is run by its path.
 from __future__ import annotations
 
+import argparse
 import asyncio
-import io
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from cosyserve.benchmarks.load.launch import ServerDidNotStart, launched_server
-from cosyserve.benchmarks.texts import tokens
 from cosyserve.clients import Client, ClientError, SpeechMetrics
-from cosyserve.clients.cli.output import write_true_sizes
+from cosyserve.clients.cli.output import SoundFileOutput
 
+from ..texts import tokens
+from .launch import ServerDidNotStart, launched_server
+
+SAMPLE_RATE: Final = 24000
 WORDS_PER_SECOND: Final = 20.0
 REFERENCE_WORDS: Final = "A short clip is enough for the server to know how a voice sounds."
 PARAGRAPH: Final = (
@@ -29,15 +32,19 @@ PARAGRAPH: Final = (
 
 
 class DemoFailed(Exception):
-    """The message says what did not work."""
+    """The message is for a person."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
-    arguments = sys.argv[1:] if argv is None else argv
-    target = Path(arguments[0] if arguments else "demo.wav")
+    parser = argparse.ArgumentParser(
+        prog="python -m cosyserve.benchmarks.load.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", nargs="?", type=Path, default=Path("demo.wav"), metavar="FILE")
     try:
-        asyncio.run(_demo(target))
+        asyncio.run(_demo(parser.parse_args(argv).target))
     except (ClientError, ServerDidNotStart, DemoFailed, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -50,9 +57,11 @@ async def _demo(target: Path) -> None:
     print("starting a server ...", flush=True)
     async with launched_server() as server, Client(server.url) as client:
         print(f"  it listens on {server.url}")
-        clip = await _reference_clip(client)
-        reference = await client.references.add(clip, REFERENCE_WORDS, filename="reference.wav")
-        print(f"  reference {reference.id} uploaded ({reference.bytes / 1024:.0f} KiB)")
+        clip = await _clip(client)
+        reference = await client.references.add(
+            clip, REFERENCE_WORDS, filename="clip.pcm", sample_rate=SAMPLE_RATE
+        )
+        print(f"  uploaded a clip of {reference.bytes / 1024:.0f} KiB, reference {reference.id}")
         try:
             metrics = await _speak(client, reference.id, target)
         finally:
@@ -60,29 +69,24 @@ async def _demo(target: Path) -> None:
     _print_figures(target, metrics)
 
 
-async def _reference_clip(client: Client) -> bytes:
-    """A clip to upload, spoken by the server's own voice."""
+async def _clip(client: Client) -> bytes:
+    """A clip to upload (PCM), spoken by one of the server's own voices."""
     voices = await client.voices()
     if not voices:
-        raise DemoFailed("the server has no voice of its own to make a reference clip with")
-    clip = io.BytesIO(
-        await client.synthesize(REFERENCE_WORDS, voice=voices[-1].id, output_format="wav")
-    )
-    write_true_sizes(clip)
-    return clip.getvalue()
+        raise DemoFailed("the server has no voice of its own to speak a clip with")
+    return await client.synthesize(REFERENCE_WORDS, voice=voices[-1].id, sample_rate=SAMPLE_RATE)
 
 
 async def _speak(client: Client, reference_id: str, target: Path) -> SpeechMetrics:
     words = tokens(PARAGRAPH)
     print(f"  {len(words)} words at {WORDS_PER_SECOND:g} a second ...", flush=True)
-    async with client.speech(voice=reference_id, output_format="wav") as speech:
+    async with client.speech(voice=reference_id, sample_rate=SAMPLE_RATE) as speech:
         feeding = asyncio.create_task(speech.feed_all(_written(words)))
         sound = [chunk.data async for chunk in speech]
         await feeding
-    wav = io.BytesIO(b"".join(sound))
-    if not write_true_sizes(wav):
-        raise DemoFailed("the server did not send a WAV stream")
-    await asyncio.to_thread(target.write_bytes, wav.getvalue())
+    output = SoundFileOutput(target, "wav", SAMPLE_RATE)
+    await output.write(b"".join(sound))
+    await output.close(aborted=False)
     return speech.metrics
 
 

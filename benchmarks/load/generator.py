@@ -1,4 +1,4 @@
-"""The load generator's processes: they start together, and their records come back together."""
+"""The load generator: processes that start their streams together, and the records of all of them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from time import perf_counter, process_time
+from typing import Final
 
 import uvloop
 
-from .bench import LoadPlan, TaskRecord, run_streams
+from .streams import LoadPlan, TaskRecord, run_streams
 
-STREAMS_PER_PROCESS = 64
-START_TIMEOUT = 300.0  # seconds for all processes to connect and warm up
+STREAMS_PER_PROCESS: Final = 64
+START_TIMEOUT: Final = 300.0
+"""Seconds for all processes to connect and warm up."""
 
 
 class GeneratorFailed(Exception):
-    """A process of the load generator died; what it measured is lost."""
+    """A process of the load generator died, and its records are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """All tasks; `seconds` of wall time for them; `busiest`: the busiest process's share of a core.
+    """The records of all tasks, and the wall time that they took (s).
 
-    Near 1, the load generator itself is the bottleneck: use more processes or another machine.
+    busiest: share of a core that the busiest process used. Near 1, the load generator itself is the
+    bottleneck: use more processes or another machine.
     """
 
     records: list[TaskRecord]
@@ -96,7 +99,7 @@ def _run_processes(plan: LoadPlan, shares: Sequence[Sequence[int]]) -> list[Load
 
 
 def _child(plan: LoadPlan, share: Sequence[int], barrier: Barrier, pipe: Connection) -> None:
-    # An interrupt goes to all processes of the terminal; the first one says what there is to say.
+    # An interrupt goes to all processes of the terminal; the first one reports it.
     with suppress(KeyboardInterrupt):
         pipe.send(_run_share(plan, share, barrier))
     pipe.close()

@@ -1,10 +1,10 @@
-"""Latency of a server under load: `cosyserve bench`, or run this file.
+"""How long a listener waits for speech, and whether it plays without breaks, under rising load.
 
-It speaks the public API only, so that any server that has it can be measured.
+    cosyserve bench --streams 1,8,32 --tasks 20
 
-From the records of tasks to the figures of a latency benchmark.
-
-A picture of a latency benchmark (needs matplotlib: extra `bench`).
+Needs a running server, and speaks the public API only: any server of this API can be measured. Each
+level runs so many streams at once; its figures become a line of a table, an entry in latency.json
+and, with matplotlib (extra `bench`), a curve in latency.png.
 """
 
 from __future__ import annotations
@@ -17,32 +17,33 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from cosyserve.benchmarks.load.bench import LoadPlan, conditions, write_report
-from cosyserve.benchmarks.load.generator import GeneratorFailed, default_processes, run_load
-from cosyserve.benchmarks.texts import SENTENCES
 from cosyserve.clients import Client, ClientError, InvalidRequest
 from cosyserve.clients.cli.options import add_connection_options, make_client, run_command
-from cosyserve.clients.cli.voices import format_table
+from cosyserve.clients.cli.tables import print_table
 
-from ..stats import Summary, gaps, summarize, underruns
-from .bench import TaskRecord, milliseconds
-from .generator import LoadResult
+from ..report import conditions, milliseconds, write_report
+from ..stats import Summary, gaps, summarize
+from ..texts import SENTENCES
+from .generator import GeneratorFailed, LoadResult, default_processes, run_load
+from .streams import LoadPlan, TaskRecord
 
 UNDERRUN: Final = 0.1
 """Seconds of silence in the middle of speech that a listener takes for a fault."""
+BUSY: Final = 0.8
+"""Share of a core above which the load generator's own delays show in the figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One level of load. All summaries in seconds but `real_time_factor`, over the tasks that went well.
+    """One level of load. Summaries are over the tasks that did not fail, in seconds.
 
-    first_package_from_*: to the first chunk's arrival from run-task, the first and the last text
-    (negative from the last text where speech began before the text ended).
-    gap: between neighbouring chunks of a task. real_time_factor: from the first text to the last
-    chunk, per second of speech. continuity: share of all tasks whose real-time player, started with
-    the first chunk, was never dry for more than 100 ms; a failed task is none of them.
-    throughput: seconds of speech per second. generator_busy: share of a core that the busiest process
-    of the load generator used.
+    first_package_from_*: to the arrival of the first chunk from run-task, from the first text and
+    from the last text (negative where speech began before the text ended).
+    gap: between neighbouring chunks of a task.
+    real_time_factor: from the first text to the last chunk, per second of speech (no unit).
+    continuity: share of all tasks whose listener never heard a silence of more than UNDERRUN.
+    throughput: seconds of speech per second, all streams together.
+    generator_busy: share of a core that the busiest process of the load generator used.
     """
 
     streams: int
@@ -62,7 +63,7 @@ class Figures:
 
 
 def figures(streams: int, result: LoadResult) -> Figures:
-    """Reduce a level's records."""
+    """The figures of a level, from the records of its tasks."""
     records = result.records
     good = [record for record in records if not record.error]
     errors = Counter(record.error for record in records if record.error)
@@ -88,7 +89,7 @@ def figures(streams: int, result: LoadResult) -> Figures:
 
 
 def first_packages(records: Sequence[TaskRecord]) -> list[float]:
-    """Seconds from the first text to the first chunk of the tasks that went well."""
+    """Seconds from the first text to the first chunk, of the tasks that did not fail."""
     return [record.arrivals[0] - record.first_text_at for record in records if not record.error]
 
 
@@ -97,100 +98,7 @@ def _real_time_factor(record: TaskRecord) -> float:
 
 
 def _continuous(record: TaskRecord) -> bool:
-    return max(underruns(record.arrivals, record.lengths), default=0.0) <= UNDERRUN
-
-
-HEAD: Final = (
-    "streams",
-    "tasks",
-    "failed",
-    "first package p50",
-    "p90",
-    "p95",
-    "p99 ms",
-    "from run p50",
-    "p99 ms",
-    "from last text p50 ms",
-    "gap p99 ms",
-    "rtf p50",
-    "p99",
-    "continuous",
-    "speech s/s",
-)
-
-
-def row(level: Figures) -> tuple[str, ...]:
-    """A level as a line under HEAD; the first package is counted from the first text."""
-    first, run = level.first_package_from_first_text, level.first_package_from_run
-    factor = level.real_time_factor
-    return (
-        str(level.streams),
-        str(level.tasks),
-        str(level.failed),
-        *(_shown(first, name) for name in ("p50", "p90", "p95", "p99")),
-        *(_shown(run, name) for name in ("p50", "p99")),
-        _shown(level.first_package_from_last_text, "p50"),
-        _shown(level.gap, "p99"),
-        f"{factor.p50:.3f}" if factor else "-",
-        f"{factor.p99:.3f}" if factor else "-",
-        f"{level.continuity:.1%}",
-        f"{level.throughput:.1f}",
-    )
-
-
-def _shown(summary: Summary | None, name: str) -> str:
-    return milliseconds(getattr(summary, name) if summary else None)
-
-
-class PlotUnavailable(Exception):
-    """matplotlib is not installed."""
-
-
-def plot_latency(
-    path: Path, levels: Sequence[Figures], samples: Mapping[int, Sequence[float]], title: str
-) -> None:
-    """Draw the first package's distribution per level, and its percentiles over the levels.
-
-    samples: seconds to the first package of every task, by number of streams.
-    Raises PlotUnavailable, OSError.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PlotUnavailable("for a plot, install cosyserve[bench]") from None
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    for streams, seconds in samples.items():
-        ordered = sorted(second * 1000 for second in seconds)
-        shares = [(number + 1) / len(ordered) for number in range(len(ordered))]
-        left.step(ordered, shares, where="post", label=f"{streams} streams")
-    left.set(xlabel="first package (ms)", ylabel="share of tasks", ylim=(0, 1.01))
-    measured = [level for level in levels if level.first_package_from_first_text]
-    for name in ("p50", "p95", "p99"):
-        right.plot(
-            [level.streams for level in measured],
-            [getattr(level.first_package_from_first_text, name) * 1000 for level in measured],
-            marker="o",
-            label=name,
-        )
-    right.set(xlabel="concurrent streams", ylabel="first package (ms)")
-    right.set_ylim(bottom=0)
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
-    figure.suptitle(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-
-
-# Absolute imports, because this file can also be run by its path.
-
-
-BUSY = 0.8
-"""Share of a core above which the load generator's own delays show in the figures."""
+    return max(record.playback.silences, default=0.0) <= UNDERRUN
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -212,39 +120,67 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 def _parser(environ: Mapping[str, str] | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cosyserve bench", description="Measure a server's latency under load."
+        prog="cosyserve bench",
+        description="Measure how long a listener waits for speech, and whether it plays without "
+        "breaks, under rising load. Each stream is a client that runs its tasks one after another.",
     )
     load = parser.add_argument_group("load")
     load.add_argument(
-        "--streams", type=_counts, default="1,8,32", metavar="N,N,...", help="levels, in turn"
+        "--streams",
+        type=_counts,
+        default="1,8,32",
+        metavar="N,N,...",
+        help="streams at once, one level after another (default: 1,8,32)",
     )
-    load.add_argument("--tasks", type=_count, default=5, help="per stream")
-    load.add_argument("--warmup", type=int, default=1, help="tasks per stream that do not count")
+    load.add_argument("--tasks", type=_count, default=5, help="of each stream (default: 5)")
     load.add_argument(
-        "--paced", action="store_true", help="each stream waits as a listener would; else flat out"
+        "--warmup", type=int, default=1, help="tasks of each stream that do not count (default: 1)"
     )
-    load.add_argument("--pause", type=float, default=1.0, help="seconds between paced tasks")
     load.add_argument(
-        "--tokens-per-second", type=float, default=0.0, help="the text's pace; 0: all at once"
+        "--paced",
+        action="store_true",
+        help="hear each task out and pause, as in a conversation (default: flat out)",
     )
-    load.add_argument("--text-file", type=Path, help="texts to speak, one a line")
-    load.add_argument("--voice", help="reference id; else the server's first voice")
-    load.add_argument("--format", default="pcm", dest="output_format")
-    load.add_argument("--sample-rate", type=int, default=24000)
+    load.add_argument(
+        "--pause", type=float, default=1.0, help="mean seconds between paced tasks (default: 1)"
+    )
+    load.add_argument(
+        "--tokens-per-second",
+        type=float,
+        default=0.0,
+        help="pace of the text (default: 0, all at once)",
+    )
+    load.add_argument("--text-file", type=Path, help="texts to speak, one on each line")
+    load.add_argument(
+        "--voice", help="id of a reference or a voice (default: the server's first voice)"
+    )
+    load.add_argument(
+        "--format", default="pcm", dest="output_format", help="of the sound (default: pcm)"
+    )
+    load.add_argument("--sample-rate", type=int, default=24000, help="Hz (default: 24000)")
     load.add_argument("--transport", choices=["binary", "base64"], default="binary")
     load.add_argument("--await-start", action="store_true", help="send no text before task-started")
-    load.add_argument("--task-timeout", type=float, default=120.0, metavar="SECONDS")
+    load.add_argument(
+        "--task-timeout", type=float, default=120.0, metavar="SECONDS", help="default: 120"
+    )
     load.add_argument("--seed", type=int, default=0, help="of the pauses")
-    load.add_argument("--processes", type=_count, help="of the load generator; else by streams")
+    load.add_argument(
+        "--processes", type=_count, help="of the load generator (default: one per 64 streams)"
+    )
     out = parser.add_argument_group("output")
-    out.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for JSON and PNG")
-    out.add_argument("--no-plot", action="store_true")
+    out.add_argument(
+        "--out",
+        type=Path,
+        default=Path("bench-out"),
+        help="folder for latency.json and latency.png (default: bench-out)",
+    )
+    out.add_argument("--no-plot", action="store_true", help="write no latency.png")
     add_connection_options(parser, environ)
     return parser
 
 
 async def _inspect(options: argparse.Namespace, found: dict[str, Any]) -> None:
-    """Find out what is there before any load: errors are told once, and early."""
+    """Find the texts, the server and the voice before any load, so that an error is reported once."""
     found["texts"] = _texts(options.text_file)
     async with make_client(options) as client:
         await client.connect()
@@ -259,7 +195,7 @@ async def _inspect(options: argparse.Namespace, found: dict[str, Any]) -> None:
 async def _first_voice(client: Client) -> str:
     voices = await client.voices()
     if not voices:
-        raise InvalidRequest("this server has no voice of its own: name a reference with --voice")
+        raise InvalidRequest("this server has no voice of its own: give a reference with --voice")
     return voices[0].id
 
 
@@ -301,7 +237,7 @@ def _report(
     samples: Mapping[int, Sequence[float]],
     around: Mapping[str, Any],
 ) -> None:
-    print(format_table(HEAD, [row(level) for level in levels]))
+    print_table(HEAD, [row(level) for level in levels])
     for level in levels:
         if level.errors:
             counts = ", ".join(f"{count} x {name}" for name, count in level.errors.items())
@@ -346,6 +282,92 @@ def _count(value: str) -> int:
 
 def _counts(value: str) -> tuple[int, ...]:
     return tuple(_count(part) for part in value.split(","))
+
+
+HEAD: Final = (
+    "streams",
+    "tasks",
+    "failed",
+    "first package p50",
+    "p90",
+    "p95",
+    "p99 ms",
+    "from run p50",
+    "p99 ms",
+    "from last text p50 ms",
+    "gap p99 ms",
+    "rtf p50",
+    "p99",
+    "continuous",
+    "speech s/s",
+)
+
+
+def row(level: Figures) -> tuple[str, ...]:
+    """A level as a row under HEAD; 'first package' is counted from the first text."""
+    first, run = level.first_package_from_first_text, level.first_package_from_run
+    factor = level.real_time_factor
+    return (
+        str(level.streams),
+        str(level.tasks),
+        str(level.failed),
+        *(_shown(first, name) for name in ("p50", "p90", "p95", "p99")),
+        *(_shown(run, name) for name in ("p50", "p99")),
+        _shown(level.first_package_from_last_text, "p50"),
+        _shown(level.gap, "p99"),
+        f"{factor.p50:.3f}" if factor else "-",
+        f"{factor.p99:.3f}" if factor else "-",
+        f"{level.continuity:.1%}",
+        f"{level.throughput:.1f}",
+    )
+
+
+def _shown(summary: Summary | None, name: str) -> str:
+    return milliseconds(getattr(summary, name) if summary else None)
+
+
+class PlotUnavailable(Exception):
+    """matplotlib is not installed."""
+
+
+def plot_latency(
+    path: Path, levels: Sequence[Figures], samples: Mapping[int, Sequence[float]], title: str
+) -> None:
+    """Draw the distribution of the first package for each level, and its percentiles over the levels.
+
+    samples: seconds to the first package of every task, by number of streams.
+    Raises PlotUnavailable, OSError.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise PlotUnavailable("for a plot, install cosyserve[bench]") from None
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for streams, seconds in samples.items():
+        ordered = sorted(second * 1000 for second in seconds)
+        shares = [(number + 1) / len(ordered) for number in range(len(ordered))]
+        left.step(ordered, shares, where="post", label=f"{streams} streams")
+    left.set(xlabel="first package (ms)", ylabel="share of tasks", ylim=(0, 1.01))
+    measured = [level for level in levels if level.first_package_from_first_text]
+    for name in ("p50", "p95", "p99"):
+        right.plot(
+            [level.streams for level in measured],
+            [getattr(level.first_package_from_first_text, name) * 1000 for level in measured],
+            marker="o",
+            label=name,
+        )
+    right.set(xlabel="concurrent streams", ylabel="first package (ms)")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    figure.suptitle(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,44 @@
 """What the server itself adds: from a chunk that is ready in the engine to its bytes at a client.
 
+    python -m cosyserve.benchmarks.load.overhead --streams 1,100,500
+    python -m cosyserve.benchmarks.load.overhead --against ../older-checkout
+
 The engine is a clock (timed_engine.py), the server runs in a process of its own, the clients in this
-one, all on one machine. Needs Linux, where `time.perf_counter()` is the same in all processes.
+one, all on one machine. With --against a checkout, its server and this checkout's are measured
+alternately, their start and their idle memory, too, and the table has the ratios. Needs Linux, where
+`time.perf_counter()` is the same in all processes.
 """
 
-# Absolute imports, because this file can also be run by its path.
 from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
-from cosyserve.benchmarks.load.bench import conditions, milliseconds, write_report
-from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
-from cosyserve.benchmarks.stats import Summary, summarize
 from cosyserve.clients import Client, ClientError
-from cosyserve.clients.cli.voices import format_table
+from cosyserve.clients.cli.tables import print_table
 
-PATIENCE = 60
-"""Seconds that the server process has to start and to answer."""
-WARM_UP = 3
+from ..report import conditions, milliseconds, write_report
+from ..stats import Summary, summarize
+from . import comparison
+from .comparison import Ratio, alternately, ratios
+from .launch import ServerDidNotStart, importable, launched_server, timed_server
+from .timed_engine import VOICE
+
+THIS: Final = Path(__file__).resolve().parents[2]
+"""This checkout."""
+WARM_UP: Final = 3
 """Chunks at the start of each stream that do not count: all streams of a level start together."""
+SETTLE: Final = 1.0
+"""Seconds from a server's start to the reading of its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,13 @@ class Plan:
     chunk_seconds: float
     interval: float
     transport: str
+
+    @property
+    def pace(self) -> str:
+        return "real time" if self.interval else "flat out"
+
+    def __str__(self) -> str:
+        return f"{self.streams} stream{'s' if self.streams > 1 else ''}, {self.pace}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +77,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run with these arguments; returns the exit code."""
     options = _parser().parse_args(argv)
     around = conditions()
-    runs = []
     try:
-        for plan in _plans(options):
-            print(f"{plan.streams} streams ...", file=sys.stderr, flush=True)
-            runs.append(measure(plan))
-    except (ClientError, EOFError, OSError) as error:
-        print(f"overhead: {error or 'the server process died'}", file=sys.stderr)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if options.against is None:
+                name, content = "overhead", runner.run(_measure_all(options))
+            else:
+                name, content = "overhead-compared", runner.run(_compare_all(options))
+    except (ClientError, ServerDidNotStart, OSError) as error:
+        print(f"overhead: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print(format_table(HEAD, [row(run) for run in runs]))
-    content = {**around, "runs": [asdict(run) for run in runs]}
-    print(f"wrote {write_report(options.out, 'overhead', content)}")
+    print(f"wrote {write_report(options.out, name, {**around, **content})}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="overhead.py", description=__doc__)
-    parser.add_argument("--streams", default="1,100,500", help="levels, in turn")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of speech per stream")
-    parser.add_argument("--chunk-seconds", type=float, default=0.2, help="of speech per chunk")
+    parser = argparse.ArgumentParser(
+        prog="python -m cosyserve.benchmarks.load.overhead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--streams", default="1,100,500", help="at once, in turn (default: 1,100,500)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="of speech per stream (default: 10)"
+    )
+    parser.add_argument(
+        "--chunk-seconds", type=float, default=0.2, help="of speech per chunk (default: 0.2)"
+    )
     parser.add_argument("--transport", choices=["binary", "base64"], default="binary")
-    parser.add_argument("--flat-out-streams", type=int, default=8, help="0 leaves this run out")
-    parser.add_argument("--flat-out-chunks", type=int, default=2000, help="per stream")
-    parser.add_argument("--out", type=Path, default=Path("bench-out"))
+    parser.add_argument(
+        "--flat-out-streams",
+        type=int,
+        default=8,
+        help="of a last level without a clock (default: 8; 0 leaves it out)",
+    )
+    parser.add_argument(
+        "--flat-out-chunks", type=int, default=2000, help="per stream of it (default: 2000)"
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="compare with the server of this checkout"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements of each checkout (default: 5)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for the JSON")
     return parser
 
 
@@ -100,33 +136,88 @@ def _plans(options: argparse.Namespace) -> Iterator[Plan]:
         yield Plan(options.flat_out_streams, options.flat_out_chunks, size, 0.0, transport)
 
 
-def measure(plan: Plan) -> Overhead:
-    """Run a server with the timed engine, and the plan's streams against it."""
-    with _server_process(plan) as pipe:
-        url = _answer(pipe)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            began, own_cpu, server_cpu = perf_counter(), process_time(), _server_cpu(pipe)
-            added = runner.run(_listen(plan, url))
-            seconds = perf_counter() - began
-            own_cpu, server_cpu = process_time() - own_cpu, _server_cpu(pipe) - server_cpu
+async def _measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    runs = []
+    for plan in _plans(options):
+        _progress(str(plan))
+        runs.append(await measure(plan))
+    print_table(HEAD, [row(run) for run in runs])
+    return {"runs": [asdict(run) for run in runs]}
+
+
+async def _compare_all(options: argparse.Namespace) -> dict[str, Any]:
+    compared: list[Ratio] = []
+    with importable(THIS) as this, importable(options.against) as other:
+        compare = partial(alternately, this=this, other=other)
+        _progress("start and idle memory")
+        await compare(_started, rounds=1)  # compiles the modules of both
+        compared += ratios("start", await compare(_started, rounds=options.rounds))
+        for plan in _plans(options):
+            _progress(str(plan))
+            found = await compare(partial(_figures, plan), rounds=options.rounds)
+            compared += ratios(str(plan), found)
+    print_table(comparison.HEAD, [comparison.row(ratio) for ratio in compared])
+    return {
+        "this": str(THIS),
+        "other": str(options.against.resolve()),
+        "rounds": options.rounds,
+        "ratios": [asdict(ratio) for ratio in compared],
+    }
+
+
+def _progress(level: str) -> None:
+    print(f"{level} ...", file=sys.stderr, flush=True)
+
+
+async def _started(packages: Path) -> dict[str, float]:
+    """The start and the idle memory of `cosyserve serve`."""
+    async with launched_server("--log-level", "warning", packages=packages) as server:
+        await asyncio.sleep(SETTLE)
+        return {"seconds to start": server.started_in, "idle MiB": server.memory_kib / 1024}
+
+
+async def _figures(plan: Plan, packages: Path) -> dict[str, float]:
+    """The figures of a run that are compared; the smaller each one is, the better."""
+    run = await measure(plan, packages)
+    found = {"CPU µs per message": 1e6 / run.messages_per_core}
+    if run.added is not None:
+        found |= {
+            f"added {name} ms": getattr(run.added, name) * 1000 for name in ("p50", "p95", "p99")
+        }
+    return found
+
+
+async def measure(plan: Plan, packages: Path | None = None) -> Overhead:
+    """Run a server with the timed engine, and the plan's streams against it.
+
+    packages: a folder to import the server from (see `launch.importable`). Raises ServerDidNotStart,
+    ClientError, OSError.
+    """
+    async with timed_server(
+        chunks=plan.chunks,
+        chunk_seconds=plan.chunk_seconds,
+        interval=plan.interval,
+        max_tasks=plan.streams + 1,
+        packages=packages,
+    ) as server:
+        began, own_cpu, server_cpu = perf_counter(), process_time(), server.cpu_seconds
+        parts = await asyncio.gather(*(_stream(plan, server.url) for _ in range(plan.streams)))
+        seconds = perf_counter() - began
+        own_cpu, server_cpu = process_time() - own_cpu, server.cpu_seconds - server_cpu
     messages = plan.streams * plan.chunks
     return Overhead(
         plan,
         messages,
         seconds,
-        summarize(added) if plan.interval else None,
+        summarize([value for part in parts for value in part]) if plan.interval else None,
         messages_per_core=messages / server_cpu,
         server_busy=server_cpu / seconds,
         client_busy=own_cpu / seconds,
     )
 
 
-async def _listen(plan: Plan, url: str) -> list[float]:
-    parts = await asyncio.gather(*(_stream(plan, url) for _ in range(plan.streams)))
-    return [value for part in parts for value in part]
-
-
 async def _stream(plan: Plan, url: str) -> list[float]:
+    """Seconds that the server added to each chunk of one task."""
     added = []
     async with (
         Client(url, timeout=60) as client,
@@ -139,69 +230,6 @@ async def _stream(plan: Plan, url: str) -> list[float]:
         async for chunk in speech:
             added.append(chunk.received_at - chunk.metrics.generate_time)
     return added[WARM_UP:]
-
-
-def _server_cpu(pipe: Connection) -> float:
-    pipe.send("cpu")
-    return float(_answer(pipe))
-
-
-def _answer(pipe: Connection) -> Any:
-    """What the server process says. Raises EOFError if it has died, TimeoutError if it says nothing."""
-    if not pipe.poll(PATIENCE):
-        raise TimeoutError(f"the server process has said nothing for {PATIENCE} s")
-    return pipe.recv()
-
-
-@contextmanager
-def _server_process(plan: Plan) -> Iterator[Connection]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(plan, theirs))
-    process.start()
-    theirs.close()
-    try:
-        yield ours
-    finally:
-        ours.close()
-        process.join(10)
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
-def _serve(plan: Plan, pipe: Connection) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_until_closed(plan, pipe))
-
-
-async def _serve_until_closed(plan: Plan, pipe: Connection) -> None:
-    """Serve; answer each message on the pipe with the CPU seconds so far, until it is closed."""
-    from cosyserve.server.app import serve
-    from cosyserve.server.observe.logs import configure_logging
-    from cosyserve.server.settings import load_settings
-
-    configure_logging("warning", "console")
-    engine = TimedEngine(plan.chunks, plan.chunk_seconds, plan.interval)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(
-            {
-                "host": "127.0.0.1",
-                "port": 0,
-                "references": folder,
-                "max_tasks": plan.streams + 1,
-                "max_tasks_per_token": plan.streams + 1,
-                "log_level": "warning",
-            }
-        )
-        async with serve(settings, engine=engine) as server:
-            pipe.send(server.url)
-            while True:
-                try:
-                    await asyncio.to_thread(pipe.recv)
-                except EOFError:
-                    return
-                pipe.send(process_time())
 
 
 HEAD = (
@@ -219,11 +247,11 @@ HEAD = (
 
 
 def row(run: Overhead) -> tuple[str, ...]:
-    """A run as a line under HEAD."""
+    """A run as a row under HEAD."""
     added = run.added
     return (
         str(run.plan.streams),
-        "real time" if run.plan.interval else "flat out",
+        run.plan.pace,
         str(run.messages),
         *(
             milliseconds(getattr(added, name) if added else None)

@@ -1,4 +1,7 @@
-"""`make bench`: the latency levels against a server of its own, then overhead and soak."""
+"""All benchmarks of the server: latency against a server of its own, then overhead and soak.
+
+python -m cosyserve.benchmarks.load.run --out bench-out     (`make bench` runs this)
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,15 @@ RUNS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run all benchmarks; the exit status is the first that is not 0."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="bench-out", help="folder for the results")
+    """Run all benchmarks; returns the first exit code that is not 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cosyserve.benchmarks.load.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--out", default="bench-out", help="folder for the JSON (default: bench-out)"
+    )
     arguments = parser.parse_args(argv)
     try:
         status = asyncio.run(_latency(arguments.out))

@@ -1,9 +1,10 @@
-"""What a server keeps: memory per idle connection, and memory after many tasks one after another.
+"""How much memory a server keeps: for an idle connection, and over many tasks one after another.
+
+    python -m cosyserve.benchmarks.load.soak --connections 1000 --tasks 10000
 
 It starts a server of its own, or watches one on this machine (--url with --pid). Needs Linux.
 """
 
-# Absolute imports, because this file can also be run by its path.
 from __future__ import annotations
 
 import argparse
@@ -14,24 +15,27 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import linear_regression
 from time import perf_counter
 from typing import Final
 
-from cosyserve.benchmarks.load.bench import conditions, write_report
-from cosyserve.benchmarks.load.launch import ServerDidNotStart, launched_server
-from cosyserve.benchmarks.model.lm import children, resident_kib
-from cosyserve.benchmarks.stats import slope
 from cosyserve.clients import Client, ClientError
-from cosyserve.clients.cli.voices import format_table
+from cosyserve.clients.cli.tables import print_table
 
-SETTLE: Final = 1.0  # seconds for the server to finish what it began before its memory is read
-OPENING: Final = 50  # connections that are opened at the same time
+from ..report import conditions, write_report
+from .launch import ServerDidNotStart, children, launched_server, resident_kib
+
+SETTLE: Final = 1.0
+"""Seconds for the server to finish what it began before its memory is read."""
+OPENING: Final = 50
+"""Connections that are opened at the same time."""
 SAMPLES: Final = 20
+"""Readings of the memory while the tasks run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Resident memory (KiB) of the server before, with so many idle connections, and after them."""
+    """Resident memory (KiB) of the server before, with, and after so many idle connections."""
 
     connections: int
     before_kib: int
@@ -70,14 +74,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="soak.py", description=__doc__)
-    parser.add_argument("--connections", type=int, default=1000, help="idle ones; 0: none")
-    parser.add_argument("--tasks", type=int, default=10_000, help="one after another; 0: none")
+    parser = argparse.ArgumentParser(
+        prog="python -m cosyserve.benchmarks.load.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--connections", type=int, default=1000, help="idle ones (default: 1000; 0: none)"
+    )
+    parser.add_argument(
+        "--tasks", type=int, default=10_000, help="one after another (default: 10000; 0: none)"
+    )
     parser.add_argument("--text", default="Yes.", help="of every task")
-    parser.add_argument("--url", help="of a server to watch; else one is started")
+    parser.add_argument("--url", help="of a server to watch (default: start one)")
     parser.add_argument("--token", help="for the server at --url")
     parser.add_argument("--pid", type=int, help="of the server at --url")
-    parser.add_argument("--out", type=Path, default=Path("bench-out"))
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for the JSON")
     return parser
 
 
@@ -91,7 +103,7 @@ async def _soak(options: argparse.Namespace) -> None:
             url, pid = server.url, server.pid
         client = await stack.enter_async_context(Client(url, token=options.token))
         voice = (await client.voices())[0].id
-        await client.synthesize(options.text, voice=voice)  # what is loaded once is no leak
+        await client.synthesize(options.text, voice=voice)  # loads what a server loads once
         idle = None
         if options.connections:
             idle = await measure_idle(url, options.token, pid, options.connections)
@@ -162,13 +174,14 @@ def growth(samples: Sequence[Sample]) -> float | None:
     late = samples[len(samples) // 4 :]
     if len(late) < 2:
         return None
-    return 1000 * slope([item.tasks for item in late], [item.server_kib for item in late])
+    line = linear_regression([item.tasks for item in late], [item.server_kib for item in late])
+    return 1000 * line.slope
 
 
 def _print_idle(idle: Idle) -> None:
     head = ("idle connections", "before KiB", "with KiB", "after KiB", "each KiB")
     figures = (idle.connections, idle.before_kib, idle.with_kib, idle.after_kib)
-    print(format_table(head, [(*map(str, figures), f"{idle.each_kib:.1f}")]))
+    print_table(head, [(*map(str, figures), f"{idle.each_kib:.1f}")])
 
 
 def _print_tasks(samples: Sequence[Sample]) -> None:
@@ -176,7 +189,7 @@ def _print_tasks(samples: Sequence[Sample]) -> None:
         (str(item.tasks), f"{item.seconds:.0f}", str(item.server_kib), str(item.children_kib))
         for item in samples
     ]
-    print(format_table(("tasks", "seconds", "server KiB", "children KiB"), rows))
+    print_table(("tasks", "seconds", "server KiB", "children KiB"), rows)
     grown = growth(samples)
     if grown is not None:
         print(f"growth: {grown:+.1f} KiB per 1,000 tasks, without the first quarter")

@@ -1,8 +1,7 @@
-"""An engine that makes no sound worth hearing, at exact times: to measure what the server adds.
+"""An engine that is a clock: it makes a tone at exact times, to measure what the server adds.
 
-A thread plays the part of a real engine: at its time, a chunk is ready, and the server hears of it.
-The chunk says when that was: `Work.lm` is the `time.perf_counter()` of that moment, so that it
-comes out at the other end as the event's `generate_time`.
+A thread stands for the device of a real engine: it makes a chunk ready at its time. `Work.lm` of the
+chunk is the `time.perf_counter()` of that moment, and so the event's `generate_time` at the client.
 """
 
 from __future__ import annotations
@@ -70,19 +69,19 @@ class TimedEngine:
     async def stop(self) -> None:
         self._clock.stop()
 
-    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
-        return Prompt(reference.content_id)
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        return Prompt(clip.content_id)
 
-    def known_voice(self, content_id: str) -> Prompt | None:
+    def cached_prompt(self, content_id: str) -> Prompt | None:
         return Prompt(content_id)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         return Prompt(VOICE) if voice_id == VOICE else None
 
     def stats(self) -> Mapping[str, float]:
         return {}
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> TimedSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> TimedSession:
         return TimedSession(self, self._clock)
 
 
@@ -93,11 +92,15 @@ class TimedSession(CancelsOnExit):
         self._engine = engine
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        # When each chunk became ready that was not taken yet; 0 without a clock.
         self._ready: deque[float] = deque()
+        # Chunks that were not taken yet, ready or not.
         self._to_come = engine.chunks
+        # There was text.
         self._fed = False
         self._finished = False
         self._cancelled = False
+        # Wakes the iteration at each change of the fields above.
         self._changed = asyncio.Event()
 
     async def feed(self, text: str) -> None:
@@ -114,7 +117,7 @@ class TimedSession(CancelsOnExit):
             self._changed.set()
 
     async def flush(self) -> None:
-        """Nothing waits for more text here."""
+        """Does nothing: no text waits for more."""
 
     async def finish(self) -> None:
         self._finished = True
@@ -125,7 +128,7 @@ class TimedSession(CancelsOnExit):
         self._changed.set()
 
     def chunk_ready(self, at: float) -> None:
-        """Hear from the clock's thread that a chunk is ready since `at`."""
+        """A chunk is ready since `at`. Called by the clock's thread."""
         if not self._cancelled:
             self._loop.call_soon_threadsafe(self._put, at)
 
@@ -147,11 +150,13 @@ class TimedSession(CancelsOnExit):
 
 
 class _Clock:
-    """A thread that tells sessions when their chunks are ready."""
+    """A thread that makes the chunks of sessions ready at their times."""
 
     def __init__(self) -> None:
+        # A heap: the next chunk's time, a number against ties, the interval, chunks to come, the session.
         self._due: list[tuple[float, int, float, int, TimedSession]] = []
         self._order = itertools.count()
+        # Guards all fields, and wakes the thread.
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)

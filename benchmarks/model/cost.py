@@ -1,15 +1,18 @@
-"""What a second of speech costs at the beginning of an utterance and late in it.
+"""The cost of a second of speech, early and late in an utterance.
 
-Flow and vocoder work per chunk of one second, for the incremental path of the engine (with all of its
-context, and with a window of it) and for recomputing the prefix for every chunk, alternately in one run.
-The engine's paths are run several times, and each chunk counts as in the middle one of its runs.
-Recomputing is always in float32. The model is the published size (or --tiny) with random weights.
-With --first-hops also the time to
-the first sound, with --streams how many streams one device speaks in real time; both are on by
-default on CUDA, and there all is measured without CUDA graphs and with them.
+    python -m cosyserve.benchmarks.model.cost --seconds 20 --threads 2
+
+Measures flow and vocoder work for each chunk of one second, for the engine's incremental path (with
+all of its context, and with a window of it) and for recomputing the prefix for every chunk,
+alternately in one run. The engine's paths run several times, and each chunk counts as in the middle
+one of its runs. Recomputing is always in float32. Needs the extra `cosyvoice` and no checkpoint:
+the model is the published size (or --tiny) with random weights.
+
+With --first-hops it also measures the time to the first sound, with --streams how many streams one
+device speaks in real time; both are on by default on CUDA, where all is measured without CUDA graphs
+and with them.
 """
 
-# Absolute imports, because this file can also be run by its path.
 from __future__ import annotations
 
 import argparse
@@ -21,9 +24,14 @@ from typing import Any, Final, get_args
 
 import torch
 
-from cosyserve.benchmarks.load.bench import conditions, milliseconds, write_report
-from cosyserve.benchmarks.model.live import FirstChunk, Level, LiveModels, first_chunk, levels
-from cosyserve.benchmarks.model.models import (
+from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
+from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
+from cosyserve.engine.cosyvoice.vocoder import Hift
+
+from ..report import conditions, milliseconds, write_report
+from .live import FirstChunk, Level, LiveModels, first_chunk, levels
+from .models import (
     HOP,
     ChunkCost,
     ClockKind,
@@ -37,19 +45,15 @@ from cosyserve.benchmarks.model.models import (
     timed,
     tiny_config,
 )
-from cosyserve.benchmarks.model.table import (
+from .table import (
     Show,
-    chunk_table,
-    first_table,
-    level_table,
     outcome_of,
     outcome_text,
+    print_chunks,
+    print_first_chunks,
+    print_levels,
     side_by_side,
 )
-from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
-from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
-from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
-from cosyserve.engine.cosyvoice.vocoder import Hift
 
 _DTYPES: Final = {
     "float32": torch.float32,
@@ -90,20 +94,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="streaming_cost.py", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=20, help="of speech, a chunk each")
-    parser.add_argument("--prompt-tokens", type=int, default=75, help="25 are a second")
+    parser = argparse.ArgumentParser(
+        prog="python -m cosyserve.benchmarks.model.cost",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=20, help="of speech, a chunk each (default: 20)"
+    )
+    parser.add_argument(
+        "--prompt-tokens", type=int, default=75, help="of the voice; 25 are a second (default: 75)"
+    )
     parser.add_argument(
         "--recompute-positions",
         type=_numbers,
         help="chunks at which recomputing is measured; the others are filled in by a fitted parabola",
     )
     parser.add_argument(
-        "--window", type=float, default=5.0, help="seconds of context, as a third path; 0: none"
+        "--window",
+        type=float,
+        default=5.0,
+        help="seconds of context, as a third path (default: 5; 0: none)",
     )
     parser.add_argument("--tiny", action="store_true", help="a small model, to try the benchmark")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--dtype", choices=list(_DTYPES), default="float32")
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="default: cuda if there is one",
+    )
+    parser.add_argument(
+        "--dtype", choices=list(_DTYPES), default="float32", help="of the engine's paths"
+    )
     parser.add_argument("--threads", type=int, help="of torch on the CPU")
     parser.add_argument(
         "--clock",
@@ -123,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=3, help="of all chunks; each counts as in the middle one"
     )
-    parser.add_argument("--out", type=Path, default=Path("bench-out"))
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for the JSON")
     return parser
 
 
@@ -162,7 +183,7 @@ def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
 
 @dataclass
 class _Measurement:
-    """All tables of a run, again and again with one model. again: prefixes that were recomputed."""
+    """The tables of a run, which can be repeated with one model. again: prefixes recomputed so far."""
 
     models: tuple[Flow, Hift]
     voice: RandomVoice
@@ -173,7 +194,7 @@ class _Measurement:
     again: dict[int, ChunkCost] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
-        """Prints the tables; what they show, for the file."""
+        """Print the tables; returns their content for the JSON."""
         options, content = self.options, self._compare()
         firsts: list[FirstChunk] = []
         batches: list[Level] = []
@@ -181,9 +202,13 @@ class _Measurement:
             models = LiveModels(*self.models, self.decoder)
             hops, counts = options.first_hops or [], options.streams or []
             firsts = [first_chunk(models, self.voice, hop, options.repeats) for hop in hops]
-            print("\n" + first_table(firsts) if firsts else "")
+            if firsts:
+                print()
+                print_first_chunks(firsts)
             batches = list(levels(models, self.voice, counts, options.position))
-            print("\n" + level_table(batches) if batches else "")
+            if batches:
+                print()
+                print_levels(batches)
         return {
             **content,
             "first_chunks": [asdict(first) for first in firsts],
@@ -191,7 +216,7 @@ class _Measurement:
         }
 
     def _compare(self) -> dict[str, Any]:
-        """Both paths and the windowed one, chunk by chunk."""
+        """Compare both paths and the windowed one, chunk by chunk."""
         flow, kind, show, window = self.models[0], self.kind, self.show, self.options.window
         flow.prepare_prompt(*self.voice.prompt)  # warms up
         prompt, prepared = timed(flow.noise.device, lambda: flow.prepare_prompt(*self.voice.prompt))
@@ -202,7 +227,7 @@ class _Measurement:
         outcome = outcome_of(lines, per_second)
         unit = "milliseconds" if flow.noise.is_cuda else "seconds"
         print(f"{unit} per chunk, {kind} time")
-        print(chunk_table(lines, show))
+        print_chunks(lines, show)
         print(outcome_text(outcome, window, show))
         print(f"voice, once: {show(prepared.by(kind))}, {prompt.nbytes / 2**20:.0f} MiB")
         print("largest differences of mels from the exact one:", _listed(mels))

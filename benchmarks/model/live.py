@@ -1,4 +1,4 @@
-"""What a listener and an operator see of the model: the time to the first sound, streams at once."""
+"""The time to the first sound, and how many streams one device speaks in real time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.model.models import HOP, RandomVoice, timed
 from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
 from cosyserve.engine.cosyvoice.flow import Flow, FlowPrompt, FlowState
 from cosyserve.engine.cosyvoice.lm import SamplingOptions
@@ -19,8 +18,10 @@ from cosyserve.engine.cosyvoice.lm.sampling import Draw
 from cosyserve.engine.cosyvoice.lm.step import Stepper, StepRow
 from cosyserve.engine.cosyvoice.vocoder import Hift, VocoderState
 
+from .models import HOP, RandomVoice, timed
+
 TEXT_IDS: Final = 30
-"""Of the text to speak, with that of the voice's prompt."""
+"""Ids of the text to speak, with that of the voice's prompt."""
 
 
 class Talker:

@@ -1,12 +1,12 @@
-"""The speech LM: vLLM, our torch backend and a transformers loop, one after the other in one run.
+"""The speech LM three ways: vLLM, our torch backend, and a transformers loop, one after the other.
 
-Tokens per second for several streams at once (25 are a second of speech), seconds from a piece of text
-to the first token that it brings, and what it costs to feed a running request against submitting all of
-it again for each piece. The weights are random, of the published size or tiny, and lengths are forced.
+    python -m cosyserve.benchmarks.model.lm --size 0.5b --streams 1,4,8 --tokens 20
 
-The speech LM's tokens per second and latencies, by whoever runs it. Random weights, forced lengths.
-
-How much memory a process holds (Linux).
+Measures tokens per second of several streams at once (25 are a second of speech), seconds from a
+piece of text to the first token that it brings, and the cost of feeding a running request against
+submitting all of it again for each piece. Needs the extra `cosyvoice`, and vLLM and transformers
+for their ways; no checkpoint: the weights are random, of the published size or tiny, and lengths are
+forced.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ from typing import Any, Final
 
 import torch
 
-from cosyserve.benchmarks.load.bench import conditions, milliseconds, write_report
-from cosyserve.benchmarks.model.models import random_lm_weights, tiny_config
-from cosyserve.benchmarks.stats import percentile
-from cosyserve.clients.cli.voices import format_table
+from cosyserve.clients.cli.tables import print_table
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.config import TOKEN_RATE, LmConfig, ModelConfig
 from cosyserve.engine.cosyvoice.lm import LmPrompt, SamplingOptions, SpeechLM, SpeechTokenStream
@@ -41,12 +38,149 @@ from cosyserve.engine.cosyvoice.lm.vllm.host import EngineHost
 from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
 from cosyserve.engine.cosyvoice.scheduling.device import DeviceThread
 
+from ..report import conditions, milliseconds, write_report
+from ..stats import Summary, summarize
+from .models import random_lm_weights, tiny_config
+
 TEXT_IDS: Final = 10
+"""Of the text that a stream of the throughput speaks."""
 GROUP: Final = 5
 GROUP_TOKENS: Final = 15
+"""A piece is a group of text ids, and brings so many speech tokens: the LM's own interleaving."""
 PROMPT: Final = LmPrompt(tuple(range(12)), tuple(range(75)))
 """A clip of three seconds with its text."""
 _ROOM: Final = 4096
+"""Of vLLM's context, in ids."""
+_SIZES: Final = {"tiny": tiny_config, "0.5b": ModelConfig}
+_PATHS: Final = ("vllm", "torch", "transformers")
+_NEEDS: Final = {"vllm": "vllm", "transformers": "transformers"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run with these arguments; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device")
+    if options.tokens < TEXT_IDS or options.tokens % TEXT_IDS:
+        parser.error(f"--tokens must be a multiple of {TEXT_IDS}")
+    unknown = [path for path in options.paths if path not in _PATHS]
+    if unknown:
+        parser.error(f"--paths: {', '.join(_PATHS)}")
+    lacking = [path for path in options.paths if not _installed(path)]
+    if lacking:
+        parser.error(f"not installed: {', '.join(lacking)}; leave them out of --paths")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    size = Size(_SIZES[options.size](), device, dtype)
+    around = conditions()
+    try:
+        content = asyncio.run(_run(options, size))
+    except KeyboardInterrupt:
+        return 130
+    settings = {name: str(value) for name, value in vars(options).items()}
+    how = {"settings": settings, "threads": torch.get_num_threads(), "precision": size.precision}
+    print(f"wrote {write_report(options.out, f'lm-{options.size}', {**around, **how, **content})}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cosyserve.benchmarks.model.lm",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--size", choices=list(_SIZES), default="0.5b", help="default: 0.5b")
+    parser.add_argument(
+        "--paths",
+        type=_words,
+        default=[path for path in _PATHS if _installed(path)],
+        help=f"of {','.join(_PATHS)} (default: those that are installed)",
+    )
+    parser.add_argument(
+        "--streams",
+        type=_numbers,
+        default=[1, 4, 8, 16],
+        help="at once, in turn (default: 1,4,8,16)",
+    )
+    parser.add_argument("--tokens", type=int, default=100, help="of each stream (default: 100)")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="of each level; the best counts (default: 1)"
+    )
+    parser.add_argument(
+        "--pieces", type=int, default=20, help="of text, for the latency (default: 20)"
+    )
+    parser.add_argument(
+        "--think", type=float, default=0.05, help="seconds between pieces (default: 0.05)"
+    )
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="default: cuda if there is one",
+    )
+    parser.add_argument("--threads", type=int, help="of torch on the CPU")
+    parser.add_argument("--eager", action="store_true", help="vLLM without CUDA graphs")
+    parser.add_argument("--out", type=Path, default=Path("bench-out"), help="folder for the JSON")
+    return parser
+
+
+def _installed(path: str) -> bool:
+    return path not in _NEEDS or find_spec(_NEEDS[path]) is not None
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]
+
+
+def _words(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+async def _run(options: argparse.Namespace, size: Size) -> dict[str, Any]:
+    most = max(options.streams)
+    found: dict[str, Any] = {}
+    costs: list[Feeding] = []
+    if "vllm" in options.paths:
+        with tempfile.TemporaryDirectory() as folder:
+            async with vllm_lm(size, most, Path(folder), options.eager) as (lm, host):
+                found["vllm"] = await _measure(lm, options)
+                costs = await feedings(host, size.model.lm, options.pieces)
+    if "torch" in options.paths:
+        async with torch_lm(size, most) as lm:
+            found["torch"] = await _measure(lm, options)
+    if "transformers" in options.paths:
+        run = transformers_loop(size)
+        run(1, 2)
+        levels = [
+            _best([run(n, options.tokens) for _ in range(options.rounds)]) for n in options.streams
+        ]
+        found["transformers"] = {"levels": levels, "pieces": {}}
+    _print_rates(found)
+    _print_latencies(found)
+    if costs:
+        _print_costs(costs)
+    return {
+        "paths": {name: _plain(each) for name, each in found.items()},
+        "feeding": [asdict(cost) for cost in costs],
+    }
+
+
+async def _measure(lm: SpeechLM, options: argparse.Namespace) -> dict[str, Any]:
+    await throughput(lm, 1, TEXT_IDS)  # warms up
+    levels, pieces = [], {}
+    for streams in options.streams:
+        print(f"{streams} streams ...", file=sys.stderr, flush=True)
+        rounds = [await throughput(lm, streams, options.tokens) for _ in range(options.rounds)]
+        levels.append(_best(rounds))
+        latencies = await piece_latencies(lm, streams, options.pieces, options.think)
+        pieces[streams] = summarize(latencies)
+    return {"levels": levels, "pieces": pieces}
+
+
+def _best(rounds: Sequence[Throughput]) -> Throughput:
+    return max(rounds, key=lambda one: one.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,165 +238,6 @@ async def vllm_lm(
         await lm.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class Throughput:
-    """Seconds in which `streams` at once have drawn `tokens` in all; first: median seconds to the first
-    token of a stream."""
-
-    streams: int
-    tokens: int
-    seconds: float
-    first: float
-
-    @property
-    def rate(self) -> float:
-        return self.tokens / self.seconds
-
-
-async def throughput(lm: SpeechLM, streams: int, tokens: int) -> Throughput:
-    """`tokens`: of each stream, a multiple of TEXT_IDS."""
-    ratio = tokens / TEXT_IDS
-    how = SamplingOptions(
-        seed=1, bistream=False, min_ratio=ratio, max_ratio=ratio, loop_seconds=0.0
-    )
-    began = time.perf_counter()
-    spoken = await asyncio.gather(*(_speak(lm, how) for _ in range(streams)))
-    seconds = time.perf_counter() - began
-    firsts = sorted(first for _, first in spoken)
-    return Throughput(streams, sum(count for count, _ in spoken), seconds, firsts[len(firsts) // 2])
-
-
-async def _speak(lm: SpeechLM, how: SamplingOptions) -> tuple[int, float]:
-    began = time.perf_counter()
-    stream = lm.open(PROMPT, how)
-    await stream.feed(range(TEXT_IDS))
-    await stream.finish()
-    first, count = 0.0, 0
-    async for tokens in stream:
-        first = first or time.perf_counter() - began
-        count += len(tokens)
-    return count, first
-
-
-async def piece_latencies(lm: SpeechLM, streams: int, pieces: int, think: float) -> list[float]:
-    """Seconds from each piece of five text ids to the first token that it brings, for streams that get
-    their pieces `think` seconds after they have fallen silent."""
-    found = await asyncio.gather(*(_piecewise(lm, pieces, think) for _ in range(streams)))
-    return sorted(latency for each in found for latency in each)
-
-
-async def _piecewise(lm: SpeechLM, pieces: int, think: float) -> list[float]:
-    how = SamplingOptions(seed=1, loop_seconds=0.0)
-    stream = lm.open(LmPrompt(), how)
-    found = []
-    try:
-        for number in range(pieces + 1):
-            await asyncio.sleep(think)
-            began = time.perf_counter()
-            await stream.feed(range(GROUP * number, GROUP * number + GROUP))
-            latency = await _group(stream, began)
-            if number:  # the first one opens the request
-                found.append(latency)
-    finally:
-        await stream.cancel()
-    return found
-
-
-async def _group(stream: SpeechTokenStream, began: float) -> float:
-    """Read a whole group; returns when its first token came. The weights never draw a fill token."""
-    first, count = 0.0, 0
-    async for tokens in stream:
-        first = first or time.perf_counter() - began
-        count += len(tokens)
-        if count >= GROUP_TOKENS:
-            break
-    return first
-
-
-@dataclass(frozen=True, slots=True)
-class Feeding:
-    """What a text in pieces costs. read: ids that the model computed, drawn tokens aside."""
-
-    way: str
-    pieces: int
-    read: int
-    seconds: float
-
-
-async def feedings(host: EngineHost, config: LmConfig, pieces: int) -> list[Feeding]:
-    """One running request that is fed, against a new request with the whole context for each piece."""
-    text = config.head_size + 2
-    groups = [[text + GROUP * n + i for i in range(GROUP)] for n in range(pieces)]
-    groups[0] = [config.head_size, *groups[0]]
-    began = time.perf_counter()
-    read = await _fed(host, groups)
-    fed = Feeding("fed", pieces, read, time.perf_counter() - began)
-    before = _cached()
-    began = time.perf_counter()
-    read = await _resubmitted(host, groups)
-    again = Feeding("resubmitted", pieces, read, time.perf_counter() - began)
-    hits = _cached() - before
-    return [fed, again, Feeding("resubmitted, prefix cache", pieces, read - hits, again.seconds)]
-
-
-async def _fed(host: EngineHost, groups: Sequence[list[int]]) -> int:
-    """Ids handed over, which are all that vLLM computes beside the tokens it draws."""
-    streaming_input = import_module("vllm.engine.protocol").StreamingInput
-    ended = asyncio.Event()
-    read = 0
-    last: list[int] = []
-
-    async def inputs() -> AsyncIterator[Any]:
-        nonlocal read
-        for group in groups:
-            ids = [*last, *group]
-            read += len(ids)
-            ended.clear()
-            yield streaming_input(prompt={"prompt_token_ids": ids}, sampling_params=_group_params())
-            await ended.wait()
-
-    async for output in host.engine().generate(inputs(), _group_params(), "fed"):
-        if output.outputs and output.outputs[0].finish_reason is not None:
-            # vLLM leaves the last token of a chunk out of the context.
-            last = [output.outputs[0].token_ids[-1]]
-            ended.set()
-    return read
-
-
-async def _resubmitted(host: EngineHost, groups: Sequence[list[int]]) -> int:
-    context: list[int] = []
-    read = 0
-    for number, group in enumerate(groups):
-        context += group
-        read += len(context)
-        prompt = {"prompt_token_ids": list(context)}
-        async for output in host.engine().generate(prompt, _group_params(), f"again-{number}"):
-            context += output.outputs[0].token_ids
-    return read
-
-
-def _group_params() -> Any:
-    vllm = import_module("vllm")
-    delta = import_module("vllm.sampling_params").RequestOutputKind.DELTA
-    return vllm.SamplingParams(
-        max_tokens=GROUP_TOKENS,
-        temperature=0.0,
-        ignore_eos=True,
-        detokenize=False,
-        output_kind=delta,
-    )
-
-
-def _cached() -> int:
-    """Ids that vLLM has found in its prefix cache so far."""
-    registry = import_module("prometheus_client").REGISTRY
-    found = 0.0
-    for family in registry.collect():
-        if family.name == "vllm:prefix_cache_hits":
-            found += sum(s.value for s in family.samples if s.name.endswith("_total"))
-    return int(found)
-
-
 def transformers_loop(size: Size) -> Callable[[int, int], Throughput]:
     """The usual loop: transformers' Qwen2 with its cache, one stream at a time, one token a step."""
     transformers = import_module("transformers")
@@ -306,132 +281,169 @@ def transformers_loop(size: Size) -> Callable[[int, int], Throughput]:
     return run
 
 
-def resident_kib(pid: int) -> int:
-    """KiB of resident memory. Raises OSError if the process is gone."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise ProcessLookupError(f"process {pid} has ended")
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """tokens: of all streams together, in `seconds`. first: median seconds to a stream's first token."""
+
+    streams: int
+    tokens: int
+    seconds: float
+    first: float
+
+    @property
+    def rate(self) -> float:
+        return self.tokens / self.seconds
 
 
-def children(pid: int) -> list[int]:
-    """The process's own children, of all of its threads. Raises OSError."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+async def throughput(lm: SpeechLM, streams: int, tokens: int) -> Throughput:
+    """`tokens`: of each stream, a multiple of TEXT_IDS."""
+    ratio = tokens / TEXT_IDS
+    how = SamplingOptions(
+        seed=1, bistream=False, min_ratio=ratio, max_ratio=ratio, loop_seconds=0.0
+    )
+    began = time.perf_counter()
+    spoken = await asyncio.gather(*(_speak(lm, how) for _ in range(streams)))
+    seconds = time.perf_counter() - began
+    firsts = sorted(first for _, first in spoken)
+    return Throughput(streams, sum(count for count, _ in spoken), seconds, firsts[len(firsts) // 2])
 
 
-# Absolute imports, because this file can also be run by its path.
+async def _speak(lm: SpeechLM, how: SamplingOptions) -> tuple[int, float]:
+    began = time.perf_counter()
+    stream = lm.open(PROMPT, how)
+    await stream.feed(range(TEXT_IDS))
+    await stream.finish()
+    first, count = 0.0, 0
+    async for tokens in stream:
+        first = first or time.perf_counter() - began
+        count += len(tokens)
+    return count, first
 
 
-_SIZES: Final = {"tiny": tiny_config, "0.5b": ModelConfig}
-_PATHS: Final = ("vllm", "torch", "transformers")
-_NEEDS: Final = {"vllm": "vllm", "transformers": "transformers"}
+async def piece_latencies(lm: SpeechLM, streams: int, pieces: int, think: float) -> list[float]:
+    """Seconds from each piece of text to the first token that it brings, in several streams at once.
+
+    think: seconds from the last token of a piece to the next piece.
+    """
+    found = await asyncio.gather(*(_piecewise(lm, pieces, think) for _ in range(streams)))
+    return [latency for each in found for latency in each]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run with these arguments; returns the exit code."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        parser.error("there is no CUDA device")
-    if options.tokens < TEXT_IDS or options.tokens % TEXT_IDS:
-        parser.error(f"--tokens must be a multiple of {TEXT_IDS}")
-    unknown = [path for path in options.paths if path not in _PATHS]
-    if unknown:
-        parser.error(f"--paths: {', '.join(_PATHS)}")
-    lacking = [path for path in options.paths if not _there(path)]
-    if lacking:
-        parser.error(f"not installed: {', '.join(lacking)}; leave them out of --paths")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    size = Size(_SIZES[options.size](), device, dtype)
-    around = conditions()
+async def _piecewise(lm: SpeechLM, pieces: int, think: float) -> list[float]:
+    how = SamplingOptions(seed=1, loop_seconds=0.0)
+    stream = lm.open(LmPrompt(), how)
+    found = []
     try:
-        content = asyncio.run(_run(options, size))
-    except KeyboardInterrupt:
-        return 130
-    settings = {name: str(value) for name, value in vars(options).items()}
-    how = {"settings": settings, "threads": torch.get_num_threads(), "precision": size.precision}
-    print(f"wrote {write_report(options.out, f'lm-{options.size}', {**around, **how, **content})}")
-    return 0
+        for number in range(pieces + 1):
+            await asyncio.sleep(think)
+            began = time.perf_counter()
+            await stream.feed(range(GROUP * number, GROUP * number + GROUP))
+            latency = await _group(stream, began)
+            if number:  # the first one opens the request
+                found.append(latency)
+    finally:
+        await stream.cancel()
+    return found
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lm.py", description=__doc__)
-    parser.add_argument("--size", choices=list(_SIZES), default="0.5b")
-    parser.add_argument("--paths", type=_words, default=[p for p in _PATHS if _there(p)])
-    parser.add_argument("--streams", type=_numbers, default=[1, 4, 8, 16], help="at once, in turn")
-    parser.add_argument("--tokens", type=int, default=100, help="of each stream")
-    parser.add_argument("--rounds", type=int, default=1, help="of each level; the best one counts")
-    parser.add_argument("--pieces", type=int, default=20, help="of text, for the latency")
-    parser.add_argument("--think", type=float, default=0.05, help="seconds between pieces")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU")
-    parser.add_argument("--eager", action="store_true", help="vLLM without CUDA graphs")
-    parser.add_argument("--out", type=Path, default=Path("bench-out"))
-    return parser
+async def _group(stream: SpeechTokenStream, began: float) -> float:
+    """Read the tokens of a group; gives the seconds to the first. The weights never draw a fill token."""
+    first, count = 0.0, 0
+    async for tokens in stream:
+        first = first or time.perf_counter() - began
+        count += len(tokens)
+        if count >= GROUP_TOKENS:
+            break
+    return first
 
 
-def _there(path: str) -> bool:
-    return path not in _NEEDS or find_spec(_NEEDS[path]) is not None
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """The cost of a text in pieces. read: ids that the model computed, without the drawn tokens."""
+
+    way: str
+    pieces: int
+    read: int
+    seconds: float
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",") if part]
+async def feedings(host: EngineHost, config: LmConfig, pieces: int) -> list[Feeding]:
+    """One running request that is fed, against a new request with the whole context for each piece."""
+    text = config.head_size + 2
+    groups = [[text + GROUP * n + i for i in range(GROUP)] for n in range(pieces)]
+    groups[0] = [config.head_size, *groups[0]]
+    began = time.perf_counter()
+    read = await _fed(host, groups)
+    fed = Feeding("fed", pieces, read, time.perf_counter() - began)
+    before = _cached()
+    began = time.perf_counter()
+    read = await _resubmitted(host, groups)
+    again = Feeding("resubmitted", pieces, read, time.perf_counter() - began)
+    hits = _cached() - before
+    return [fed, again, Feeding("resubmitted, prefix cache", pieces, read - hits, again.seconds)]
 
 
-def _words(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
+async def _fed(host: EngineHost, groups: Sequence[list[int]]) -> int:
+    """Feed one running request; gives the ids handed over: vLLM computes them and the drawn tokens."""
+    streaming_input = import_module("vllm.engine.protocol").StreamingInput
+    ended = asyncio.Event()
+    read = 0
+    last: list[int] = []
+
+    async def inputs() -> AsyncIterator[Any]:
+        nonlocal read
+        for group in groups:
+            ids = [*last, *group]
+            read += len(ids)
+            ended.clear()
+            yield streaming_input(prompt={"prompt_token_ids": ids}, sampling_params=_group_params())
+            await ended.wait()
+
+    async for output in host.engine().generate(inputs(), _group_params(), "fed"):
+        if output.outputs and output.outputs[0].finish_reason is not None:
+            # vLLM leaves the last token of an input out of the context.
+            last = [output.outputs[0].token_ids[-1]]
+            ended.set()
+    return read
 
 
-async def _run(options: argparse.Namespace, size: Size) -> dict[str, Any]:
-    most = max(options.streams)
-    found: dict[str, Any] = {}
-    costs: list[Feeding] = []
-    if "vllm" in options.paths:
-        with tempfile.TemporaryDirectory() as folder:
-            async with vllm_lm(size, most, Path(folder), options.eager) as (lm, host):
-                found["vllm"] = await _measure(lm, options)
-                costs = await feedings(host, size.model.lm, options.pieces)
-    if "torch" in options.paths:
-        async with torch_lm(size, most) as lm:
-            found["torch"] = await _measure(lm, options)
-    if "transformers" in options.paths:
-        run = transformers_loop(size)
-        run(1, 2)
-        levels = [
-            _best([run(n, options.tokens) for _ in range(options.rounds)]) for n in options.streams
-        ]
-        found["transformers"] = {"levels": levels, "pieces": {}}
-    print(_rates(found))
-    print("\n" + _latencies(found))
-    if costs:
-        print("\n" + _costs(costs))
-    return {
-        "paths": {name: _plain(each) for name, each in found.items()},
-        "feeding": [asdict(cost) for cost in costs],
-    }
+async def _resubmitted(host: EngineHost, groups: Sequence[list[int]]) -> int:
+    context: list[int] = []
+    read = 0
+    for number, group in enumerate(groups):
+        context += group
+        read += len(context)
+        prompt = {"prompt_token_ids": list(context)}
+        async for output in host.engine().generate(prompt, _group_params(), f"again-{number}"):
+            context += output.outputs[0].token_ids
+    return read
 
 
-async def _measure(lm: SpeechLM, options: argparse.Namespace) -> dict[str, Any]:
-    await throughput(lm, 1, TEXT_IDS)  # warms up
-    levels, pieces = [], {}
-    for streams in options.streams:
-        print(f"{streams} streams ...", file=sys.stderr, flush=True)
-        rounds = [await throughput(lm, streams, options.tokens) for _ in range(options.rounds)]
-        levels.append(_best(rounds))
-        pieces[streams] = await piece_latencies(lm, streams, options.pieces, options.think)
-    return {"levels": levels, "pieces": pieces}
+def _group_params() -> Any:
+    vllm = import_module("vllm")
+    delta = import_module("vllm.sampling_params").RequestOutputKind.DELTA
+    return vllm.SamplingParams(
+        max_tokens=GROUP_TOKENS,
+        temperature=0.0,
+        ignore_eos=True,
+        detokenize=False,
+        output_kind=delta,
+    )
 
 
-def _best(rounds: Sequence[Throughput]) -> Throughput:
-    return max(rounds, key=lambda one: one.rate)
+def _cached() -> int:
+    """Ids that vLLM has found in its prefix cache so far."""
+    registry = import_module("prometheus_client").REGISTRY
+    found = 0.0
+    for family in registry.collect():
+        if family.name == "vllm:prefix_cache_hits":
+            found += sum(s.value for s in family.samples if s.name.endswith("_total"))
+    return int(found)
 
 
-def _rates(found: dict[str, Any]) -> str:
+def _print_rates(found: dict[str, Any]) -> None:
     """Tokens per second of all streams together."""
+    head = ("path", "streams", "tokens/s", "times real time, each", "first token ms")
     rows = [
         (
             name,
@@ -443,30 +455,32 @@ def _rates(found: dict[str, Any]) -> str:
         for name, each in found.items()
         for level in each["levels"]
     ]
-    head = ("path", "streams", "tokens/s", "times real time, each", "first token ms")
-    return format_table(head, rows)
+    print_table(head, rows)
 
 
-def _latencies(found: dict[str, Any]) -> str:
-    rows = [
-        (name, str(streams), *(milliseconds(percentile(values, p)) for p in (50, 95, 99)))
-        for name, each in found.items()
-        for streams, values in each["pieces"].items()
-    ]
-    return format_table(("path", "streams", "piece to token, p50 ms", "p95", "p99"), rows)
+def _print_latencies(found: dict[str, Any]) -> None:
+    rows = []
+    for name, each in found.items():
+        for streams, latencies in each["pieces"].items():
+            shown = (latencies.p50, latencies.p95, latencies.p99) if latencies else (None,) * 3
+            rows.append((name, str(streams), *map(milliseconds, shown)))
+    print()
+    print_table(("path", "streams", "piece to token, p50 ms", "p95", "p99"), rows)
 
 
-def _costs(costs: Sequence[Feeding]) -> str:
+def _print_costs(costs: Sequence[Feeding]) -> None:
     rows = [(c.way, str(c.pieces), str(c.read), f"{c.seconds:.2f}") for c in costs]
-    return format_table(("a text in pieces", "pieces", "ids computed", "seconds"), rows)
+    print()
+    print_table(("a text in pieces", "pieces", "ids computed", "seconds"), rows)
 
 
 def _plain(each: dict[str, Any]) -> dict[str, Any]:
+    pieces: dict[int, Summary | None] = each["pieces"]
     return {
         "levels": [{**asdict(level), "rate": level.rate} for level in each["levels"]],
         "pieces": {
-            str(streams): {f"p{p}": percentile(values, p) for p in (50, 95, 99)}
-            for streams, values in each["pieces"].items()
+            str(streams): asdict(latencies) if latencies else None
+            for streams, latencies in pieces.items()
         },
     }
 

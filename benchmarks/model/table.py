@@ -1,4 +1,4 @@
-"""Costs per chunk side by side, what follows from them, and all of it as tables."""
+"""The costs of both ways chunk by chunk, the outcome of their comparison, and the tables of it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Final
 
 import numpy as np
 
-from cosyserve.benchmarks.load.bench import milliseconds
-from cosyserve.benchmarks.model.live import FirstChunk, Level
-from cosyserve.benchmarks.model.models import ChunkCost, ClockKind
-from cosyserve.clients.cli.voices import format_table
+from cosyserve.clients.cli.tables import print_table
+
+from ..report import milliseconds
+from .live import FirstChunk, Level
+from .models import ChunkCost, ClockKind
 
 FLAT: Final = 1.3
-"""The last chunk may cost so many times the third."""
+"""Goal: the last chunk costs at most so many times the third."""
 SAVING: Final = 8.0
-"""Recomputing should cost so many times as much in all."""
+"""Goal: recomputing costs at least so many times as much in all."""
 
 Show = Callable[[float], str]
 
@@ -119,7 +120,7 @@ def outcome_of(lines: Sequence[CostLine], per_second: float) -> Outcome:
     )
 
 
-def chunk_table(lines: Sequence[CostLine], show: Show) -> str:
+def print_chunks(lines: Sequence[CostLine], show: Show) -> None:
     head = ("chunk", "flow", "vocoder", "sum", "window", "MiB")
     again = ("again flow", "vocoder", "sum", "", "ratio")
     rows = [
@@ -134,7 +135,7 @@ def chunk_table(lines: Sequence[CostLine], show: Show) -> str:
         )
         for line in lines
     ]
-    return format_table((*head, *again), rows)
+    print_table((*head, *again), rows)
 
 
 def outcome_text(outcome: Outcome, window: float, show: Show) -> str:
@@ -159,9 +160,9 @@ def _met(reached: bool) -> str:
     return "met" if reached else "missed"
 
 
-def first_table(firsts: Sequence[FirstChunk]) -> str:
+def print_first_chunks(firsts: Sequence[FirstChunk]) -> None:
     head = ("first hop", "lm ms", "flow", "vocoder", "first sound", "sound s")
-    return format_table(
+    print_table(
         head,
         [
             (
@@ -174,9 +175,9 @@ def first_table(firsts: Sequence[FirstChunk]) -> str:
     )
 
 
-def level_table(batches: Sequence[Level]) -> str:
+def print_levels(batches: Sequence[Level]) -> None:
     head = ("streams", "lm ms", "flow", "vocoder", "sum per s", "real time", "context MiB")
-    return format_table(
+    print_table(
         head,
         [
             (

@@ -3,19 +3,19 @@
     python -m cosyserve.benchmarks.parity FOLDER
     python -m cosyserve.benchmarks.parity FOLDER --only b_flow,f_llm --json FILE --weights DIR
 
-A folder holds any of these files of arrays, and, where they need weights, config.json (ModelConfig's
-from_reference) and llm|flow|hift.safetensors under the checkpoint's keys. Lengths, chunk schedules, prefixes
-and scripts come from the arrays' names and shapes and from the JSON under `meta`:
+A folder holds any of these files of arrays, and, where they need weights, config.json (reference.config)
+and llm|flow|hift.safetensors under the checkpoint's keys. Lengths, chunk schedules, prefixes and scripts come
+from the arrays' names and shapes and from the JSON under `meta`:
 
-    a_encoder          Flow.encode
-    b_flow_inference   Flow.inference, Flow.speaker; Flow.prepare_prompt, start, step
-    c_estimator        Flow.decoder.estimator, flow.solver.euler_schedule
-    d_hift             Hift.f0_predictor, source, decode, inference; vocoder.spectrum.analyse
-    e_token2wav_loop   vocoder.parity.play and token2wav; Flow.step in the same schedule
+    a_encoder          reference.flow.encode
+    b_flow_inference   reference.flow.inference, Flow.speaker; Flow.prepare_prompt, start, step
+    c_estimator        reference.flow.velocity, flow.solver.euler_schedule
+    d_hift             Hift.f0_predictor, decode; reference.vocoder.source, inference; vocoder.layers.analyse
+    e_token2wav_loop   reference.vocoder.play; Flow.step in the same schedule
     e2_tail            the same
-    f_llm              lm.parity.forward, inference, inference_bistream
+    f_llm              reference.lm.forward, inference, inference_bistream
     f_ras_sampling     lm.sampling.ras_distribution
-    g_frontend         features.resample, prompt_mel, whisper_log_mel, kaldi_fbank, speaker_fbank
+    g_frontend         prompt.resample, prompt_mel, whisper_log_mel, kaldi_fbank, speaker_fbank
     rand_noise         Flow.noise
 
 Every array is named with its difference and its tolerance; also one that is missing, that no check takes, or

@@ -11,7 +11,7 @@ from pathlib import Path
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
 
 from .folder import FolderError, GoldenFolder, GoldenModels
-from .report import ParityRow, as_json, summary, table
+from .report import ParityRow, as_json, print_rows, summary
 from .running import SECTIONS, chosen, run, strangers
 
 
@@ -70,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _shown(rows: list[ParityRow]) -> list[ParityRow]:
-    print(table(rows), flush=True)
-    print()
+    print_rows(rows)
+    print(flush=True)
     return rows
 
 

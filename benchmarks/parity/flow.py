@@ -10,13 +10,14 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.reference import Case, speak
+from cosyserve.benchmarks.parity.reference import flow as reference_flow
+from cosyserve.benchmarks.parity.reference.flow import Case, speak
 from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.flow.solver import euler_schedule, time_span
 
 from .folder import GoldenModels
 from .golden import GoldenFile
-from .reference import Call
+from .reference.vocoder import Call
 from .report import EXACT
 
 MEL = 1e-4
@@ -36,7 +37,7 @@ def check_encoder(file: GoldenFile, models: GoldenModels) -> None:
     def encoded(cut: str, streaming: bool) -> tuple[Tensor, Tensor]:
         tokens = file["token"][:, : file.meta.get(f"n_tokens_{cut}")]
         tokens = torch.cat((file["prompt_token"], tokens), dim=1)
-        return flow.encode(tokens, streaming=streaming, finalize=cut == "final")
+        return reference_flow.encode(flow, tokens, streaming=streaming, finalize=cut == "final")
 
     for cut in ("final", *cuts):
         for streaming in (False, True):
@@ -94,7 +95,7 @@ def check_estimator(file: GoldenFile, models: GoldenModels) -> None:
         for streaming in (False, True):
             with file.check(f"out_{time}_s{streaming:d}", _VELOCITY) as check:
                 inputs = (file[key] for key in ("x", "mask", "mu", time, "spks", "cond"))
-                check.tensors(estimator(*inputs, streaming=streaming))
+                check.tensors(reference_flow.velocity(estimator, *inputs, streaming=streaming))
 
 
 def check_noise(file: GoldenFile, models: GoldenModels) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint import (
     Checkpoint,
     from_state_dicts,
@@ -86,7 +87,7 @@ class GoldenFolder:
     def config(self) -> ModelConfig:
         """Raises FolderError."""
         try:
-            return ModelConfig.from_reference(self.raw_config())
+            return model_config(self.raw_config())
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise FolderError(f"{self.path / CONFIG}: not a model's sizes: {error!r}") from error
 

@@ -1,4 +1,4 @@
-"""The speech LM's golden files: logits and loops, and the law of sampling."""
+"""The speech LM's golden files: logits and loops, and the params of sampling."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.parity import reference as parity
-from cosyserve.engine.cosyvoice.lm.bistream import REFERENCE, Quirks
+from cosyserve.benchmarks.parity.reference import lm as parity
+from cosyserve.benchmarks.parity.reference.lm import REFERENCE, Quirks
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
-from cosyserve.engine.cosyvoice.lm.sampling import RasLaw, left_padded, ras_distribution
+from cosyserve.engine.cosyvoice.lm.sampling import RasParams, left_padded, ras_distribution
 
 from .folder import GoldenModels
 from .golden import GoldenFile
@@ -27,7 +27,7 @@ _ROUNDING = 1e-6
 
 
 def check_llm(file: GoldenFile, models: GoldenModels) -> None:
-    """f_llm: lm.parity's entries. Each object in meta is a bistream with the scripted sampler."""
+    """f_llm: reference.lm's entries. Each object in meta is a bistream with the scripted sampler."""
     decoder = models.decoder
     made = cache(lambda: parity.forward(decoder, *_texts(file)))
     for part, (key, tolerance) in enumerate((("hidden", _HIDDEN), ("logits", _LOGITS))):
@@ -109,20 +109,20 @@ def _check_decoding(file: GoldenFile, name: str, made: Callable[[], parity.Decod
 
 def check_sampling(file: GoldenFile, models: GoldenModels) -> None:
     """f_ras_sampling: lm.sampling.ras_distribution, of each NAME_logp after NAME_decoded."""
-    law = law_of(file.meta)
+    params = params_of(file.meta)
     described = [case["case"] for case in file.meta.get("cases", [])]
     named = [match[1] for match in file.matching(r"(.+)_(?:logp|decoded|prob)")]
     for name in dict.fromkeys([*described, *named]):
         with file.check(f"{name}_prob", _PROBABILITY) as check:
             decoded = file[f"{name}_decoded"].tolist()
-            history = torch.tensor([left_padded(decoded, int(law.win))])
-            check.tensors(ras_distribution(file[f"{name}_logp"][None], history, law)[0])
+            history = torch.tensor([left_padded(decoded, int(params.win))])
+            check.tensors(ras_distribution(file[f"{name}_logp"][None], history, params)[0])
 
 
-def law_of(meta: Mapping[str, Any]) -> RasLaw:
-    """The law that f_ras_sampling's meta names; what it leaves out is the published model's."""
+def params_of(meta: Mapping[str, Any]) -> RasParams:
+    """The params that f_ras_sampling's meta names; what it leaves out is the published model's."""
     names = {"top_p": "top_p", "top_k": "top_k", "win_size": "win", "tau_r": "tau"}
-    return RasLaw(**{ours: meta[name] for name, ours in names.items() if name in meta})
+    return RasParams(**{ours: meta[name] for name, ours in names.items() if name in meta})
 
 
 def _texts(file: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

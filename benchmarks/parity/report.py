@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from cosyserve.clients.cli.tables import print_table
+
 _COLUMNS = ("array", "largest", "rms", "tolerance", "result")
 
 
@@ -79,17 +81,10 @@ class ParityRow:
         return f"{shown}: {self.reason}" if self.reason else shown
 
 
-def table(rows: Sequence[ParityRow]) -> str:
-    """The rows of one file under its name."""
-    cells = [_COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS) - 1)]
-    lines = [
-        "  ".join(
-            [*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]
-        )
-        for line in cells
-    ]
-    return "\n".join([f"{rows[0].file}.safetensors", *(f"  {line}" for line in lines)])
+def print_rows(rows: Sequence[ParityRow]) -> None:
+    """Print the rows of one file under its name."""
+    print(f"{rows[0].file}.safetensors", flush=True)
+    print_table(_COLUMNS, [_cells(row) for row in rows])
 
 
 def summary(rows: Sequence[ParityRow], absent: Sequence[str]) -> str:

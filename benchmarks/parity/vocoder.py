@@ -9,16 +9,17 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.reference import Case
+from cosyserve.benchmarks.parity.reference import vocoder as reference_vocoder
+from cosyserve.benchmarks.parity.reference.flow import Case
+from cosyserve.benchmarks.parity.reference.vocoder import Phase
 from cosyserve.engine.cosyvoice.config import MEL_HOP
 from cosyserve.engine.cosyvoice.vocoder import Hift
 from cosyserve.engine.cosyvoice.vocoder.layers import analyse
-from cosyserve.engine.cosyvoice.vocoder.source import PhaseLaw
 
 from .flow import check_steps, check_whole_tail
 from .folder import GoldenModels
 from .golden import GoldenFile, MissingArray
-from .reference import Call, MelFunction, calls_of, loop_named, mel_of, play
+from .reference.vocoder import Call, MelFunction, calls_of, loop_named, mel_of, play
 from .report import EXACT, Tolerance
 
 PCM = Tolerance(5e-2, rms=2e-3)
@@ -46,7 +47,9 @@ def check_hift(file: GoldenFile, models: GoldenModels) -> None:
 
     @cache
     def spoken(cached: bool) -> tuple[Tensor, Tensor]:
-        return hift.inference(file["mel"], file["cache_source"] if cached else None)
+        return reference_vocoder.inference(
+            hift, file["mel"], file["cache_source"] if cached else None
+        )
 
     for name, cached in (("inference", False), ("inference_cached", True)):
         for part, kind in enumerate(("wav", "source")):
@@ -76,18 +79,20 @@ def _check_sources(file: GoldenFile, hift: Hift) -> None:
         ("f0_known_source", "f0_known", _KNOWN_F0),
     ):
         with file.check(key, tolerance) as check:
-            check.tensors(hift.source(file[f0]))
+            check.tensors(reference_vocoder.source(hift, file[f0]))
     with file.check("source_with_noise", _SOURCE) as check:
-        check.tensors(hift.source(file["noise_f0"], file["noise"]))
+        check.tensors(reference_vocoder.source(hift, file["noise_f0"], file["noise"]))
     ends = [match[0] for match in file.matching(r"f0_long_source_last_\d+_frames")]
     for key in ends or ["f0_long_source_last_N_frames"]:
         with file.check(key, _LONG) as check:
-            check.tensors(hift.source(file["f0_long"])[:, :, -file[key].shape[2] :])
+            check.tensors(
+                reference_vocoder.source(hift, file["f0_long"])[:, :, -file[key].shape[2] :]
+            )
 
 
 def _voiced_sines(hift: Hift, f0: Tensor) -> Tensor:
     voiced = (f0 > hift.config.voiced_threshold).float().repeat_interleave(MEL_HOP, dim=1)
-    return hift.m_source.sines(f0, PhaseLaw.REFERENCE) * voiced[..., None]
+    return reference_vocoder.sines(hift.m_source, f0, Phase.REFERENCE) * voiced[..., None]
 
 
 def _phase_tolerance(file: GoldenFile) -> Tolerance:

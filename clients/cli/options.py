@@ -1,23 +1,15 @@
-"""What the client commands share: the server's flags, the exit codes, the errors.
-
-Which voice a command speaks with: a clip to upload, a reference, or one of the server's own.
-
-One line on a terminal that says how a speech goes.
-"""
+"""What the client commands share: the options for the server, and how a command fails."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine, Mapping
 from enum import IntEnum
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from ..client import Client
 from ..errors import (
@@ -29,113 +21,11 @@ from ..errors import (
     NotFound,
     SpeechFailed,
 )
-from ..rest import ReferenceAudio
-from ..speech import SpeechMetrics
 from .output import PlaybackUnavailable
-
-
-@asynccontextmanager
-async def chosen_voice(
-    client: Client,
-    voice: str | None,
-    *,
-    text: str | None = None,
-    sample_rate: int | None = None,
-    keep: bool = False,
-) -> AsyncIterator[str]:
-    """The id to speak with. A clip that this uploaded is deleted in the end, unless `keep`.
-
-    voice: a file, an id, a name, or None for the server's first voice.
-    text: the words spoken in the file. sample_rate: Hz, if the file is raw PCM.
-    Raises InvalidRequest and what REST calls raise.
-    """
-    if voice is None or not await asyncio.to_thread(Path(voice).is_file):
-        yield await _known_voice(client, voice)
-        return
-    if not text:
-        raise InvalidRequest(f"say what is spoken in {voice}: --voice-text 'its words'")
-    reference, ours = await _uploaded(client, Path(voice), text, sample_rate)
-    try:
-        yield reference.id
-    except BaseException:
-        if ours and not keep:
-            # The failure that is on its way says more than one of the deletion.
-            with suppress(ClientError):
-                await client.references.delete(reference.id)
-        raise
-    if ours and not keep:
-        with suppress(NotFound):  # somebody was faster
-            await client.references.delete(reference.id)
-
-
-async def _known_voice(client: Client, voice: str | None) -> str:
-    if voice is not None and ("/" in voice or "\\" in voice):
-        raise InvalidRequest(f"there is no file {voice}, and no voice can have this name")
-    voices = await client.voices()
-    if voice is None:
-        if not voices:
-            raise InvalidRequest(
-                "this server has no voice of its own: give a clip with --voice FILE --voice-text"
-            )
-        return voices[0].id
-    for known in voices:
-        if voice.casefold() in (known.id.casefold(), known.name.casefold()):
-            return known.id
-    return voice
-
-
-async def _uploaded(
-    client: Client, path: Path, text: str, sample_rate: int | None
-) -> tuple[ReferenceAudio, bool]:
-    """The clip on the server, and whether this call put it there.
-
-    The upload's name holds a digest of its bytes, so that an equal one is known again by the list.
-    """
-    try:
-        data = await asyncio.to_thread(path.read_bytes)
-    except OSError as error:
-        raise InvalidRequest(f"cannot read {path}: {error.strerror}") from None
-    digest = hashlib.sha256(data + str(sample_rate).encode()).hexdigest()[:16]
-    filename = f"{path.stem}-{digest}{path.suffix}"
-    for reference in await client.references.list(limit=1000):
-        if (reference.filename, reference.bytes, reference.text) == (filename, len(data), text):
-            return reference, False
-    added = await client.references.add(data, text, filename=filename, sample_rate=sample_rate)
-    return added, True
-
-
-def summary(metrics: SpeechMetrics) -> str:
-    """Seconds of speech, the first package's delay, the real-time factor, as far as known."""
-    parts = [f"{metrics.speech_len:.1f} s of speech"]
-    if metrics.first_package is not None:
-        parts.append(f"first package {metrics.first_package * 1000:.0f} ms")
-    if metrics.real_time_factor is not None:
-        parts.append(f"real-time factor {metrics.real_time_factor:.2f}")
-    return ", ".join(parts)
-
-
-class Progress:
-    """Rewrites its line in place; silent where the stream is no terminal."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._shown = stream.isatty()
-
-    def update(self, metrics: SpeechMetrics) -> None:
-        if self._shown:
-            self._stream.write(f"\r\x1b[K{summary(metrics)}")
-            self._stream.flush()
-
-    def close(self) -> None:
-        """Leave the last line standing."""
-        if self._shown:
-            self._stream.write("\n")
-            self._stream.flush()
-
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 BUFFER_BYTES: Final = 256 * 2**20
-"""Hours of speech: a player that pauses costs no connection, for a command has nothing else to do."""
+"""Hours of speech: a player that pauses breaks no connection, and a command has nothing else to hold."""
 
 
 class Exit(IntEnum):
@@ -166,20 +56,20 @@ def add_connection_options(
     group.add_argument(
         "--url",
         default=environ.get("COSYSERVE_URL", DEFAULT_URL),
-        help=f"its address; else COSYSERVE_URL, else {DEFAULT_URL}",
+        help=f"the server's address; by default COSYSERVE_URL, else {DEFAULT_URL}",
     )
     group.add_argument(
         "--token",
         default=environ.get("COSYSERVE_TOKEN"),
-        help="its token; else COSYSERVE_TOKEN (safer: others can read a command line)",
+        help="by default COSYSERVE_TOKEN, which is safer: other users can read a command line",
     )
     group.add_argument(
-        "--ca-file", metavar="PEM", help="certificates to trust instead of the system's"
+        "--ca-file", metavar="PEM", help="certificates to trust in place of the system's"
     )
 
 
 def make_client(options: argparse.Namespace) -> Client:
-    """Raises InvalidRequest."""
+    """The client for the options of `add_connection_options`. Raises InvalidRequest."""
     tls = tls_context(options.ca_file)
     return Client(options.url, token=options.token, tls=tls, buffer_bytes=BUFFER_BYTES)
 
@@ -195,7 +85,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext | None:
 
 
 def run_command(command: Coroutine[Any, Any, None]) -> int:
-    """Run it; every expected failure becomes a line on stderr and an exit code."""
+    """Run it; an expected failure becomes one line on stderr and its exit code."""
     try:
         asyncio.run(command)
     except ClientError as error:
@@ -225,6 +115,6 @@ def _advice(error: ClientError) -> str:
         case AuthenticationFailed():
             return "; set COSYSERVE_TOKEN or use --token"
         case NotFound() | SpeechFailed(code="ReferenceAudioNotFound"):
-            return "; `cosyserve voices list` shows what there is"
+            return "; `cosyserve voices list` shows the known ones"
         case _:
             return ""

@@ -1,11 +1,7 @@
 """Where `cosyserve say` puts the sound: a file, standard output or the loudspeaker.
 
-Live playback through PortAudio, where the `sounddevice` package (extra `playback`) is there.
-
-WAV headers of sound that came as a stream.
-
-A stream's header cannot know its length and says 0xFFFFFFFF; in a file the true sizes belong there.
-RIFF layout: "Multimedia Programming Interface and Data Specifications 1.0", 1991.
+WAV and FLAC files are written from PCM by soundfile, so that their headers hold the true length.
+A pipe gets the server's stream as it comes, whose header cannot know its length.
 """
 
 from __future__ import annotations
@@ -18,12 +14,153 @@ from typing import Any, BinaryIO, Final, Protocol
 
 from ..errors import ClientError, InvalidRequest
 
+FORMAT_OF_SUFFIX: Final = {
+    ".wav": "wav",
+    ".mp3": "mp3",
+    ".pcm": "pcm",
+    ".raw": "pcm",
+    ".opus": "opus",
+    ".ogg": "opus",
+    ".aac": "aac",
+    ".flac": "flac",
+}
+_WRITTEN_HERE: Final = frozenset({"wav", "flac"})
+"""Formats whose header holds the length of the sound."""
+
 
 class PlaybackUnavailable(ClientError): ...
 
 
+class SoundOutput(Protocol):
+    """Takes the chunks of one stream in order."""
+
+    @property
+    def stream_format(self) -> str:
+        """The format of the stream to request from the server."""
+
+    async def write(self, data: bytes) -> None:
+        """Take the next chunk. Raises InvalidRequest if it cannot be written."""
+
+    async def close(self, *, aborted: bool) -> None:
+        """End the output; `aborted` if more chunks should have come."""
+
+
+def open_output(
+    target: str | None, output_format: str | None, sample_rate: int, stdout: int = 1
+) -> SoundOutput:
+    """The output for the value of `-o`: a path, - for the descriptor `stdout`, None for playback.
+
+    output_format: by default that of the path's suffix, WAV for -. sample_rate: Hz.
+    Raises InvalidRequest, PlaybackUnavailable.
+    """
+    if target is None:
+        if output_format not in (None, "pcm"):
+            raise InvalidRequest(f"playback takes pcm only; write {output_format} with -o FILE")
+        return Player(sample_rate)
+    if target == "-":
+        return DescriptorOutput(stdout, output_format or "wav")
+    path = Path(target)
+    output_format = output_format or _format_of(path)
+    regular = path.is_file() or not path.exists()
+    if regular and output_format in _WRITTEN_HERE:
+        return SoundFileOutput(path, output_format, sample_rate)
+    return FileOutput(path, output_format)
+
+
+def _format_of(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in FORMAT_OF_SUFFIX:
+        known = " ".join(FORMAT_OF_SUFFIX)
+        raise InvalidRequest(
+            f"the suffix of {path} names no format: use one of {known}, or give --format"
+        )
+    return FORMAT_OF_SUFFIX[suffix]
+
+
+class FileOutput:
+    """A file with the bytes of the stream; it is made at the first chunk, and kept after an abort."""
+
+    def __init__(self, path: Path, output_format: str) -> None:
+        self.stream_format = output_format
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    async def write(self, data: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = self._path.open("wb")
+            self._file.write(data)
+        except OSError as error:
+            raise _not_written(self._path, error.strerror) from None
+
+    async def close(self, *, aborted: bool) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class SoundFileOutput:
+    """A WAV or FLAC file of 16-bit mono sound, made at the first chunk and valid after an abort."""
+
+    stream_format: Final = "pcm"
+
+    def __init__(self, path: Path, output_format: str, sample_rate: int) -> None:
+        # Imported before there is sound, and only here: it takes longer than all else of a start.
+        self._soundfile: Any = importlib.import_module("soundfile")
+        self._path = path
+        self._format = output_format.upper()
+        self._sample_rate = sample_rate
+        # A soundfile.SoundFile, once there is sound.
+        self._file: Any = None
+        self._samples = _WholeSamples()
+
+    async def write(self, data: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = self._open()
+            self._file.buffer_write(self._samples.feed(data), dtype="int16")
+        except OSError as error:
+            raise _not_written(self._path, error.strerror) from None
+        except self._soundfile.LibsndfileError:  # has no reason of its own
+            raise _not_written(self._path, "is the disk full?") from None
+
+    async def close(self, *, aborted: bool) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> Any:
+        # A path would be opened by libsndfile, which says "System error" whatever the reason.
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        return self._soundfile.SoundFile(
+            descriptor, "w", self._sample_rate, 1, subtype="PCM_16", format=self._format
+        )
+
+
+class DescriptorOutput:
+    """A descriptor such as standard output; each chunk goes out at once."""
+
+    def __init__(self, descriptor: int, output_format: str) -> None:
+        self.stream_format = output_format
+        self._descriptor = descriptor
+
+    async def write(self, data: bytes) -> None:
+        """Raises BrokenPipeError if the reader is gone."""
+        await asyncio.to_thread(self._write, data)
+
+    async def close(self, *, aborted: bool) -> None: ...
+
+    def _write(self, data: bytes) -> None:
+        remainder = memoryview(data)
+        while remainder:
+            remainder = remainder[os.write(self._descriptor, remainder) :]
+
+
 class Player:
-    """Plays 16-bit mono PCM as it comes. Raises PlaybackUnavailable when made."""
+    """Plays 16-bit mono PCM as it comes, through PortAudio (`sounddevice`, extra `playback`).
+
+    Raises PlaybackUnavailable when made.
+    """
+
+    stream_format: Final = "pcm"
 
     def __init__(self, sample_rate: int) -> None:
         try:
@@ -41,15 +178,12 @@ class Player:
             self._stream.start()
         except sounddevice.PortAudioError as error:
             raise PlaybackUnavailable(f"no playback: {error}; use -o FILE") from None
-        self._odd = b""
+        self._samples = _WholeSamples()
 
     async def write(self, data: bytes) -> None:
         """Play, waiting for the device: the player sets the pace."""
-        data = self._odd + data
-        whole = len(data) - len(data) % 2
-        self._odd = data[whole:]
-        if whole:
-            await asyncio.to_thread(self._stream.write, data[:whole])
+        if whole := self._samples.feed(data):
+            await asyncio.to_thread(self._stream.write, whole)
 
     async def close(self, *, aborted: bool) -> None:
         """Stop: after the last sound, or at once if `aborted`."""
@@ -57,141 +191,19 @@ class Player:
         self._stream.close()
 
 
-_LARGEST: Final = 0xFFFFFFFF
-_SEARCHED: Final = 4096  # bytes: a header with its LIST chunks is far shorter
+class _WholeSamples:
+    """Keeps the first byte of a 16-bit sample until its second one comes."""
+
+    def __init__(self) -> None:
+        self._odd = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole samples of what came so far and was not given yet."""
+        data = self._odd + data
+        whole = len(data) - len(data) % 2
+        self._odd = data[whole:]
+        return data[:whole]
 
 
-def write_true_sizes(file: BinaryIO) -> bool:
-    """Write the sizes that the file really has into its header; False if it is no RIFF WAV.
-
-    `file` is open for reading and writing, and can seek; its position afterwards is its end.
-    """
-    length = file.seek(0, 2)
-    file.seek(0)
-    head = file.read(_SEARCHED)
-    found = _data_chunk(head)
-    if found is not None:
-        file.seek(4)
-        file.write(_size(length - 8))
-        file.seek(found + 4)
-        file.write(_size(length - found - 8))
-    file.seek(0, 2)
-    return found is not None
-
-
-def _data_chunk(head: bytes) -> int | None:
-    """Where the data chunk's header begins."""
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return None
-    at = 12
-    while at + 8 <= len(head):
-        if head[at : at + 4] == b"data":
-            return at
-        size = int.from_bytes(head[at + 4 : at + 8], "little")
-        at += 8 + size + size % 2
-    return None
-
-
-def _size(size: int) -> bytes:
-    return min(size, _LARGEST).to_bytes(4, "little")
-
-
-FORMAT_OF_SUFFIX: Final = {
-    ".wav": "wav",
-    ".mp3": "mp3",
-    ".pcm": "pcm",
-    ".raw": "pcm",
-    ".opus": "opus",
-    ".ogg": "opus",
-    ".aac": "aac",
-    ".flac": "flac",
-}
-
-
-class SoundOutput(Protocol):
-    """Takes the chunks of one stream in order."""
-
-    async def write(self, data: bytes) -> None: ...
-
-    async def close(self, *, aborted: bool) -> None:
-        """End it; `aborted` if the stream is not whole."""
-
-
-class FileOutput:
-    """A file, written as the sound comes; it appears with the first sound.
-
-    What came before an abort is kept, as a valid file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-
-    async def write(self, data: bytes) -> None:
-        """Raises InvalidRequest if it cannot be written."""
-        try:
-            if self._file is None:
-                self._file = self._open()
-            self._file.write(data)
-        except OSError as error:
-            raise InvalidRequest(f"cannot write {self._path}: {error.strerror}") from None
-
-    async def close(self, *, aborted: bool) -> None:
-        if self._file is not None:
-            with self._file as file:
-                if file.readable():
-                    write_true_sizes(file)
-
-    def _open(self) -> BinaryIO:
-        # A pipe or a device cannot be read back; its header stays that of a stream.
-        plain = self._path.is_file() or not self._path.exists()
-        return self._path.open("w+b" if plain else "wb")
-
-
-class DescriptorOutput:
-    """A descriptor such as standard output; each chunk goes out at once."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    async def write(self, data: bytes) -> None:
-        """Raises BrokenPipeError if the reader is gone."""
-        await asyncio.to_thread(self._write, data)
-
-    async def close(self, *, aborted: bool) -> None: ...
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
-
-
-def choose_format(target: str | None, asked: str | None) -> str:
-    """The format of the sound: as asked, else by the file's suffix, WAV on standard output.
-
-    `target` is a path, "-", or None for playback, which takes PCM only. Raises InvalidRequest.
-    """
-    if target is None:
-        if asked not in (None, "pcm"):
-            raise InvalidRequest(f"playback takes pcm only; write {asked} with -o FILE")
-        return "pcm"
-    if asked is not None:
-        return asked
-    if target == "-":
-        return "wav"
-    suffix = Path(target).suffix.lower()
-    if suffix not in FORMAT_OF_SUFFIX:
-        known = " ".join(FORMAT_OF_SUFFIX)
-        raise InvalidRequest(
-            f"cannot tell the format of {target} by its suffix: use one of {known}, or --format"
-        )
-    return FORMAT_OF_SUFFIX[suffix]
-
-
-def open_output(target: str | None, sample_rate: int, stdout: int = 1) -> SoundOutput:
-    """The output for `-o`'s value. Raises PlaybackUnavailable."""
-    if target is None:
-        return Player(sample_rate)
-    if target == "-":
-        return DescriptorOutput(stdout)
-    return FileOutput(Path(target))
+def _not_written(path: Path, reason: str | None) -> InvalidRequest:
+    return InvalidRequest(f"cannot write {path}: {reason}")

@@ -1,12 +1,8 @@
-"""`cosyserve voices`: the clips on the server, and the voices it has by itself.
-
-Plain tables for terminals and logs.
-"""
+"""`cosyserve voices`: list the voices of a server, upload clips and delete references."""
 
 from __future__ import annotations
 
 import argparse
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,44 +12,7 @@ from typing import Any
 import orjson
 
 from .options import EXIT_CODES, add_connection_options, make_client, run_command
-
-
-def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell, numbers to the right, no blanks at line ends.
-
-    What cannot be printed is replaced: a file name could hold a terminal's commands.
-    """
-    lines = [list(map(_printable, line)) for line in (head, *rows)]
-    columns = list(zip(*lines, strict=True))
-    widths = [max(map(display_width, column)) for column in columns]
-    numeric = [len(column) > 1 and all(map(_is_number, column[1:])) for column in columns]
-    return "\n".join(
-        "  ".join(
-            _pad(cell, width, right)
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def display_width(text: str) -> int:
-    """Terminal columns: wide East Asian characters take two."""
-    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
-
-
-def _printable(cell: str) -> str:
-    return "".join(char if char.isprintable() else "\ufffd" for char in cell)
-
-
-def _pad(cell: str, width: int, right: bool) -> str:
-    blanks = " " * (width - display_width(cell))
-    return blanks + cell if right else cell + blanks
-
-
-def _is_number(cell: str) -> bool:
-    return bool(cell) and (
-        cell == "-" or cell.lstrip("+-").replace(".", "", 1).rstrip("%").isdigit()
-    )
+from .tables import print_table
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
@@ -65,21 +24,26 @@ def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
 def _parser(environ: Mapping[str, str] | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cosyserve voices",
-        description="Manage the reference clips on the server.",
+        description="List the voices of a server, upload clips and delete references.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="add | list | remove")
     add = commands.add_parser("add", help="upload a clip of 1 to 30 s")
     add.add_argument("file", type=Path)
-    add.add_argument("--text", required=True, help="what is spoken in it")
-    add.add_argument("--name", help="what to call it; `say --voice` takes that as it takes the id")
-    add.add_argument("--sample-rate", type=int, metavar="HZ", help="of raw 16-bit PCM")
+    add.add_argument("--text", required=True, help="the words spoken in it")
+    add.add_argument("--name", help="a name that `say --voice` takes in place of the id")
+    add.add_argument("--sample-rate", type=int, metavar="HZ", help="sample rate of raw 16-bit PCM")
     add.set_defaults(run=_add)
-    listing = commands.add_parser("list", help="show the clips, then the built-in voices")
-    listing.add_argument("--limit", type=int, default=100, help="newest first; up to 1000")
+    listing = commands.add_parser("list", help="list the references, then the server's own voices")
+    listing.add_argument(
+        "--limit",
+        type=int,
+        default=100,
+        help="of references, newest first, up to 1000 (default: 100)",
+    )
     listing.set_defaults(run=_list)
-    remove = commands.add_parser("remove", help="delete clips")
+    remove = commands.add_parser("remove", help="delete references")
     remove.add_argument("ids", nargs="+", metavar="ID")
     remove.set_defaults(run=_remove)
     for command in (add, listing, remove):
@@ -119,7 +83,7 @@ async def _list(options: argparse.Namespace) -> None:
         for item in references
     ]
     rows += [(voice.id, voice.name, "(built in)", "", "", voice.gender) for voice in voices]
-    print(format_table(("ID", "NAME", "FILE", "SIZE", "CREATED", "TEXT"), rows))
+    print_table(("ID", "NAME", "FILE", "SIZE", "CREATED", "TEXT"), rows)
 
 
 async def _remove(options: argparse.Namespace) -> None:

@@ -1,7 +1,4 @@
-"""From options to a running engine: which backend the speech LM gets, and what is started in which order.
-
-What an engine loads from a checkpoint, and where it puts it.
-"""
+"""From options to a running engine: what is loaded, where it is put, and what is started in which order."""
 
 from __future__ import annotations
 
@@ -27,9 +24,9 @@ from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
 from .lm.vllm.options import NOT_INSTALLED
 from .options import CosyVoiceOptions, LmBackend, Precision
 from .prompt import SpeakerEncoder, SpeechTokenizer
-from .prompt.caches import PromptCache, VoiceCache
-from .prompt.voice import VoicePreparer, VoicePrompt, load_speakers
-from .scheduling.batcher import LM_PRIORITY, Runtime, SharedThread
+from .prompt.caches import FlowPromptCache, VoicePromptCache
+from .prompt.voice import VoicePreparer, VoicePrompt, load_builtin_prompts
+from .scheduling.batcher import LM_PRIORITY, Batcher, SharedThread
 from .scheduling.device import DeviceThread
 from .scheduling.hops import HopRunner
 from .scheduling.memory import MemoryBudget, SessionCosts
@@ -48,16 +45,19 @@ _DTYPES: Final[Mapping[str, torch.dtype]] = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What of a checkpoint is ready before the device is touched. speakers: the voices it brings along."""
+    """The parts of a checkpoint that need no device. builtin: the prompts of its own voices, by name."""
 
     checkpoint: Checkpoint
     text: TextProcessor
     preparer: VoicePreparer
-    speakers: dict[str, VoicePrompt]
+    builtin: dict[str, VoicePrompt]
 
 
 def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
-    """What needs no device. Blocking. Raises CheckpointError, OnnxModelError, TokenizerError, OSError."""
+    """Load what needs no device. Blocking.
+
+    Raises CheckpointError, OnnxModelError, TokenizerError, OSError.
+    """
     checkpoint = open_checkpoint(options.model)
     files = checkpoint.files
     assert files is not None
@@ -75,8 +75,10 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
         SpeechTokenizer(files.speech_tokenizer, cuda=device.type == "cuda"),
         SpeakerEncoder(files.campplus, size=checkpoint.config.flow.speaker_size),
     )
-    speakers = {} if files.speakers is None else load_speakers(files.speakers, checkpoint.config)
-    return Loaded(checkpoint, text, preparer, speakers)
+    builtin = (
+        {} if files.spk2info is None else load_builtin_prompts(files.spk2info, checkpoint.config)
+    )
+    return Loaded(checkpoint, text, preparer, builtin)
 
 
 def pick_device(name: str) -> torch.device:
@@ -93,7 +95,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_dtype(precision: Precision, device: torch.device, on_cuda: torch.dtype) -> torch.dtype:
-    """on_cuda: what "auto" is there."""
+    """on_cuda: what "auto" means on CUDA."""
     if precision == "auto":
         return on_cuda if device.type == "cuda" else torch.float32
     return _DTYPES[precision]
@@ -108,32 +110,32 @@ def free_memory(device: torch.device) -> int:
 
 _TEXT_THREADS: Final = 2
 _VOCODER_BYTES: Final = 1 << 16
-"""Of an utterance: its last 60 mel frames or so."""
+"""The vocoder's state of an utterance: about its last 60 mel frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """Everything between start and stop. in_vllm: where the speech LM runs."""
 
-    shop: SessionParts
+    parts: SessionParts
     thread: SharedThread
-    runtime: Runtime
+    batcher: Batcher
     flow: Flow
     lm: SpeechLM
     in_vllm: bool
-    prompts: PromptCache
-    book: MemoryBudget
-    voices: VoiceCache
+    flow_prompts: FlowPromptCache
+    memory: MemoryBudget
+    voice_prompts: VoicePromptCache
     text: TextProcessor
-    speakers: dict[str, VoicePrompt]
+    builtin: dict[str, VoicePrompt]
     sampling: SamplingConfig
     text_threads: ThreadPoolExecutor
 
     async def stop(self) -> None:
-        await self.voices.close()
-        await self.runtime.stop()
+        await self.voice_prompts.close()
+        await self.batcher.stop()
         await self.lm.stop()
-        self.prompts.clear()
+        self.flow_prompts.clear()
         await self.thread.close()
         self.text_threads.shutdown(wait=False, cancel_futures=True)
 
@@ -141,7 +143,7 @@ class Running:
 def choose_backend(
     asked: LmBackend, device: torch.device, installed: bool | None = None
 ) -> Literal["torch", "vllm"]:
-    """What runs the speech LM. Raises EngineNotReady where vLLM is asked for and not installed.
+    """The backend of the speech LM. Raises EngineNotReady if vLLM is asked for and not installed.
 
     installed: whether vLLM is; None looks.
     """
@@ -155,16 +157,16 @@ def choose_backend(
 
 
 async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.device) -> Running:
-    """Start all parts. Raises EngineNotReady, CheckpointError and torch's errors; leaves nothing then.
+    """Start all parts. Raises EngineNotReady, CheckpointError and torch's errors, with nothing left running.
 
-    vLLM goes first: it takes its share of the whole device, and what the sessions of flow and vocoder
-    may take is measured when that is gone.
+    vLLM goes first: it takes its share of the whole device, and the memory for sessions is measured
+    after that.
     """
     backend = choose_backend(options.lm_backend, device)
     async with AsyncExitStack() as undo:
         thread = SharedThread(device)
         undo.push_async_callback(thread.close)
-        runtime = Runtime(thread, options.max_batch)
+        batcher = Batcher(thread, options.max_batch)
         lm = (
             await _vllm(options, loaded.checkpoint)
             if backend == "vllm"
@@ -173,11 +175,11 @@ async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.devi
         undo.push_async_callback(lm.stop)
         if backend == "vllm":
             await lm.start()
-        undo.push_async_callback(runtime.stop)
-        runner = await runtime.start(_hops(options, loaded.checkpoint, device))
+        undo.push_async_callback(batcher.stop)
+        runner = await batcher.start(_hops(options, loaded.checkpoint, device))
         if backend == "torch":
             await lm.start()
-        running = _assemble(options, loaded, thread, runtime, runner.flow, lm, backend == "vllm")
+        running = _assemble(options, loaded, thread, batcher, runner.flow, lm, backend == "vllm")
         undo.pop_all()
     return running
 
@@ -237,7 +239,7 @@ def _assemble(
     options: CosyVoiceOptions,
     loaded: Loaded,
     thread: SharedThread,
-    runtime: Runtime,
+    batcher: Batcher,
     flow: Flow,
     lm: SpeechLM,
     in_vllm: bool,
@@ -250,67 +252,67 @@ def _assemble(
         options.window_seconds,
         fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
     )
-    prompts = PromptCache(
-        runtime.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes
+    flow_prompts = FlowPromptCache(
+        batcher.prepare_prompt, limit=options.prompt_cache, token_bytes=costs.token_bytes
     )
-    book = MemoryBudget(
+    memory = MemoryBudget(
         options.memory or round(options.memory_share * free_memory(thread.device)),
         costs,
         options.overflow,
         # In vLLM its keys and values lie in memory that was taken before the free memory was measured.
         elsewhere=lambda: (
-            prompts.nbytes + flow.pool.idle + int(lm.stats().get("lm_cache_bytes", 0))
+            flow_prompts.nbytes + flow.pool.idle + int(lm.stats().get("lm_cache_bytes", 0))
         ),
-        make_room=lambda nbytes: _make_room(nbytes, flow.pool, prompts),
+        make_room=lambda nbytes: _make_room(nbytes, flow.pool, flow_prompts),
     )
     text_threads = ThreadPoolExecutor(_TEXT_THREADS, thread_name_prefix="text")
     return Running(
-        shop=_workshop(options, flow.config, lm, runtime, prompts, book, text_threads),
+        parts=_session_parts(options, flow.config, lm, batcher, flow_prompts, memory, text_threads),
         thread=thread,
-        runtime=runtime,
+        batcher=batcher,
         flow=flow,
         lm=lm,
         in_vllm=in_vllm,
-        prompts=prompts,
-        book=book,
-        voices=VoiceCache(
+        flow_prompts=flow_prompts,
+        memory=memory,
+        voice_prompts=VoicePromptCache(
             loaded.preparer.prepare,
             model=checkpoint.voice_fingerprint,
             memory_bytes=options.voice_cache,
             folder=options.voice_folder,
         ),
         text=loaded.text,
-        speakers=loaded.speakers,
+        builtin=loaded.builtin,
         sampling=checkpoint.config.sampling,
         text_threads=text_threads,
     )
 
 
-def _make_room(nbytes: int, pool: MemoryPool, prompts: PromptCache) -> None:
+def _make_room(nbytes: int, pool: MemoryPool, flow_prompts: FlowPromptCache) -> None:
     missing = nbytes - pool.shrink(nbytes)
     if missing > 0:
-        prompts.make_room(missing)
+        flow_prompts.make_room(missing)
         pool.shrink(missing)  # where the prompts' memory has gone
 
 
-def _workshop(
+def _session_parts(
     options: CosyVoiceOptions,
     flow: FlowConfig,
     lm: SpeechLM,
-    runtime: Runtime,
-    prompts: PromptCache,
-    book: MemoryBudget,
+    batcher: Batcher,
+    flow_prompts: FlowPromptCache,
+    memory: MemoryBudget,
     text_threads: ThreadPoolExecutor,
 ) -> SessionParts:
     return SessionParts(
         lm=lm,
-        runtime=runtime,
-        prompts=prompts,
-        book=book,
+        batcher=batcher,
+        flow_prompts=flow_prompts,
+        memory=memory,
         text_threads=text_threads,
         flow=flow,
         hops=options.hops,
-        seam=StreamPolicy(look_ahead=options.seam_frames),
+        crossfade=StreamPolicy(look_ahead=options.seam_frames),
         work_ahead=options.work_ahead,
         utterances_ahead=options.utterances_ahead,
     )

@@ -1,7 +1,4 @@
-"""CosyVoice 2 behind the Engine interface.
-
-The engine's numbers for the metrics page. Names in _total are counters, all others gauges.
-"""
+"""CosyVoice 2 behind the Engine interface."""
 
 from __future__ import annotations
 
@@ -27,67 +24,17 @@ from ..interface import (
 from .build import Running, bring_up, choose_backend, load, pick_device
 from .checkpoint import CheckpointError
 from .config import SAMPLE_RATE
-from .flow import FlowStats
 from .lm import LmPrompt, SamplingOptions
 from .options import CosyVoiceOptions
 from .prompt import OnnxModelError
-from .prompt.caches import PromptCache, VoiceCache
 from .prompt.voice import VoicePrompt
 from .reading import Conditioning
-from .scheduling.batcher import Runtime
-from .scheduling.memory import MemoryBudget
 from .session import CosyVoiceSession
+from .statistics import read_statistics
 from .text import TextProcessor, TokenizerError
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-
-def engine_stats(
-    *,
-    sessions: int,
-    unread: float,
-    runtime: Runtime,
-    lm: Mapping[str, float],
-    flow: FlowStats,
-    spare: int,
-    book: MemoryBudget,
-    prompts: PromptCache,
-    voices: VoiceCache,
-    busy_seconds: float,
-) -> dict[str, float]:
-    """One flat table of all parts'."""
-    hops, memory, kept = runtime.counts, book.counts, voices.stats
-    return {
-        "sessions": sessions,
-        "queue_depth": runtime.waiting,
-        "unread_seconds": unread,
-        "device_busy_seconds_total": busy_seconds,
-        "queue_seconds_total": hops.queue_seconds,
-        "flow_seconds_total": hops.flow_seconds,
-        "vocoder_seconds_total": hops.vocoder_seconds,
-        "hop_batches_total": hops.batches,
-        "hop_batch_rows_total": hops.rows,
-        "hops_failed_total": hops.failed,
-        "flow_recomputed_total": flow.fp32_redos,
-        **lm,
-        "memory_budget_bytes": book.budget,
-        "memory_leased_bytes": book.leased,
-        "session_cache_bytes": book.session_bytes,
-        "spare_memory_bytes": spare,
-        "prompt_cache_bytes": prompts.nbytes,
-        "prompt_hits_total": prompts.counts.hits,
-        "prompt_misses_total": prompts.counts.misses,
-        "sessions_windowed_total": memory.windowed + memory.narrowed,
-        "sessions_recomputing_total": memory.recomputed,
-        "sessions_refused_total": memory.refused,
-        "voice_cache_bytes": voices.nbytes,
-        "voice_memory_hits_total": kept.memory_hits,
-        "voice_disk_hits_total": kept.disk_hits,
-        "voice_misses_total": kept.misses,
-        "voice_files_corrupt_total": kept.corrupt,
-        "voice_writes_failed_total": kept.failed_writes,
-    }
 
 
 _log = logging.getLogger(__name__)
@@ -101,7 +48,7 @@ LANGUAGES: Final = ("zh", "yue", "en", "ja", "ko")
 
 
 class CosyVoiceEngine:
-    """engine.base.Engine on a CosyVoice 2 checkpoint.
+    """interface.Engine on a CosyVoice 2 checkpoint.
 
     The same seed, text, voice and options give the same speech, however the text was cut into pieces
     and whatever others do. Sums are taken in another order in batches of other sizes, so samples
@@ -112,8 +59,11 @@ class CosyVoiceEngine:
     def __init__(self, options: CosyVoiceOptions) -> None:
         self._options = options
         self._running: Running | None = None
+        """None before the start and after the stop."""
         self._sessions: set[CosyVoiceSession] = set()
+        """The open ones."""
         self._builtin: tuple[BuiltinVoice, ...] = ()
+        """The checkpoint's own voices, known once it is loaded."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -131,7 +81,7 @@ class CosyVoiceEngine:
 
     @property
     def ready(self) -> bool:
-        """Not before it is started, nor while a speech model that died is being started again."""
+        """False before the start, and while a speech LM that died is being rebuilt."""
         return self._running is not None and self._running.lm.ready
 
     async def start(self) -> None:
@@ -150,7 +100,7 @@ class CosyVoiceEngine:
         except torch.OutOfMemoryError as error:
             raise EngineNotReady(f"the model does not fit into the memory of {device}") from error
         self._builtin = tuple(
-            BuiltinVoice(name, name, "neutral") for name in sorted(loaded.speakers)
+            BuiltinVoice(name, name, "neutral") for name in sorted(loaded.builtin)
         )
 
     async def stop(self) -> None:
@@ -162,52 +112,38 @@ class CosyVoiceEngine:
             session.fail(EngineNotReady("the engine was stopped"))
         await running.stop()
 
-    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Also computes the voice's prompt on the device, so that its first session begins at once."""
         running = self._need_running()
         try:
-            prompt = await running.voices.get(reference)
+            prompt = await running.voice_prompts.get(clip)
         except OnnxModelError as error:
             _log.exception("a voice could not be prepared")
             raise InvalidReference("the models could make nothing of this clip") from error
-        if running.book.free >= running.prompts.needed(prompt):
-            await running.prompts.warm(prompt)
-        return Prompt(reference.content_id, prompt)
+        if running.memory.free >= running.flow_prompts.needed(prompt):
+            await running.flow_prompts.warm(prompt)
+        return Prompt(clip.content_id, prompt)
 
-    def known_voice(self, content_id: str) -> Prompt | None:
-        prompt = self._running.voices.held(content_id) if self._running else None
+    def cached_prompt(self, content_id: str) -> Prompt | None:
+        prompt = self._running.voice_prompts.held(content_id) if self._running else None
         return None if prompt is None else Prompt(content_id, prompt)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
-        prompt = self._running.speakers.get(voice_id) if self._running else None
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
+        prompt = self._running.builtin.get(voice_id) if self._running else None
         return None if prompt is None else Prompt(prompt.content_id, prompt)
 
     def stats(self) -> Mapping[str, float]:
-        running = self._running
-        if running is None:
-            return {}
-        return engine_stats(
-            sessions=len(self._sessions),
-            unread=sum(session.unread for session in self._sessions),
-            runtime=running.runtime,
-            lm=running.lm.stats(),
-            flow=running.flow.stats,
-            spare=running.flow.pool.idle,
-            book=running.book,
-            prompts=running.prompts,
-            voices=running.voices,
-            busy_seconds=running.thread.busy_seconds,
-        )
+        return {} if self._running is None else read_statistics(self._running, self._sessions)
 
     def extra_metrics(self) -> Iterable[Metric]:
-        """What vLLM itself counts, under its own names; nothing where it does not run."""
+        """vLLM's own metrics under its own names; none where it does not run."""
         if self._running is None or not self._running.in_vllm:
             return ()
         from .lm.vllm.host import vllm_metrics
 
         return vllm_metrics()
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> CosyVoiceSession:
         """Raises EngineNotReady, UnsupportedRequest, and EngineBusy where memory is short."""
         running = self._need_running()
         if not running.lm.ready:
@@ -216,12 +152,14 @@ class CosyVoiceEngine:
             raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
         if not 0.5 <= options.speed <= 2.0:
             raise UnsupportedRequest("speed: from 0.5 to 2")
-        prompt = voice.traits
-        if not isinstance(prompt, VoicePrompt):
+        voice = prompt.data
+        if not isinstance(voice, VoicePrompt):
             raise UnsupportedRequest("this voice was not made for this engine")
-        lease = running.book.admit(running.prompts.needed(prompt))
-        manner = self._manner(running, prompt, options)
-        session = CosyVoiceSession(running.shop, prompt, manner, lease, self._sessions.discard)
+        lease = running.memory.admit(running.flow_prompts.needed(voice))
+        conditioning = self._conditioning(running, voice, options)
+        session = CosyVoiceSession(
+            running.parts, voice, conditioning, lease, self._sessions.discard
+        )
         self._sessions.add(session)
         return session
 
@@ -230,19 +168,19 @@ class CosyVoiceEngine:
             raise EngineNotReady("the model is not loaded")
         return self._running
 
-    def _manner(
-        self, running: Running, voice: VoicePrompt, options: SynthesisOptions
+    def _conditioning(
+        self, running: Running, prompt: VoicePrompt, options: SynthesisOptions
     ) -> Conditioning:
-        law = running.sampling
+        recommended = running.sampling
         sampling = SamplingOptions(
-            top_p=law.top_p,
-            top_k=law.top_k,
-            win=law.win_size,
-            tau=law.tau_r,
+            top_p=recommended.top_p,
+            top_k=recommended.top_k,
+            win=recommended.win_size,
+            tau=recommended.tau_r,
             bistream=self._options.duplex,
         )
         return Conditioning(
-            lm_prompt=partial(_lm_prompt, running.text, voice, options),
+            lm_prompt=partial(_lm_prompt, running.text, prompt, options),
             frontend=running.text.open(),
             sampling=sampling,
             speed=options.speed,
@@ -250,10 +188,10 @@ class CosyVoiceEngine:
         )
 
 
-def _lm_prompt(text: TextProcessor, voice: VoicePrompt, options: SynthesisOptions) -> LmPrompt:
-    """What the LM reads before the text, by mode."""
+def _lm_prompt(text: TextProcessor, prompt: VoicePrompt, options: SynthesisOptions) -> LmPrompt:
+    """The LM's prompt, by mode."""
     if options.mode == ZERO_SHOT:
-        return LmPrompt(voice.text_ids, tuple(voice.speech_tokens.tolist()))
+        return LmPrompt(prompt.text_ids, tuple(prompt.speech_tokens.tolist()))
     if options.mode == INSTRUCTED and options.instruct.strip():
         return LmPrompt(text.instruction(options.instruct))
     return LmPrompt()

@@ -1,9 +1,4 @@
-"""Weights in oneDNN's own layout. The operators are the compiler's own.
-
-A weight matrix, stored as the machine multiplies it fastest.
-
-Products with weights, as the machine does them fastest.
-"""
+"""Products with weights, as fast as the machine does them."""
 
 from __future__ import annotations
 
@@ -15,113 +10,70 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def pack_weight(weight: Tensor, rows: int) -> Tensor | None:
-    """A matrix in that layout, None where there is none for it: not on a CPU, or not of this type.
-
-    rows: of the products to come; oneDNN chooses the layout for a number of them.
-    """
-    if weight.device.type != "cpu":
-        return None
-    try:
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
-        trial = torch.zeros(2, weight.shape[1], dtype=weight.dtype)
-        torch.ops.mkldnn._linear_pointwise(trial, packed, None, "none", [], "")
-    except (
-        AttributeError,
-        RuntimeError,
-    ):  # a torch without oneDNN, or a processor without this type
-        return None
-    return packed
-
-
-_MATRIX_ROWS: Final = 64
-"""The layout for 64 rows serves 1 to 300 well."""
-
-
-class Matrix:
-    """x -> x W^T + b for x [rows, in], at x's precision whatever the weights'.
-
-    Made of linear layers with the same input, one after another; their parameters become views of it.
-
-    On a CPU a single row costs the reading of W, which goes fastest along the longer side; for several
-    rows oneDNN's own layout is several times faster than the BLAS behind F.linear. pack keeps a second
-    copy of W in that layout.
-    """
-
-    def __init__(self, layers: Sequence[nn.Linear], *, pack: bool) -> None:
-        self.weight = _fused(layers)
-        biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
-        self.bias = torch.cat(biases) if biases else None
-        self._packed = pack_weight(self.weight, _MATRIX_ROWS) if pack else None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if x.dtype != self.weight.dtype:
-            bias = None if self.bias is None else self.bias.to(x.dtype)
-            return F.linear(x, self.weight.to(x.dtype), bias)
-        if self._packed is not None and (x.shape[0] > 1 or x.dtype != torch.float32):
-            product: Tensor = torch.ops.mkldnn._linear_pointwise(
-                x, self._packed, self.bias, "none", [], ""
-            )
-            return product
-        return F.linear(x, self.weight, self.bias)
-
-
-def _fused(layers: Sequence[nn.Linear]) -> Tensor:
-    weight = torch.cat([layer.weight.detach() for layer in layers])
-    if weight.device.type == "cpu" and weight.shape[0] > weight.shape[1]:
-        weight = weight.t().contiguous().t()
-    begin = 0
-    for layer in layers:
-        end = begin + layer.weight.shape[0]
-        layer.weight = nn.Parameter(weight[begin:end], requires_grad=False)
-        begin = end
-    return weight
-
-
 Activation = Literal["none", "gelu"]
 
-_PRODUCT_ROWS: Final = 128
-"""A chunk's frames, with and without condition, are 100."""
+_ROWS: Final = 64
+"""oneDNN chooses its layout for a number of rows; the one for 64 serves 1 to 800 as well as their own."""
 
 
-class Product:
-    """x [B, n, in] -> x W^T + b, then the activation.
+class PackedLinear:
+    """x [..., in] -> x W^T + b, then the activation; in x's precision, whatever the weights'.
 
-    Made of linear layers with the same input, side by side, or of one convolution over frames, whose
-    input is then [B, n + kernel - 1, in].
+    W is that of linear layers with the same input, side by side, or of one convolution over frames, whose
+    input is [B, n + kernel - 1, in].
 
-    On a CPU a copy of W in oneDNN's own layout serves; it is made at the first use and again whenever
-    the layers have got other weights. Elsewhere a copy is kept only where the layers' own weights are
-    not one matrix.
+    On a CPU a second copy of W in oneDNN's own layout multiplies several rows several times faster than the
+    BLAS behind F.linear. A single row in float32 costs the reading of W, and takes W as it is. The copy is
+    made at the first use, and again whenever the layers have got other weights.
+
+    fuse: make the layers' parameters views of one matrix, now and for good, so that W costs no memory
+        beside them; it lies as a single row reads it fastest. Later weights are not noticed.
+    pack: False keeps no second copy.
     """
 
-    def __init__(self, *layers: nn.Linear | nn.Conv1d, activation: Activation = "none") -> None:
+    def __init__(
+        self,
+        *layers: nn.Linear | nn.Conv1d,
+        activation: Activation = "none",
+        fuse: bool = False,
+        pack: bool = True,
+    ) -> None:
         self._layers = layers
         self._activation = activation
+        self._fused = fuse
+        self._pack = pack
         self._made_of: tuple[tuple[int, int], ...] = ()
         self._packed: Tensor | None = None
         self._weight: Tensor | None = None
+        """None where the packed copy serves and the layers' own weights are not one matrix."""
         self._bias: Tensor | None = None
+        if fuse:
+            self._prepare(_fused(layers))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Product:
-        return Product(*copy.deepcopy(self._layers, memo), activation=self._activation)
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
+        layers = copy.deepcopy(self._layers, memo)
+        return PackedLinear(*layers, activation=self._activation, fuse=self._fused, pack=self._pack)
 
     def __call__(self, x: Tensor) -> Tensor:
-        self._refresh()
-        x = self._windows(x)
-        if self._packed is not None and not torch.is_grad_enabled():
-            rows = x.flatten(0, 1)
+        if not self._fused:
+            self._refresh()
+            x = self._windows(x)
+        rows = x if x.dim() == 2 else x.flatten(0, -2)
+        if self._packed is not None and _gains(rows) and rows.dtype == self._packed.dtype:
             made: Tensor = torch.ops.mkldnn._linear_pointwise(
                 rows, self._packed, self._bias, self._activation, [], "none"
             )
-            return made.view(*x.shape[:2], -1)
+            return made if rows is x else made.view(*x.shape[:-1], -1)
         weight = _matrix(self._layers) if self._weight is None else self._weight
-        made = F.linear(x, weight, self._bias)
+        bias = self._bias
+        if weight.dtype != x.dtype:
+            weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        made = F.linear(x, weight, bias)
         return F.gelu(made) if self._activation == "gelu" else made
 
     def _windows(self, x: Tensor) -> Tensor:
-        (first, *_) = self._layers
+        """For a convolution, the frames that each output sees, side by side."""
+        first = self._layers[0]
         if isinstance(first, nn.Linear) or first.kernel_size[0] == 1:
             return x
         # Neighbouring frames lie side by side, so each window is one stretch of memory.
@@ -132,15 +84,53 @@ class Product:
 
     def _refresh(self) -> None:
         made_of = tuple(map(_identity, self._layers))
-        if made_of == self._made_of:
-            return
-        with torch.no_grad():
-            weight = _matrix(self._layers)
-            biases = [layer.bias for layer in self._layers if layer.bias is not None]
-            self._bias = _joined(biases) if biases else None
-            self._packed = pack_weight(weight, _PRODUCT_ROWS)
-        self._weight = weight if self._packed is None else None
-        self._made_of = made_of
+        if made_of != self._made_of:
+            with torch.no_grad():
+                self._prepare(_matrix(self._layers))
+            self._made_of = made_of
+            if self._packed is not None:
+                self._weight = None
+
+    def _prepare(self, weight: Tensor) -> None:
+        biases = [layer.bias for layer in self._layers if layer.bias is not None]
+        self._bias = _joined(biases).detach() if biases else None
+        self._packed = pack_weight(weight) if self._pack else None
+        self._weight = weight
+
+
+def _gains(rows: Tensor) -> bool:
+    """Whether the packed copy is the faster one, and can serve: it has no gradient."""
+    return (rows.shape[0] > 1 or rows.dtype != torch.float32) and not torch.is_grad_enabled()
+
+
+def pack_weight(weight: Tensor) -> Tensor | None:
+    """The matrix in oneDNN's layout; None where there is none: not on a CPU, or not for this type."""
+    if weight.device.type != "cpu":
+        return None
+    try:
+        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(
+            weight.detach().contiguous(), _ROWS
+        )
+        trial = torch.zeros(2, weight.shape[1], dtype=weight.dtype)
+        torch.ops.mkldnn._linear_pointwise(trial, packed, None, "none", [], "")
+    except (AttributeError, RuntimeError):
+        # A torch without oneDNN, or a processor without this type. The operators are torch's compiler's.
+        return None
+    return packed
+
+
+def _fused(layers: Sequence[nn.Linear | nn.Conv1d]) -> Tensor:
+    """The layers' weights as one matrix, of which their parameters become views."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    if weight.device.type == "cpu" and weight.shape[0] > weight.shape[1]:
+        # A single row reads the matrix fastest along its longer side.
+        weight = weight.t().contiguous().t()
+    begin = 0
+    for layer in layers:
+        end = begin + layer.weight.shape[0]
+        layer.weight = nn.Parameter(weight[begin:end], requires_grad=False)
+        begin = end
+    return weight
 
 
 def _identity(layer: nn.Linear | nn.Conv1d) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What the engine can be told."""
+"""The options of the engine, and their defaults."""
 
 from __future__ import annotations
 

@@ -46,10 +46,14 @@ class Conditioning:
 
 @dataclass(eq=False, slots=True)
 class UtteranceInput:
-    """ids: text tokens that the LM has not been given. complete: no more come. told: the LM knows that.
+    """An utterance on its way: text in, speech tokens in its chunker.
 
-    begin, end: where its text lies in the task's, as far as it is known. heard: some of it was given
-    out. charged: the LM's seconds that chunks have told of.
+    begin, end: where its text lies in the task's, as far as it is known.
+    ids: text tokens that the LM has not been given. complete: no more come.
+    lm_finished: the LM has been told that no more come.
+    stream: None until the LM is in it. hops: None until its first hop.
+    heard: whether some of its sound has been given out.
+    charged: seconds of the LM that chunks have reported.
     """
 
     number: int
@@ -59,9 +63,9 @@ class UtteranceInput:
     end: int = 0
     heard: bool = False
     complete: bool = False
-    told: bool = False
+    lm_finished: bool = False
     stream: SpeechTokenStream | None = None
-    voicing: UtteranceHops | None = None
+    hops: UtteranceHops | None = None
     charged: float = 0.0
 
     @property
@@ -87,7 +91,7 @@ class TaskReader:
     def __init__(
         self,
         lm: SpeechLM,
-        manner: Conditioning,
+        conditioning: Conditioning,
         new_chunker: Callable[[], TokenChunker],
         threads: Executor,
         ahead: int,
@@ -95,19 +99,26 @@ class TaskReader:
         on_change: Callable[[], None],
     ) -> None:
         self.utterances: deque[UtteranceInput] = deque()
+        """The utterances that are not spoken to their end, in order."""
         self._lm = lm
-        self._manner = manner
+        self._conditioning = conditioning
         self._new_chunker = new_chunker
         self._threads = threads
+        """For the frontend, which is too slow for the event loop."""
         self._ahead = ahead
+        """Utterances that the LM may be in at once."""
         self._start = start
         self._on_change = on_change
         self._lm_prompt: LmPrompt | None = None
+        """None until `run` has made it."""
         self._pieces: deque[str | None] = deque()
-        """None for a flush."""
+        """Text that the frontend has not been given, as it came; None for a flush."""
         self._latest: UtteranceInput | None = None
+        """The utterance that the frontend is in."""
         self._finished = False
+        """Whether the text has ended."""
         self._read_to_end = False
+        """Whether the frontend has been told so, and has given all of it."""
         self._changed = asyncio.Event()
 
     @property
@@ -140,7 +151,7 @@ class TaskReader:
 
     async def run(self) -> None:
         """Read until the LM has all of the text. Raises EngineError."""
-        self._lm_prompt = await self._in_thread(self._manner.lm_prompt)
+        self._lm_prompt = await self._in_thread(self._conditioning.lm_prompt)
         while True:
             self._changed.clear()
             for delta in await self._next_deltas():
@@ -149,12 +160,12 @@ class TaskReader:
             self._on_change()
             if self._pieces or self._finished != self._read_to_end:
                 continue
-            if self._read_to_end and all(utterance.told for utterance in self.utterances):
+            if self._read_to_end and all(utterance.lm_finished for utterance in self.utterances):
                 return
             await self._changed.wait()
 
     async def _next_deltas(self) -> list[TextDelta]:
-        frontend = self._manner.frontend
+        frontend = self._conditioning.frontend
         if self._pieces:
             piece = self._next_piece()
             work = frontend.flush if piece is None else partial(frontend.feed, piece)
@@ -194,22 +205,22 @@ class TaskReader:
         for utterance in list(self.utterances)[: self._ahead]:
             if utterance.stream is None:
                 if not utterance.ids:
-                    utterance.told = utterance.complete
+                    utterance.lm_finished = utterance.complete
                     continue
                 utterance.stream = self._open(utterance)
                 self._start(self._take_tokens(utterance, utterance.stream))
             if utterance.ids:
                 ids, utterance.ids = utterance.ids, []
                 await utterance.stream.feed(ids)
-            if utterance.complete and not utterance.told:
-                utterance.told = True
+            if utterance.complete and not utterance.lm_finished:
+                utterance.lm_finished = True
                 await utterance.stream.finish()
 
     def _open(self, utterance: UtteranceInput) -> SpeechTokenStream:
         assert self._lm_prompt is not None
-        seed = utterance_seed(self._manner.seed, utterance.number, "lm")
+        seed = utterance_seed(self._conditioning.seed, utterance.number, "lm")
         try:
-            return self._lm.open(self._lm_prompt, replace(self._manner.sampling, seed=seed))
+            return self._lm.open(self._lm_prompt, replace(self._conditioning.sampling, seed=seed))
         except ValueError as error:
             raise EngineDied("the voice does not fit the speech model") from error
 

@@ -1,9 +1,9 @@
-"""One task's speech: text in, chunks out.
+"""One task: text in, PCM chunks out.
 
     feed -> TaskReader (text frontend, LM) -> TokenChunker -> HopJob (flow, vocoder) -> PcmChunk
 
-Utterances are voiced in order, one hop at a time, and only while the reader has little unread. So what
-is held for it is bounded; only text and tokens, which are small, run ahead.
+Utterances are spoken in order, one hop at a time, and only while the client has little unread. So the sound
+held for it is bounded; only text and tokens, which are small, run ahead.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ..interface import CancelsOnExit, EngineDied, EngineError, PcmChunk, Spoken
 from .config import SAMPLE_RATE, FlowConfig
 from .flow import FlowPrompt
 from .lm import SpeechLM
-from .prompt.caches import PromptCache
+from .prompt.caches import FlowPromptCache
 from .prompt.voice import VoicePrompt
 from .reading import Conditioning, TaskReader, UtteranceInput, utterance_seed
-from .scheduling.batcher import Runtime
+from .scheduling.batcher import Batcher
 from .scheduling.chunker import HopPolicy, Listener, TokenChunker
 from .scheduling.hops import HopJob, HopResult, UtteranceHops
 from .scheduling.memory import MemoryBudget, MemoryLease
@@ -35,58 +35,79 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SessionParts:
-    """What the sessions of an engine share. seam, work_ahead, utterances_ahead: see CosyVoiceOptions."""
+    """The parts that the sessions of an engine share.
+
+    crossfade: how much of an utterance's first sound the vocoder holds back.
+    work_ahead, utterances_ahead: see CosyVoiceOptions.
+    """
 
     lm: SpeechLM
-    runtime: Runtime
-    prompts: PromptCache
-    book: MemoryBudget
+    batcher: Batcher
+    flow_prompts: FlowPromptCache
+    memory: MemoryBudget
     text_threads: Executor
     flow: FlowConfig
     hops: HopPolicy
-    seam: StreamPolicy
+    crossfade: StreamPolicy
     work_ahead: float
     utterances_ahead: int
 
 
 class CosyVoiceSession(CancelsOnExit):
-    """engine.base.Session. Made by CosyVoiceEngine.open_session. Its sentences are the utterances."""
+    """interface.Session. Made by CosyVoiceEngine.open_session. Its segments are the utterances."""
 
     def __init__(
         self,
-        workshop: SessionParts,
-        voice: VoicePrompt,
-        manner: Conditioning,
+        parts: SessionParts,
+        prompt: VoicePrompt,
+        conditioning: Conditioning,
         lease: MemoryLease,
         on_close: Callable[[CosyVoiceSession], None],
     ) -> None:
-        self._shop = workshop
-        self._voice = voice
-        self._manner = manner
+        self._parts = parts
+        self._prompt = prompt
+        """The voice: what the models are conditioned with."""
+        self._conditioning = conditioning
+        """How the task is spoken: mode, sampling, speed, seed."""
         self._lease = lease
+        """The share of device memory, and the policy that goes with it."""
         self._on_close = on_close
-        self._reading = TaskReader(
-            workshop.lm,
-            manner,
+        self._reader = TaskReader(
+            parts.lm,
+            conditioning,
             self._new_chunker,
-            workshop.text_threads,
-            workshop.utterances_ahead,
+            parts.text_threads,
+            parts.utterances_ahead,
             self._start,
             self._advance,
         )
+        """From text to speech tokens; holds the utterances that are not spoken yet."""
         self._listener = Listener(_now())
+        """When the client runs dry, for all one can tell."""
         self._begun = False
+        """Whether any text has come: before it, nothing is computed."""
         self._job: HopJob | None = None
-        self._prompt: FlowPrompt | None = None
+        """The hop that waits or is being computed; one at a time."""
+        self._flow_prompt: FlowPrompt | None = None
+        """The voice's prompt on the device, once it is there."""
         self._chunks: deque[PcmChunk] = deque()
-        self._unsaid = Work()
-        self._sentences = 0
+        """Made and not read yet."""
+        self._unreported = Work()
+        """Work since the last chunk, to go with the next one."""
+        self._segments = 0
+        """Utterances that have been heard so far."""
         self._finished = False
+        """Whether the text has ended."""
         self._closed = False
+        """Whether everything has been given back."""
         self._cancelled = False
+        """Whether the reader has left: it gets no more chunks, and no error."""
         self._error: EngineError | None = None
+        """Raised once the chunks that are ready have been read."""
         self._tasks: set[asyncio.Task[None]] = set()
+        """The session's own tasks; cancelled when it closes."""
         self._changed = asyncio.Event()
+        """Wakes the reader: a chunk, the end, or an error."""
 
     @property
     def unread(self) -> float:
@@ -101,18 +122,18 @@ class CosyVoiceSession(CancelsOnExit):
             raise ValueError("the text is finished")
         if text and not self._closed:
             self._begin()
-            self._reading.feed(text)
+            self._reader.feed(text)
 
     async def flush(self) -> None:
         """The utterance ends here. Nothing happens after finish or cancel."""
         if self._begun and not (self._finished or self._closed):
-            self._reading.flush()
+            self._reader.flush()
 
     async def finish(self) -> None:
         if not (self._finished or self._closed):
             self._finished = True
             self._begin()
-            self._reading.finish()
+            self._reader.finish()
 
     async def cancel(self) -> None:
         """Stop and free everything; a step that runs ends first, and leaves nothing behind."""
@@ -155,30 +176,30 @@ class CosyVoiceSession(CancelsOnExit):
         if not self._begun:
             self._begun = True
             self._listener = Listener(_now())
-            self._start(self._reading.run())
-            self._start(self._get_prompt())
+            self._start(self._reader.run())
+            self._start(self._get_flow_prompt())
 
     def _new_chunker(self) -> TokenChunker:
         return TokenChunker(
-            self._shop.hops,
-            chunk=self._shop.flow.encoder.chunk_tokens,
-            look_ahead=self._shop.flow.look_ahead,
-            prompt_tokens=int(self._voice.speech_tokens.shape[0]),
+            self._parts.hops,
+            chunk=self._parts.flow.encoder.chunk_tokens,
+            look_ahead=self._parts.flow.look_ahead,
+            prompt_tokens=int(self._prompt.speech_tokens.shape[0]),
         )
 
-    async def _get_prompt(self) -> None:
-        self._prompt = await self._shop.prompts.acquire(self._voice)
+    async def _get_flow_prompt(self) -> None:
+        self._flow_prompt = await self._parts.flow_prompts.acquire(self._prompt)
         self._advance()
 
     def _advance(self) -> None:
-        """Have the next hop computed, if there is one and the reader will soon need it."""
+        """Submit the next hop, if there is one and the client will soon need it."""
         if self._closed or self._job is not None:
             return
-        utterances, runtime = self._reading.utterances, self._shop.runtime
+        utterances, batcher = self._reader.utterances, self._parts.batcher
         while utterances and utterances[0].silent:
-            self._reading.next_utterance()
-        if not utterances or self._prompt is None or self.unread >= self._shop.work_ahead:
-            runtime.needs_tokens(self, None)
+            self._reader.next_utterance()
+        if not utterances or self._flow_prompt is None or self.unread >= self._parts.work_ahead:
+            batcher.needs_tokens(self, None)
             if self._over:
                 self._changed.set()
             return
@@ -186,27 +207,27 @@ class CosyVoiceSession(CancelsOnExit):
         deadline = self._listener.deadline(now)
         hop = utterance.chunker.take(self._listener.buffered(now))
         if hop is None:
-            runtime.needs_tokens(self, deadline if utterance.stream is not None else None)
+            batcher.needs_tokens(self, deadline if utterance.stream is not None else None)
             return
-        runtime.needs_tokens(self, None)
-        if utterance.voicing is None:
-            utterance.voicing = self._voicing(utterance, self._prompt)
+        batcher.needs_tokens(self, None)
+        if utterance.hops is None:
+            utterance.hops = self._new_hops(utterance, self._flow_prompt)
         done = partial(self._hop_done, utterance, len(hop.tokens))
-        self._job = HopJob(utterance.voicing, hop, now, deadline, done, self._hop_failed)
-        runtime.submit(self._job)
+        self._job = HopJob(utterance.hops, hop, now, deadline, done, self._hop_failed)
+        batcher.submit(self._job)
 
-    def _voicing(self, utterance: UtteranceInput, prompt: FlowPrompt) -> UtteranceHops:
+    def _new_hops(self, utterance: UtteranceInput, prompt: FlowPrompt) -> UtteranceHops:
         return UtteranceHops(
             prompt=prompt,
             policy=self._lease.policy,
-            seam=self._shop.seam,
-            speed=self._manner.speed,
-            seed=utterance_seed(self._manner.seed, utterance.number, "vocoder"),
+            crossfade=self._parts.crossfade,
+            speed=self._conditioning.speed,
+            seed=utterance_seed(self._conditioning.seed, utterance.number, "vocoder"),
         )
 
     def _hop_done(self, utterance: UtteranceInput, tokens: int, result: HopResult) -> None:
         self._job = None
-        self._unsaid += Work(
+        self._unreported += Work(
             queue=result.queue,
             lm=utterance.new_lm_seconds(),
             flow=result.flow,
@@ -214,29 +235,29 @@ class CosyVoiceSession(CancelsOnExit):
             tokens=tokens,
         )
         if len(result.samples):
-            begun = self._sentence_begun(utterance)
-            self._chunks.append(PcmChunk(result.samples, self._unsaid, sentences=begun))
-            self._unsaid = Work()
+            begun = self._segment_begun(utterance)
+            self._chunks.append(PcmChunk(result.samples, self._unreported, segments=begun))
+            self._unreported = Work()
             self._listener.made(len(result.samples) / SAMPLE_RATE)
             self._changed.set()
         self._account(utterance)
         if utterance.chunker.over:
-            self._reading.next_utterance()
+            self._reader.next_utterance()
         self._advance()
 
-    def _sentence_begun(self, utterance: UtteranceInput) -> tuple[SpokenSegment, ...]:
-        """The utterance as a sentence, if its first sound is given out now."""
+    def _segment_begun(self, utterance: UtteranceInput) -> tuple[SpokenSegment, ...]:
+        """The utterance, if its first sound is given out now."""
         if utterance.heard:
             return ()
         utterance.heard = True
-        self._sentences += 1
-        return (SpokenSegment(self._sentences - 1, utterance.begin, utterance.end),)
+        self._segments += 1
+        return (SpokenSegment(self._segments - 1, utterance.begin, utterance.end),)
 
     def _account(self, utterance: UtteranceInput) -> None:
-        assert utterance.voicing is not None
-        policy = self._shop.book.must_narrow(self._lease, utterance.voicing.nbytes)
+        assert utterance.hops is not None
+        policy = self._parts.memory.must_narrow(self._lease, utterance.hops.nbytes)
         if policy is not None:
-            utterance.voicing.narrow(policy)
+            utterance.hops.narrow(policy)
 
     def _hop_failed(self, error: EngineError) -> None:
         self._job = None
@@ -247,7 +268,7 @@ class CosyVoiceSession(CancelsOnExit):
     @property
     def _over(self) -> bool:
         """Whether all of the text has been spoken, and the text has ended."""
-        return self._finished and self._job is None and (self._closed or self._reading.over)
+        return self._finished and self._job is None and (self._closed or self._reader.over)
 
     def _close(self) -> None:
         """Give everything back. Idempotent."""
@@ -257,14 +278,14 @@ class CosyVoiceSession(CancelsOnExit):
         for task in self._tasks:
             task.cancel()
         if self._job is not None:
-            self._shop.runtime.cancel(self._job)
+            self._parts.batcher.cancel(self._job)
             self._job = None
-        self._shop.runtime.needs_tokens(self, None)
-        self._reading.drop()
-        if self._prompt is not None:
-            self._prompt = None
-            self._shop.prompts.release(self._voice)
-        self._shop.book.close(self._lease)
+        self._parts.batcher.needs_tokens(self, None)
+        self._reader.drop()
+        if self._flow_prompt is not None:
+            self._flow_prompt = None
+            self._parts.flow_prompts.release(self._prompt)
+        self._parts.memory.close(self._lease)
         self._on_close(self)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

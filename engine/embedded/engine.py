@@ -1,15 +1,13 @@
-"""The embedded voice: espeak-ng behind the Engine interface. No weights, any CPU.
-
-The settings of the embedded engine.
-"""
+"""The embedded engine: espeak-ng behind the Engine interface, on worker processes. No weights, any CPU."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from cachetools import LRUCache
 
 from ..interface import (
     Capabilities,
@@ -20,14 +18,14 @@ from ..interface import (
     UnsupportedRequest,
 )
 from ..plain import PlainText
-from .definitions import make_data, remove_data
+from .alphabets import ALPHABETS, Alphabet
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
+from .installation import EspeakMissing, find_espeak, make_data, remove_data
 from .pitch import median_f0
-from .plan import Pause, ReadingDefaults
-from .pool import LibraryMissing, WorkerPool, find_library, worker_command
-from .readings.phonemes import ALPHABETS, Alphabet
+from .pool import WorkerPool, worker_command
 from .session import EmbeddedSession, SessionStyle
+from .utterances import LanguageDefaults, Pause
 from .voices import (
     BUILTIN_VOICES,
     DEFAULT,
@@ -101,38 +99,40 @@ _LOUDEST = 200
 
 
 class EmbeddedEngine:
-    """engine.base.Engine on espeak-ng.
+    """`Engine` on espeak-ng; also a `PhoneticEngine`.
 
-    A reference gives its pitch and a male or female voice, not its timbre. The synthesis time of a
-    chunk is in `Work.vocoder`, the waiting in `Work.queue`. The seed is that of the breath noise;
-    the same text, voice, options and seed give the same samples (a few rare characters that espeak-ng
-    spells out come out with the same length, but not always the same samples).
+    A reference sets the pitch and chooses a male or a female voice; its timbre is not copied.
+    `Work.vocoder` holds the synthesis time of a chunk, `Work.queue` the wait for a worker. The seed is
+    that of the breath noise: the same text, prompt, options and seed give the same samples, except
+    for a few rare characters that espeak-ng spells out, which may differ in samples but not in length.
 
-    Raises EngineNotReady where espeak-ng is not installed, ValueError for an unknown
-    default_language.
+    Raises EngineNotReady if espeak-ng is not installed, ValueError for an unknown default_language.
     """
 
     def __init__(self, options: EmbeddedOptions | None = None) -> None:
         self._options = options or EmbeddedOptions()
         try:
-            library = find_library()
-        except LibraryMissing as error:
+            espeak = find_espeak()
+        except EspeakMissing as error:
             raise EngineNotReady(str(error)) from error
-        self._languages = Languages(library.data)
+        self._languages = Languages(espeak.data)
         if self._options.default_language not in self._languages:
             raise ValueError(
                 f"default_language: {self._options.default_language!r} is not usable; allowed: what"
                 f" espeak-ng speaks, which is {', '.join(self._languages.tags)}"
             )
         self._fallback = self._languages.voice(self._options.default_language, "en-us")
-        self._library = library
+        """The espeak-ng voice for languages that it does not speak."""
+        self._espeak = espeak
         self._data: str | None = None
+        """The workers' data folder, while they run."""
         self._pool = WorkerPool(
             size=self._options.workers,
             job_limit=self._options.job_limit,
             start_limit=self._options.start_limit,
         )
-        self._voices: OrderedDict[str, Prompt] = OrderedDict()
+        self._prompts: LRUCache[str, Prompt] = LRUCache(self._options.voice_cache)
+        """Prompts of reference clips by content_id."""
         self._sessions: set[EmbeddedSession] = set()
         self._capabilities = Capabilities(
             name="embedded",
@@ -157,49 +157,44 @@ class EmbeddedEngine:
     async def start(self) -> None:
         """Start the workers and wait for them. Raises EngineNotReady if they do not start."""
         try:
-            self._data = await asyncio.to_thread(make_data, self._library.data)
+            self._data = await asyncio.to_thread(make_data, self._espeak.data)
         except OSError as error:
             raise EngineNotReady(
-                f"the voices cannot be written: {error.strerror}; allowed: TMPDIR names a folder that can be"
+                f"the voices cannot be written: {error.strerror}; allowed: TMPDIR names a writable folder"
             ) from error
         voice = f"{self._fallback}+{DEFAULT.variant.name}"
         try:
-            await self._pool.start(worker_command(self._library.path, self._data, voice))
+            await self._pool.start(worker_command(self._espeak.library, self._data, voice))
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """End the workers; sessions that still speak fail with EngineNotReady."""
+        """End the workers; open sessions fail with EngineNotReady."""
         await self._pool.stop()
         if self._data is not None:
             await asyncio.to_thread(remove_data, self._data)
             self._data = None
 
-    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
-        """The voice nearest to the clip's median F0; the default one where nothing in it is voiced."""
-        voice = self.known_voice(reference.content_id)
-        if voice is None:
-            f0 = await asyncio.to_thread(median_f0, reference.samples, reference.sample_rate)
-            voice = Prompt(reference.content_id, traits_for(f0))
-            self._voices[reference.content_id] = voice
-            if len(self._voices) > self._options.voice_cache:
-                self._voices.popitem(last=False)
-        return voice
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        """Choose the voice nearest to the clip's median F0, the default one if nothing in it is voiced."""
+        prompt = self.cached_prompt(clip.content_id)
+        if prompt is None:
+            f0 = await asyncio.to_thread(median_f0, clip.samples, clip.sample_rate)
+            prompt = Prompt(clip.content_id, traits_for(f0))
+            self._prompts[clip.content_id] = prompt
+        return prompt
 
-    def known_voice(self, content_id: str) -> Prompt | None:
-        voice = self._voices.get(content_id)
-        if voice is not None:
-            self._voices.move_to_end(content_id)
-        return voice
+    def cached_prompt(self, content_id: str) -> Prompt | None:
+        return self._prompts.get(content_id)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         traits = builtin_traits(voice_id)
         return Prompt(f"embedded:{voice_id}", traits) if traits else None
 
     @property
     def worker_pids(self) -> list[int]:
-        """The worker processes, for tests and for operators' tools."""
+        """The process ids of the workers, for tests and operators' tools."""
         return self._pool.pids
 
     def stats(self) -> Mapping[str, float]:
@@ -210,22 +205,21 @@ class EmbeddedEngine:
             "sessions": len(self._sessions),
         }
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> EmbeddedSession:
-        return self._open_session(voice, options, None)
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> EmbeddedSession:
+        return self._open_session(prompt, options, None)
 
     def open_phonetic(
-        self, voice: Prompt, options: SynthesisOptions, alphabet: str
+        self, prompt: Prompt, options: SynthesisOptions, alphabet: str
     ) -> EmbeddedSession:
         if alphabet not in ALPHABETS:
             raise UnsupportedRequest(f"alphabet: one of {', '.join(ALPHABETS)}")
-        return self._open_session(voice, options, ALPHABETS[alphabet])
+        return self._open_session(prompt, options, ALPHABETS[alphabet])
 
     def reads(self, alphabet: str, sounds: str) -> bool:
-        """See engine.phonetic."""
         return alphabet in ALPHABETS and ALPHABETS[alphabet].written(sounds) is not None
 
     def _open_session(
-        self, voice: Prompt, options: SynthesisOptions, alphabet: Alphabet | None
+        self, prompt: Prompt, options: SynthesisOptions, alphabet: Alphabet | None
     ) -> EmbeddedSession:
         if not self.ready:
             raise EngineNotReady("the embedded voice is not running")
@@ -233,20 +227,20 @@ class EmbeddedEngine:
             raise UnsupportedRequest(f"mode: one of {', '.join(sorted(_MODES))}")
         if not 0.5 <= options.pitch <= 2.0:
             raise UnsupportedRequest("pitch: from 0.5 to 2")
-        traits = voice.traits if isinstance(voice.traits, VoiceTraits) else DEFAULT
-        manner = self._manner(traits, options, alphabet)
+        traits = prompt.data if isinstance(prompt.data, VoiceTraits) else DEFAULT
+        style = self._session_style(traits, options, alphabet)
         plain = (
             PlainText(markup=self._options.strip_markup)
             if alphabet is None
             else PlainText.verbatim()
         )
         session = EmbeddedSession(
-            self._pool, manner, plain, self._options.work_ahead, self._sessions.discard
+            self._pool, style, plain, self._options.work_ahead, self._sessions.discard
         )
         self._sessions.add(session)
         return session
 
-    def _manner(
+    def _session_style(
         self, traits: VoiceTraits, options: SynthesisOptions, alphabet: Alphabet | None
     ) -> SessionStyle:
         style = read_instruction(options.instruct) if options.mode == _INSTRUCTED else Style()
@@ -280,7 +274,7 @@ class EmbeddedEngine:
             Pause.CLAUSE: self._options.clause_pause / speed,
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
-        reading = ReadingDefaults(
+        languages = LanguageDefaults(
             self._options.default_language, style.han, alphabet.language if alphabet else None
         )
-        return SessionStyle(reading, pauses, frame, sounds=alphabet is not None)
+        return SessionStyle(languages, pauses, frame, phonetic=alphabet is not None)

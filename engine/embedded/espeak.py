@@ -23,10 +23,10 @@ _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 
 
 class WordMark(NamedTuple):
-    """What begins at this sample of the speech lies at `position`, in code points.
+    """A word event: the text from `position` on, in code points, is heard from `sample` on.
 
-    espeak tells one mark for several words that its dictionary has as one ("no one", 银行), several for
-    the digits of a number and the syllables of a sign, and at times one that goes back.
+    espeak sends one event for several words that its dictionary has as one ("no one", 银行), several
+    for the digits of a number or the syllables of a sign, and now and then one that goes back.
     """
 
     sample: int
@@ -34,7 +34,7 @@ class WordMark(NamedTuple):
 
 
 class EspeakProsody(NamedTuple):
-    """rate: words a minute, 80 to 449. pitch, pitch_range: 0 to 99. volume: 0 to 200."""
+    """Settings of a voice. rate: words a minute, 80 to 449. pitch, pitch_range: 0 to 99. volume: 0 to 200."""
 
     rate: int
     pitch: int
@@ -43,7 +43,7 @@ class EspeakProsody(NamedTuple):
 
 
 Sink = Callable[[bytes, list[WordMark]], bool]
-"""Takes 16-bit PCM and the words that begin in it; says whether to go on."""
+"""Takes 16-bit PCM and the word events in it; returns whether to go on."""
 
 
 class EspeakError(Exception):
@@ -69,11 +69,12 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class Espeak:
-    """Speaks. The same text, voice, prosody and seed give the same samples, whatever came before,
-    with voices whose definition says "flutter 0" and "roughness 0" (others differ by a hair).
+    """The library, loaded and initialised; at most one per process.
 
-    Changes the working directory to where the data lies, because the library cuts longer paths off.
+    The same text, voice, prosody and seed give the same samples, whatever was spoken before, with
+    voices whose definition says "flutter 0" and "roughness 0"; others differ slightly.
 
+    Changes the working directory to that of the data, because the library truncates longer paths.
     Raises EspeakError if the library or its data does not load.
     """
 
@@ -109,15 +110,14 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def set_voice(self, name: str) -> bool:
-        """Take a voice: a language, `+` and a variant. False if there is no such language.
+        """Select a voice: a language, `+` and a variant. Returns False if there is no such language.
 
-        Take it before every text, even if it stays the same: that also silences the echo of the text
-        before.
+        Call it before every text, even with the same voice: it also silences the echo of the last text.
         """
         return bool(self._library.espeak_SetVoiceByName(name.encode()) == 0)
 
     def phoneme_names(self, text: str) -> str:
-        """The names of the phonemes that the voice taken last has for `text`."""
+        """The phoneme names that the selected voice has for `text`."""
         at = ctypes.c_char_p(text.encode())
         names = b""
         while at.value is not None:  # one clause after another
@@ -129,9 +129,9 @@ class Espeak:
     ) -> None:
         """Speak `text` (no control characters: some are commands to espeak) into `sink`.
 
-        phonemes: what stands in double brackets is names of phonemes.
+        phonemes: whether text in double brackets is phoneme names.
 
-        Raises whatever `sink` raises, EspeakError if the library refuses.
+        Raises what `sink` raises, and EspeakError if the library refuses.
         """
         settings = zip((_RATE, _PITCH, _RANGE, _VOLUME), _ordered(prosody), strict=True)
         for parameter, value in settings:

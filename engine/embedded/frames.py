@@ -1,7 +1,7 @@
-"""What the engine and its workers tell each other: length-prefixed frames of numbers, text and PCM.
+"""The protocol between the engine and its workers: length-prefixed frames of numbers, text and PCM.
 
-Both ends import this module, and a worker is to start fast: nothing but the light part of the
-standard library (hence named tuples, not dataclasses).
+Both ends import this module, and a worker must start fast, so it uses only light parts of the
+standard library: named tuples instead of dataclasses.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class JobFrame(NamedTuple):
     """Text to speak.
 
     rate: words a minute. pitch, pitch_range: 0 to 99. volume: 0 to 200. seed: of the breath noise.
-    skip: samples to leave out, since an earlier slice of the same job gave them. limit: samples
-    after which to stop even if there is more, 0 for none. first: the listener waits for this sound.
-    phonemes: `text` is names of phonemes in brackets. words: where the words to tell of lie in `text`,
-    in code points, in order and apart.
+    skip: samples to leave out, which an earlier slice of the job gave. limit: samples after which to
+    stop although there is more, 0 for none. first: whether the task begins with this sound.
+    phonemes: whether `text` is phoneme names in brackets. words: the words (begin, end) to time, in
+    code points of `text`, in order and disjoint.
     """
 
     number: int
@@ -58,7 +58,7 @@ class JobFrame(NamedTuple):
 
 
 class SpokenWord(NamedTuple):
-    """begin, end: samples from the start of the job. word: index in its `words`."""
+    """A word and its time. begin, end: samples from the start of the job. word: index in its `words`."""
 
     begin: int
     end: int
@@ -75,7 +75,7 @@ class SoundFrame(NamedTuple):
 
 
 class DoneFrame(NamedTuple):
-    """The end of a job or of a slice of it. complete: all of its text has been spoken."""
+    """The end of a job or of a slice of it. complete: whether all of its text is spoken. seconds: of work."""
 
     number: int
     seconds: float
@@ -133,7 +133,7 @@ def pack_quit() -> bytes:
 
 
 def unpack_number(body: bytes) -> int:
-    """What STOP, READY (the sample rate) and FAILED carry."""
+    """Unpack the number that STOP, READY (the sample rate) or FAILED carries."""
     return int(_NUMBER.unpack_from(body)[0])
 
 
@@ -169,13 +169,13 @@ def unpack_done(body: bytes) -> DoneFrame:
 
 
 class FrameReader:
-    """Puts frames together from a stream of bytes that is cut anywhere."""
+    """Assembles frames from a stream of bytes that may be cut anywhere."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[FrameKind, bytes]]:
-        """Take some bytes; return the frames they complete. Raises ValueError on a broken stream."""
+        """Take some bytes; return the frames that they complete. Raises ValueError on garbage."""
         self._data += data
         frames = []
         at = 0

@@ -12,23 +12,24 @@ from .frames import JobFrame, SoundFrame
 
 
 class JobListener(Protocol):
-    """Who a job is for. Called on the event loop, and never after the job was cancelled."""
+    """Receiver of a job's speech. Called on the event loop, never after the job was cancelled."""
 
     def job_sound(self, job: Job, sound: SoundFrame, waited: float) -> None:
-        """waited: seconds the job waited for a worker since its last sound."""
+        """Take some of the job's sound. waited: seconds that it waited for a worker since the last."""
 
     def job_done(self, job: Job, seconds: float) -> None:
-        """All of it is spoken. seconds: of work after the last sound."""
+        """The job is complete. seconds: of work after the last sound."""
 
     def job_failed(self, job: Job, error: EngineError) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A piece of text on its way through the pool.
+    """An utterance on its way through the pool.
 
-    frame: what to speak; `number` is the pool's to give. deadline: loop time at which the listener
-    runs dry. silent: the listener has heard nothing yet. given: samples it has had of this job.
+    frame: what to speak; the pool sets its `number`. deadline: loop time at which the listener runs
+    dry. silent: whether the listener has heard nothing yet. given: samples that it has received of
+    this job. waited: seconds in the queue since the last sound. queued_at: loop time.
     """
 
     frame: JobFrame
@@ -50,13 +51,14 @@ class _WaitingJob:
 
 
 class JobQueue:
-    """Earliest deadline first, equals in the order they came. Its length counts what is still wanted.
+    """Jobs by deadline, equal ones in the order they came. Its length leaves discarded jobs out.
 
-    silent: how many of them are for listeners who have heard nothing yet.
+    silent: the number of queued jobs whose listeners have heard nothing yet.
     """
 
     def __init__(self) -> None:
         self._heap: list[_WaitingJob] = []
+        """Queued jobs, and discarded ones until their turn comes."""
         self._order = count()
         self._length = 0
         self.silent = 0
@@ -70,7 +72,7 @@ class JobQueue:
         heapq.heappush(self._heap, _WaitingJob(job.deadline, next(self._order), job))
 
     def pop(self, now: float) -> Job | None:
-        """The most urgent job; what it waited is added to `waited`."""
+        """Take the most urgent job, None if there is none; add the time it waited to `waited`."""
         while self._heap:
             job = heapq.heappop(self._heap).job
             if job.queued:
@@ -80,7 +82,7 @@ class JobQueue:
         return None
 
     def discard(self, job: Job) -> None:
-        """Take out a queued job. Its entry stays until its turn comes, and is then passed over."""
+        """Remove a queued job. Its entry stays in the heap until its turn comes."""
         self._mark(job, False)
 
     def _mark(self, job: Job, queued: bool) -> None:

@@ -9,33 +9,34 @@ import numpy as np
 from ..interface import Samples
 
 _RATE = 16000
-"""A clip is analysed at the lowest whole fraction of its sample rate that is no less than this."""
+"""Hz. A clip is analysed at the lowest integer fraction of its sample rate that is not below this."""
 _ZERO_CROSSINGS = 6
-"""Of the low-pass filter before decimation, on either side."""
+"""Zero crossings of the low-pass filter before decimation, on each side."""
 _BATCH = 256
-"""Rows that are worked on at once: frames, or the filter's windows."""
+"""Rows computed at once: frames, or windows of the filter."""
 _LOWEST, _HIGHEST = 60.0, 420.0
-_FRAME = 0.046
-_HOP = 0.012
+"""Hz: the range of F0 that is looked for."""
+_FRAME_SECONDS = 0.046
+_HOP_SECONDS = 0.012
 _VOICED = 0.5
 """Least height of the autocorrelation's peak, as a share of the power, in a voiced frame."""
 _SMALLER_LAG = 0.9
-"""A shorter lag that reaches this share of the highest peak wins: else octaves below are taken."""
+"""The shortest lag that reaches this share of the highest peak wins, lest an octave below is found."""
 _QUIET = 0.1
-"""Frames weaker than this share of the clip's loud part are passed over."""
+"""Frames weaker than this share of the clip's loud part are ignored."""
 _FEWEST_FRAMES = 8
 
 
 def median_f0(samples: Samples, sample_rate: int) -> float | None:
-    """Median F0 in Hz of the voiced parts, None if there are none. Takes 2 to 8 ms per second of sound.
+    """Median F0 in Hz of the voiced parts, None if there are none.
 
-    Works in batches: some 20 MB of memory, whatever the clip's sample rate.
+    Takes 2 to 8 ms per second of sound and, batch by batch, about 20 MB, whatever the sample rate.
     The autocorrelation is that of the windowed frame over that of the window: P. Boersma (1993),
     "Accurate short-term analysis of the fundamental frequency...", IFA Proceedings 17.
     """
     factor = max(1, sample_rate // _RATE)
     narrow, rate = _decimated(samples, factor), sample_rate / factor
-    size, hop = round(_FRAME * rate), round(_HOP * rate)
+    size, hop = round(_FRAME_SECONDS * rate), round(_HOP_SECONDS * rate)
     if len(narrow) < size:
         return None
     frames = np.lib.stride_tricks.sliding_window_view(narrow, size)[::hop]
@@ -56,7 +57,7 @@ def median_f0(samples: Samples, sample_rate: int) -> float | None:
 
 
 def _decimated(samples: Samples, factor: int) -> Samples:
-    """Every `factor`-th sample of `samples`, low-passed by a sinc under a Hann window."""
+    """Every `factor`-th sample, low-passed by a sinc under a Hann window."""
     if factor == 1:
         return samples
     reach = _ZERO_CROSSINGS * factor

@@ -1,19 +1,17 @@
-"""The workers, and who gets one next: the listener who will run dry first.
+"""The worker processes: starting and replacing them, and giving them jobs.
 
-One worker process as the engine sees it: a socket that takes jobs and gives speech.
+The next job is that of the listener who will run dry first.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Protocol, cast
 
 from ..interface import EngineDied, EngineError, EngineNotReady
@@ -36,45 +34,14 @@ from .jobs import Job, JobQueue
 _MODULE = f"{__package__}.worker"
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
-    """Where espeak-ng's shared library and its data lie."""
-
-    path: str
-    data: str
-
-
-class LibraryMissing(Exception):
-    """espeak-ng is not installed; the message says how to get it."""
-
-
-def find_library() -> Library:
-    """Find espeak-ng without loading it. Raises LibraryMissing."""
-    hint = (
-        "the embedded voice needs espeak-ng, which is not installed; allowed: with it "
-        "(pip install 'cosyserve[embedded]'), or CosyVoice 2 with a model"
-    )
-    if importlib.util.find_spec("espeakng_loader") is None:
-        raise LibraryMissing(hint)
-    import espeakng_loader
-
-    try:
-        library = Library(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
-    except RuntimeError as error:
-        raise LibraryMissing(hint) from error
-    if not all(Path(part).exists() for part in (library.path, f"{library.data}/phontab")):
-        raise LibraryMissing(hint)
-    return library
-
-
 def worker_command(library: str, data: str, voice: str) -> tuple[str, ...]:
-    """How to start a worker. data: what definitions.make_data made. voice: the one to have ready."""
+    """The command that starts a worker. data: from installation.make_data. voice: the one to load at once."""
     # -P: a worker must import nothing from whatever directory the server was started in.
     return (sys.executable, "-P", "-m", _MODULE, library, data, voice)
 
 
 class WorkerEvents(Protocol):
-    """What a worker tells its pool."""
+    """Receiver of what a worker sends: its pool."""
 
     def worker_started(self, worker: WorkerProcess) -> None:
         """The process runs; it takes no jobs before `worker_ready`."""
@@ -91,10 +58,13 @@ class WorkerEvents(Protocol):
 
 
 class WorkerProcess(asyncio.Protocol):
-    """Start with `spawn`. After `worker_lost` nothing more comes, and the process is being reaped.
+    """A worker process as the engine sees it: a socket that takes jobs and gives speech.
 
-    Speech is taken off the socket as it comes, so a worker never waits for a reader; what a job can
-    yield is bounded by the length of its text.
+    Start one with `spawn`. After `worker_lost` nothing more comes, and the process is being reaped.
+    Speech is read from the socket as it comes, so a worker never waits for a listener; the length of
+    a job's text bounds what it can yield.
+
+    reaped: done when the process has ended, None while the socket is open.
     """
 
     def __init__(self, events: WorkerEvents, process: subprocess.Popen[bytes]) -> None:
@@ -106,7 +76,7 @@ class WorkerProcess(asyncio.Protocol):
 
     @classmethod
     async def spawn(cls, command: Sequence[str], events: WorkerEvents) -> WorkerProcess:
-        """Start a process. Raises OSError. Cancelled half-way it leaves none behind."""
+        """Start a process. Raises OSError. Cancel-safe: leaves no process behind."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -133,11 +103,11 @@ class WorkerProcess(asyncio.Protocol):
         self._write(pack_job(job))
 
     def stop_job(self, number: int) -> None:
-        """Ask to end the job early; it still tells `worker_done`."""
+        """Ask the worker to end the job early; `worker_done` still follows."""
         self._write(pack_stop(number))
 
     def close(self) -> None:
-        """Let the process end by itself; one that is at work does when it notices the closed socket."""
+        """Let the process end by itself, a busy one when it notices the closed socket."""
         self._write(pack_quit())
         if self._transport is not None:
             self._transport.close()
@@ -153,7 +123,7 @@ class WorkerProcess(asyncio.Protocol):
         try:
             for kind, body in self._reader.feed(data):
                 self._handle(kind, body)
-        except ValueError:  # garbage: whatever this process is, it is no use any more
+        except ValueError:  # garbage: the process is of no use any more
             self.kill()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -200,8 +170,8 @@ def _reap(process: subprocess.Popen[bytes]) -> int:
 
 
 _SLICE = round(0.15 * SAMPLE_RATE)
-"""Samples that a job may give at a stretch while listeners who have heard nothing yet wait. The rest
-is synthesised later, from the start of the job again: that is fast, and speech repeats exactly."""
+"""Samples that a job may give in one go while listeners who have heard nothing wait. The remainder is
+synthesised later, from the start of the job again: that is fast, and speech repeats exactly."""
 
 _START_FAILURES = 3
 _FIRST_DELAY = 0.1
@@ -209,8 +179,8 @@ _LONGEST_DELAY = 10.0
 
 
 @dataclass(slots=True, eq=False)
-class _Seat:
-    """A worker and what it is doing. `alarm` kills it if that takes too long."""
+class _WorkerSlot:
+    """A worker and its job. alarm: kills the worker if the job, or its start, takes too long."""
 
     worker: WorkerProcess
     alarm: asyncio.TimerHandle
@@ -223,10 +193,11 @@ class _Seat:
 class WorkerPool:
     """Runs jobs on worker processes, earliest deadline first, and replaces workers that die.
 
-    A job on a worker that dies fails with EngineDied; those that wait go to another one. While
-    workers cannot be started at all, jobs fail with EngineNotReady.
+    The job of a worker that dies fails with EngineDied; waiting jobs go to another worker. While no
+    worker can be started, jobs fail with EngineNotReady.
 
-    size: processes. job_limit, start_limit: seconds that a job and a start may take.
+    size: number of processes. job_limit, start_limit: seconds that a job and a start may take.
+    restarts: workers started in place of dead ones.
     """
 
     def __init__(self, size: int, job_limit: float, start_limit: float) -> None:
@@ -234,33 +205,39 @@ class WorkerPool:
         self.job_limit = job_limit
         self._start_limit = start_limit
         self.command: Sequence[str] = ()
-        self._seats: dict[WorkerProcess, _Seat] = {}
+        self._slots: dict[WorkerProcess, _WorkerSlot] = {}
         self._queue = JobQueue()
         self._numbers = count(1)
+        """Numbers for jobs on workers; each slice of a job gets one."""
         self._running = False
+        """Whether workers that die are replaced."""
         self._failures = 0
+        """Failed starts since the last one that succeeded."""
         self._changed = asyncio.Event()
+        """Set when a worker became ready or ended; `start` and `stop` wait for it."""
         self._tasks: set[asyncio.Task[None]] = set()
+        """Starts under way."""
         self._reaping: set[asyncio.Future[int]] = set()
+        """Processes that were told to end."""
         self.restarts = 0
 
     @property
     def ready(self) -> bool:
-        """Whether a job submitted now would be done: a dead worker's replacement counts."""
+        """Whether a job submitted now would be run, if only by a dead worker's replacement."""
         return self._running and self._failures < _START_FAILURES
 
     @property
     def workers(self) -> int:
-        """Processes that can take jobs."""
-        return sum(seat.ready for seat in self._seats.values())
+        """The number of processes that can take jobs."""
+        return sum(slot.ready for slot in self._slots.values())
 
     @property
     def pids(self) -> list[int]:
-        return [worker.pid for worker in self._seats]
+        return [worker.pid for worker in self._slots]
 
     @property
     def queue_depth(self) -> int:
-        """Jobs that wait for a worker."""
+        """The number of jobs that wait for a worker."""
         return len(self._queue)
 
     async def start(self, command: Sequence[str]) -> None:
@@ -278,14 +255,14 @@ class WorkerPool:
             await self._changed.wait()
 
     async def stop(self) -> None:
-        """End all workers; what waits or runs fails with EngineNotReady. Leaves no process."""
+        """End all workers and wait for them; waiting and running jobs fail with EngineNotReady."""
         self._running = False
         for task in self._tasks:
             task.cancel()
-        for seat in list(self._seats.values()):
-            seat.worker.close()
+        for slot in list(self._slots.values()):
+            slot.worker.close()
         self._fail_waiting(EngineNotReady("the engine is stopping"))
-        while self._tasks or self._seats or self._reaping:
+        while self._tasks or self._slots or self._reaping:
             self._changed.clear()
             await self._changed.wait()
 
@@ -298,29 +275,29 @@ class WorkerPool:
         self._dispatch()
 
     def cancel(self, job: Job) -> None:
-        """Drop a job, wherever it is; its listener hears no more of it. Idempotent."""
+        """Drop a job, waiting or running; its listener hears no more of it. Idempotent."""
         if job.cancelled:
             return
         job.cancelled = True
         if job.queued:
             self._queue.discard(job)
             return
-        for seat in self._seats.values():
-            if seat.job is job:
-                seat.worker.stop_job(seat.number)
+        for slot in self._slots.values():
+            if slot.job is job:
+                slot.worker.stop_job(slot.number)
 
-    # What workers tell
+    # WorkerEvents
 
     def worker_started(self, worker: WorkerProcess) -> None:
         alarm = asyncio.get_running_loop().call_later(self._start_limit, worker.kill)
-        self._seats[worker] = _Seat(worker, alarm)
+        self._slots[worker] = _WorkerSlot(worker, alarm)
         if not self._running:
             worker.close()
 
     def worker_ready(self, worker: WorkerProcess) -> None:
-        seat = self._seats[worker]
-        seat.alarm.cancel()
-        seat.ready = True
+        slot = self._slots[worker]
+        slot.alarm.cancel()
+        slot.ready = True
         self._failures = 0
         self._changed.set()
         self._dispatch()
@@ -350,18 +327,18 @@ class WorkerPool:
         self._dispatch()
 
     def worker_lost(self, worker: WorkerProcess) -> None:
-        seat = self._seats.pop(worker)
-        seat.alarm.cancel()
+        slot = self._slots.pop(worker)
+        slot.alarm.cancel()
         self._track_reaping(worker)
-        if seat.job is not None and not seat.job.cancelled:
+        if slot.job is not None and not slot.job.cancelled:
             reason = (
                 EngineDied("the process that was speaking ended unexpectedly")
                 if self._running
                 else EngineNotReady("the engine is stopping")
             )
-            seat.job.listener.job_failed(seat.job, reason)
+            slot.job.listener.job_failed(slot.job, reason)
         if self._running:
-            self._replace(started=seat.ready)
+            self._replace(started=slot.ready)
         self._changed.set()
 
     # Workers
@@ -380,7 +357,7 @@ class WorkerPool:
             self._replace(started=False)
 
     def _replace(self, *, started: bool) -> None:
-        """Start another worker, ever later the more often it has failed."""
+        """Start another worker, after a delay that doubles with each failed start."""
         delay = 0.0
         if not started:
             self._failures += 1
@@ -402,34 +379,34 @@ class WorkerPool:
         return asyncio.get_running_loop().time()
 
     def _dispatch(self) -> None:
-        """Give waiting jobs to idle workers; to one that has the voice loaded, if there is one."""
-        idle = [seat for seat in self._seats.values() if seat.ready and seat.job is None]
+        """Give waiting jobs to idle workers, preferably to one that has the voice loaded."""
+        idle = [slot for slot in self._slots.values() if slot.ready and slot.job is None]
         while idle and (job := self._queue.pop(self._time())) is not None:
-            seat = min(idle, key=lambda seat: seat.voice != job.frame.voice)
-            idle.remove(seat)
-            self._assign(seat, job)
+            slot = min(idle, key=lambda slot: slot.voice != job.frame.voice)
+            idle.remove(slot)
+            self._assign(slot, job)
 
-    def _assign(self, seat: _Seat, job: Job) -> None:
-        seat.job, seat.number, seat.voice = job, next(self._numbers), job.frame.voice
+    def _assign(self, slot: _WorkerSlot, job: Job) -> None:
+        slot.job, slot.number, slot.voice = job, next(self._numbers), job.frame.voice
         limit = _SLICE if self._queue.silent else 0
         frame = job.frame._replace(
-            number=seat.number, skip=job.given, limit=limit, first=job.frame.first and not job.given
+            number=slot.number, skip=job.given, limit=limit, first=job.frame.first and not job.given
         )
         loop = asyncio.get_running_loop()
-        seat.alarm = loop.call_later(self.job_limit, seat.worker.kill)
-        seat.worker.give(frame)
+        slot.alarm = loop.call_later(self.job_limit, slot.worker.kill)
+        slot.worker.give(frame)
 
     def _job_of(self, worker: WorkerProcess, number: int) -> Job | None:
-        seat = self._seats[worker]
-        return seat.job if seat.number == number else None
+        slot = self._slots[worker]
+        return slot.job if slot.number == number else None
 
     def _release(self, worker: WorkerProcess, number: int) -> Job | None:
-        """The worker has ended this job and is idle."""
-        seat = self._seats[worker]
-        if seat.number != number:
+        """Note that the worker has ended the job and is idle; return the job."""
+        slot = self._slots[worker]
+        if slot.number != number:
             return None
-        seat.alarm.cancel()
-        job, seat.job = seat.job, None
+        slot.alarm.cancel()
+        job, slot.job = slot.job, None
         return job
 
     def _fail_waiting(self, error: EngineError) -> None:

@@ -1,4 +1,7 @@
-"""One task's speech: text in, chunks out, a job at a time."""
+"""A session of the embedded engine: text in, chunks out, one job at a time.
+
+text -> PlainText -> TextSegmenter -> espeak_utterances -> Job -> WorkerPool -> PcmChunk
+"""
 
 from __future__ import annotations
 
@@ -16,36 +19,43 @@ from ..segmentation.segmenter import Segment, TextSegmenter
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
-from .plan import EspeakUtterance, Pause, ReadingDefaults, utterances
 from .pool import WorkerPool
-from .words import LocatedWord, told_words, whole_word
+from .utterances import (
+    EspeakUtterance,
+    LanguageDefaults,
+    LocatedWord,
+    Pause,
+    espeak_utterances,
+    located_words,
+    single_word,
+)
 
 FEED_SLICE = 2000
-"""Characters read before others get their turn: some 4 ms of the event loop."""
+"""Characters read before the event loop serves others: about 4 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStyle:
-    """How a session speaks; what all of its jobs share.
+    """The style of a session, which all of its jobs share.
 
-    pauses: seconds of silence by kind. frame: makes the job of a text in a language, with another
-    text where it is written for the ear. sounds: whether the text is sounds, which are one word.
+    pauses: seconds of silence by kind. frame: makes the job of a text and its language.
+    phonetic: whether the text is a phonetic transcription, which counts as one word.
     """
 
-    reading: ReadingDefaults
+    languages: LanguageDefaults
     pauses: dict[Pause, float]
     frame: Callable[[str, str], JobFrame]
-    sounds: bool = False
+    phonetic: bool = False
 
 
 @dataclass(slots=True)
-class _Sound:
-    """Speech that waits for the reader. lead: samples of silence before it."""
+class _UnreadSound:
+    """Speech that the reader has not taken yet. lead: samples of silence before it."""
 
     pcm: bytes
     lead: int
     words: tuple[WordTime, ...]
-    sentences: tuple[SpokenSegment, ...]
+    segments: tuple[SpokenSegment, ...]
     work: Work
 
     @property
@@ -54,57 +64,76 @@ class _Sound:
 
 
 class EmbeddedSession(CancelsOnExit):
-    """engine.base.Session on a pool of workers.
+    """`Session` on a pool of workers.
 
-    It has one job at work at a time and asks for the next only when less than `work_ahead` seconds
-    are unread. So an unread session holds its text and at most that much speech and one utterance's
-    (plan.LONGEST: mostly under 0.7 MB at speed 1), and nothing of it runs.
+    One job runs at a time, and the next is submitted only when less than `work_ahead` seconds are
+    unread. An unread session therefore holds its text, at most that much speech and one utterance
+    (utterances.LONGEST: mostly under 0.7 MB at speed 1), and has nothing running.
+
+    on_close: called when the session is over, perhaps more than once.
     """
 
     def __init__(
         self,
         pool: WorkerPool,
-        manner: SessionStyle,
+        style: SessionStyle,
         plain: PlainText,
         work_ahead: float,
         on_close: Callable[[EmbeddedSession], None],
     ) -> None:
         self._pool = pool
-        self._manner = manner
+        self._style = style
         self._work_ahead = round(work_ahead * SAMPLE_RATE)
         self._on_close = on_close
         self._plain = plain
         self._segmenter = TextSegmenter()
-        self._surroundings = manner.reading.surroundings()
+        self._context = style.languages.context()
+        """The sentence so far, which decides the language of numbers."""
         self._segments: deque[Segment] = deque()
+        """Segments that are not divided into utterances yet."""
         self._utterances: deque[EspeakUtterance] = deque()
+        """The rest of the last segment's utterances."""
         self._job: Job | None = None
+        """The job that waits or runs."""
         self._utterance: EspeakUtterance | None = None
+        """The text of that job."""
         self._words: list[LocatedWord] = []
+        """The words of that utterance, as the job counts them."""
         self._segment: Segment | None = None
+        """The segment that the last utterances came from."""
         self._sentence_ended = True
+        """Whether a sentence ended before the next segment."""
         self._sentence_begin: int | None = None
+        """The begin of a sentence in the task's text, until its first sound is given out."""
         self._sentences = 0
-        self._sounds: deque[_Sound] = deque()
+        """Sentences begun."""
+        self._sounds: deque[_UnreadSound] = deque()
         self._unread = 0
+        """Samples in `_sounds`, silences included."""
         self._spoken = 0
+        """Samples of the task's speech so far, read or unread."""
         self._job_begin = 0
+        """The sample at which the job's speech begins."""
         self._lead = 0
+        """Samples of silence before the next sound."""
         self._runs_dry: float | None = None
+        """Loop time at which a reader in real time has played what it took; None if it took nothing."""
         self._finished = False
         self._cancelled = False
         self._error: EngineError | None = None
+        """The error that the iteration raises once `_sounds` is read."""
         self._changed = asyncio.Event()
+        """Set when the reader may find something new."""
 
     @property
     def unread(self) -> float:
-        """Seconds of speech that wait for the reader."""
+        """Seconds of speech that the reader has not taken yet."""
         return self._unread / SAMPLE_RATE
 
-    # The interface
+    # The engine's interface
 
     async def feed(self, text: str) -> None:
-        """Take the next piece of text. Raises ValueError after finish; ignored after cancel."""
+        """Take the next delta of the text. Raises ValueError after finish; does nothing after cancel."""
         for begin in range(0, len(text), FEED_SLICE):
             if begin:
                 await asyncio.sleep(0)
@@ -115,7 +144,7 @@ class EmbeddedSession(CancelsOnExit):
             self._advance()
 
     async def flush(self) -> None:
-        """A sentence ends here. Nothing happens after finish or cancel."""
+        """End a sentence here. Does nothing after finish or cancel."""
         if not (self._finished or self._cancelled):
             self._segments.extend(self._segmenter.feed(self._plain.flush()))
             self._segments.extend(self._segmenter.flush())
@@ -140,7 +169,7 @@ class EmbeddedSession(CancelsOnExit):
         return self
 
     async def __anext__(self) -> PcmChunk:
-        """The next chunk, as soon as there is one. Cancel-safe: no speech is lost."""
+        """Return the next chunk as soon as there is one. Cancel-safe: no speech is lost."""
         while not self._sounds:
             if self._cancelled or self._is_over():
                 self._on_close(self)
@@ -154,16 +183,16 @@ class EmbeddedSession(CancelsOnExit):
         now = self._time()
         self._runs_dry = max(now, self._runs_dry or now) + sound.length / SAMPLE_RATE
         self._advance()
-        return PcmChunk(_samples(sound), sound.work, sound.words, sound.sentences)
+        return PcmChunk(_samples(sound), sound.work, sound.words, sound.segments)
 
-    # What the pool tells
+    # JobListener
 
     def job_sound(self, job: Job, sound: SoundFrame, waited: float) -> None:
         if not job.given - len(sound.pcm) // 2:
             self._job_begin = self._spoken + self._lead
         words = tuple(self._word_time(word) for word in sound.words)
         work = Work(queue=waited, vocoder=sound.seconds)
-        self._put(_Sound(sound.pcm, self._lead, words, self._sentence_begun(), work))
+        self._put(_UnreadSound(sound.pcm, self._lead, words, self._begun_segment(), work))
         self._lead = 0
 
     def job_done(self, job: Job, seconds: float) -> None:
@@ -180,10 +209,10 @@ class EmbeddedSession(CancelsOnExit):
         self._drop()
         self._changed.set()
 
-    # Inside
+    # Scheduling
 
     def _advance(self) -> None:
-        """Submit the next utterance if the reader has nearly used up what there is."""
+        """Submit the next utterance if the reader has nearly used up the speech there is."""
         if self._job is not None or self._error is not None or self._unread > self._work_ahead:
             return
         while not self._utterances and self._segments:
@@ -191,11 +220,11 @@ class EmbeddedSession(CancelsOnExit):
         if not self._utterances:
             return
         self._utterance = self._utterances.popleft()
-        frame = self._manner.frame(self._utterance.text, self._utterance.language)
-        if self._manner.sounds:
-            self._words = [whole_word(self._utterance, len(frame.text))]
+        frame = self._style.frame(self._utterance.text, self._utterance.language)
+        if self._style.phonetic:
+            self._words = [single_word(self._utterance, len(frame.text))]
         else:
-            self._words = told_words(self._utterance)
+            self._words = located_words(self._utterance)
         silent = self._spoken == 0
         self._job = Job(
             frame=frame._replace(first=silent, words=tuple(word[:2] for word in self._words)),
@@ -206,8 +235,8 @@ class EmbeddedSession(CancelsOnExit):
         self._pool.submit(self._job)
 
     def _take_segment(self, segment: Segment) -> None:
-        """Have its utterances spoken next; those before it are."""
-        found = utterances(segment, self._manner.reading, self._surroundings, self._plain.source)
+        """Divide a segment into the utterances to speak next; those of the one before are spoken."""
+        found = espeak_utterances(segment, self._style.languages, self._context, self._plain.source)
         if found:
             self._segment = segment
             if self._sentence_ended:
@@ -218,8 +247,8 @@ class EmbeddedSession(CancelsOnExit):
             self._lead = self._silence(Pause.SENTENCE)
         self._sentence_ended = segment.sentence_end or (self._sentence_ended and not found)
 
-    def _sentence_begun(self) -> tuple[SpokenSegment, ...]:
-        """The sentence that is being spoken, if its first sound is given out now."""
+    def _begun_segment(self) -> tuple[SpokenSegment, ...]:
+        """The sentence that begins with the sound given out now, if one does."""
         begin, self._sentence_begin = self._sentence_begin, None
         if begin is None:
             return ()
@@ -237,7 +266,7 @@ class EmbeddedSession(CancelsOnExit):
         return (SpokenSegment(self._sentences - 1, begin, end),)
 
     def _deadline(self) -> float:
-        """When a listener who plays in real time needs more: now, if it has heard all there is."""
+        """The loop time at which a reader that plays in real time runs dry."""
         now = self._time()
         return max(now, self._runs_dry or now) + self._unread / SAMPLE_RATE
 
@@ -250,7 +279,7 @@ class EmbeddedSession(CancelsOnExit):
             and not self._segments
         )
 
-    def _put(self, sound: _Sound) -> None:
+    def _put(self, sound: _UnreadSound) -> None:
         self._sounds.append(sound)
         self._unread += sound.length
         self._spoken += sound.length
@@ -266,10 +295,10 @@ class EmbeddedSession(CancelsOnExit):
         )
 
     def _silence(self, pause: Pause) -> int:
-        return round(self._manner.pauses[pause] * SAMPLE_RATE)
+        return round(self._style.pauses[pause] * SAMPLE_RATE)
 
     def _drop(self) -> None:
-        """Give up all that is still to be spoken."""
+        """Discard everything that is not spoken yet."""
         if self._job is not None:
             self._pool.cancel(self._job)
             self._job = None
@@ -281,7 +310,7 @@ class EmbeddedSession(CancelsOnExit):
         return asyncio.get_running_loop().time()
 
 
-def _samples(sound: _Sound) -> Samples:
+def _samples(sound: _UnreadSound) -> Samples:
     samples = np.zeros(sound.length, dtype=np.float32)
     np.multiply(np.frombuffer(sound.pcm, "<i2"), 1 / 32768, out=samples[sound.lead :])
     return samples

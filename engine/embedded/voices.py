@@ -1,9 +1,5 @@
-"""The voices of this engine, and which of them is nearest to a given pitch.
-
-Which voice of espeak-ng reads which language, and at which pace.
-
-The few words of an instruction that a formant synthesiser can honestly follow.
-"""
+"""Voices: which espeak-ng voice speaks which language, how an instruction is followed, and which
+built-in voice comes nearest to a pitch."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..interface import BuiltinVoice
-from .definitions import STEP, moved
+from .installation import PITCH_STEP, pitched
 
 _ALIASES: Final = {
     "en": "en-us",  # espeak-ng's plain "en" is British
@@ -46,12 +42,11 @@ _PACE: Final = {
     "uk": 0.96,
     "yue": 0.88,
 }
-"""The power of the speed to ask for, so that the length of the speech follows the speed: espeak-ng
-overdoes it in some languages and underdoes it in others. Measured from 0.5 to 2; others need none."""
+"""Exponents on the speed, by language, that make the length of the speech follow it: espeak-ng changes
+its pace too much in some languages, too little in others. Measured from 0.5 to 2; the others need none."""
 
 _PITCH_STEPS: Final = {"cmn": 9, "vi": 13, "yue": 10}
-"""Steps of the pitch setting by which the tones of a language make a voice lower than it is in
-English, measured as median F0."""
+"""Steps of the pitch setting by which a tone language makes a voice lower than English does, by median F0."""
 
 _BASE_RATE: Final = 175
 _SLOWEST, _FASTEST = (
@@ -61,10 +56,7 @@ _SLOWEST, _FASTEST = (
 
 
 class Languages:
-    """The languages whose data is there.
-
-    tags: what espeak-ng calls them, which is BCP-47.
-    """
+    """The languages that the installed espeak-ng speaks. tags: their names there, which are BCP-47."""
 
     def __init__(self, data: str) -> None:
         files = Path(data, "lang").rglob("*")
@@ -72,7 +64,7 @@ class Languages:
         self._voices = {tag.lower() for tag in self.tags}
 
     def voice(self, language: str, default: str) -> str:
-        """The espeak-ng voice of a BCP-47 tag, `default` where there is none."""
+        """The espeak-ng voice for a BCP-47 tag, `default` if there is none."""
         tag = language.lower()
         for known in (tag, tag.split("-")[0]):
             voice = _ALIASES.get(known, known)
@@ -85,23 +77,22 @@ class Languages:
 
 
 def rate_setting(speed: float, voice: str) -> int:
-    """Words a minute for a speed, 1.0 being the voice's own pace."""
+    """Words a minute for a speed; 1.0 is the voice's own pace."""
     rate = _BASE_RATE * math.pow(speed, _PACE.get(voice, 1.0))
     return min(max(_SLOWEST, round(rate)), _FASTEST)
 
 
 def pitch_steps(voice: str) -> int:
-    """Steps to add to a pitch setting for the same F0 in the language of this voice."""
+    """Steps to add to a pitch setting so that this voice's language has the F0 of English."""
     return _PITCH_STEPS.get(voice, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to speak.
+    """A way to speak, as an instruction asks for it.
 
-    speed: factor on the pace. pitch: steps to add to the pitch setting (50 is an octave).
-    pitch_range: 0 (monotone) to 99. volume: factor. whisper: without voice. han: the language that
-    Han characters are read in, None to leave it.
+    speed, volume: factors. pitch: steps to add to the pitch setting (50 are an octave). pitch_range: 0
+    (monotone) to 99. whisper: without voice. han: the language to read Han in, None to leave it.
     """
 
     speed: float = 1.0
@@ -173,12 +164,12 @@ _DIALECTS: Final = (
     ((_words("cantonese"), _han("广东话", "粤语", "廣東話", "粵語", "广州话", "白话")), "yue"),
     ((_words("mandarin", "putonghua"), _han("普通话", "國語", "国语", "普通話")), "cmn"),
 )
-_TO_LOUDNESS: Final = 2.0
-"""No style is louder than this, nor softer than its inverse."""
+_MOST_VOLUME: Final = 2.0
+"""Greatest volume factor of a style; the least is its inverse."""
 
 
 def read_instruction(instruct: str) -> Style:
-    """The style that known English and Chinese words ask for; all others are passed over."""
+    """The style that an instruction asks for with English and Chinese keywords; other words are ignored."""
     text = instruct.lower()
     style = Style()
     for patterns, mood in _MOODS:
@@ -190,7 +181,7 @@ def read_instruction(instruct: str) -> Style:
         style,
         speed=style.speed * _first(_SPEED, text, 1.0) ** amount,
         volume=min(
-            max(1 / _TO_LOUDNESS, style.volume * _first(_VOLUME, text, 1.0) ** amount), _TO_LOUDNESS
+            max(1 / _MOST_VOLUME, style.volume * _first(_VOLUME, text, 1.0) ** amount), _MOST_VOLUME
         ),
         pitch=style.pitch + round(_first(_PITCH, text, 0) * amount),
         whisper=_any(_WHISPER, text),
@@ -208,10 +199,10 @@ def _first(table: tuple[tuple[re.Pattern[str], float], ...], text: str, other: f
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A voice definition, one of definitions.DEFINITIONS.
+    """A voice definition: one of installation.DEFINITIONS.
 
-    hertz: median F0 of English at pitch settings 0, 25, 50, 75 and 99, measured. volume: the setting
-    at which it is as loud as the others.
+    hertz: measured median F0 of English at the pitch settings 0, 25, 50, 75 and 99. volume: the
+    setting at which it is as loud as the other variants.
     """
 
     name: str
@@ -236,11 +227,10 @@ SONOROUS: Final = Variant("cosy-m2", (71, 85, 105, 136, 176), 82)
 WHISPER: Final = Variant("cosy-w1", (409, 409, 409, 409, 409), 70)
 
 _QUIETER_WHEN_HIGHER: Final = -0.65
-"""The power of the pitch that goes into the volume, so that all pitches sound as loud. Measured as RMS
-from 0.5 to 2."""
+"""Exponent on the pitch factor for the volume, so that all pitches are equally loud. RMS, from 0.5 to 2."""
 
 _FEMALE_FROM: Final = 150.0
-"""Hz. The median F0 of most men is below it, that of most women and children above."""
+"""Hz. The median F0 of most men is below it, that of most women and children above it."""
 
 _BUILTIN: Final = {
     "alba": ("Alba", "female", VoiceTraits(FEMALE, 50)),
@@ -253,7 +243,7 @@ _BUILTIN: Final = {
 }
 
 DEFAULT: Final = VoiceTraits(FEMALE, 50)
-"""For a reference that has no pitch to measure."""
+"""For a reference without a pitch to measure."""
 
 BUILTIN_VOICES: Final = tuple(
     BuiltinVoice(voice_id, name, gender) for voice_id, (name, gender, _) in _BUILTIN.items()
@@ -261,13 +251,13 @@ BUILTIN_VOICES: Final = tuple(
 
 
 def builtin_traits(voice_id: str) -> VoiceTraits | None:
-    """The built-in voice of this id, None if there is none."""
+    """The built-in voice with this id, None if there is none."""
     entry = _BUILTIN.get(voice_id)
     return entry[2] if entry else None
 
 
 def traits_for(f0: float | None) -> VoiceTraits:
-    """The voice whose median F0 is nearest to `f0` Hz; the default voice for None."""
+    """The voice whose median F0 is nearest to `f0` Hz; DEFAULT for None."""
     if f0 is None:
         return DEFAULT
     variant = MALE if f0 < _FEMALE_FROM else FEMALE
@@ -275,7 +265,7 @@ def traits_for(f0: float | None) -> VoiceTraits:
 
 
 def pitch_setting(variant: Variant, f0: float) -> int:
-    """The setting at which the variant's median F0 is `f0` Hz, or as near as it gets."""
+    """The pitch setting at which the variant's median F0 is nearest to `f0` Hz."""
     if f0 <= variant.hertz[0]:
         return _SETTINGS[0]
     index = bisect_left(variant.hertz, f0)
@@ -288,7 +278,7 @@ def pitch_setting(variant: Variant, f0: float) -> int:
 
 
 def median_hertz(traits: VoiceTraits) -> float:
-    """The median F0 of a voice's English: the inverse of `pitch_setting`."""
+    """The median F0 of a voice in Hz: the inverse of `pitch_setting`."""
     index = max(1, bisect_left(_SETTINGS, traits.pitch))
     low, high = traits.variant.hertz[index - 1 : index + 1]
     first, last = _SETTINGS[index - 1 : index + 1]
@@ -296,19 +286,19 @@ def median_hertz(traits: VoiceTraits) -> float:
 
 
 def at_pitch(traits: VoiceTraits, factor: float) -> VoiceTraits:
-    """The voice with its F0 times `factor`, 0.5 to 2, as loud as before. A whisper has none to move."""
+    """The voice with its F0 times `factor`, 0.5 to 2, equally loud. A whisper has no F0 and stays."""
     if factor == 1.0 or traits.variant == WHISPER:
         return traits
     variant = traits.variant
-    steps = round(math.log2(factor) / math.log2(STEP))
-    wanted = median_hertz(traits) * factor / STEP**steps
+    steps = round(math.log2(factor) / math.log2(PITCH_STEP))
+    wanted = median_hertz(traits) * factor / PITCH_STEP**steps
     # A voice at an end of its settings has room on one side only.
     if not variant.hertz[0] <= wanted <= variant.hertz[-1]:
         direction = -1 if wanted < variant.hertz[0] else 1
-        steps, wanted = steps + direction, wanted / STEP**direction
+        steps, wanted = steps + direction, wanted / PITCH_STEP**direction
     changed = replace(
         variant,
-        name=moved(variant.name, steps),
+        name=pitched(variant.name, steps),
         volume=round(variant.volume * factor**_QUIETER_WHEN_HIGHER),
     )
     return VoiceTraits(changed, pitch_setting(variant, wanted))

@@ -1,6 +1,7 @@
 """A worker process: jobs in, speech out, over the socket that is its standard input.
 
-It exits when that socket closes, so it never outlives the engine, however that ends.
+It exits when the socket closes, so it never outlives the engine, however the engine ends. What this
+module imports delays the first sound after a start; a test keeps heavy modules out.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from ..origins import Origins
-from .clock import WordClock
-from .cutter import ChunkCutter, TimedPcm, chunk_sizes
 from .espeak import SAMPLE_RATE, Espeak, EspeakError, EspeakProsody, WordMark
 from .frames import (
     DoneFrame,
@@ -30,18 +29,19 @@ from .frames import (
     unpack_job,
     unpack_number,
 )
+from .sound import SoundCutter, TimedSound, WordClock, part_sizes
 
 if TYPE_CHECKING:
-    from .readings.mandarin import Mandarin
+    from .mandarin import Mandarin
 
 _CHANNEL = 0
 _MANDARIN = "cmn+"
 _LONGEST_JOB = 60
-"""Seconds. The engine ends a worker that hangs much sooner; this is for a hang after the engine's death."""
+"""Seconds. The engine kills a worker that hangs much sooner; this covers a hang after the engine's death."""
 _READ_SIZE = 65536
 
 
-class Wire:
+class WorkerSocket:
     """The worker's end of the socket. Raises EOFError when the engine has closed its end."""
 
     def __init__(self, channel: int) -> None:
@@ -50,7 +50,7 @@ class Wire:
         self._frames: deque[tuple[FrameKind, bytes]] = deque()
 
     def next_job(self) -> JobFrame | None:
-        """Wait for a job; None says to end. Stops of jobs that have ended are passed over."""
+        """Wait for a job, None if the worker is to end. Stops of jobs that have ended are ignored."""
         while True:
             while self._frames:
                 kind, body = self._frames.popleft()
@@ -61,7 +61,7 @@ class Wire:
             self._read()
 
     def stopped(self, number: int) -> bool:
-        """Whether the engine no longer wants this job. Does not wait."""
+        """Whether the engine has stopped this job. Does not wait."""
         while select.select([self._channel], [], [], 0)[0]:
             self._read()
         return any(
@@ -81,10 +81,10 @@ class Wire:
 
 
 class JobRunner:
-    """Does one job after another."""
+    """Runs one job after another."""
 
-    def __init__(self, wire: Wire, espeak: Espeak) -> None:
-        self._wire = wire
+    def __init__(self, socket: WorkerSocket, espeak: Espeak) -> None:
+        self._socket = socket
         self._espeak = espeak
         self._mandarin: Mandarin | None = None
         self._since = 0.0
@@ -92,40 +92,40 @@ class JobRunner:
     def speak(self, job: JobFrame) -> None:
         self._since = perf_counter()
         if not self._espeak.set_voice(job.voice):
-            self._wire.send(pack_failed(job.number))
+            self._socket.send(pack_failed(job.number))
             return
         text, origins = self._respelled(job)
         clock = WordClock(job.text, job.words)
-        cutter = ChunkCutter(clock, chunk_sizes(job.first), job.skip)
+        cutter = SoundCutter(clock, part_sizes(job.first), job.skip)
         stopped = False
 
         def take(pcm: bytes, marks: list[WordMark]) -> bool:
             nonlocal stopped
             if origins is not None:
                 marks = [_moved(mark, origins) for mark in marks]
-            chunks = cutter.feed(pcm, marks)
-            if chunks:
-                self._send(job.number, chunks)
+            parts = cutter.feed(pcm, marks)
+            if parts:
+                self._send(job.number, parts)
                 full = job.limit and cutter.position >= job.skip + job.limit
-                stopped = bool(full) or self._wire.stopped(job.number)
+                stopped = bool(full) or self._socket.stopped(job.number)
             return not stopped
 
         prosody = EspeakProsody(job.rate, job.pitch, job.pitch_range, job.volume)
         try:
             self._espeak.speak(text, prosody, job.seed, take, phonemes=job.phonemes)
         except EspeakError:
-            self._wire.send(pack_failed(job.number))
+            self._socket.send(pack_failed(job.number))
             return
         if not stopped:
             self._send(job.number, cutter.finish())
-        self._wire.send(pack_done(DoneFrame(job.number, self._lap(), not stopped)))
+        self._socket.send(pack_done(DoneFrame(job.number, self._lap(), not stopped)))
 
     def _respelled(self, job: JobFrame) -> tuple[str, Origins | None]:
-        """The text for espeak, and where its places are in the job's, None if it is that."""
+        """The text for espeak, and the map from it to the job's text, None if they are the same."""
         if job.phonemes or job.text.isascii() or not job.voice.startswith(_MANDARIN):
             return job.text, None
         if self._mandarin is None:
-            from .readings.mandarin import (  # nothing that English is to wait for
+            from .mandarin import (  # English need not wait for it
                 Mandarin,
                 load_phrases,
             )
@@ -133,13 +133,13 @@ class JobRunner:
             self._mandarin = Mandarin(self._espeak.phoneme_names, load_phrases())
         return self._mandarin.respelled(job.text)
 
-    def _send(self, number: int, chunks: list[TimedPcm]) -> None:
-        for chunk in chunks:
-            frame = SoundFrame(number, self._lap(), chunk.words, chunk.pcm)
-            self._wire.send(pack_sound(frame))
+    def _send(self, number: int, parts: list[TimedSound]) -> None:
+        for part in parts:
+            frame = SoundFrame(number, self._lap(), part.words, part.pcm)
+            self._socket.send(pack_sound(frame))
 
     def _lap(self) -> float:
-        """Seconds since the job began or last sent something."""
+        """Seconds of work since the last frame of this job."""
         now = perf_counter()
         lap, self._since = now - self._since, now
         return lap
@@ -155,18 +155,18 @@ def main(library: str, data: str, voice: str) -> None:
     # whole process group, but running tasks are still to be spoken.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    wire = Wire(_CHANNEL)
+    socket = WorkerSocket(_CHANNEL)
     espeak = Espeak(library, data)
     espeak.set_voice(voice)  # the first use of a language reads its dictionary: 10 ms and more
     try:
-        wire.send(pack_ready(SAMPLE_RATE))
-        speaker = JobRunner(wire, espeak)
-        while (job := wire.next_job()) is not None:
+        socket.send(pack_ready(SAMPLE_RATE))
+        runner = JobRunner(socket, espeak)
+        while (job := socket.next_job()) is not None:
             signal.alarm(_LONGEST_JOB)
-            speaker.speak(job)
+            runner.speak(job)
             signal.alarm(0)
     except (EOFError, ConnectionError):  # the engine was killed and cannot tidy up itself
-        from .definitions import remove_data  # takes 10 ms that the start can do without
+        from .installation import remove_data  # takes 10 ms that the start can do without
 
         remove_data(data)
 

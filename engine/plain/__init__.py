@@ -1,10 +1,10 @@
-"""Text as chat models and people write it, to text as it is read aloud.
+"""Plain text: what chat models and people write, as it is read aloud.
 
     text -> CueFilter (voices without cues) -> Markup -> Characters -> plain text
 
-Marks of Markdown and HTML go and the words stay; compatibility characters become what they stand for;
-pictures go. Each stage is incremental, and what comes out depends on the text and on where it was
-flushed alone.
+Marks of Markdown and HTML are removed and the words kept, compatibility characters become what they
+stand for, and pictures are removed. Each stage is incremental; its output depends only on the text
+and on where it was flushed.
 """
 
 from __future__ import annotations

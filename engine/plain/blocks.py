@@ -1,4 +1,4 @@
-"""What stands at the beginning of a line: list marks, headings, quotes, rules, fences, table rows."""
+"""Marks at the beginning of a line: list marks, headings, quotes, rules, fences, table rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ..segmentation.ahead import MoreText
-from .rewriting import BLANK, NEWLINES, NL, Construct
+from ..segmentation.characters import NEWLINES
+from ..segmentation.lookahead import NeedMoreText
+from .rewriting import BLANK, NL, Construct
 
 LONGEST_RULE: Final = 512
-"""Characters after which a line of nothing but marks is taken for a rule."""
+"""Characters after which a line of marks alone is taken for a rule."""
 _LONGEST_ROW: Final = 200
 _ROW_MARKS: Final = rf"(?:[-|:+]|{BLANK})"
 _RULES: Final = {
@@ -21,7 +22,7 @@ _RULES: Final = {
     **dict.fromkeys("-|:+", re.compile(rf"{_ROW_MARKS}+")),
 }
 _LEAST: Final = 3
-"""Marks in a rule."""
+"""Fewest marks of a rule."""
 _FENCE: Final = re.compile(
     rf"(?:(`{{3,64}}+)[^`{NL}]{{0,80}}|(~{{3,64}}+){BLANK}*+[\w+#.-]{{0,40}}{BLANK}{{0,40}})(?=[{NL}]|\Z)"
 )
@@ -56,10 +57,10 @@ _DEFINITION_START: Final = re.compile(
 
 
 class BlockKind(Enum):
-    """What a line begins with.
+    """Kinds of marks that a line begins with.
 
-    NOTHING: what is not read at all, such as a rule. ITEM: a list mark. ROW: the first bar of a
-    table's row. NOTE: the mark of a footnote's text.
+    NOTHING: one that is not read at all, such as a rule. ITEM: a list mark. ROW: the first bar of a
+    table row. NOTE: the mark of a footnote's text.
     """
 
     NOTHING = "nothing"
@@ -73,7 +74,7 @@ class BlockKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The first `length` characters of a line. fence: the row of marks that opens code."""
+    """The first `length` characters of a line. fence: the marks that open code."""
 
     kind: BlockKind
     length: int
@@ -81,9 +82,9 @@ class Block:
 
 
 def find_block(text: str, at: int, final: bool, *, row_before: bool) -> Block | None:
-    """What the line begins with whose first visible character is at `at`. Raises MoreText.
+    """Find the mark of the line whose first visible character is at `at`. Raises NeedMoreText.
 
-    row_before: whether the line before is a row of a table.
+    row_before: whether the line before is a table row.
     """
     char = text[at]
     if char in "`~":
@@ -106,7 +107,10 @@ def find_block(text: str, at: int, final: bool, *, row_before: bool) -> Block | 
 
 
 def closes_fence(text: str, at: int, final: bool, fence: str) -> int:
-    """Characters of the line at `at` if it ends the code that `fence` began, else 0. Raises MoreText."""
+    """The length of the line at `at` if it closes the code that `fence` opened, else 0.
+
+    Raises NeedMoreText.
+    """
     end = at
     while end < len(text) and (
         text[end] in ">" or (text[end].isspace() and text[end] not in NEWLINES)
@@ -122,7 +126,7 @@ def closes_fence(text: str, at: int, final: bool, fence: str) -> int:
         end += 1
     if end == len(text):
         if not final:
-            raise MoreText
+            raise NeedMoreText
         return end - at if enough else 0
     return end - at if enough and text[end] in NEWLINES else 0
 
@@ -132,7 +136,7 @@ def _char(text: str, index: int, final: bool) -> str:
         return text[index]
     if final:
         return ""
-    raise MoreText
+    raise NeedMoreText
 
 
 def _fence(text: str, at: int, final: bool) -> Block | None:
@@ -141,12 +145,12 @@ def _fence(text: str, at: int, final: bool) -> Block | None:
     if found is not None and (final or found.end() < len(text)):
         return Block(BlockKind.FENCE, found.end() - at, found[1] or found[2])
     if not final and len(text) < limit and _FENCE_START.fullmatch(text, at):
-        raise MoreText
+        raise NeedMoreText
     return None
 
 
 def _rule_length(text: str, at: int, final: bool) -> int:
-    """Characters of a line that is a rule, of a table's line of dashes, and of an empty list item."""
+    """The length of a rule, a table's line of dashes or an empty list item, 0 for another line."""
     found = _RULES[text[at]].match(text, at, at + LONGEST_RULE)
     assert found is not None
     row, end = found[0], found.end()
@@ -161,7 +165,7 @@ def _rule_length(text: str, at: int, final: bool) -> int:
 
 
 def _heading(text: str, at: int, final: bool) -> Block | None:
-    """`# Title`, and as many write it, `##Title`; not `#1`."""
+    """`# Title` and, as many write it, `##Title`; not `#1`."""
     found = _HASHES.match(text, at)
     assert found is not None
     count = len(found[0])
@@ -178,7 +182,7 @@ def _quote(text: str, at: int, final: bool) -> Block | None:
 
 
 def _definition(text: str, at: int, final: bool) -> Block | None:
-    """`[^1]: note`, of which the note is read, and `[name]: https://…`, which is not."""
+    """`[^1]: note`, whose note is read, and `[name]: https://…`, which is not read."""
     note = _NOTE.match(text, at, final)
     if note is not None:
         return Block(BlockKind.NOTE, note.end() - at)
@@ -187,5 +191,5 @@ def _definition(text: str, at: int, final: bool) -> Block | None:
     if found is not None and (final or found.end() < len(text)):
         return Block(BlockKind.NOTHING, found.end() - at)
     if not final and len(text) < limit and _DEFINITION_START.fullmatch(text, at):
-        raise MoreText
+        raise NeedMoreText
     return None

@@ -1,4 +1,4 @@
-"""Cues: what a text may hold that is to be voiced and not read."""
+"""Cues: tokens in a text that are voiced, not read, such as `[breath]`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from ..segmentation.ahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 from .rewriting import Rewriter
 
 CUES: Final = (
@@ -14,27 +14,27 @@ CUES: Final = (
     *("[accent]", "[quick_breath]", "<laughter>", "</laughter>", "[hissing]", "[sigh]"),
     *("[vocalized-noise]", "[lipsmack]", "[mn]"),
 )
-"""Those that CosyVoice 2 knows, in the order of their numbers."""
+"""The cues of CosyVoice 2, in the order of their token numbers."""
 _STARTS: Final = frozenset(cue[0] for cue in CUES)
 _LONGEST: Final = max(map(len, CUES))
 _TO_NEXT: Final = re.compile(r".[^\[<]*", re.DOTALL)
 
 
 def cue_length(text: str, at: int, final: bool, cues: Collection[str] = CUES) -> int:
-    """Characters of the cue at `at`, 0 if none is there. Raises MoreText."""
+    """The length of the cue at `at`, 0 if there is none. Raises NeedMoreText."""
     if not cues or text[at] not in _STARTS:
         return 0
-    rest = text[at : at + _LONGEST]
+    start = text[at : at + _LONGEST]
     for cue in cues:
-        if rest.startswith(cue):
+        if start.startswith(cue):
             return len(cue)
-    if not final and any(cue.startswith(rest) for cue in cues):
-        raise MoreText
+    if not final and any(cue.startswith(start) for cue in cues):
+        raise NeedMoreText
     return 0
 
 
 class CueFilter(Rewriter):
-    """Takes cues out, for a voice that has none."""
+    """Removes cues, for a voice without them."""
 
     def step(self) -> None:
         length = cue_length(self.text, self.at, self.final)

@@ -1,13 +1,13 @@
-"""Which rows of `*`, `_` and `~` are marks: the rule alone.
+"""The rule for emphasis: which rows of `*`, `_` and `~` are marks and which are text.
 
-It is that of CommonMark, with two changes. A mark is decided by the character on either side and by
-which ones are open, not by looking for the closing one, so that nothing waits: an opener that is never
-closed goes all the same. And Han and kana count as punctuation does, for they stand without blanks:
+It is CommonMark's rule with two changes. A mark is decided by the characters on both sides and by the
+marks that are open, not by the closing mark, so nothing waits; an opener that is never closed is
+removed all the same. And Han and kana count as punctuation, since they stand without blanks:
 `这是**重点**吗`.
 
-A row with blanks on both sides is none (`3 * 4`), nor is one between two digits (2*3*4) or between
-two letters of a script that has blanks (a_b, a*b), but for `**` around a part of a word. A single `*` or `_`
-opens after a blank, an opening bracket or quote, or Chinese; so `/usr/_x`, `f(x)*(y)` and `*.py` stay.
+A row is text with blanks on both sides (`3 * 4`), between two digits (2*3*4), and between two letters
+of a script with blanks (a_b, a*b), except `**` around a part of a word. A single `*` or `_` opens only
+after a blank, an opening bracket or quote, or Chinese; so `/usr/_x`, `f(x)*(y)` and `*.py` stay.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from ..segmentation.scripts import is_cjk
 
 _OPENERS: Final = frozenset("([{<\"'“‘«‹「『《〈【（〔¿¡*_~—–")
 _NOT_OPENED: Final = frozenset(".,/;:)]}!?%=<>|+、。，；：？！）】》」』")
-"""What a single mark does not open before."""
+"""A single mark does not open before these."""
 _SENTENCE_ENDS: Final = frozenset(".!?…,。！？，”\"'’")
 _EMOJI_PARTS: Final = frozenset("\ufe0f\u20e3")
-"""After them the mark is a picture's: the keycap `*`."""
+"""Before these a mark belongs to a picture: the keycap `*`."""
 _DECORATION: Final = 3
-"""Marks in a row that mean nothing else: a gap to fill in, a line drawn."""
+"""Fewest marks of a decoration: a gap to fill in, a drawn line."""
 
 
 class Emphasis:
-    """Of one paragraph: how many marks of each kind are open."""
+    """Counts the open marks of each kind in one paragraph."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
 
     def clear(self) -> None:
-        """A paragraph ends."""
+        """Begin a paragraph."""
         self._open.clear()
 
     def is_mark(
         self, mark: str, length: int, before: str, after: str, *, closed: bool = False
     ) -> bool:
-        """Whether a row of `length` marks is one, and not text. Notes what it opens or closes.
+        """Whether a row of `length` marks is a mark and not text. Notes what it opens or closes.
 
-        before, after: the characters beside it, "" at the ends of lines and texts. closed: whether
-        as many marks follow in the same word.
+        before, after: the characters beside it, "" at the ends of a line or text. closed: whether as
+        many marks follow in the same word.
         """
         if mark == "~":
             return length > 1
@@ -69,7 +69,7 @@ class Emphasis:
         return length >= _DECORATION or (mark == "*" and before in _SENTENCE_ENDS)
 
     def _between(self, mark: str, length: int, before: str, after: str) -> bool:
-        """Whether it stands inside of a word or a number."""
+        """Whether the row stands inside a word or a number."""
         if before.isdigit() and after.isdigit():
             return True
         if not (_in_word(before) and _in_word(after)):
@@ -90,5 +90,5 @@ class Emphasis:
 
 
 def _in_word(char: str) -> bool:
-    """Whether it is a letter or digit of a script that has blanks between words."""
+    """Whether `char` is a letter or digit of a script with blanks between words."""
     return char.isalnum() and not is_cjk(char)

@@ -1,7 +1,7 @@
-"""`[text](address)` and its kin, by their brackets.
+"""Links such as `[text](address)`, and `$…$` around a formula: brackets that need their partner.
 
 A link is looked for within LOOK_AHEAD characters of its opening bracket, and its address, which nobody
-waits to hear, within LONGEST_ADDRESS more; a bracket that no such link begins at is text.
+waits to hear, within LONGEST_ADDRESS more. A bracket without such a link is text.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..segmentation.ahead import MoreText
+from ..segmentation.lookahead import NeedMoreText
 from .rewriting import BLANK, NL, Construct
 
 LOOK_AHEAD: Final = 160
 LONGEST_ADDRESS: Final = 1000
 
 _INSIDE: Final = rf"(?:[^\[\]\\{NL}]++|\\[^{NL}]|\[[^\[\]{NL}]*+\](?:\([^()\[\]\s]*+\))?+)*+"
-"""The text of a link; brackets in it are paired, one level of them."""
+"""The text of a link; brackets in it are paired, one level deep."""
 _TEXT: Final = Construct(
     re.compile(rf"\[{_INSIDE}\]"),
     re.compile(rf"\[{_INSIDE}(?:\\|\[[^\[\]{NL}]*+)?"),
@@ -47,14 +47,14 @@ _LOOSE_END: Final = Construct(
     LONGEST_ADDRESS,
 )
 _PLACE: Final = re.compile(r"<|https?:|mailto:|www\.|[/#.]")
-"""How an address begins that is surely one."""
+"""Beginnings that only an address has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """At a bracket: drop `opening` characters, keep text, then drop `closing` from `end` on.
+    """A link at a bracket: drop `opening` characters, keep the text, drop `closing` characters at `end`.
 
-    closing: 0 if the whole is dropped.
+    closing: 0 if the whole link is dropped.
     """
 
     opening: int
@@ -63,7 +63,7 @@ class Link:
 
 
 def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
-    """What begins at the bracket `text[at]`, None if that is text. Raises MoreText.
+    """Find the link at the bracket text[at], None if the bracket is text. Raises NeedMoreText.
 
     before: the character before it.
     """
@@ -77,7 +77,7 @@ def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
     if end == len(text):
         if final:
             return None
-        raise MoreText
+        raise NeedMoreText
     in_formula = (before.isascii() and before.isalnum()) or (before != "" and before in ")]")
     if text[end] == "(":
         target = _TARGET.match(text, end, final)
@@ -91,6 +91,30 @@ def find_link(text: str, at: int, final: bool, before: str) -> Link | None:
 
 
 def loose_end(text: str, at: int, final: bool) -> int:
-    """Characters of `](https://…)` at `at`, whose opening bracket is too far away. Raises MoreText."""
+    """The length of a `](https://…)` at `at` whose opening bracket is too far away. Raises NeedMoreText."""
     found = _LOOSE_END.match(text, at, final)
     return 0 if found is None else found.end() - at
+
+
+_WORDS: Final = Construct(
+    re.compile(rf"\$([^\s$\d][^${NL}]{{0,78}}+)\$"),
+    re.compile(rf"\$(?:[^\s$\d][^${NL}]{{0,78}}+)?"),
+    81,
+)
+_NUMBERS: Final = Construct(
+    re.compile(r"\$(\d[^\s$]{0,40}+)\$"), re.compile(r"\$(?:\d[^\s$]{0,40}+)?"), 43
+)
+_FORMULA: Final = re.compile(r"[\\^_={}+<>]|^[A-Za-z](?:\([A-Za-z]\))?$")
+
+
+def formula_length(text: str, at: int, final: bool, before: str) -> int:
+    """The characters between the dollar sign at `at` and its partner, 0 if it is money. Raises NeedMoreText.
+
+    before: the character before it.
+    """
+    if before.isalnum():
+        return 0
+    found = _WORDS.match(text, at, final) or _NUMBERS.match(text, at, final)
+    if found is None or found[1][-1].isspace() or not _FORMULA.search(found[1]):
+        return 0
+    return len(found[1])

@@ -1,4 +1,4 @@
-"""What the stages share: text in, text out, and the map from one to the other."""
+"""The base of the stages: text in, text out, and the map from output to input."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from re import Match, Pattern
 from typing import Final
 
 from ..origins import Origins
-from ..segmentation.ahead import MoreText
 from ..segmentation.characters import is_newline
+from ..segmentation.lookahead import NeedMoreText
 
-NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 NL: Final = r"\n\v\f\x85\u2028\u2029"
-"""The same for a class in a pattern."""
+"""NEWLINES for a class in a pattern."""
 BLANK: Final = rf"[^\S{NL}]"
-"""A pattern's class of blanks within a line."""
+"""Pattern of a blank within a line."""
 INVISIBLE: Final = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad"
 _UNSEEN: Final = INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
 @dataclass(frozen=True, slots=True)
 class Construct:
-    """Something with an end of its own, such as a tag.
+    """A construct with an end of its own, such as a tag.
 
-    whole: matches all of it; what follows must not change that. start: matches every beginning of
-    it, and better not much else: such text is held back. limit: its most characters.
+    whole: matches a complete one, whatever follows it. start: matches every beginning of one, and
+    should match little else, since such text is held back. limit: its most characters.
     """
 
     whole: Pattern[str]
@@ -33,21 +32,23 @@ class Construct:
     limit: int
 
     def match(self, text: str, at: int, final: bool) -> Match[str] | None:
-        """The one at `at`, None if none is there. Raises MoreText, if not `final`."""
+        """Match the construct at `at`, None if there is none. Raises NeedMoreText, unless `final`."""
         found = self.whole.match(text, at, at + self.limit)
         undecided = found is None and not final and len(text) < at + self.limit
         if undecided and self.start.fullmatch(text, at):
-            raise MoreText
+            raise NeedMoreText
         return found
 
 
 class Rewriter(ABC):
-    """An incremental stage. A subclass decides, at `at` in `text`, what to do with what begins there.
+    """An incremental stage. A subclass decides in `step` what becomes of the text at `at`.
 
-    last: the last character given out, "" at the beginning and after a flush.
-    newlines: line ends given out since the last visible character; 2 at the beginning and after a
-        flush, since nothing runs on from there.
-    decisions: how often something was decided or found undecided: the work done.
+    origins: the map from the output to the input.
+    text: input that is not decided yet, with `at` in it. final: whether it is being flushed.
+    last: the last character of the output, "" at the beginning and after a flush.
+    newlines: line ends in the output since its last visible character; 2 at the beginning and after a
+        flush, since no sentence goes on from there.
+    decisions: number of steps taken or put off: the work done.
     """
 
     def __init__(self) -> None:
@@ -62,37 +63,37 @@ class Rewriter(ABC):
 
     @property
     def pending(self) -> int:
-        """How many characters have come that nothing was decided about yet."""
+        """The number of input characters that are not decided yet."""
         return len(self.text)
 
     def feed(self, text: str) -> str:
-        """Take the next piece of text; return what it decides."""
+        """Take the next delta of the text; return the output that it decides."""
         self.text += text
         return self._advance()
 
     def flush(self) -> str:
-        """The rest of what has come: nothing that follows belongs to it. More text may follow."""
+        """Decide everything pending and return it. More text may follow."""
         self.final = True
-        rest = self._advance()
+        remaining = self._advance()
         self.final = False
         self.last, self.newlines = "", 2
-        return rest
+        return remaining
 
     @abstractmethod
     def step(self) -> None:
-        """Give out or drop what is at `at`, at least a character. Raises MoreText to wait."""
+        """Decide at least one character at `at`. Raises NeedMoreText to wait for more."""
 
     def char(self, offset: int) -> str:
-        """The character so far from `at`, "" after the end. Raises MoreText."""
+        """The character at `at` + offset, "" past the end. Raises NeedMoreText."""
         index = self.at + offset
         if index < len(self.text):
             return self.text[index]
         if self.final:
             return ""
-        raise MoreText
+        raise NeedMoreText
 
-    def run_length(self, pattern: Pattern[str], longest: int) -> int:
-        """Characters at `at` that match `pattern`, cut to `longest`. Raises MoreText if more may come."""
+    def matching(self, pattern: Pattern[str], longest: int) -> int:
+        """The number of characters at `at` that match, at most `longest`. Raises NeedMoreText."""
         found = pattern.match(self.text, self.at, self.at + longest)
         length = 0 if found is None else found.end() - self.at
         if length < longest:
@@ -100,29 +101,30 @@ class Rewriter(ABC):
         return length
 
     def copy(self, length: int) -> None:
-        """Give out the next characters as they are."""
+        """Write the next characters as they are."""
         text = self.text[self.at : self.at + length]
         self.at += length
         self.origins.copy(length)
         self._give(text)
 
     def put_same(self, text: str) -> None:
-        """Give out `text` for as many characters, one by one."""
+        """Write `text` for as many characters, one for one."""
         self.at += len(text)
         self.origins.copy(len(text))
         self._give(text)
 
     def put(self, length: int, text: str) -> None:
-        """Give out `text` for the next characters."""
+        """Write `text` for the next `length` characters."""
         self.at += length
         self.origins.replace(length, len(text))
         self._give(text)
 
     def drop(self, length: int) -> None:
+        """Write nothing for the next characters."""
         self.put(length, "")
 
     def end_sentence(self, length: int) -> None:
-        """Drop the next characters, and let no sentence go on from the line before."""
+        """Drop the next characters and end the sentence of the line before."""
         self.put(length, "\n" if self.newlines == 1 else "")
 
     def _advance(self) -> str:
@@ -130,7 +132,7 @@ class Rewriter(ABC):
             while self.at < len(self.text):
                 self.decisions += 1
                 self.step()
-        except MoreText:
+        except NeedMoreText:
             pass
         self.text = self.text[self.at :]
         self.at = 0

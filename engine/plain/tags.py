@@ -1,7 +1,7 @@
-"""HTML in a text: tags, comments, addresses in angle brackets, entities, by their looks.
+"""HTML in a text: tags, comments, addresses in angle brackets, entities.
 
-What begins like a tag is one only if HTML knows its name, and if its attributes have values; so
-`List<T>`, `a <b and c> d` and `x < y` stay.
+Text is a tag only if HTML has its name and its attributes have values; so `List<T>`,
+`a <b and c> d` and `x < y` stay.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ..segmentation.ahead import MoreText
-from .rewriting import NEWLINES, Construct
+from ..segmentation.characters import NEWLINES
+from ..segmentation.lookahead import NeedMoreText
+from .rewriting import Construct
 
 _LONGEST_TAG: Final = 1000
 _LONGEST_COMMENT: Final = 1000
@@ -27,7 +28,7 @@ _BLOCKS: Final = (
     " summary table tbody textarea tfoot thead title tr ul video audio"
 )
 BLOCKS: Final = frozenset(_BLOCKS.split())
-"""Tags at which a sentence ends."""
+"""Tags that end a sentence."""
 CELLS: Final = frozenset({"td", "th"})
 _NAMES: Final = "|".join(
     sorted({*_INLINE.split(), *BLOCKS, *CELLS, "br"}, key=lambda name: (-len(name), name))
@@ -78,9 +79,10 @@ _ENTITY: Final = Construct(
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """Of `length` characters. name: in small letters, "" for what is dropped. text: is read for it.
+    """A tag of `length` characters.
 
-    inner: characters after the first, which are all that stays of an address in angle brackets.
+    name: in small letters, "" for a comment or the like, which is dropped. text: read in its place.
+    inner: the length of an address in angle brackets, which is kept; 0 for a tag.
     """
 
     length: int
@@ -91,7 +93,7 @@ class Tag:
 
 
 def find_tag(text: str, at: int, final: bool) -> Tag | None:
-    """What begins at `<`, None if that is text. Raises MoreText."""
+    """Find the tag at `<`, None if it is text. Raises NeedMoreText."""
     raised = _RAISED.match(text, at, final)
     if raised is not None:
         return Tag(raised.end() - at, "sup", text=raised[1].translate(_SUPERSCRIPTS))
@@ -112,7 +114,7 @@ def find_tag(text: str, at: int, final: bool) -> Tag | None:
 
 
 def find_entity(text: str, at: int, final: bool) -> tuple[int, str] | None:
-    """The length of the entity at `&` and what it stands for, None if it is none. Raises MoreText."""
+    """The length of the entity at `&` and what it stands for, None if `&` is text. Raises NeedMoreText."""
     found = _ENTITY.match(text, at, final)
     if found is None:
         return None
@@ -123,14 +125,14 @@ def find_entity(text: str, at: int, final: bool) -> tuple[int, str] | None:
 
 
 def _comment_length(text: str, at: int, final: bool) -> int:
-    rest = text[at : at + len(_COMMENT)]
-    if rest != _COMMENT:
-        if not final and _COMMENT.startswith(rest):
-            raise MoreText
+    start = text[at : at + len(_COMMENT)]
+    if start != _COMMENT:
+        if not final and _COMMENT.startswith(start):
+            raise NeedMoreText
         return 0
     end = text.find("-->", at + len(_COMMENT), at + _LONGEST_COMMENT)
     if end >= 0:
         return end + 3 - at
     if not final and len(text) < at + _LONGEST_COMMENT:
-        raise MoreText
+        raise NeedMoreText
     return 0

@@ -1,4 +1,4 @@
-"""One task's text on its way to being read aloud."""
+"""The stages of plain text, one after the other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .rewriting import Rewriter
 
 
 class PlainText:
-    """Takes text as it comes and gives it out as it is read aloud.
+    """Rewrites one task's text, as it arrives, to text as it is read aloud.
 
-    What comes out depends on the text and on where it was flushed alone, never on how it is cut into
-    pieces. A mark that may still become one is held back, for LOOK_AHEAD (links.py) characters of
-    words at most; the cost is linear in the text. After a flush a line begins.
+    The output depends only on the text and on where it was flushed, never on the deltas in which the
+    text arrives. What may still become a mark is held back, for at most LOOK_AHEAD (links.py)
+    characters of words; the cost is linear in the text. A line begins after a flush.
 
-    markup: whether marks of Markdown and HTML are taken out.
-    cues: whether the voice has cues (`[breath]`, `<strong>`); they are kept then, else taken out.
+    markup: whether marks of Markdown and HTML are removed.
+    cues: whether the voice has cues (`[breath]`, `<strong>`); without, they are removed.
     """
 
     def __init__(self, *, markup: bool = True, cues: bool = False) -> None:
@@ -31,39 +31,39 @@ class PlainText:
 
     @classmethod
     def verbatim(cls) -> Self:
-        """One that leaves all as it is: for sounds in a phonetic alphabet."""
+        """One that changes nothing, for phonetic transcriptions."""
         plain = cls()
         plain._stages = []
         return plain
 
     @property
     def pending(self) -> int:
-        """How many characters are held back."""
+        """The number of characters held back."""
         return sum(stage.pending for stage in self._stages)
 
     @property
     def decisions(self) -> int:
-        """How often something was decided or found undecided: the work done."""
+        """The number of steps that the stages took or put off: the work done."""
         return sum(stage.decisions for stage in self._stages)
 
     def feed(self, text: str) -> str:
-        """Take the next piece of text; return what it decides."""
+        """Take the next delta of the text; return the output that it decides."""
         for stage in self._stages:
             text = stage.feed(text)
         return text
 
     def flush(self) -> str:
-        """The rest of what has come: nothing that follows belongs to it. More text may follow."""
+        """Decide everything pending and return it. More text may follow."""
         text = ""
         for stage in self._stages:
             text = stage.feed(text) + stage.flush()
         return text
 
     def source(self, begin: int, end: int) -> tuple[int, int]:
-        """Where what plain[begin:end] stands for lies in the text that came.
+        """The stretch of the task's text that plain[begin:end] stands for.
 
         An empty stretch lies right after what the character before it stands for. Raises ValueError
-        beyond what was given out.
+        beyond the output so far.
         """
         for stage in reversed(self._stages):
             if begin == end > 0:

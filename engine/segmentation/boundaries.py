@@ -1,25 +1,19 @@
-"""Where sentences and clauses end: the rules alone, without the segmenter's bookkeeping.
+"""Rules for where sentences and clauses end, without the segmenter's bookkeeping.
 
-A run is a row of marks with the closing quotes and brackets after them (`?!`, `."`, `……」`). It is
-judged when the character after it is known; a few marks need the next visible character or the next
-word as well. Decisions:
+A row of marks with the closing quotes and brackets after it (`?!`, `."`, `……」`) is judged as soon as
+the character after it is known; a few marks also need the next visible character or the next word.
 
-- `. ! ?` end a sentence before a blank, the end of the text, or next to Chinese or Japanese; inside
-  a word (3.14, node.js, a@b.c, /x?y=z) they are nothing.
-- With a closer after them, or as an ellipsis, a small letter next makes them a clause end
-  ("What?" she said; wait... what).
-- `。！？；` and the like end a sentence wherever they stand, an ellipsis after Chinese text too.
-- Abbreviations: see abbreviations.py. A number or letter first on its line or in its sentence is a
-  list marker ("1. First"), not a sentence.
-- `, ; :` end a clause before a blank or next to Chinese; `，、：` do but between digits; so do long
-  dashes, and short ones with blanks on both sides but after a digit.
-- A line end ends a sentence (a title, an item, a line of verse, of an address, of a dialogue) unless
-  the line is prose that was wrapped at a width: what tells is in line_ends.py. It is decided once
-  the next line's first word is known at the latest, often by its first letter.
-- An item of a list is a sentence, on a line of its own or after another item in one line, and its marker
-  belongs to it: see markers.py and layout.py.
+- `. ! ?` end a sentence before a blank, at the end of the text, or next to Chinese or Japanese.
+  Inside a word (3.14, node.js, a@b.c, /x?y=z) they end nothing.
+- After a closer, or as an ellipsis, they end only a clause if a small letter follows ("What?" she
+  said; wait... what).
+- `。！？；` and the like end a sentence anywhere, and so does an ellipsis after Chinese text.
+- A full stop after an abbreviation depends on the kind of abbreviation: see `Abbreviation`. A number
+  or letter first on its line or in its sentence is a list marker ("1. First") and ends nothing.
+- `, ; :` end a clause before a blank or next to Chinese; `，、：` do except between digits. Long dashes
+  end a clause, and so do short ones with blanks on both sides, except after a digit.
 
-Words whose full stop need not end a sentence.
+Line ends are judged in line_ends.py, list items in layout.py and markers.py.
 """
 
 from __future__ import annotations
@@ -29,8 +23,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from .ahead import Ahead
 from .characters import is_blank, is_extender
+from .lookahead import Lookahead
 from .markers import numbers_item
 from .scripts import is_cjk
 
@@ -39,7 +33,7 @@ LONGEST: Final = 12
 
 
 class Abbreviation(Enum):
-    """What a full stop after such a word means.
+    """Kinds of abbreviations, by what a full stop after them means.
 
     NEVER: not the end, whatever follows ("Prof.", "e.g.").
     PLACE: the end only before a word that is part of no name ("St. Paul", but "on Elm St. They").
@@ -128,7 +122,7 @@ _LETTERED: Final = _words(
 
 
 def abbreviation(word: str) -> Abbreviation | None:
-    """What kind of abbreviation `word` is (given without its last full stop), None if none."""
+    """The kind of the abbreviation `word`, given without its last full stop; None if it is none."""
     if not word or len(word) > LONGEST:
         return None
     lower = word.lower()
@@ -193,7 +187,7 @@ def starts_sentence(word: str) -> bool:
 
 
 class Verdict(Enum):
-    """What ends at a place in the text."""
+    """The unit of text that ends at a place."""
 
     NOTHING = "nothing"
     CLAUSE = "clause"
@@ -230,13 +224,14 @@ _UNIT = 3
 """Letters of a unit, at most."""
 _QUOTES = frozenset("\"“‘'(")
 _EMPHASIS = frozenset("*_`~")
-"""Markdown: they close after Latin marks, but may open after Chinese ones, where no blank tells."""
+"""Markdown: they close after Latin marks, but may open after Chinese ones, where no blank shows it."""
 
 
 @dataclass(slots=True)
 class MarkRow:
     """A row of marks and closers.
 
+    kind: that of the last mark that counts.
     word: what stands right before the first mark, if no longer than an abbreviation.
     previous: the word or number before that.
     before: the character before the first mark, "" at the start of a segment.
@@ -244,7 +239,7 @@ class MarkRow:
     item: whether `word` is the first on its line or in its sentence.
     """
 
-    mark: MarkKind
+    kind: MarkKind
     word: str = ""
     previous: str = ""
     before: str = ""
@@ -255,10 +250,10 @@ class MarkRow:
     dotted: bool = False
 
     def takes(self, char: str, quote_open: bool) -> bool:
-        """Whether the run goes on with `char`. quote_open: a straight quote is still open."""
+        """Whether `char` belongs to the row. quote_open: whether a straight quote is still open."""
         mark = mark_of(char)
         if mark in _DASHES:
-            return self.mark in _DASHES and not self.closed
+            return self.kind in _DASHES and not self.closed
         if mark is not None:
             return True
         if char == '"':
@@ -268,28 +263,28 @@ class MarkRow:
         return char in _CLOSERS or is_extender(char)
 
     def add(self, char: str) -> None:
-        """Go on with a character that `takes` agreed to. The last kind of mark counts."""
+        """Append a character that `takes` accepted. The last kind of mark counts."""
         mark = mark_of(char)
         if mark is None:
             self.closed = self.closed or not is_extender(char)
             return
         self.length += 1
-        self.dotted = self.dotted or (mark is MarkKind.STOP and self.mark is MarkKind.STOP)
-        weak = mark in {MarkKind.STOP, MarkKind.ELLIPSIS} and self.mark in {
+        self.dotted = self.dotted or (mark is MarkKind.STOP and self.kind is MarkKind.STOP)
+        weak = mark in {MarkKind.STOP, MarkKind.ELLIPSIS} and self.kind in {
             MarkKind.BANG,
             MarkKind.WIDE,
         }
         if not weak:
-            self.mark = mark
+            self.kind = mark
 
     @property
     def cjk(self) -> bool:
-        """Whether it stands in text written without blanks."""
+        """Whether the text before it is written without blanks."""
         return bool(self.last_letter) and is_cjk(self.last_letter)
 
     @property
     def _unspaced(self) -> bool:
-        return self.cjk or self.mark in {MarkKind.WIDE, MarkKind.WIDE_COMMA}
+        return self.cjk or self.kind in {MarkKind.WIDE, MarkKind.WIDE_COMMA}
 
 
 def mark_of(char: str) -> MarkKind | None:
@@ -297,81 +292,88 @@ def mark_of(char: str) -> MarkKind | None:
     return _MARKS.get(char)
 
 
-def judge_run(run: MarkRow, ahead: Ahead) -> Verdict:
-    """What a whole run ends. `ahead` begins right after it. Raises MoreText."""
+def judge_marks(marks: MarkRow, ahead: Lookahead) -> Verdict:
+    """Judge a complete row of marks. `ahead` begins right after it. Raises NeedMoreText."""
     after = ahead.char()
-    match run.mark:
+    match marks.kind:
         case MarkKind.WIDE:
-            return _judge_number_mark(run, after, Verdict.SENTENCE)
+            return _judge_number_mark(marks, after, Verdict.SENTENCE)
         case MarkKind.WIDE_COMMA:
-            return _judge_number_mark(run, after, Verdict.CLAUSE)
+            return _judge_number_mark(marks, after, Verdict.CLAUSE)
         case MarkKind.COMMA:
-            open_right = not after or is_blank(after) or is_cjk(after) or run.cjk
+            open_right = not after or is_blank(after) or is_cjk(after) or marks.cjk
             return Verdict.CLAUSE if open_right else Verdict.NOTHING
         case MarkKind.DASH | MarkKind.HYPHEN:
-            return _judge_dash(run, after)
+            return _judge_dash(marks, after)
         case _:
-            return _judge_terminator(run, after, ahead)
+            return _judge_terminator(marks, after, ahead)
 
 
-def _judge_number_mark(run: MarkRow, after: str, verdict: Verdict) -> Verdict:
+def _judge_number_mark(marks: MarkRow, after: str, verdict: Verdict) -> Verdict:
     """Full-width marks between digits are part of a number: 10：30, 1，000, 3．14."""
-    inside = run.length == 1 and run.before.isdigit() and after.isdigit()
+    inside = marks.length == 1 and marks.before.isdigit() and after.isdigit()
     return Verdict.NOTHING if inside else verdict
 
 
-def _judge_dash(run: MarkRow, after: str) -> Verdict:
-    spaced = (not run.before or is_blank(run.before)) and (not after or is_blank(after))
-    if run.mark is MarkKind.HYPHEN and run.length == 1:
-        aside = spaced and not run.item and not run.last_letter.isdigit()
+def _judge_dash(marks: MarkRow, after: str) -> Verdict:
+    spaced = (not marks.before or is_blank(marks.before)) and (not after or is_blank(after))
+    if marks.kind is MarkKind.HYPHEN and marks.length == 1:
+        aside = spaced and not marks.item and not marks.last_letter.isdigit()
         return Verdict.CLAUSE if aside else Verdict.NOTHING
     if (
-        run.mark is MarkKind.HYPHEN
+        marks.kind is MarkKind.HYPHEN
         and not spaced
-        and not (run.before.isalpha() and after.isalpha())
+        and not (marks.before.isalpha() and after.isalpha())
     ):
         return Verdict.NOTHING
-    inside = run.before.isdigit() and after.isdigit()
+    inside = marks.before.isdigit() and after.isdigit()
     return Verdict.NOTHING if inside else Verdict.CLAUSE
 
 
-def _judge_terminator(run: MarkRow, after: str, ahead: Ahead) -> Verdict:
-    ellipsis = run.mark is MarkKind.ELLIPSIS or run.dotted
-    if run.mark is MarkKind.BANG:
+def _judge_terminator(marks: MarkRow, after: str, ahead: Lookahead) -> Verdict:
+    ellipsis = marks.kind is MarkKind.ELLIPSIS or marks.dotted
+    if marks.kind is MarkKind.BANG:
         ellipsis = False
-    if ellipsis and run.cjk:
+    if ellipsis and marks.cjk:
         return Verdict.SENTENCE
     unspaced = bool(after) and not is_blank(after)
-    if unspaced and not _parts_words(run, after):
+    if unspaced and not _parts_words(marks, after):
         return Verdict.CLAUSE if ellipsis and after.isalpha() else Verdict.NOTHING
-    if run.mark is MarkKind.STOP and run.length == 1:
-        verdict = _judge_abbreviation(run, ahead)
+    if marks.kind is MarkKind.STOP and marks.length == 1:
+        verdict = _judge_abbreviation(marks, ahead)
         if verdict is not None:
             return verdict
-    if not (run.closed or ellipsis) or unspaced:
+    if not (marks.closed or ellipsis) or unspaced:
         return Verdict.SENTENCE
     following = ahead.visible()
     goes_on = following.islower() or (ellipsis and following.isdigit())
     return Verdict.CLAUSE if goes_on else Verdict.SENTENCE
 
 
-def _parts_words(run: MarkRow, after: str) -> bool:
+def _parts_words(marks: MarkRow, after: str) -> bool:
     """Whether a terminator right before `after`, with no blank between, can be one all the same."""
-    if run.cjk or is_cjk(after):
-        return not (run.cjk and after.isascii() and after.isalnum() and run.mark is MarkKind.STOP)
+    if marks.cjk or is_cjk(after):
+        return not (
+            marks.cjk and after.isascii() and after.isalnum() and marks.kind is MarkKind.STOP
+        )
     return not after.isascii() and not after.isalnum()
 
 
-def _judge_abbreviation(run: MarkRow, ahead: Ahead) -> Verdict | None:
+def _judge_abbreviation(marks: MarkRow, ahead: Lookahead) -> Verdict | None:
     """The verdict on a single full stop after an abbreviation or list marker, None after others."""
     if not ahead.char():
         return Verdict.SENTENCE
-    if run.item and numbers_item(run.word):
+    if marks.item and numbers_item(marks.word):
         return Verdict.NOTHING
-    kind = abbreviation(run.word)
-    if kind is None and run.previous.isdigit() and run.word.isalpha() and len(run.word) <= _UNIT:
+    kind = abbreviation(marks.word)
+    if (
+        kind is None
+        and marks.previous.isdigit()
+        and marks.word.isalpha()
+        and len(marks.word) <= _UNIT
+    ):
         return Verdict.NOTHING if ahead.visible().islower() else None  # 10 in. wide
-    if kind is None or not is_initial(run.word, run.previous):
+    if kind is None or not is_initial(marks.word, marks.previous):
         return None
     if kind is Abbreviation.NEVER:
         return Verdict.NOTHING
@@ -381,7 +383,7 @@ def _judge_abbreviation(run: MarkRow, ahead: Ahead) -> Verdict | None:
     if kind is Abbreviation.NUMBER or not following:
         return None
     if is_cjk(following):
-        return Verdict.NOTHING if any(map(is_cjk, run.previous)) else None
+        return Verdict.NOTHING if any(map(is_cjk, marks.previous)) else None
     quoted = following in _QUOTES
     word = ahead.after(ahead.blanks() + quoted).word(LONGEST)
     return None if ends_before(kind, word) else Verdict.NOTHING

@@ -1,9 +1,11 @@
-"""What single characters are to the segmenter: blank, joined to the one before, spoken, wide."""
+"""Classes of characters: blanks, newlines, extenders, spoken symbols, wide characters; grapheme clusters."""
 
 from __future__ import annotations
 
 import unicodedata
 
+NEWLINES = "\n\v\f\x85\u2028\u2029"
+"""Characters that end a line. A carriage return is a blank: a line feed follows it."""
 SPOKEN_SYMBOLS = frozenset("%‰&+=±×÷@°№℃℉％＆＋＝＠")
 """Symbols that are read out as words. Currency signs are too."""
 
@@ -11,12 +13,12 @@ _ZERO_WIDTH_SPACE = "\u200b"
 
 
 def is_newline(char: str) -> bool:
-    """Whether a character ends a line. A carriage return is a blank: a line feed follows it."""
-    return char in "\n\v\f\x85\u2028\u2029"
+    """Whether a character is one of NEWLINES."""
+    return char in NEWLINES
 
 
 def is_blank(char: str) -> bool:
-    """White space, zero-width space, and control characters, which nothing can pronounce."""
+    """Whether a character is white space, a zero-width space or a control character: nothing to pronounce."""
     return char.isspace() or char == _ZERO_WIDTH_SPACE or unicodedata.category(char) == "Cc"
 
 
@@ -36,38 +38,35 @@ def is_extender(char: str) -> bool:
 
 
 def weight(char: str) -> int:
-    """How much a character counts against a length limit: 2 if East Asian wide, else 1."""
+    """The columns of a character, which length limits count: 2 if it is East Asian wide, else 1."""
     return 2 if char >= "\u1100" and unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def is_spoken(char: str) -> bool:
-    """Letters, digits and other numbers, currency signs and SPOKEN_SYMBOLS."""
+    """Whether a character is a letter, a digit or other number, a currency sign or in SPOKEN_SYMBOLS."""
     if char.isalnum() or char in SPOKEN_SYMBOLS:
         return True
     return unicodedata.category(char) in {"Sc", "Nl", "No"}
 
 
 def speakable(text: str) -> bool:
-    """Whether anything in `text` can be said.
+    """Whether `text` has anything to say.
 
-    Blanks, punctuation, emoji and other symbols alone cannot: a voice has no word for them, and a
-    speech model given nothing but those makes up sounds.
+    Blanks, punctuation, emoji and other symbols alone have not: a voice has no word for them, and a
+    speech model that is given nothing else makes up sounds.
     """
     return any(map(is_spoken, text))
 
 
 def cluster_start(text: str, position: int, floor: int) -> int:
-    """The last place in floor..position where a cut parts no grapheme cluster.
-
-    It is `floor` if one cluster fills all of that.
-    """
+    """The last place in floor..position where a cut splits no grapheme cluster; `floor` if there is none."""
     while position > floor and _joined(text, position, floor):
         position -= 1
     return position
 
 
 def _joined(text: str, position: int, floor: int) -> bool:
-    """Whether the characters on both sides of `position` are one cluster."""
+    """Whether the characters on both sides of `position` belong to one cluster."""
     before, after = text[position - 1], text[position]
     if is_extender(after) or before == "\u200d" or (before == "\r" and after == "\n"):
         return True

@@ -1,4 +1,4 @@
-"""What the lines and list markers of a text tell, found in one pass ahead of the segmenter."""
+"""Lines and list items of a text, found in one pass ahead of the segmenter."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from bisect import bisect_left
 from functools import lru_cache
 from typing import Final
 
-from .ahead import Ahead, MoreText
 from .boundaries import Verdict
-from .characters import is_blank, is_newline
-from .line_ends import LineJudge
+from .characters import NEWLINES, is_blank, is_newline
+from .line_ends import KEPT, EndedLine, LineJudge
 from .line_words import goes_on, takes_number
+from .lookahead import Lookahead, NeedMoreText
 from .markers import Marker, find_marker, follows
 from .scripts import is_cjk
-from .text_line import KEPT, EndedLine
 
-_NEWLINES: Final = "\n\v\f\x85\u2028\u2029"
 _FIRSTS: Final = "1(（①一第S"
-"""How the first marker of a list inside of a line may begin."""
+"""First characters of the first marker of a list inside a line."""
 _AFTER_MARK: Final = frozenset(":：.!?。！？；;")
 _COMMAS: Final = frozenset(",，、;；(（")
 _NUMERALS: Final = frozenset("第一二三四五六七八九十")
@@ -27,40 +25,48 @@ _TAIL: Final = 32
 
 
 class Layout:
-    """Reads a text as it comes; tells where lines and items of lists begin, and what ends before them.
+    """Finds where lines and list items begin in a text as it arrives, and what ends before them.
 
-    Places are in the text given to `read`, less what was dropped since. They depend on the text alone.
-    It keeps the first and last columns of the open line, and the breaks that are not dropped.
+    Places count in the text given to `read`, less what was dropped since; they depend on the text
+    alone. Only the first and last columns of the open line are kept, and the places not yet dropped.
     """
 
     def __init__(self) -> None:
         self._at = 0
+        """The next character to read."""
         self._known = 0
-        """All places before this are decided."""
+        """The first place that is not decided."""
         self._places: list[int] = []
+        """Places where a line or an item begins, in order."""
         self._verdicts: list[Verdict] = []
+        """The verdict on the end before each of the places."""
         self._judge = LineJudge()
         self._line = ""
+        """The open line: all of it, or its first and last columns."""
         self._begun = False
+        """Whether the open line has a visible character."""
         self._ended: EndedLine | None = None
+        """The line before, until its end is judged."""
         self._goes_on = False
+        """Whether the open line continues the sentence of the one before."""
         self._successor = ""
+        """The marker that the next item of the open list has, "" if there is none."""
 
     def before(self, place: int) -> Verdict | None:
-        """What ends right before `place`; None if no line and no item begins there. Raises MoreText."""
+        """Tell what ends right before `place`, None if no line or item begins there. Raises NeedMoreText."""
         if place >= self._known:
-            raise MoreText
+            raise NeedMoreText
         index = bisect_left(self._places, place)
         found = index < len(self._places) and self._places[index] == place
         return self._verdicts[index] if found else None
 
     def stop(self, place: int) -> int:
-        """The first place after this one that must be asked about."""
+        """The first place after `place` that `before` must be asked about."""
         index = bisect_left(self._places, place + 1)
         return self._places[index] if index < len(self._places) else self._known
 
     def drop(self, count: int) -> None:
-        """The text's first `count` characters are gone."""
+        """Forget the first `count` characters of the text."""
         self._at -= count
         self._known -= count
         index = bisect_left(self._places, count)
@@ -68,17 +74,17 @@ class Layout:
         del self._verdicts[:index]
 
     def read(self, text: str, final: bool) -> None:
-        """Read on as far as the text decides. final: no text comes after `text`."""
+        """Read as far as the text decides. final: whether no text follows `text`."""
         try:
             while self._at < len(text) or (self._ended is not None and final):
                 self._step(text, final)
-        except MoreText:
+        except NeedMoreText:
             return
 
     def _step(self, text: str, final: bool) -> None:
-        """Past one line end, marker or stretch of plain text. Raises MoreText; then it can be done again."""
+        """Read one line end, marker or stretch of plain text. Raises NeedMoreText, which changes nothing."""
         if self._ended is not None:
-            verdict = self._judge.judge(self._ended, Ahead(text, self._at, final))
+            verdict = self._judge.judge(self._ended, Lookahead(text, self._at, final))
             self._ended = None
             self._goes_on = verdict is Verdict.NOTHING
             self._note(verdict)
@@ -90,7 +96,7 @@ class Layout:
             if found and is_newline(found.group()):
                 self._end_line(text)
             elif found:
-                self._find_item(Ahead(text, self._at, final))
+                self._find_item(Lookahead(text, self._at, final))
                 self._take(text, self._at + 1)
 
     def _begin_line(self, text: str, final: bool) -> None:
@@ -100,7 +106,7 @@ class Layout:
         elif is_blank(char):
             self._take(text, self._at + 1)
         else:
-            marker = find_marker(Ahead(text, self._at, final), self._successor)
+            marker = find_marker(Lookahead(text, self._at, final), self._successor)
             if not self._goes_on:
                 self._successor = marker.successor if marker else ""
             self._begun = True
@@ -112,8 +118,8 @@ class Layout:
         self._line = ""
         self._begun = False
 
-    def _find_item(self, ahead: Ahead) -> None:
-        """Note what ends before the character at hand, if an item begins with it. Raises MoreText."""
+    def _find_item(self, ahead: Lookahead) -> None:
+        """Note a sentence end before the next character if an item begins there. Raises NeedMoreText."""
         before = self._line.rstrip()
         if self._successor and follows(ahead, self._successor):
             if _parts_items(self._line, self._successor):
@@ -130,8 +136,8 @@ class Layout:
                 self._note(Verdict.SENTENCE)
             self._successor = marker.successor
 
-    def _begins_small_items(self, ahead: Ahead, marker: Marker) -> bool:
-        """Whether a list begins with no mark before it: "You need 1. milk 2. eggs"."""
+    def _begins_small_items(self, ahead: Lookahead, marker: Marker) -> bool:
+        """Whether a list begins without a mark before it: "You need 1. milk 2. eggs"."""
         if marker.text not in {"1.", "1)"} or not _parts_items(self._line, marker.text):
             return False
         return ahead.after(len(marker.text)).visible().islower()
@@ -151,12 +157,12 @@ class Layout:
 
 @lru_cache(64)
 def _candidates(first: str) -> re.Pattern[str]:
-    """Where a line ends, or an item may begin."""
-    return re.compile(f"[{_NEWLINES}{_FIRSTS}{re.escape(first)}]")
+    """A pattern for where a line ends or an item may begin."""
+    return re.compile(f"[{NEWLINES}{_FIRSTS}{re.escape(first)}]")
 
 
 def _parts_items(line: str, marker: str) -> bool:
-    """Whether `marker` may begin an item after `line`: no comma comes before nor a word that needs it."""
+    """Whether `marker` may begin an item after `line`, not after a comma or a word like "page"."""
     before = line.rstrip()
     if not before or before[-1] in _COMMAS:
         return False

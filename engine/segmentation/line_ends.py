@@ -1,33 +1,34 @@
-"""What a line end is: the end of a sentence, or a place where prose was wrapped at a width.
+"""Rules for line ends: which end a sentence, and which are places where prose was wrapped at a width.
 
-The evidence, strongest first; the first that decides does:
+The evidence, strongest first; the first rule that applies decides:
 
 1. A blank line, a list marker, a heading or a change of quoting (`>`) ends the sentence.
-2. A small letter, or a mark that begins no line, goes on. Not after a single word, if the next line
-   is one too, or after a colon and three words at most: those are lists in small letters.
-3. After a comma or semicolon the sentence goes on, with the pause of a clause, but for the first and
-   last lines of a letter ("Dear Ann,"). After a colon the sentence ends.
-4. A line that ends in a word that needs another ("the", "and", "of", 和, 在) goes on. After one that
-   may end a line of verse too ("in", "to", a verb) it goes on before a name or a number.
-5. Where lines before were wrapped, their width is known: at least the widest of them, and less than
-   any of them with the first word of the next. A line goes on if it fits in there and the word after
-   it does not, whatever begins the next line; a shorter one ends the sentence.
-6. Where no width is known, a line end ends the sentence, but if the line looks like wrapped prose:
-   `_PROSE` columns or more with a name or number next, `_LONG` with any word that does not often begin
-   a sentence; no title, no verse and no more than `_WIDEST`. Chinese, which breaks anywhere: `_HAN_LONG`
-   columns, or `_HAN_PROSE` with a mark inside that does not part it in halves, as it does a couplet.
+2. Before a small letter, or a mark that begins no line, the sentence goes on. Exceptions are lists in
+   small letters: a single word before another single word, or up to three words after a colon.
+3. After a comma or semicolon the sentence goes on, with the pause of a clause, except in the first and
+   last lines of a letter ("Dear Ann,"). A colon ends the sentence.
+4. After a word that needs another ("the", "and", "of", 和, 在) the sentence goes on. After one that may
+   also end a line of verse ("in", "to", a verb) it goes on before a name or a number.
+5. Lines that were wrapped before bound the width of the paragraph: it is at least that of the widest
+   of them, and less than that of any of them with the first word of the next. A line that fits, but
+   would not with the next word, goes on, whatever begins the next line; a shorter one ends the sentence.
+6. If the width is unknown, a line end ends the sentence, unless the line looks like wrapped prose:
+   `_PROSE` columns or more before a name or a number, `_LONG` or more before a word that does not often
+   begin a sentence; no title, no verse, and at most `_WIDEST` columns. Chinese breaks anywhere:
+   `_HAN_LONG` columns, or `_HAN_PROSE` with a mark inside that does not split it into the halves of a
+   couplet.
 
-So the first line of a text is decided by itself and the first word of the next. A wrapped first line
-under `_LONG` before a capitalised word that is not a known name is taken for a line of its own.
+So the first line of a text is judged by itself and the first word of the next. A wrapped first line
+shorter than `_LONG`, before a capitalised word that is not a known name, is taken for a line of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Final
 
-from .ahead import LOOKAHEAD, Ahead
-from .boundaries import MarkKind, Verdict, mark_of
+from .boundaries import MarkKind, Verdict, abbreviation, mark_of
 from .characters import is_blank, is_newline, weight
 from .line_words import (
     SALUTATIONS,
@@ -40,9 +41,91 @@ from .line_words import (
     takes_name,
     takes_number,
 )
+from .lookahead import MOST_BLANKS, Lookahead
 from .markers import find_marker
 from .scripts import is_cjk
-from .text_line import CONTINUING, WORD, EndedLine
+
+KEPT: Final = 160
+"""Characters of a line that are kept; a longer line was not wrapped."""
+WORD: Final = 24
+"""Characters of a line's first word that are looked at."""
+CONTINUING: Final = frozenset(",;:.!?)]}%，。、；：？！）】」』》〉’”％…·‰")
+"""Marks that begin no line."""
+_QUOTE: Final = re.compile(r"\s*(?:>\s?)+")
+_WORDS: Final = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*\.?")
+_INNER_END: Final = re.compile(r"([^\W\d_]{2,})[.!?][\"'”’)]*\s+\S+\s+\S")
+_HAN_MARK: Final = re.compile("[，。；：！？、]")
+
+
+@dataclass(slots=True)
+class EndedLine:
+    """A line that has ended, and what it looks like: prose, a title, verse.
+
+    text: all of it, or KEPT characters from its start and end. successor: the marker of the next item
+    of its list, "" if there is none. width: in columns. body: without quote marks (`>`) and blanks
+    around it. wide: whether most of its letters are Han or kana.
+    """
+
+    text: str
+    successor: str = ""
+    width: int = field(init=False)
+    body: str = field(init=False)
+    quoted: bool = field(init=False)
+    words: list[str] = field(init=False)
+    wide: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.width = sum(map(weight, self.text.rstrip()))
+        quote = _QUOTE.match(self.text)
+        self.quoted = quote is not None
+        self.body = self.text[quote.end() if quote else 0 :].strip()
+        self.words = _WORDS.findall(self.body)
+        letters = [char for char in self.body if char.isalpha()]
+        self.wide = 2 * sum(map(is_cjk, letters)) > len(letters)
+
+    @property
+    def last(self) -> str:
+        """The last word, "" if the line ends in something else."""
+        return self.words[-1] if self.words and self.body.endswith(self.words[-1]) else ""
+
+    @property
+    def titled(self) -> bool:
+        """Whether it is written like a title, a name or an address."""
+        major = [
+            word
+            for word in self.words
+            if not (goes_on(word) or may_go_on(word) or takes_name(word))
+        ]
+        capitals = sum(not word[0].islower() for word in major)
+        return len(major) > 1 and 4 * capitals > 3 * len(major)
+
+    @property
+    def heading(self) -> bool:
+        return self.body.startswith("#") or (self.body.startswith("|") and self.body.endswith("|"))
+
+    @property
+    def running(self) -> bool:
+        """Whether a sentence ends inside the line and the next one goes on for some words."""
+        return any(abbreviation(found.group(1)) is None for found in _INNER_END.finditer(self.body))
+
+    @property
+    def marked(self) -> bool:
+        """Whether it has a Chinese mark before its last character."""
+        return _HAN_MARK.search(self.body, 0, len(self.body) - 1) is not None
+
+    @property
+    def couplet(self) -> bool:
+        """Whether one mark splits it into halves: two lines of verse written as one."""
+        marks = [found.start() for found in _HAN_MARK.finditer(self.body)]
+        return len(marks) == 1 and 2 * marks[0] + 1 == len(self.body)
+
+    @property
+    def begins(self) -> int:
+        """Columns of its first word and the blank before it; in Chinese, of what cannot be split."""
+        if not self.body or is_cjk(self.body[0]):
+            return 2 * (1 + sum(char in CONTINUING for char in self.body[1:2]))
+        return 1 + sum(map(weight, self.body.split(maxsplit=1)[0][:WORD]))
+
 
 _PROSE: Final = 30
 _LONG: Final = 46
@@ -61,11 +144,11 @@ _OPENERS: Final = frozenset("\"'“‘«‹([{（「『《〈【¿¡*_")
 
 @dataclass(slots=True)
 class Paragraph:
-    """What the line ends since the last blank line have told.
+    """Evidence from the line ends since the last blank line.
 
-    widest: of the lines that were wrapped. bound: what every wrapped line and the word after it
-    reach beyond. wraps, ends: how many went on and how many ended a sentence without a mark. listed:
-    whether a line ended in a colon. last: the width of the line before.
+    widest: the widest of the wrapped lines, in columns. bound: columns that every wrapped line exceeds
+    with the word after it. wraps, ends: lines that went on, and lines that ended a sentence without a
+    mark. listed: whether a line ended in a colon. last: the width of the line before.
     """
 
     widest: int = 0
@@ -86,18 +169,19 @@ class Paragraph:
 
 
 class LineJudge:
-    """Decides the line ends of one text in turn."""
+    """Judges the line ends of one text, one after the other."""
 
     def __init__(self) -> None:
         self._paragraph = Paragraph()
         self._before = Paragraph()
+        """The last paragraph before this one whose width is known."""
         self._wrapped: int | None = None
-        """The width of the line before, if it was wrapped and `bound` does not know yet."""
+        """The width of the line before, if it was wrapped and is not in `bound` yet."""
 
-    def judge(self, line: EndedLine, ahead: Ahead) -> Verdict:
-        """What the end of `line` ends; NOTHING if the line goes on. `ahead` begins after the line end.
+    def judge(self, line: EndedLine, ahead: Lookahead) -> Verdict:
+        """Judge what the end of `line` ends, NOTHING if the line goes on. `ahead` begins after the line end.
 
-        Raises MoreText; then it can be asked again.
+        Raises NeedMoreText: call it again with more text.
         """
         paragraph = self._paragraph
         if self._wrapped is not None and line.body:
@@ -122,7 +206,7 @@ class LineJudge:
             paragraph.last = line.width
         return verdict
 
-    def _judge(self, line: EndedLine, start: Ahead) -> Verdict:
+    def _judge(self, line: EndedLine, start: Lookahead) -> Verdict:
         first = start.char()
         if not first or not line.body:
             return Verdict.NOTHING
@@ -146,7 +230,7 @@ class LineJudge:
         goes = self._goes_on_wide if line.wide else self._goes_on_spaced
         return Verdict.NOTHING if goes(line, start) else Verdict.SENTENCE
 
-    def _begins_item(self, line: EndedLine, start: Ahead) -> bool:
+    def _begins_item(self, line: EndedLine, start: Lookahead) -> bool:
         marker = find_marker(start, line.successor)
         if marker is None:
             return False
@@ -156,7 +240,7 @@ class LineJudge:
             return not (takes_number(line.last) or self._paragraph.full(line.width, more))
         return True
 
-    def _before_small(self, line: EndedLine, start: Ahead) -> Verdict:
+    def _before_small(self, line: EndedLine, start: Lookahead) -> Verdict:
         if line.body[-1] in ":：":
             return Verdict.SENTENCE if line.width < _PROSE else Verdict.CLAUSE
         words = line.words
@@ -174,15 +258,15 @@ class LineJudge:
         after = start.char(length)
         return Verdict.SENTENCE if after and after in "\r\n" else Verdict.NOTHING
 
-    def _after_comma(self, line: EndedLine, ending: str, start: Ahead) -> Verdict:
+    def _after_comma(self, line: EndedLine, ending: str, start: Lookahead) -> Verdict:
         if ending in ":：":
             full = self._paragraph.full(line.width, _columns(start))
             return Verdict.CLAUSE if full else Verdict.SENTENCE
         letter = line.width <= _PROSE and line.body.lower().startswith(SALUTATIONS)
         return Verdict.SENTENCE if letter else Verdict.CLAUSE
 
-    def _goes_on_spaced(self, line: EndedLine, start: Ahead) -> bool:
-        """Whether a line of a script with blanks goes on before what is no small letter."""
+    def _goes_on_spaced(self, line: EndedLine, start: Lookahead) -> bool:
+        """Whether a line of a script with blanks goes on, where the next line begins with no small letter."""
         paragraph, last = self._paragraph, line.last
         if goes_on(last):
             return True
@@ -218,7 +302,7 @@ class LineJudge:
             return True
         return is_name(word) and not shouted
 
-    def _goes_on_wide(self, line: EndedLine, start: Ahead) -> bool:
+    def _goes_on_wide(self, line: EndedLine, start: Lookahead) -> bool:
         """Whether a line of Chinese or Japanese goes on."""
         paragraph = self._paragraph
         if len(line.body) >= 5 and han_goes_on(line.body[-1]):
@@ -239,42 +323,42 @@ class LineJudge:
         return line.width >= _HAN_PROSE or abs(line.width - paragraph.last) <= 2
 
 
-def _next_line(line: EndedLine, ahead: Ahead) -> Ahead | None:
-    """Where the next line's text begins, None if the next line has none or is not quoted alike."""
+def _next_line(line: EndedLine, ahead: Lookahead) -> Lookahead | None:
+    """Skip to the text of the next line; None if it is blank or not quoted like `line`."""
     start = _past_blanks(ahead)
     if start is None or not line.quoted or not start.char():
         return start
     if start.char() != ">":
         return None
     count = 0
-    while count < LOOKAHEAD and (start.char(count) == ">" or start.char(count) == " "):
+    while count < MOST_BLANKS and (start.char(count) == ">" or start.char(count) == " "):
         count += 1
     return _past_blanks(start.after(count))
 
 
 def _asks(word: str) -> bool:
-    """Whether something belongs after `word`."""
+    """Whether `word` needs another word after it."""
     return goes_on(word) or may_go_on(word) or takes_name(word)
 
 
-def _past_blanks(ahead: Ahead) -> Ahead | None:
-    """Past the blanks of a line, None if the line has nothing else."""
+def _past_blanks(ahead: Lookahead) -> Lookahead | None:
+    """Skip the blanks of a line; None if the line has nothing else."""
     count = 0
     while (char := ahead.char(count)) and is_blank(char):
-        if is_newline(char) or count == LOOKAHEAD:
+        if is_newline(char) or count == MOST_BLANKS:
             return None
         count += 1
     return ahead.after(count)
 
 
-def _past_openers(start: Ahead) -> Ahead:
+def _past_openers(start: Lookahead) -> Lookahead:
     count = 0
     while count < 3 and start.char(count) in _OPENERS and start.char(count):
         count += 1
     return start.after(count)
 
 
-def _columns(start: Ahead) -> int:
+def _columns(start: Lookahead) -> int:
     """Columns of the first word and the blank before it, of one character in Chinese."""
     first = start.char()
     if is_cjk(first):
@@ -287,8 +371,8 @@ def _columns(start: Ahead) -> int:
     return columns
 
 
-def _labelled(start: Ahead) -> bool:
-    """Whether a speaker's name and a colon come first."""
+def _labelled(start: Lookahead) -> bool:
+    """Whether the line begins with a speaker's name and a colon."""
     for place in range(_LABEL):
         char = start.char(place)
         if char in {":", "："}:

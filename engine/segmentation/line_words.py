@@ -1,4 +1,4 @@
-"""English and Chinese words that tell whether a sentence goes on over a line end."""
+"""English and Chinese words that show whether a sentence goes on over a line end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LAST: Final = _words(
     bought made took used showed gave thanked invited left reached brought watched heard lived born
     year president professor doctor writer author actor king queen city"""
 )
-"""These often end a line, so they go on before a name or a number only."""
+"""These often end a line, so it goes on only before a name or a number."""
 
 _BEGINNERS: Final = _words(
     """i the this that these those it he she they we you there here a an my our his her its your
@@ -75,7 +75,7 @@ _NUMBERED: Final = _words(
     volume vol year years than about over nearly almost around roughly some only at of in by since
     until between another last next"""
 )
-"""A number is likely to go with them."""
+"""A number is likely to follow them."""
 
 SALUTATIONS: Final = (
     *("dear ", "hi", "hello", "hey", "good morning", "good afternoon", "good evening", "greetings"),
@@ -83,7 +83,7 @@ SALUTATIONS: Final = (
     *("thank you", "many thanks", "love", "respectfully", "cordially", "all the best", "尊敬的"),
     *("亲爱的", "敬爱的", "您好", "你好", "大家好", "各位"),
 )
-"""How the lines begin that a letter's first and last lines are."""
+"""Beginnings of the first and last lines of a letter."""
 
 _HAN_OPEN: Final = frozenset("和与及或在把被从将向是很这那每第各该使让给对于由为以比跟而并且但若即")
 _HAN_TAILS: Final = frozenset("了的着们吗呢吧么")
@@ -101,7 +101,7 @@ def may_go_on(word: str) -> bool:
 
 
 def takes_name(word: str) -> bool:
-    """Whether a line that ends in `word` goes on if a name or a number follows, else not likely."""
+    """Whether a line that ends in `word` goes on if, and likely only if, a name or a number follows."""
     return word.lower() in _LAST
 
 
@@ -111,12 +111,12 @@ def takes_number(word: str) -> bool:
 
 
 def begins_line(word: str) -> bool:
-    """Whether a word with a capital is one that often begins a sentence or a line."""
+    """Whether a capitalised word often begins a sentence or a line."""
     return word.lower().replace("’", "'") in _BEGINNERS
 
 
 def is_name(word: str) -> bool:
-    """Whether a word with a capital has it inside of a sentence too: a known name or an acronym."""
+    """Whether a capitalised word has its capital inside a sentence too: a known name or an acronym."""
     plain = word.rstrip(".")
     return plain.lower() in _NAMES or (len(plain) > 1 and plain[1:] != plain[1:].lower())
 

@@ -1,12 +1,12 @@
-"""List markers: what an item of a list begins with, and what the item after it will begin with."""
+"""List markers: what an item begins with, and the marker that its successor will have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from .ahead import Ahead
 from .characters import is_blank
+from .lookahead import Lookahead
 from .scripts import is_cjk
 
 _BULLETS: Final = frozenset("-*+–—#>·→")
@@ -14,12 +14,12 @@ _BULLETS: Final = frozenset("-*+–—#>·→")
 _SIGNS: Final = frozenset("•‣▪◦●○■□◆◇★☆※►▶✓✔✅➤")
 _OPENERS: Final = {"(": ")", "（": "）", "[": "]", "【": "】"}
 _GLUED: Final = frozenset(".,)）、，。-/")
-"""What shows that a number and the point before it are part of something longer."""
+"""Characters after a point which show that number and point are part of something longer."""
 _POINTS: Final = frozenset(".．)）、:：")
-_LABELS: Final = tuple(
-    f"{label} "
-    for label in ("Step", "Part", "Phase", "Stage", "Day", "Week", "Tip", "Rule", "Option", "Scene")
+LABELS: Final = (
+    *("Step", "Part", "Phase", "Stage", "Day", "Week", "Tip", "Rule", "Option", "Scene"),
 )
+"""Words before the number of a marker: Step 1:"""
 _HAN_NUMERALS: Final = frozenset("一二三四五六七八九十")
 _HAN_DIGITS: Final = ("", *"一二三四五六七八九")
 _HAN_NUMBERS: Final = tuple(
@@ -33,19 +33,22 @@ _ROMAN: Final = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x"
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """text: all of it, without the blank after. number: 0 for a bullet. successor: the next one's text, ""
-    if it has none."""
+    """A list marker, without the blank after it.
+
+    number: its value, 0 for a bullet. successor: the text of the next item's marker, "" if it has none.
+    """
 
     text: str
     number: int = 0
     successor: str = ""
 
 
-def find_marker(line: Ahead, successor: str = "") -> Marker | None:
-    """The marker that `line` begins with, None if it begins with none.
+def find_marker(line: Lookahead, successor: str = "") -> Marker | None:
+    """Find the marker that `line` begins with, None if there is none.
 
-    successor: what the item after the last one begins with, if there was one; a capital letter is a
-    marker only there or if it is the first, since "J." and "C." begin names. Raises MoreText.
+    successor: the marker that would continue the open list, "" if there is none. A capital letter is a
+    marker only there or as the first of a list, since "J." and "C." begin names.
+    Raises NeedMoreText.
     """
     first = line.char()
     if first in _SIGNS:
@@ -76,38 +79,38 @@ def find_marker(line: Ahead, successor: str = "") -> Marker | None:
 
 
 def numbers_item(word: str) -> bool:
-    """Whether a word with a full stop, first on its line, is a marker: 1. a. ii."""
+    """Whether a word before a full stop, first on its line, is a marker: 1. a. ii."""
     return len(word) == 1 or (word.isdigit() and len(word) <= 3) or word.lower() in _ROMAN[1:]
 
 
-def follows(line: Ahead, marker: str) -> bool:
-    """Whether the item after begins right here, with the text `marker`. Raises MoreText."""
+def follows(line: Lookahead, marker: str) -> bool:
+    """Whether the next item, whose marker is `marker`, begins at `line`. Raises NeedMoreText."""
     if not starts_with(line, marker):
         return False
     after = line.char(len(marker))
     if not is_blank(after or " "):
         return is_cjk(after) or marker[-1] not in ".:" or not after.isascii()
-    rest = line.after(len(marker))
-    blanks = rest.blanks()
-    visible = rest.char(blanks)
-    newline = any(rest.char(place) in "\r\n" for place in range(blanks))
+    following = line.after(len(marker))
+    blanks = following.blanks()
+    visible = following.char(blanks)
+    newline = any(following.char(place) in "\r\n" for place in range(blanks))
     return bool(visible) and not newline and not visible.isdigit()
 
 
-def starts_with(line: Ahead, text: str) -> bool:
-    """Whether `line` begins with `text`. Raises MoreText."""
+def starts_with(line: Lookahead, text: str) -> bool:
+    """Whether `line` begins with `text`. Raises NeedMoreText."""
     return all(line.char(offset) == char for offset, char in enumerate(text))
 
 
-def _bullet(line: Ahead, first: str) -> Marker | None:
+def _bullet(line: Lookahead, first: str) -> Marker | None:
     length = 1
     while first == "#" and length < 6 and line.char(length) == "#":
         length += 1
     return Marker(first * length) if is_blank(line.char(length) or " ") else None
 
 
-def _body(line: Ahead) -> tuple[str, int, str] | None:
-    """The number or letter of a marker, its value and what comes after it, None if there is none."""
+def _body(line: Lookahead) -> tuple[str, int, str] | None:
+    """Read a number or letter, its value and the one that follows it; None if there is none."""
     first = line.char()
     count = 0
     if first.isdigit():
@@ -146,9 +149,9 @@ def _body(line: Ahead) -> tuple[str, int, str] | None:
     return body, ord(first.lower()) - ord("a") + 1, following
 
 
-def _stands_alone(rest: Ahead, body: str, point: str) -> bool:
-    """Whether a number and its point are no part of something else: 1.5, 10:30, i.e., 三、四."""
-    after = rest.char(1)
+def _stands_alone(following: Lookahead, body: str, point: str) -> bool:
+    """Whether number and point are not part of something else: 1.5, 10:30, i.e., 三、四."""
+    after = following.char(1)
     if is_blank(after or " "):
         return point != ":" or body.isdigit()
     if after.isdigit() or after in _HAN_NUMERALS or after in _GLUED:
@@ -160,9 +163,9 @@ def _stands_alone(rest: Ahead, body: str, point: str) -> bool:
     return point in "、．" and is_cjk(after)
 
 
-def _label(line: Ahead) -> Marker | None:
-    """Step 1: and the like."""
-    label = next((label for label in _LABELS if starts_with(line, label)), None)
+def _label(line: Lookahead) -> Marker | None:
+    """Find `Step 1:` and the like."""
+    label = next((f"{label} " for label in LABELS if starts_with(line, f"{label} ")), None)
     if label is None:
         return None
     found = _body(line.after(len(label)))
@@ -175,8 +178,8 @@ def _label(line: Ahead) -> Marker | None:
     return _enumerator(label, found, point)
 
 
-def _han_label(line: Ahead) -> Marker | None:
-    """第一步： and the like."""
+def _han_label(line: Lookahead) -> Marker | None:
+    """Find `第一步：` and the like."""
     found = _body(line.after(1))
     if found is None:
         return None
@@ -193,5 +196,5 @@ def _enumerator(before: str, found: tuple[str, int, str], point: str) -> Marker:
     return Marker(f"{before}{body}{point}", number, successor)
 
 
-def _text(line: Ahead, count: int) -> str:
+def _text(line: Lookahead, count: int) -> str:
     return line.text[line.at : line.at + count]

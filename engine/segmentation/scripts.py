@@ -1,7 +1,7 @@
-"""Which script a character is in, and which language a stretch of text should be read in.
+"""Scripts of characters, and the language that a stretch of text is read in.
 
-For engines that have one voice per language. Scripts tell languages apart only roughly: Latin text
-under an English default is taken for English even if it is French.
+For engines with one voice per language. Scripts distinguish languages only roughly: under an
+English default, Latin text is taken for English even if it is French.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from typing import Final
 
 
 class Script(Enum):
-    """A writing system; the value is its ISO 15924 code."""
+    """A writing system. The value is its ISO 15924 code."""
 
     LATIN = "Latn"
     GREEK = "Grek"
@@ -76,8 +78,12 @@ LANGUAGES: dict[Script, tuple[str, ...]] = {
     Script.BOPOMOFO: ("zh", "cmn", "nan", "hak"),
     Script.HAN: ("zh", "cmn", "yue", "wuu", "nan", "hak", "gan", "lzh", "ja"),
 }
-"""Languages written in each script; the first is the one taken when the default is none of them.
-Latin is missing: every language not listed is taken to be written in it."""
+"""Languages written in each script; the first one is chosen when the default is none of them.
+Latin is missing: a language that is not listed is taken to be written in it."""
+IDEOGRAPHS: Final = "\u3400-\u4dbf\u4e00-\u9fff"
+"""The unified ideographs of the first plane, which is nearly all Han that occurs; for classes in patterns."""
+ALL_IDEOGRAPHS: Final = f"\u2e80-\u2fdf{IDEOGRAPHS}\uf900-\ufaff\U00020000-\U0003fffd"
+"""With radicals, compatibility forms and the further planes, but without marks such as 々 and 〇."""
 
 _BLOCKS: tuple[tuple[int, int, Script], ...] = (
     (0x0041, 0x024F, Script.LATIN),
@@ -149,18 +155,18 @@ _BLOCKS: tuple[tuple[int, int, Script], ...] = (
 _STARTS = tuple(first for first, _, _ in _BLOCKS)
 
 _SHARED = frozenset({0x00AA, 0x00B5, 0x00BA, 0x0640, 0x30FB, 0x30FC, 0xFF70})
-"""Characters inside the blocks above that belong to several scripts at once."""
+"""Characters in the blocks above that belong to several scripts."""
 
 _WORD_SCRIPTS = frozenset({Script.HAN, Script.KANA, Script.BOPOMOFO})
-"""Scripts in which one character may be a whole word, and words are not parted by blanks."""
+"""Scripts without blanks between words, in which one character may be a whole word."""
 
 _KANA_SHARE = 5
-"""Han is read as Japanese once at least one in so many of the Han and kana characters is kana."""
+"""Han is read as Japanese if at least one of this many Han and kana characters is kana."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageStretch:
-    """Some text to be read in one language: whole[begin:end], in code points."""
+    """Text to be read in one language: whole[begin:end], in code points."""
 
     text: str
     begin: int
@@ -177,7 +183,7 @@ class _ScriptStretch:
 
 
 def script_of(char: str) -> Script | None:
-    """The script of a letter (or of a mark of one script), None for what all scripts share."""
+    """The script of a letter or of a mark of one script, None for a character that scripts share."""
     code = ord(char)
     index = bisect_right(_STARTS, code) - 1
     if index < 0 or code > _BLOCKS[index][1] or code in _SHARED:
@@ -188,22 +194,24 @@ def script_of(char: str) -> Script | None:
     return None
 
 
+@lru_cache(maxsize=8192)
 def is_cjk(char: str) -> bool:
-    """Whether a character is Han, kana or bopomofo: written without blanks between words."""
+    """Whether a character is Han, kana or bopomofo: scripts without blanks between words."""
     return char >= "\u2e80" and script_of(char) in _WORD_SCRIPTS
 
 
-def language_runs(text: str, default: str) -> list[LanguageStretch]:
-    """Split `text` into runs of one language each; together they are `text`.
+def language_stretches(text: str, default: str) -> list[LanguageStretch]:
+    """Split `text` into stretches of one language each; joined they are `text`.
 
-    default: BCP-47 tag of the language meant where the script allows it (`yue` for Han, `uk` for
-    Cyrillic, `fr` for Latin) and of text without any letter. Latin is English where the default is
-    not written in Latin letters.
+    default: BCP-47 tag of the language to assume where the script allows it (`yue` for Han, `uk` for
+    Cyrillic, `fr` for Latin) and for text without letters. Latin is English if the default is not
+    written in Latin letters.
 
-    Han is Japanese where a fair share of the text is kana. Digits, blanks, punctuation and symbols
-    go with the run before, at the start with the first run. A word of two Latin letters or more
-    between Han is a run of its own, since a Chinese voice garbles it; a single letter of an
-    alphabet ("X光", "the α rays") stays in the run around it: a change of voice would sound worse.
+    Han is Japanese if a fair share of the text is kana. Digits, blanks, punctuation and symbols
+    belong to the stretch before them, at the start to the first one. Two or more Latin letters
+    between Han are a stretch of their own, since a Chinese voice garbles them; a single letter of an
+    alphabet ("X光", "the α rays") stays in the stretch around it, where a change of voice would sound
+    worse.
     """
     stretches = _absorb_single_letters(list(_stretches(text, default)))
     begins = [0, *(stretch.begin for stretch in stretches[1:]), len(text)]
@@ -218,7 +226,7 @@ def language_runs(text: str, default: str) -> list[LanguageStretch]:
 
 
 def _stretches(text: str, default: str) -> Iterator[_ScriptStretch]:
-    """The runs before single letters are absorbed; each begins at its first letter."""
+    """The stretches before single letters are absorbed. Each begins at its first letter."""
     languages = _languages(text, default)
     current: _ScriptStretch | None = None
     for position, char in enumerate(text):

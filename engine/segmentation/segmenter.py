@@ -1,6 +1,6 @@
-"""Cut text, as it comes, into the pieces an engine speaks one by one.
+"""Cuts a text into segments as it arrives: sentences, and clauses where the policy allows.
 
-The segment being read: what is known of it so far, character by character.
+text -> Layout (lines, list items) -> OpenSegment (character by character) -> Segment
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .ahead import Ahead, MoreText
-from .boundaries import LONGEST, MarkKind, MarkRow, Verdict, judge_run, mark_of
+from .boundaries import LONGEST, MarkKind, MarkRow, Verdict, judge_marks, mark_of
 from .characters import (
+    NEWLINES,
     cluster_start,
     is_blank,
     is_extender,
@@ -21,10 +21,11 @@ from .characters import (
     weight,
 )
 from .layout import Layout
-from .scripts import is_cjk
+from .lookahead import Lookahead, NeedMoreText
+from .scripts import IDEOGRAPHS, is_cjk
 
 _LATIN: Final = re.compile(r"[A-Za-z0-9]+")
-_HAN: Final = re.compile(r"[\u4e00-\u9fff]+")
+_HAN: Final = re.compile(f"[{IDEOGRAPHS}]+")
 _LAST_WORD: Final = re.compile(r"([^\W_]+)\s*$")
 _BRACKETS: Final = frozenset("([{<“‘«‹「『【〔〈《〖（［｛｢")
 _OPENERS: Final = _BRACKETS | {'"', "'"}
@@ -34,20 +35,20 @@ _NOT_FIRST: Final = frozenset("々〆ー〜～ぁぃぅぇぉっゃゅょゎァ�
 
 @dataclass(slots=True)
 class OpenSegment:
-    """What is known of a segment up to the next unread character; it begins at 0 of the given text.
+    """State of the segment that is being read. Places count from its begin, which is 0 of the given text.
 
-    at: the next character to read.
-    weight: length of what is read.
-    spoken: the part of it that is letters, digits and spoken symbols.
-    quote_open: whether an odd number of straight quotes came in this line.
     fresh: whether the next word is the first of a line, of a sentence or after a colon.
-    item: where the last such word begins, -1 before it.
+    quote_open: whether this line has had an odd number of straight quotes.
+    at: the next character to read.
+    weight: columns read.
+    spoken: columns of the letters, digits and spoken symbols among them.
+    item: where the last `fresh` word begins, -1 before it.
     word: where the word before `at` begins, -1 outside words.
     visible_end: after the last character that is not blank.
     last_letter: the last letter or digit.
-    clause, clause_weight: the last clause end passed over, and the weight then.
-    border: the last place between words.
-    run: the row of marks being read.
+    clause, clause_weight: the last clause end that was passed over, and the weight there.
+    border: the last place between two words.
+    marks: the row of marks that is being read, None outside of one.
     """
 
     fresh: bool = True
@@ -62,20 +63,21 @@ class OpenSegment:
     clause: int = -1
     clause_weight: int = 0
     border: int = -1
-    run: MarkRow | None = None
+    marks: MarkRow | None = None
 
     def judge(self, text: str, layout: Layout, final: bool) -> tuple[Verdict, int]:
-        """What ends with the characters just read, and where a cut would be.
+        """Judge what ends at `at`; return it with the place where a cut would be.
 
-        layout: of `text`. final: no text comes after `text`. Raises MoreText; then it can be asked again.
+        layout: that of `text`. final: whether no text follows `text`.
+        Raises NeedMoreText, which changes nothing: call it again with more text.
         """
-        if self.run is not None:
-            ahead = Ahead(text, self.at, final)
+        if self.marks is not None:
+            ahead = Lookahead(text, self.at, final)
             after = ahead.char()
-            if after and self.run.takes(after, self.quote_open):
+            if after and self.marks.takes(after, self.quote_open):
                 return Verdict.NOTHING, self.at
-            verdict = judge_run(self.run, ahead)
-            self.run = None
+            verdict = judge_marks(self.marks, ahead)
+            self.marks = None
             if verdict is not Verdict.NOTHING:
                 return verdict, self.at
         broken = layout.before(self.at)
@@ -90,11 +92,10 @@ class OpenSegment:
         self.clause, self.clause_weight = end, self.weight
 
     def read(self, text: str, layout: Layout, limit: int) -> int:
-        """Read the next character, or a row of plain ones up to where `layout` tells something; return how
-        many.
+        """Read the next character, or a row of plain letters that `layout` does not interrupt.
 
-        It is 0, and nothing is changed, if the next character would make the segment longer than
-        `limit`.
+        Returns the number of characters read. It is 0, and nothing changes, if the next character
+        would make the segment longer than `limit` columns.
         """
         char = text[self.at]
         size = weight(char)
@@ -102,8 +103,8 @@ class OpenSegment:
         if size > room:
             return 0
         begin = self.at
-        if self.run is not None:
-            self._read_in_run(self.run, char)
+        if self.marks is not None:
+            self._read_mark(self.marks, char)
         elif row := _LATIN.match(text, begin, min(begin + room, layout.stop(begin))):
             self._note_border(text)
             self._read_word(text, row.end())
@@ -116,10 +117,10 @@ class OpenSegment:
         return self.at - begin
 
     def forced_end(self, text: str, limit: int) -> int:
-        """Where to cut a segment that has grown to `limit`.
+        """Choose where to cut a segment that has reached `limit` columns.
 
-        At a clause end if that leaves at least half, else between words, else between grapheme
-        clusters, else (a single cluster) right here.
+        The last clause end if at least half comes before it, else the last place between words, else
+        between grapheme clusters; a single cluster is cut at `at`.
         """
         if self.clause > 0 and 2 * self.clause_weight >= limit:
             return self.clause
@@ -127,8 +128,8 @@ class OpenSegment:
             return self.border
         return cluster_start(text, self.at, 0) or self.at
 
-    def _read_in_run(self, run: MarkRow, char: str) -> None:
-        run.add(char)
+    def _read_mark(self, marks: MarkRow, char: str) -> None:
+        marks.add(char)
         self._pass_symbol(char)
 
     def _read_word(self, text: str, end: int) -> None:
@@ -143,7 +144,7 @@ class OpenSegment:
         self._read_letters(text, end)
 
     def _read_letters(self, text: str, end: int) -> None:
-        """Read letters and digits that all weigh the same."""
+        """Read letters and digits of equal weight."""
         if self.fresh:
             self.fresh, self.item = False, self.at
         self.last_letter = text[end - 1]
@@ -162,7 +163,7 @@ class OpenSegment:
         else:
             mark = mark_of(char)
             if mark is not None:
-                self.run = self._open_run(text, mark)
+                self.marks = self._open_marks(text, mark)
             if is_spoken(char):
                 self.spoken += weight(char)
             self._pass_symbol(char)
@@ -187,10 +188,10 @@ class OpenSegment:
         if is_newline(char):
             self.fresh, self.item, self.quote_open = True, -1, False
 
-    def _open_run(self, text: str, mark: MarkKind) -> MarkRow:
+    def _open_marks(self, text: str, kind: MarkKind) -> MarkRow:
         word = self.word if self.word >= 0 else self.at
         return MarkRow(
-            mark,
+            kind,
             word=text[word : self.at] if self.at - word <= LONGEST else "",
             previous=_word_before(text, word),
             before=text[self.at - 1] if self.at > 0 else "",
@@ -199,7 +200,7 @@ class OpenSegment:
         )
 
     def _note_border(self, text: str) -> None:
-        """Remember this place if a cut here parts no word: beside Han or kana."""
+        """Remember `at` as a border if a cut there splits no word: beside Han or kana."""
         char = text[self.at]
         letter = char.isalnum() and char not in _NOT_FIRST and not is_extender(char)
         if self.at == 0 or not (letter or char in _BRACKETS):
@@ -214,25 +215,25 @@ class OpenSegment:
 
 
 def _word_before(text: str, place: int) -> str:
-    """The word or number before `place`, if no more than blanks come between."""
+    """The word or number before `place`, "" if anything but blanks comes between."""
     found = _LAST_WORD.search(text[max(0, place - 2 * LONGEST) : place])
     return found.group(1) if found else ""
 
 
-_NEWLINE: Final = re.compile(r"[\n\v\f\x85\u2028\u2029]")
+_NEWLINE: Final = re.compile(f"[{NEWLINES}]")
 _SLICE: Final = 1024
-"""Characters taken into the buffer at once; a cut copies the rest of it, so it is kept short."""
+"""Characters taken into the buffer at once. A cut copies what is left of it, so it is kept short."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentPolicy:
-    """Where segments may end. Lengths are in characters, East Asian wide ones counting 2.
+    """Rules for the length of segments. Lengths are in columns: East Asian wide characters count 2.
 
-    max_characters: no segment is longer, blanks and all.
-    split_clauses: whether segments after the first end at clause ends.
-    clause_min_characters: letters and digits a segment needs to end at a clause end.
-    first_clause_min_characters: the same for the first segment, so that speech starts soon, whether
-        or not clauses split; None treats the first segment like the others.
+    max_characters: the longest segment, blanks included.
+    split_clauses: whether segments after the first may end at a clause end.
+    clause_min_characters: letters and digits that a segment needs to end at a clause end.
+    first_clause_min_characters: the same for the first segment, whatever split_clauses says, so that
+        speech starts early. None: the first segment is treated like the others.
 
     Raises ValueError if a length is not positive or max_characters is under 8.
     """
@@ -251,7 +252,7 @@ class SegmentPolicy:
             raise ValueError("first_clause_min_characters must be positive or None")
 
     def clause_goal(self, first: bool) -> int | None:
-        """Letters and digits a segment needs to end at a clause end, None if it may not."""
+        """The letters and digits that a segment needs to end at a clause end, None if it may not."""
         if first and self.first_clause_min_characters is not None:
             return self.first_clause_min_characters
         return self.clause_min_characters if self.split_clauses else None
@@ -262,9 +263,9 @@ _DEFAULT_POLICY: Final = SegmentPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of the text: whole[begin:end], in code points. Segments tile the text.
+    """Text up to a boundary: whole[begin:end], in code points. Segments tile the task's text.
 
-    sentence_end: whether a pause belongs after it.
+    sentence_end: whether a sentence, and not only a clause, ends with it.
     """
 
     text: str
@@ -274,38 +275,37 @@ class Segment:
 
 
 class TextSegmenter:
-    """Cuts one task's text into segments as it comes.
+    """Cuts one task's text into segments as it arrives.
 
-    The segments depend on the text, the places where it was flushed and the policy alone, never on
-    how the text is cut into pieces; each comes out as soon as the text decides it. The cost is
-    linear in the text, and no more of it is kept than the open segment and a short look-ahead.
-    Blanks go to the start of the segment after them, so some segments (the last of a text that ends
-    in a blank, say) are not `speakable`. A flush and the end of the text end a sentence.
+    The segments depend only on the text, on where it was flushed and on the policy, never on the
+    deltas in which the text arrives. A segment is returned as soon as the text decides it. The cost
+    is linear in the text; only the open segment and a short look-ahead are kept. Blanks belong to
+    the segment after them, so a segment (the last one of a text that ends in a blank, say) may not be
+    `speakable`. A flush and the end of the text end a sentence.
     """
 
     def __init__(self, policy: SegmentPolicy = _DEFAULT_POLICY) -> None:
         self._policy = policy
         self._buffer = ""
+        """Text that is in no segment yet."""
         self._begin = 0
+        """The place in the task's text at which the buffer begins."""
         self._first = True
+        """Whether no segment had anything to say yet."""
         self._final = False
+        """Whether `finish` was called."""
         self._quote_open = False
+        """Whether a straight quote is open where the buffer begins."""
         self._open = OpenSegment()
         self._layout = Layout()
-        self._examined = 0
 
     @property
     def pending(self) -> int:
-        """How many characters have come that are in no segment yet."""
+        """The number of characters that are in no segment yet."""
         return len(self._buffer)
 
-    @property
-    def examined(self) -> int:
-        """How many characters were read, those read twice counted twice: the work done."""
-        return self._examined
-
     def feed(self, text: str) -> list[Segment]:
-        """Take the next piece of text; return the segments it decides.
+        """Take the next delta of the text; return the segments that it decides.
 
         Raises ValueError after `finish`.
         """
@@ -318,10 +318,10 @@ class TextSegmenter:
         return segments
 
     def flush(self) -> list[Segment]:
-        """Say that a sentence ends here; return all that is pending. More text may follow.
+        """End a sentence here; return everything pending. More text may follow.
 
-        Nothing if nothing came since the last flush. The segments tell the end of a sentence even
-        where only blanks were pending after a clause.
+        The last segment has `sentence_end` set, even if only blanks were pending after a clause.
+        Returns nothing if nothing came since the last flush.
         """
         segments = self._decided(final=True)
         if self._buffer:
@@ -333,12 +333,12 @@ class TextSegmenter:
         return segments
 
     def finish(self) -> list[Segment]:
-        """Say that the text ends; return what is left of it. Idempotent."""
+        """End the text; return everything pending. Idempotent."""
         self._final = True
         return self.flush()
 
     def _decided(self, *, final: bool = False) -> list[Segment]:
-        """final: nothing that may follow the text so far belongs to it."""
+        """Take the segments that the buffer decides. final: whether the text ends or is flushed here."""
         self._layout.read(self._buffer, final)
         segments = []
         while (segment := self._next(final)) is not None:
@@ -346,13 +346,13 @@ class TextSegmenter:
         return segments
 
     def _next(self, final: bool) -> Segment | None:
-        """The next segment, None if the text so far decides none."""
+        """Cut the next segment, None if the buffer decides none."""
         segment = self._open
         limit = self._policy.max_characters
         while True:
             try:
                 verdict, end = segment.judge(self._buffer, self._layout, final)
-            except MoreText:
+            except NeedMoreText:
                 return None
             if self._accepts(verdict):
                 return self._cut(end, sentence_end=verdict is Verdict.SENTENCE)
@@ -360,9 +360,7 @@ class TextSegmenter:
                 segment.pass_over(end)
             if segment.at >= len(self._buffer):
                 return None
-            count = segment.read(self._buffer, self._layout, limit)
-            self._examined += count
-            if not count:
+            if not segment.read(self._buffer, self._layout, limit):
                 return self._cut(segment.forced_end(self._buffer, limit), sentence_end=False)
 
     def _accepts(self, verdict: Verdict) -> bool:
@@ -383,7 +381,7 @@ class TextSegmenter:
         self._buffer = self._buffer[end:]
         self._layout.drop(end)
         self._begin = segment.end
-        # Reading may have gone past `end`: what is known of the text there is found again.
+        # Reading may have gone past `end`; the next segment reads that part again.
         fresh = sentence_end or self._open.fresh
         self._open = OpenSegment(fresh=fresh, quote_open=self._quote_open)
         return segment

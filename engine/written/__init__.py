@@ -1,25 +1,25 @@
-"""Written forms (numbers, money, times, units, signs, abbreviations) to the words that are spoken.
+"""Written forms (numbers, money, times, units, signs, abbreviations) in the words that are spoken.
 
-    text -> fold -> anchors -> rules (codes, dates, amounts, symbols, shorthand) -> expressions
+    text -> fold -> anchors -> rules (codes, dates, clock, amounts, signs, shorthand) -> expressions
 
-English and Chinese; what belongs to another language is left as it is. `reading` finds the
-expressions of a text, `surroundings` the language of each, and the number words, units and
-currencies have their only home here.
+For English and Chinese; what belongs to another language stays as it is. reading.py finds the
+expressions of a text, context.py the language of each. Number words, units and currencies have their
+only home here.
 """
 
 from __future__ import annotations
 
-from .fold import THIN, THIN_BLANKS
-from .reading import Expression, Spoken, expressions, opens, spoken
-from .surroundings import Surroundings
+from .context import SentenceContext
+from .place import THIN, THIN_BLANKS
+from .reading import Expression, Verbalized, expressions, opens, verbalize
 
 __all__ = [
     "THIN",
     "THIN_BLANKS",
     "Expression",
-    "Spoken",
-    "Surroundings",
+    "SentenceContext",
+    "Verbalized",
     "expressions",
     "opens",
-    "spoken",
+    "verbalize",
 ]

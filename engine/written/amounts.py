@@ -1,16 +1,137 @@
-"""Amounts: a number with its sign, currency, scale and unit, alone or from one to another."""
+"""Amounts: a number with its sign, currency, scale and unit, alone or in a range."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from .money import CURRENCIES, PREFIX, SUFFIX, Currency
-from .numbers import count
+from ..segmentation.scripts import IDEOGRAPHS
+from .money import CURRENCIES, PREFIX, SUFFIX, Currency, money
+from .numbers import MOST_DIGITS, count, decimal, digits, times_ten
 from .place import Found, Place
-from .quantity import Quantity, quantity_words, unit_words
-from .units import INCH, measured, per_at, unit_at
+from .units import INCH, Unit, measured, per_at, unit_at
+
+_SCALES: Final = {
+    "k": ("thousand", 3),
+    "thousand": ("thousand", 3),
+    "m": ("million", 6),
+    "mn": ("million", 6),
+    "million": ("million", 6),
+    "b": ("billion", 9),
+    "bn": ("billion", 9),
+    "billion": ("billion", 9),
+    "t": ("trillion", 12),
+    "tn": ("trillion", 12),
+    "trillion": ("trillion", 12),
+}
+_YUAN_AFTER: Final = re.compile(rf"[ ]?[{IDEOGRAPHS}]{{0,2}}[元块]")
+_MEGA_AFTER: Final = re.compile("[ ]?的?(?:宽带|流量|内存|带宽|网速|光纤|网络|空间)")
+_HOURLY: Final = re.compile("时速[为是约达]?[ ]?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number as it is written, with what belongs to it; the whole ends at `end`.
+
+    sign: "-", "+" or "". whole, part: the digits before and after the point. hyphen: whether one joins
+    the unit ("a 10-km run"). number_end: where the number ends, its scale included.
+    """
+
+    end: int
+    sign: str
+    whole: str
+    part: str
+    scale: str = ""
+    currency: Currency | None = None
+    unit: Unit | None = None
+    hyphen: bool = False
+    percent: str = ""
+    number_end: int = 0
+
+    @property
+    def bare(self) -> bool:
+        return not (self.scale or self.currency or self.unit or self.percent)
+
+    @property
+    def value(self) -> float:
+        size = float(f"0{self.whole[:MOST_DIGITS]}.{self.part[:MOST_DIGITS] or 0}")
+        return -size if self.sign == "-" else size
+
+
+def quantity_words(read: Quantity, place: Place) -> str:
+    """The words for `read` at `place`."""
+    sign = place.pick(
+        {"-": "minus ", "+": "plus "}.get(read.sign, ""), _CHINESE_SIGN.get(read.sign, "")
+    )
+    return sign + (_chinese(read, place) if place.zh else _english(read))
+
+
+_CHINESE_SIGN: Final = {"-": "负", "+": "正"}
+
+
+def unit_words(read: Quantity, words: str) -> str:
+    """The end of the English `words` for `read` that stands for what follows the number, "" if none does."""
+    if read.currency:
+        names = (read.currency.one, read.currency.many)
+        return next((name for name in names if words.endswith(f" {name}")), "")
+    if read.percent:
+        return words[words.rindex(" per") + 1 :]
+    if read.unit:
+        names = (read.unit.english(one=True), read.unit.english(one=False))
+        return next((name for name in names if words.endswith(f" {name}")), "")
+    return ""
+
+
+def _chinese(read: Quantity, place: Place) -> str:
+    whole, part, scale = read.whole, read.part, read.scale
+    if _YUAN_AFTER.match(place.text, read.end):
+        part = part.rstrip("0")
+    if scale == "M" and _MEGA_AFTER.match(place.text, read.end):
+        return decimal(whole, part, "zh") + "兆"
+    if scale.lower() in _SCALES:
+        whole, part = times_ten(whole, part, _SCALES[scale.lower()][1])
+        scale = ""
+    if read.currency:
+        said = money(read.currency._replace(chinese=""), whole, part, "zh") or decimal(
+            whole, part, "zh"
+        )
+        said += scale + read.currency.chinese
+        return f"{said}每{read.unit.chinese}" if read.unit else said
+    if read.percent:
+        number = (
+            "百" if (whole, part, read.percent) == ("100", "", "%") else decimal(whole, part, "zh")
+        )
+        return ("百分之" if read.percent == "%" else "千分之") + number
+    if read.unit:
+        said = count(whole, part, "zh") if read.unit.liang else decimal(whole, part, "zh")
+        if read.unit.per and _HOURLY.search(place.before):
+            return said + read.unit.chinese
+        return read.unit.said_in_chinese(said)
+    if measured(place.text, read.end) and not place.before.endswith("第"):
+        return count(whole, part, "zh")
+    return decimal(whole, part, "zh")
+
+
+def _english(read: Quantity) -> str:
+    scale = _SCALES[read.scale.lower()][0] if read.scale.lower() in _SCALES else ""
+    point = f"point {digits(read.part, 'en')}"
+    number = decimal(read.whole, read.part, "en") if read.whole else point
+    if read.currency:
+        if scale or len(read.whole) > MOST_DIGITS:
+            said = f"{number} {scale}".rstrip() + f" {read.currency.many}"
+        else:
+            said = money(read.currency, read.whole or "0", read.part, "en") or number
+        return f"{said} per {read.unit.one}" if read.unit else said
+    if scale:
+        number = f"{number} {scale}"
+    if read.percent:
+        return number + (" percent" if read.percent == "%" else " per thousand")
+    if read.unit:
+        one = read.hyphen or (read.whole.lstrip("0") == "1" and not read.part and not scale)
+        return f"{number} {read.unit.english(one=one)}"
+    return number
+
 
 _GROUPS: Final = (
     r"\d{1,3}(?:,\d{3})+(?!\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[\u202f'_]\d{3})+(?!\d)"
@@ -41,7 +162,7 @@ _SCALE: Final = re.compile(
 _PERCENT: Final = re.compile(r"[ \u202f]?([%‰])")
 _TO: Final = re.compile(r"([ \u202f]?)([-–—~])([ \u202f]?)(?=[-+]?(?:" + PREFIX + r"[ ]?)?\.?\d)")
 _UNTIL: Final = re.compile(r"[-–—~](?=\d)")
-_COUNT_BEFORE: Final = re.compile("\\d[\u4e00-\u9fff]{1,3}$")
+_COUNT_BEFORE: Final = re.compile(rf"\d[{IDEOGRAPHS}]{{1,3}}$")
 _SPACED_INCHES: Final = re.compile(r"[ ]in(?:\.(?= [a-z0-9])|(?![A-Za-z]))")
 _FEET_BEFORE: Final = re.compile(r"(?:ft|feet|foot)[.,]? $")
 _YUAN: Final = re.compile("元")
@@ -57,7 +178,7 @@ _STREET_AFTER: Final = re.compile(
 )
 _TAG_BEFORE: Final = re.compile(r"<[/A-Za-z][^<> ]*$")
 _SIGNED_MEASURE: Final = re.compile(r"[-+]\d{1,9}(?:\.\d{1,9})?[ ]?[%‰°℃℉元度]")
-"""After Han a minus sign, and no hyphen."""
+"""After Han this is a minus sign, not a hyphen."""
 _MINUS_BEFORE: Final = re.compile("[是为到至在约达于降升低高外内温从零近负减差跌涨得即和与或、]$")
 
 
@@ -104,7 +225,7 @@ def _alone(place: Place, read: Quantity) -> Found:
 
 
 def _sign_stands(place: Place) -> bool:
-    """Whether a sign here belongs to the number after it: no hyphen, no operator."""
+    """Whether a sign here belongs to the number after it, and is no hyphen or operator."""
     before = place.before[-1:]
     if not before or before in " \u202f([{\"'“‘（【「:=,，：、；。<>≤≥≈~/|":
         return True
@@ -116,7 +237,7 @@ def _sign_stands(place: Place) -> bool:
 def _one(
     place: Place, at: int, *, signed: bool, currency: Currency | None = None
 ) -> Quantity | None:
-    """currency: what the number is of, unless it says so itself."""
+    """Read one amount. currency: its currency, unless it names one itself."""
     text = place.text
     sign = ""
     if found := _SIGN.match(text, at):
@@ -137,7 +258,7 @@ def _one(
 
 
 def _with_unit(place: Place, read: Quantity) -> Quantity:
-    """`read` with the scale, and with the currency, unit or percent sign, that follow the number."""
+    """`read` with the scale and the currency, unit or percent sign that follow the number."""
     text = place.text
     if found := _SCALE.match(text, read.end):
         name = found[1].strip(" \u202f")
@@ -202,7 +323,7 @@ def _range(place: Place, first: Quantity) -> Found | None:
 
 
 def _range_words(place: Place, first: Quantity, last: Quantity) -> tuple[str, ...]:
-    """The first, the word between and the last; or all in one where they are said as one."""
+    """The first amount, the word between and the last amount, or all in one if they are said as one."""
     if last.percent and first.bare:
         first = replace(first, percent=last.percent)
     same = (first.unit, first.currency) in (

@@ -27,7 +27,7 @@ _RATIO_AFTER: Final = re.compile(r"[ ]?(?:的?比例|比赔|ratio|scale|odds)")
 
 
 def clock(hour: int, minute: int, second: int | None, half: str, language: str) -> str | None:
-    """A time of day in words, None if there is none such. half: "am", "pm" or "". Raises nothing."""
+    """A time of day in words, None if there is no such time. half: "am", "pm" or ""."""
     if hour > (12 if half else 24) or minute > 59 or (second or 0) > 59:
         return None
     if language == "zh":
@@ -47,7 +47,7 @@ def clock(hour: int, minute: int, second: int | None, half: str, language: str) 
         said += " o'clock" if hour <= 12 else " hundred"
     if second:
         said += f" and {cardinal(str(second), language)} second" + ("s" if second != 1 else "")
-    # Two stops would be one too many at a sentence's end, and "AM" is a verb's form to a voice.
+    # A second stop would be one too many at the end of a sentence; voices read "AM" as a verb.
     return said + {"am": " a.m", "pm": " p.m", "": ""}[half]
 
 
@@ -87,7 +87,7 @@ def _one_time(text: str, at: int, place: Place) -> Found | None:
     if found := CLOCK.match(text, at):
         if _RATIO_BEFORE.search(place.before) or _RATIO_AFTER.match(text, found.end()):
             return None
-        words = clock_words(found, place.language, told=_half_told(place)) or _duration(
+        words = clock_words(found, place.language, half_known=_half_known(place)) or _duration(
             found, place
         )
         if words and found[5] and words[-4:] in (" a.m", " p.m"):
@@ -102,7 +102,7 @@ def _one_time(text: str, at: int, place: Place) -> Found | None:
     last = int(found[3] or found[1])
     if not 1 <= last <= 12:
         return None
-    said = clock(last, 0, None, "" if place.zh and _half_told(place) else half, place.language)
+    said = clock(last, 0, None, "" if place.zh and _half_known(place) else half, place.language)
     if said and found[3]:
         if place.zh:
             said = f"{said[:2]}{count(found[1], '', 'zh')}到{said[2:]}"
@@ -111,18 +111,18 @@ def _one_time(text: str, at: int, place: Place) -> Found | None:
     return Found(found.end(), said) if said else None
 
 
-def _half_told(place: Place) -> bool:
+def _half_known(place: Place) -> bool:
     return place.zh and _HAN_HALF.search(place.before[-4:]) is not None
 
 
-def clock_words(found: re.Match[str], language: str, *, told: bool = False) -> str | None:
-    """What CLOCK found, in words; None if it is no time of day.
+def clock_words(found: re.Match[str], language: str, *, half_known: bool = False) -> str | None:
+    """A match of CLOCK in words, None if it is no time of day.
 
-    told: the text before says which half of the day it is.
+    half_known: whether the text before names the half of the day.
     """
     if found[4]:
         return None
-    half = "" if told or not found[5] else found[5].lower() + "m"
+    half = "" if half_known or not found[5] else found[5].lower() + "m"
     second = int(found[3]) if found[3] else None
     return clock(int(found[1]), int(found[2]), second, half, language)
 

@@ -1,4 +1,4 @@
-"""Digits that are no amount: telephone numbers, ids, addresses, versions, names with digits in them."""
+"""Digits that are no amounts: telephone numbers, ids, addresses, versions, names with digits in them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _ORDINAL: Final = re.compile(
 )
 _NUMBERED: Final = re.compile(r"#(\d{1,9})(?![A-Za-z0-9_])")
 _MOST_COUNTED: Final = 4
-"""Digits of a number with # that counts something; those of an order or a ticket are said one by one."""
+"""Most digits of a # number that is read as a number; an order or a ticket is read digit by digit."""
 _SOFTWARE: Final = re.compile(
     r"(?i)(?<![a-z])(?:version|ver\.?|v|release|python|java|node|php|ruby|ubuntu|android|ios|macos|windows|chrome|firefox"
     r"|linux|kernel|swift|go|rust|django|pytorch|cuda|版本号?)[ ]?$"
@@ -65,12 +65,12 @@ NAME: Final = (
 _NAME: Final = re.compile(NAME)
 _PARTS: Final = re.compile(r"[A-Za-z]+|\d+(?:\.\d+)*|-")
 _TO: Final = re.compile("[BCDFGMOPV]2[BCDFGMOPV]")
-"""B2B, P2P, O2O: in Chinese their 2 is said in English."""
+"""B2B, P2P, O2O: their 2 is English in Chinese too."""
 _V: Final = re.compile(r"[vV](\d+(?:\.\d+)*)(?![A-Za-z0-9])")
 
 
 def telephone(place: Place) -> Found | None:
-    """+86 138 0013 8000, 13800138000, 400-800-1234, 555-0123, and what is dialled."""
+    """+86 138 0013 8000, 13800138000, 400-800-1234, 555-0123, and digits after words such as "dial"."""
     if found := place.match(_ABROAD):
         solid = found[0][1:].isdigit()
         if len(re.sub(r"\D", "", found[0])) >= (11 if solid else 8):
@@ -94,7 +94,7 @@ def telephone(place: Place) -> Found | None:
 
 
 def _is_counted(place: Place, found: re.Match[str]) -> bool:
-    """Whether what a number counts follows it. A short word ("now", "or") is no unit."""
+    """Whether a unit or counted thing follows a number."""
     text, end = place.text, found.end()
     return _COUNTED.match(text, end) is not None or unit_at(text, end) is not None
 
@@ -151,7 +151,7 @@ def digit_rows(place: Place) -> Found | None:
 
 
 def _is_minute(place: Place, end: int) -> bool:
-    """Whether a number up to `end` is the 05 of 8点05分, whose zero is said."""
+    """Whether a number that ends at `end` is the 05 of 8点05分, whose zero is spoken."""
     return place.before.endswith("点") and place.text.startswith("分", end)
 
 
@@ -195,7 +195,7 @@ def ordinals(place: Place) -> Found | None:
 
 
 def name(place: Place) -> Found | None:
-    """A4, B2B, H2O, COVID-19, PM2.5, 1080p, v2.0: letters as they are, with numbers between."""
+    """A4, B2B, H2O, COVID-19, PM2.5, 1080p, v2.0: letters as they are, numbers in words."""
     if found := place.match(_V):
         said = _version(found[1], place.language)
         return Found(found.end(), place.pick("version ", found[0][0]) + said)

@@ -22,7 +22,7 @@ _DAY_BEFORE: Final = re.compile(rf"(?<![A-Za-z])(?:{MONTH})\.? \d\d?(?:st|nd|rd|
 _YMD: Final = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|\2\d)")
 _MDY: Final = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|(?<=/)\d\d)(?![\d/])")
 _YM: Final = re.compile(r"((?:19|20)\d\d)([-/])(0[1-9]|1[0-2])(?![\d/.%:]|-\d)")
-"""In English "2010-12" is rather a span of years."""
+"""In English "2010-12" is more likely a span of years."""
 _CLOCK_AFTER: Final = re.compile(r"T(?=\d{1,2}:\d\d)")
 _ZONE: Final = re.compile(r"Z(?![A-Za-z0-9])|([+-])(\d\d):?(\d\d)(?!\d)")
 _DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?(?![\d%/日号]|[.,:]\d)")
@@ -60,7 +60,7 @@ _SEASON: Final = re.compile(r"((?:19|20)\d\d)(?=[届级版款]|赛季)")
 
 
 def date_words(parts: dict[str, str], language: str) -> str | None:
-    """A date in words, from those that there are of "y", "m" and "d"; None if there is no such date."""
+    """A date in words, from any of "y", "m" and "d"; None if there is no such date."""
     if max(map(len, parts.values())) > 4:
         return None
     month, day = int(parts.get("m", "1")), int(parts.get("d", "1"))
@@ -125,7 +125,7 @@ def _with_clock(place: Place, end: int, said: str) -> Found | None:
 
 
 def month_day(place: Place) -> Found | None:
-    """The 3 of "May 3" and of "3 May": in English, whatever is around."""
+    """The 3 of "May 3" and of "3 May", always in English."""
     if _MONTH_BEFORE.search(place.before):
         found = place.match(_DAY)
         if found is None or not 1 <= int(found[1]) <= 31:

@@ -28,12 +28,13 @@ _IRREGULAR: Final = {
 _HAN: Final = "零一二三四五六七八九"
 _HAN_UNITS: Final = ("", "十", "百", "千")
 _HAN_MYRIADS: Final = ("", "万", "亿", "万亿")
+_ROMAN: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 MOST_DIGITS: Final = 15
-"""Of a number said as one; a longer one is said digit by digit."""
+"""Most digits of a number that is said as one; a longer one is said digit by digit."""
 
 
 def digits(text: str, language: str, *, telephone: bool = False) -> str:
-    """ASCII digits one by one. telephone: 1 is "yao" in Chinese, which is not taken for 7."""
+    """ASCII digits one by one. telephone: 1 is "yao" in Chinese, which does not sound like 7."""
     if language == "zh":
         said = "".join(_HAN[int(char)] for char in text)
         return said.replace("一", "幺") if telephone else said
@@ -49,7 +50,7 @@ def cardinal(text: str, language: str) -> str:
 
 
 def decimal(whole: str, part: str, language: str) -> str:
-    """A number with digits after the point, which may be none."""
+    """A number. part: the digits after the point, "" if there are none."""
     if not part:
         return cardinal(whole, language)
     if language == "zh":
@@ -58,7 +59,7 @@ def decimal(whole: str, part: str, language: str) -> str:
 
 
 def count(whole: str, part: str, language: str) -> str:
-    """A number of things that are counted by a measure word: two of them are "liang" in Chinese."""
+    """A number of things with a measure word: two of them are "liang" in Chinese."""
     if language == "zh" and not part and whole.lstrip("0") == "2":
         return "两"
     return decimal(whole, part, language)
@@ -77,7 +78,7 @@ def times_ten(whole: str, part: str, zeros: int) -> tuple[str, str]:
 
 
 def ordinal(text: str, language: str) -> str:
-    """ASCII digits as a place in a row."""
+    """ASCII digits as an ordinal number."""
     said = cardinal(text, language)
     if language == "zh":
         return "第" + said
@@ -93,12 +94,19 @@ def year(text: str, language: str) -> str:
     if language == "zh":
         return digits(text, language)
     number = int(text)
-    century, rest = divmod(number, 100)
-    if number < 1000 or number > 9999 or (century % 10 == 0 and rest < 10):
+    century, years = divmod(number, 100)
+    if number < 1000 or number > 9999 or (century % 10 == 0 and years < 10):
         return _english(number)
-    if rest == 0:
+    if years == 0:
         return f"{_english(century)} hundred"
-    return f"{_english(century)} {'oh ' if rest < 10 else ''}{_english(rest)}"
+    return f"{_english(century)} {'oh ' if years < 10 else ''}{_english(years)}"
+
+
+def roman_number(numeral: str) -> int:
+    """The value of a Roman numeral, in letters of either case."""
+    values = [_ROMAN[letter] for letter in numeral.upper()]
+    following = [*values[1:], 0]
+    return sum(-one if one < after else one for one, after in zip(values, following, strict=True))
 
 
 def _english(number: int) -> str:
@@ -108,8 +116,8 @@ def _english(number: int) -> str:
         tens, ones = divmod(number, 10)
         return _TENS[tens] + (f"-{_ONES[ones]}" if ones else "")
     if number < 1000:
-        hundreds, rest = divmod(number, 100)
-        return f"{_ONES[hundreds]} hundred" + (f" {_english(rest)}" if rest else "")
+        hundreds, below = divmod(number, 100)
+        return f"{_ONES[hundreds]} hundred" + (f" {_english(below)}" if below else "")
     parts = []
     for name in _THOUSANDS:
         number, group = divmod(number, 1000)

@@ -1,4 +1,4 @@
-"""What a rule is given, and what it gives back."""
+"""The input and output of rules: folded text, a place in it, and the words found there."""
 
 from __future__ import annotations
 
@@ -6,17 +6,39 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-REACH: Final = 24
-"""How far before an expression a rule may look, in characters."""
+THIN: Final = "\u202f"
+"""The folded form of every thin or no-break blank: one that may stand inside a number."""
 
-HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff"
-"""For character classes of regular expressions."""
+THIN_BLANKS: Final = "\u00a0\u2006\u2007\u2008\u2009\u200a\u202f"
+
+_FOLDED: Final = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **{0x2080 + digit: ord("0") + digit for digit in range(10)},
+    **dict.fromkeys(map(ord, THIN_BLANKS), ord(THIN)),
+    **dict.fromkeys(map(ord, "\u3000\t\n\r"), ord(" ")),
+    **dict.fromkeys(map(ord, "−﹣‐‑"), ord("-")),
+    **dict.fromkeys(map(ord, "〜∼"), ord("~")),
+    **dict.fromkeys(map(ord, "’‘′"), ord("'")),
+    **dict.fromkeys(map(ord, "″"), ord('"')),
+    **dict.fromkeys(map(ord, "⁄∕"), ord("/")),
+    **dict.fromkeys(map(ord, "✕✖⨯"), ord("×")),
+    **dict(zip(map(ord, "￥￡￠￦≧≦⩾⩽∶µÅ˚"), map(ord, "¥£¢₩≥≤≥≤:μÅ°"), strict=True)),
+}
+
+
+def fold(text: str) -> str:
+    """`text` with one spelling for each sign that the rules know; its length stays the same."""
+    return text if text.isascii() and text.isprintable() else text.translate(_FOLDED)
+
+
+REACH: Final = 24
+"""Characters before an expression that a rule may look at."""
 
 
 class Found(NamedTuple):
-    """An expression up to `end` in the text, and the words for it.
+    """An expression that ends at `end`, and its words.
 
-    parts: its words one after another, with their ends, where the text has blanks between them.
+    parts: its parts in order, if the text has blanks between them.
     """
 
     end: int
@@ -26,7 +48,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an expression may begin. text: folded. language: "en" or "zh"."""
+    """A place where an expression may begin: text[at:]. text: folded. language: "en" or "zh"."""
 
     text: str
     at: int
@@ -42,7 +64,9 @@ class Place:
         return self.text[max(0, self.at - REACH) : self.at]
 
     def pick(self, english: str, chinese: str) -> str:
+        """The one in the language of this place."""
         return chinese if self.language == "zh" else english
 
     def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Match `pattern` at this place."""
         return pattern.match(self.text, self.at)

@@ -1,4 +1,4 @@
-"""Finds the expressions of a text that are not written as they are spoken, and puts words in their place."""
+"""Finds the expressions of a text that are not written as they are spoken, and replaces them by words."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Final, NamedTuple
 
 from ..origins import Origins
 from ..segmentation.scripts import is_cjk
-from . import amounts, clock, codes, dates, figures, shorthand, symbols
-from .fold import THIN, fold
+from . import amounts, clock, codes, dates, shorthand, signs
+from .context import SentenceContext
 from .money import CURRENCIES, PREFIX, SIGNS
-from .place import Found, Place
-from .surroundings import Surroundings
+from .place import THIN, Found, Place, fold
 
 Rule = Callable[[Place], Found | None]
 
@@ -33,7 +32,7 @@ _ANCHOR: Final = re.compile(
     rf"|(?:<=|>=|!=|[<>≤≥≈≠~±])[ \u202f]?[-+]?(?:{PREFIX})?[ ]?\.?\d|[{SIGNS}]|'\d"
     r"|(?<![A-Za-z0-9_.])\.\d|\((?=0?\d{2,3}\)[ ]?\d)|\d|#\d|[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])"
     r"|(?P<numero>№)"
-    rf"|(?P<sign>[{symbols.ALWAYS}=+*<>§/\^⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
+    rf"|(?P<sign>[{signs.ALWAYS}=+*<>§/\^⁰¹²³⁴-⁹⁺⁻°①-⒛㉑-㉟㊱-㊿Ⅰ-Ⅻⅰ-ⅻ–-]|!=|\.NET)"
 )
 _SIGNS_OF_NUMBERS: Final = frozenset("~<>=≈≠≤≥±+-–№") | {"<=", ">=", "!=", "=="}
 _NUMBER_RULES: Final[tuple[Rule, ...]] = (
@@ -42,21 +41,21 @@ _NUMBER_RULES: Final[tuple[Rule, ...]] = (
     clock.time,
     clock.lasting,
     dates.month_day,
-    figures.feet,
-    figures.fraction,
+    signs.feet,
+    signs.fraction,
     codes.digit_rows,
     codes.ordinals,
     dates.years,
-    figures.product,
-    figures.ratio,
+    signs.product,
+    signs.ratio,
 )
 _RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "word": (shorthand.word,),
-    "named": (symbols.named_sign,),
+    "named": (signs.named_sign,),
     "code": (amounts.amount,),
     "name": (codes.name,),
     "numero": (shorthand.numero,),
-    "sign": (symbols.sign,),
+    "sign": (signs.sign,),
 }
 _NUMBER_END: Final = re.compile(r"\d*")
 _LETTER_AFTER: Final = re.compile(r"[A-Za-z]")
@@ -70,15 +69,15 @@ class Expression(NamedTuple):
     words: str
 
 
-class Spoken(NamedTuple):
-    """`text` as it is spoken, and where each place of it comes from."""
+class Verbalized(NamedTuple):
+    """Text as it is spoken, with the map to the text it was made from."""
 
     text: str
     origins: Origins
 
 
 def opens(word: str, before: str = "") -> bool:
-    """Whether an expression may begin with `word`, or be in it, that needs what follows to be read.
+    """Whether `word` holds, or may begin, an expression that needs the text after it to be read.
 
     before: the text before it.
     """
@@ -89,26 +88,26 @@ def opens(word: str, before: str = "") -> bool:
     return anchor is not None and anchor.lastgroup not in ("word", "link")
 
 
-def spoken(text: str, surroundings: Surroundings) -> Spoken:
-    """`text`, which goes on the sentence of `surroundings`, with words for all its expressions.
+def verbalize(text: str, context: SentenceContext) -> Verbalized:
+    """Replace the expressions of `text` by their words.
 
-    The surroundings have taken note of it then. Linear in the text; raises nothing.
+    context: the sentence that `text` continues; it takes note of `text`. Linear in the text.
     """
     origins = Origins()
     parts: list[str] = []
     at = 0
-    for begin, end, words in expressions(text, surroundings):
+    for begin, end, words in expressions(text, context):
         origins.copy(begin - at)
         origins.replace(end - begin, len(words))
         parts += text[at:begin], words
         at = end
     origins.copy(len(text) - at)
-    return Spoken("".join([*parts, text[at:]]), origins)
+    return Verbalized("".join([*parts, text[at:]]), origins)
 
 
-def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
-    """The expressions of `text`, in order, as they are spoken there. See `spoken`."""
-    tail = surroundings.tail
+def expressions(text: str, context: SentenceContext) -> Iterator[Expression]:
+    """Yield the expressions of `text` in order. See `verbalize`."""
+    tail = context.tail
     offset = len(tail)
     whole = tail + fold(text) if tail else fold(text)
     at = noted = offset
@@ -117,16 +116,16 @@ def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
         if kind == "link":
             at = anchor.end()
             continue
-        surroundings.note(whole[noted:begin])
+        context.note(whole[noted:begin])
         noted = begin
-        language = surroundings.language(whole, begin)
+        language = context.language(whole, begin)
         found = _read(Place(whole, begin, language), kind or "") if language else None
         if found is None:
             at = _passed(whole, anchor)
             continue
         at = found.end
         if kind in ("word", "numero"):
-            surroundings.note(whole[begin:at], found.words)
+            context.note(whole[begin:at], found.words)
             noted = at
         for part in found.parts or (found,):
             visible = _visible(whole, begin)
@@ -134,7 +133,7 @@ def expressions(text: str, surroundings: Surroundings) -> Iterator[Expression]:
                 yield Expression(begin - offset, visible - offset, "")
             yield Expression(visible - offset, part.end - offset, _apart(whole, visible, part))
             begin = part.end
-    surroundings.note(whole[noted:])
+    context.note(whole[noted:])
 
 
 def _read(place: Place, kind: str) -> Found | None:
@@ -147,11 +146,11 @@ def _read(place: Place, kind: str) -> Found | None:
     found = amounts.until(place) or amounts.amount(place)
     if found and _LETTER_AFTER.match(place.text, found.end) and place.text[place.at].isdigit():
         return codes.name(place) or found
-    return found or symbols.sign(place)
+    return found or signs.sign(place)
 
 
 def _passed(text: str, anchor: re.Match[str]) -> int:
-    """Where to look for the next expression after a place that begins none."""
+    """Skip an anchor that begins no expression."""
     if anchor.lastgroup in ("word", "name", "code"):
         return anchor.end()
     end = _NUMBER_END.match(text, anchor.start())
@@ -160,14 +159,14 @@ def _passed(text: str, anchor: re.Match[str]) -> int:
 
 
 def _visible(text: str, at: int) -> int:
-    """The next place where no blank is."""
+    """The next place without a blank."""
     while at < len(text) and text[at] in (" ", THIN):
         at += 1
     return at
 
 
 def _apart(text: str, begin: int, found: Found) -> str:
-    """The words, with blanks where they would run into letters beside them."""
+    """The words, with blanks if they would run into letters beside them."""
     words = found.words
     before, after = text[begin - 1 : begin], text[found.end : found.end + 1]
     if _runs_together(before, words[:1]):

@@ -1,4 +1,4 @@
-"""Abbreviations and Roman numerals that are read as words."""
+"""Abbreviations and Roman numerals, in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from .dates import MONTH, MONTH_NAMES
-from .numbers import cardinal, ordinal
+from .numbers import cardinal, ordinal, roman_number
 from .place import Found, Place
 
 _TITLES: Final = {
@@ -115,7 +115,7 @@ _ANYWHERE: Final = {
     "E.g": "For example",
     "I.e": "That is",
 }
-"""With a full stop, whatever is around."""
+"""With a full stop, anywhere."""
 _DAYS: Final = {
     **dict.fromkeys(("Mon",), "Monday"),
     **dict.fromkeys(("Tue", "Tues"), "Tuesday"),
@@ -147,7 +147,7 @@ WORD: Final = (
     rf"|(?:{'|'.join(_UNDOTTED)})(?=[ ][A-Z])|[Vv]s(?=[ ]\w)"
     r"|[Nn]o(?=[ ]\d)|[IVXL]{1,7}(?![A-Za-z0-9.'-]))"
 )
-"""What a rule here may read; at the beginning of a word."""
+"""Pattern of what the rules here may read, at the beginning of a word."""
 _OPENERS: Final = re.compile(
     rf"(?:(?:{MONTH}|[Vv]s|No)\.?|(?:{_DOTTED}|(?i:{_BEFORE_NUMBERS}))\.|{'|'.join(_UNDOTTED)}"
     rf"|{_DAY}\.?(?:[-–—](?:{_DAY})?)?|[IVXL]{{2,7}}|[VX])[,;:)]?"
@@ -173,7 +173,6 @@ _NUMERO: Final = re.compile("№([ \u202f]?)(?=[0-9])")
 _ROMAN: Final = re.compile(
     r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![A-Za-z0-9])"
 )
-_ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _DIVISION: Final = re.compile(
     r"(?:World War|Chapter|Part|Volume|Vol\.|Ch\.|Fig\.|Sec\.|Art\.|Pt\.|Book|Act|Scene|Section|Article"
     r"|Type|Phase|Stage|Level|Class|Appendix|Figure|Table|Super Bowl|Title|Schedule|Grade|Mark"
@@ -190,7 +189,7 @@ _REIGN: Final = re.compile(
 
 
 def opens(word: str, before: str) -> bool:
-    """Whether a rule here may need `word`, after the text `before`, and what follows it."""
+    """Whether a rule here may need `word`, which follows the text `before`, and the text after it."""
     if word == "I":
         return _DIVISION.search(before + " ") is not None or _REIGN.search(before + " ") is not None
     return _OPENERS.fullmatch(word) is not None
@@ -259,12 +258,12 @@ def _dotted(place: Place, found: re.Match[str]) -> str | None:
 
 
 def _address_before(place: Place) -> bool:
-    """Whether a house number begins what is before: "12 Main St. Springfield"."""
+    """Whether a house number comes before: "12 Main St. Springfield"."""
     return _HOUSE_BEFORE.search(place.before) is not None
 
 
 def _without_last_stop(place: Place, found: re.Match[str]) -> int:
-    """The end of an abbreviation; a full stop that ends the text as well stays in it."""
+    """The end of an abbreviation; a full stop that also ends the text is left to it."""
     end = found.end()
     return end - 1 if found[0].endswith(".") and _ENDS.match(place.text, end) else end
 
@@ -273,13 +272,9 @@ def _roman(place: Place, found: re.Match[str]) -> Found | None:
     numeral = found[0]
     if not numeral:
         return None
-    values = [_ROMAN_VALUES[char] for char in numeral]
-    number = sum(
-        -value if index + 1 < len(values) and value < values[index + 1] else value
-        for index, value in enumerate(values)
-    )
+    number = str(roman_number(numeral))
     if _DIVISION.search(place.before):
-        return Found(found.end(), cardinal(str(number), "en"))
+        return Found(found.end(), cardinal(number, "en"))
     if (len(numeral) > 1 or numeral in "VX") and _REIGN.search(place.before):
-        return Found(found.end(), f"the {ordinal(str(number), 'en')}")
+        return Found(found.end(), f"the {ordinal(number, 'en')}")
     return None

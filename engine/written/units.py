@@ -1,4 +1,4 @@
-"""Units of measurement: their signs, and their names in English and Chinese."""
+"""Units of measurement: their signs and their names in English and Chinese."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 _TIMES: Final = ("小时", "分钟", "秒", "天", "周", "月", "年")
-"""In Chinese what happens in each of these is named after them."""
+"""Denominators that come first in Chinese: 每小时60公里."""
 
 
 class Unit(NamedTuple):
-    """A unit's names. per: what it is counted by, None if nothing. liang: whether two are "liang"."""
+    """A unit's names. per: its denominator, None without one. liang: whether two are "liang" in Chinese."""
 
     one: str
     many: str
@@ -154,7 +154,7 @@ _BASES: Final = MappingProxyType(
 INCH: Final = _BASES["in"]
 _LENGTHS: Final = ("m", "cm", "mm", "km", "dm", "nm", "μm", "ft", "in", "mi", "yd")
 _ALONE_NO_UNIT: Final = ("A", "F", "N", "J", "K")
-"""After a number they are more often part of a name ("4K", "Gate 5A")."""
+"""After a number these are more often part of a name ("4K", "Gate 5A")."""
 
 _SIGNS: Final = MappingProxyType(
     {
@@ -221,7 +221,7 @@ _SPACED: Final = re.compile(SPACED_UNIT)
 _WITH_STOP: Final = frozenset(
     _words("hr hrs min mins sec secs ft in mi yd oz lb lbs gal tsp tbsp Tbsp")
 ) | {"sq ft", "sq. ft", "fl oz", "fl. oz"}
-"""Abbreviated with a full stop; it ends a sentence as well only if nothing goes on."""
+"""Abbreviated with a full stop, which belongs to the unit if the sentence goes on."""
 _STOP: Final = re.compile(r"\.(?= [a-z0-9])")
 _DEGREES: Final = re.compile(r"[ \u202f]?([°℃℉](?:[CF](?![A-Za-z]))?)")
 _PER_ALONE: Final = re.compile(rf"/({_any(_DENOMINATORS)}){_END}")
@@ -245,13 +245,13 @@ def unit_at(text: str, at: int) -> tuple[Unit, int, bool] | None:
 
 
 def _past_stop(text: str, sign: str, end: int) -> int:
-    """Where a unit ends, with the full stop of its abbreviation: "3 tbsp. sugar"."""
+    """The end of a unit, with the full stop of its abbreviation: "3 tbsp. sugar"."""
     stop = _STOP.match(text, end) if sign in _WITH_STOP else None
     return stop.end() if stop else end
 
 
 def per_at(text: str, at: int) -> tuple[Unit, int] | None:
-    """What money or a number is counted by ("$5/month"), and where it ends."""
+    """The denominator of money or of a number ("$5/month"), and where it ends."""
     found = _PER_ALONE.match(text, at)
     return (_DENOMINATORS[found[1]], found.end()) if found else None
 

@@ -1,4 +1,4 @@
-"""An encoder for a task: filters, then a codec."""
+"""From an engine's samples to the bytes of a format: filters, then a codec."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIGHT: Final = (AudioFormat.PCM, AudioFormat.WAV)
 
 
 class StreamEncoder:
-    """The AudioEncoder of every format: a filter, then a codec."""
+    """The AudioEncoder of every format."""
 
     def __init__(self, filters: Filter, codec: FormatCodec, effective: EffectiveAudio) -> None:
         self._filters = filters
@@ -46,9 +46,9 @@ def open_encoder(
 ) -> AudioEncoder:
     """The encoder of one task.
 
-    source_rate: Hz of the samples it will be given. engine_speed, engine_pitch: whether the engine
-    already speaks at `parameters.speed` and `parameters.pitch`; if not, the sound is stretched and
-    shifted here. Cheap: FFmpeg's parts are built with the first samples.
+    source_rate: Hz of the samples that it gets. engine_speed, engine_pitch: whether the engine already
+    speaks at `parameters.speed` and `parameters.pitch`; if not, the filters change tempo and pitch.
+    Takes no time: FFmpeg's objects are made when the first samples come.
     """
     audio_format, sample_rate = parameters.output_format, parameters.sample_rate
     filters = open_filters(
@@ -77,15 +77,15 @@ def _codec(audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> Fo
 
 
 def heavy(parameters: SpeechParameters) -> bool:
-    """Whether `encode` and `flush` of this task's encoder belong off the event loop.
+    """Whether to call `encode` and `flush` of this task's encoder off the event loop.
 
-    Of 0.2 s of sound PCM takes 10 us, resampled or limited 50 to 75 us, about what it costs to hand
-    work to a thread; another tempo or pitch 270 us, FLAC 230 us, AAC, Opus and MP3 about 1 ms.
+    0.2 s of sound as PCM takes 10 us, with resampling or limiter 50 to 75 us, about as much as handing
+    work to a thread; another tempo or pitch takes 270 us, FLAC 230 us, AAC, Opus and MP3 about 1 ms.
     """
     changed = parameters.speed != 1 or parameters.pitch != 1
     return parameters.output_format not in _LIGHT or changed
 
 
 def silence(seconds: float, sample_rate: int) -> Samples:
-    """So much of nothing, at least one sample."""
+    """Silent samples for this time, at least one."""
     return np.zeros(max(1, round(seconds * sample_rate)), np.float32)

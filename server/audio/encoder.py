@@ -1,4 +1,4 @@
-"""What every encoder does: PCM in, bytes of one valid stream out, and exact accounts of it."""
+"""The interface of encoders: PCM in, the bytes of one valid stream out, with their exact length."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cosyserve.protocol.messages import EffectiveAudio
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Bytes of a stream and the seconds of sound that a decoder will make of them.
+    """Bytes of a stream, and the seconds of sound that a decoder makes of them.
 
-    seconds > 0 wherever data is not empty, so that no event stands for no speech.
+    seconds > 0 if data is not empty, so that no event is without sound.
     """
 
     data: bytes
@@ -24,25 +24,25 @@ NOTHING = Encoded(b"", 0.0)
 
 
 class AudioEncoder(Protocol):
-    """An incremental transform with two verbs; not thread-safe, but it may move between threads.
+    """An incremental transform. Not thread-safe, but it may move between threads.
 
-    The `data` of all results joined is one stream of the format, the sum of `seconds` its decoded
+    The `data` of all results joined is one stream of the format; the sum of `seconds` is its decoded
     length.
     """
 
     @property
     def effective(self) -> EffectiveAudio:
-        """The format, sample rate and bit rate that it really writes."""
+        """Format, sample rate and bit rate of the stream, which may differ from those asked for."""
 
     def encode(self, samples: Samples) -> Encoded:
-        """Take mono samples at the rate the encoder was opened for; NOTHING while it buffers."""
+        """Take mono samples at the rate that the encoder was opened for; NOTHING while it buffers."""
 
     def flush(self) -> Encoded:
-        """End the stream: all that was held back. Call once; encode nothing after it."""
+        """End the stream and return the rest of it. Call once, and do not encode afterwards."""
 
 
 class FormatCodec(Protocol):
-    """The last stage of an encoder: samples at the format's rate in, its bytes out."""
+    """The last stage of an encoder: samples at the stream's rate in, its bytes out."""
 
     def encode(self, samples: Samples) -> Encoded: ...
 

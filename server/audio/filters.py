@@ -1,10 +1,9 @@
-"""Sound to sound, before the codec: pitch, tempo, sample rate, loudness.
+"""Filters before the codec: pitch, tempo, sample rate, volume.
 
-Pitch is a change of the sample rate in name only, which makes the sound shorter as it makes it
-higher; the tempo stage after it gives the length back. The formants move along: at a factor far
-from 1 it is another, smaller or larger speaker.
-The order is pitch, tempo, resampling, gain with limiter: the limiter comes last, because resampling
-a sound that touches full scale overshoots it between the old samples.
+Pitch relabels the sample rate, which makes the sound higher and shorter; the tempo stage restores the
+length. The formants move as well: far from 1 it sounds like a smaller or larger speaker.
+The order is pitch, tempo, resampling, gain with limiter. The limiter is last, because resampling a sound
+at full scale overshoots it between the old samples.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from cosyserve.engine.interface import Samples
 _TEMPO_BLOCKS_PER_SECOND: Final = 50
 _BLOCKS_PER_SECOND: Final = 5
 _LEAST_TEMPO: Final = 0.5
-"""Of one atempo filter. The result is best where one stays under 2, too."""
+"""The lowest factor of one atempo filter. Up to 1 / 0.5 it also sounds best."""
 _TEMPO_TAIL: Final = 0.2
-"""Seconds of silence after the end, for which atempo gives out the sound that it holds back."""
-_CEILING: Final = 0.97  # leaves room for what a lossy codec adds to the peaks
+"""Seconds of silence after the end that make atempo release the sound that it holds back."""
+_CEILING: Final = 0.97  # leaves room for what a lossy codec adds to peaks
 SILENCE: Final[Samples] = np.zeros(0, np.float32)
 
 
@@ -39,9 +38,9 @@ class Filter(Protocol):
 
 
 def sound(samples: Samples) -> Samples:
-    """The samples as one contiguous float32 row, silence where they are no number.
+    """The samples as one contiguous float32 row, with silence in place of NaN and infinity.
 
-    A single NaN would otherwise stay in the memory of every filter behind it.
+    Otherwise a single NaN stays in the state of every filter that follows.
     """
     row: Samples = np.ascontiguousarray(samples, dtype=np.float32).reshape(-1)
     if not np.isfinite(row).all():
@@ -50,7 +49,7 @@ def sound(samples: Samples) -> Samples:
 
 
 class Through:
-    """Nothing to change."""
+    """The filter that changes nothing."""
 
     def feed(self, samples: Samples) -> Samples:
         return samples
@@ -60,7 +59,7 @@ class Through:
 
 
 class Gain:
-    """A factor of at most 1: it cannot exceed full scale, so it needs no limiter."""
+    """A volume factor of at most 1, which needs no limiter."""
 
     def __init__(self, factor: float) -> None:
         self._factor = np.float32(factor)
@@ -73,7 +72,7 @@ class Gain:
 
 
 class Chain:
-    """One filter after the other."""
+    """Filters in a row."""
 
     def __init__(self, *filters: Filter) -> None:
         self._filters = filters
@@ -93,9 +92,9 @@ class Chain:
 class FilterGraph:
     """Pitch, tempo, resampling and amplification in one FFmpeg filter graph.
 
-    The result does not depend on how the sound is cut into pieces, and is complete: what look-ahead
-    and windows hold back comes with `finish`. With another pitch or tempo it has just the length
-    that the tempo asks for. A sound under 20 ms is filled up to that with silence.
+    The result does not depend on how the sound is cut into pieces, and it is complete: `finish` returns
+    what look-ahead and windows hold back. With another pitch or tempo its length is exactly that of the
+    tempo. A sound shorter than 20 ms is padded to that with silence.
     """
 
     def __init__(
@@ -109,23 +108,21 @@ class FilterGraph:
     ) -> None:
         self._rate = source_rate
         self._time_base = Fraction(1, source_rate)
-        self._position = 0
-        self._rest = SILENCE
-        # atempo holds back the sound of a long piece and cuts its windows by where pieces end:
-        # blocks of one length make it prompt and repeatable. The others take any cut alike.
+        self._position = 0  # samples given to the graph
+        self._rest = SILENCE  # samples short of a block
+        # atempo holds back the sound of a long piece, and places its windows by where pieces end: with
+        # blocks of one length it is prompt and repeatable. The other filters do not depend on the cuts.
         self._stretches = tempo != 1.0 or pitch != 1.0
         blocks = _TEMPO_BLOCKS_PER_SECOND if self._stretches else _BLOCKS_PER_SECOND
-        self._block = source_rate // blocks
-        self._least = (
-            source_rate // 50
-        )  # the resampler loses a sound that its window does not fit in
+        self._block = source_rate // blocks  # samples that the graph gets at once
+        self._least = source_rate // 50  # the resampler loses a sound shorter than its window
         self._length_factor = sample_rate / source_rate / tempo
-        self._given = 0
+        self._given = 0  # samples that the graph has returned
         self._build = partial(_build, source_rate, sample_rate, tempo, gain, pitch)
         self._opened: Graph | None = None
 
     def feed(self, samples: Samples) -> Samples:
-        """All output that these samples make possible. Raises nothing for any sound."""
+        """All output that these samples make possible. Does not raise, whatever the sound."""
         if len(self._rest):
             samples = np.concatenate((self._rest, samples))
         end = len(samples) - len(samples) % self._block if self._stretches else len(samples)
@@ -152,7 +149,7 @@ class FilterGraph:
         return rest[: max(0, length - given)] if self._stretches else rest
 
     def _graph(self) -> Graph:
-        """Built with the first samples, so that opening an encoder costs the event loop nothing."""
+        """The graph, built on first use, so that opening an encoder does not block the event loop."""
         if self._opened is None:
             self._opened = self._build()
         return self._opened
@@ -180,7 +177,7 @@ class FilterGraph:
 
 def _build(source_rate: int, sample_rate: int, tempo: float, gain: float, pitch: float) -> Graph:
     graph = Graph()
-    graph.threads = 1  # else every stream gets a pool of threads of its own
+    graph.threads = 1  # otherwise every stream has a pool of threads
     nodes = [
         graph.add_abuffer(
             sample_rate=source_rate,
@@ -221,10 +218,10 @@ def open_filters(
     gain: float = 1.0,
     pitch: float = 1.0,
 ) -> Filter:
-    """The filter from `source_rate` to `sample_rate`, less the stages that would change nothing.
+    """The filter from `source_rate` to `sample_rate`, in Hz, without stages that change nothing.
 
-    tempo: times as fast, 0.5 to 2; the pitch is kept. pitch: times as high, 0.5 to 2; the length is
-    kept. gain: times as loud, above 0; over 1 a look-ahead limiter keeps the peaks under full scale.
+    tempo: factor of the pace, 0.5 to 2; keeps the pitch. pitch: factor of the pitch, 0.5 to 2; keeps the
+    length. gain: factor of the volume, above 0; above 1 a look-ahead limiter keeps peaks below full scale.
     """
     needs_graph = tempo != 1.0 or pitch != 1.0 or sample_rate != source_rate or gain > 1.0
     stages: list[Filter] = [Gain(gain)] if gain < 1.0 else []

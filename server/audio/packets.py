@@ -1,6 +1,7 @@
-"""The formats with a codec: MP3, Opus in Ogg, AAC in ADTS and FLAC, through FFmpeg.
+"""The formats with a codec: MP3, Opus in Ogg, AAC in ADTS and FLAC, encoded by FFmpeg.
 
-Which bit rates the lossy codecs really have, and the one taken for what was asked.
+libsndfile does not serve here: it has no AAC, holds FLAC back for frames of 4096 samples and rewrites its
+header at the end, and does not tell how many samples the bytes so far hold.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ from cosyserve.protocol.parameters import AudioFormat
 from .encoder import NOTHING, Encoded
 from .pcm import to_s16
 
-# ISO/IEC 11172-3 and 13818-3, Layer III. LAME turns any other value into one of these in silence.
+# kbit/s of ISO/IEC 11172-3 and 13818-3, Layer III. LAME silently replaces any other value by one of these.
 _MPEG1: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2: Final = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MPEG25: Final = (8, 16, 24, 32, 40, 48, 56, 64)
 
-_AAC_FRAME_BITS: Final = 6144  # ISO/IEC 14496-3: at most, for a frame of one channel
+_AAC_FRAME_BITS: Final = 6144  # ISO/IEC 14496-3: the most for a frame of one channel
 _AAC_FRAME_SAMPLES: Final = 1024
 _AAC_LEAST: Final = 8
 _OPUS_LEAST: Final = 6
-_OPUS_MOST: Final = 256  # libopus takes 256 kbit/s for each channel, and this is one
+_OPUS_MOST: Final = 256  # libopus allows 256 kbit/s per channel
 
 
 def mp3_bit_rates(sample_rate: int) -> tuple[int, ...]:
-    """The kbit/s that MP3 has at this sample rate, rising."""
+    """The bit rates of MP3 at this sample rate, in ascending kbit/s."""
     if sample_rate >= 32000:
         return _MPEG1
     return _MPEG2 if sample_rate >= 16000 else _MPEG25
 
 
 def effective_bit_rate(audio_format: AudioFormat, sample_rate: int, asked: str) -> int | None:
-    """The kbit/s the encoder works with for the asked `"192k"`; None for a lossless format.
+    """The kbit/s that the encoder uses for a bit rate such as "192k"; None for a lossless format.
 
-    It is the nearest that the codec has at this sample rate in one channel (the higher of two
-    equally near). MP3 keeps to it exactly; Opus and AAC spend as much where the sound needs it.
+    That is the nearest one that the codec supports at this sample rate for one channel, the higher of two
+    equally near ones. MP3 keeps it exactly; Opus and AAC use up to as much as the sound needs.
     """
     kbits = int(asked.removesuffix("k"))
     match audio_format:
@@ -63,16 +64,16 @@ def effective_bit_rate(audio_format: AudioFormat, sample_rate: int, asked: str) 
 
 _AAC_FAST_FROM: Final = 64  # kbit/s; below it FFmpeg's slower coder sounds better
 _MP3_CAREFUL_TO: Final = 48
-_PIECES_PER_SECOND: Final = 10  # what is given to FFmpeg at once is at most that long
+_PIECES_PER_SECOND: Final = 10  # FFmpeg gets at most a tenth of a second at once
 
 
 @dataclass(frozen=True, slots=True)
 class _Setup:
-    """How FFmpeg is told to write a format.
+    """FFmpeg's codec, container and options for a format.
 
-    sample_format: FFmpeg's name of what the codec takes. whole_frames: a decoder gives back every
-    packet's full frame, start delay and padding included (else only the times the packets bear).
-    least: samples that a stream has at least; a shorter one is filled up with silence.
+    sample_format: FFmpeg's name of the codec's input format. whole_frames: whether a decoder returns the
+    full frame of every packet, start delay and padding included, or only the times in the packets.
+    least: samples of the shortest stream; a shorter one is padded with silence.
     """
 
     codec: str
@@ -87,34 +88,34 @@ class _Setup:
 def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
     match audio_format:
         case AudioFormat.MP3:
-            # Without the bit reservoir no packet waits for a later one. No Xing frame: its sizes
-            # are unknown while streaming, and it would be decoded as sound.
-            # At low rates LAME's fast mode costs intelligibility: of ten sentences spoken at 1.5 and
-            # coded at 32k, a recogniser took 5, against 8 with the careful mode (three times the CPU).
+            # Without the bit reservoir no packet waits for a later one. No Xing frame: its sizes are
+            # unknown while streaming, and decoders would play it.
+            # At low rates LAME's fast mode costs intelligibility: of ten sentences at speed 1.5 and 32k
+            # a recogniser understood 5, and 8 with the careful mode, which takes three times the CPU.
             level = "2" if kbits <= _MP3_CAREFUL_TO else "7"
             codec_options = {"compression_level": level, "reservoir": "0"}
             container_options = {"write_xing": "0", "id3v2_version": "0"}
             return _Setup("libmp3lame", "mp3", "fltp", True, codec_options, container_options)
         case AudioFormat.OPUS:
-            # The muxer's own page lasts a second. Unconstrained, libopus spends up to a sixth more
-            # than it was told; its voip mode keeps to the rate no better and filters the lows.
+            # By default the muxer's pages last a second. Unconstrained, libopus uses up to a sixth more
+            # than asked; its voip mode keeps the rate no better and cuts low frequencies.
             codec_options = {"application": "audio", "vbr": "constrained", "frame_duration": "20"}
             return _Setup("libopus", "ogg", "flt", False, codec_options, {"page_duration": "20000"})
         case AudioFormat.AAC:
-            # Two frames of sound and the start delay make the three by which readers know ADTS.
+            # Readers recognise ADTS by three frames: two of sound and the start delay.
             coder = "fast" if kbits >= _AAC_FAST_FROM else "twoloop"
             return _Setup("aac", "adts", "fltp", True, {"aac_coder": coder}, least=2 * 1024)
         case AudioFormat.FLAC:
-            # Frames of 20 ms: FFmpeg's own are five times as long.
+            # Frames of 20 ms: FFmpeg's default is five times as long.
             codec_options = {"frame_size": str(sample_rate // 50)}
-            no_padding = {"metadata_header_padding": "0"}  # else 8 KiB of it
+            no_padding = {"metadata_header_padding": "0"}  # by default 8 KiB
             return _Setup("flac", "flac", "s16", False, codec_options, no_padding)
         case _:
             raise ValueError(f"{audio_format} has no codec")
 
 
 class _Sink:
-    """The muxer's output, taken bit by bit; it cannot be sought in, so nothing is rewritten."""
+    """The muxer's output, taken as it comes. It has no `seek`, so the muxer rewrites nothing."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -131,17 +132,17 @@ class _Sink:
 
 @contextlib.contextmanager
 def _on_one_cpu() -> Iterator[None]:
-    """Hold this thread to one of its processors.
+    """Restrict this thread to one processor.
 
-    PyAV's `encode` cuts frames with a filter graph that it builds at the first call. FFmpeg gives
-    that graph as many threads as the caller may use processors, up to 16 for every stream, which
-    never do anything; there is no option against it.
+    PyAV's `encode` cuts frames with a filter graph that it builds at the first call. FFmpeg gives the
+    graph as many threads as the calling thread has processors, up to 16 per stream, which never do
+    anything; no option prevents that.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     allowed = os.sched_getaffinity(0)
-    with contextlib.suppress(OSError):  # where a sandbox forbids it, there are idle threads
+    with contextlib.suppress(OSError):  # a sandbox may forbid it; then there are idle threads
         os.sched_setaffinity(0, {random.choice(list(allowed))})
     try:
         yield
@@ -178,8 +179,8 @@ class _Stream:
         return self._stream.codec_context.frame_size
 
     def write(self, frame: av.AudioFrame | None) -> list[Packet[Any]]:
-        """Encode and mux a frame; None ends the stream. Returns the packets that were written."""
-        # FLAC's last packet is empty: a checksum for a header that is long gone.
+        """Encode and mux a frame, or end the stream if it is None. Returns the packets written."""
+        # FLAC's last packet is empty: it has only the checksum for a header that was sent long ago.
         packets = [packet for packet in self._stream.encode(frame) if packet.size]
         for packet in packets:
             self._container.mux(packet)
@@ -189,9 +190,9 @@ class _Stream:
 
 
 class PacketCodec:
-    """One stream of a codec in its container; bytes leave it as soon as the codec gives a packet.
+    """One stream of a codec in its container. Each packet leaves as soon as the codec returns it.
 
-    FFmpeg's side is opened with the first samples, so that the constructor costs nothing.
+    FFmpeg's objects are made when the first samples come, so that the constructor takes no time.
     """
 
     def __init__(self, audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> None:
@@ -201,8 +202,8 @@ class PacketCodec:
         self._time_base = Fraction(1, sample_rate)
         self._stream: _Stream | None = None
         self._position = 0  # samples given to the codec
-        self._decodable = 0  # end of the sound in the packets so far, in samples
-        self._told = 0  # of which the results so far have told
+        self._decodable = 0  # samples that a decoder makes of the packets so far
+        self._returned = 0  # samples of the results so far
 
     def encode(self, samples: Samples) -> Encoded:
         if not len(samples):
@@ -247,9 +248,9 @@ class PacketCodec:
                 self._decodable = round(end)
 
     def _result(self, stream: _Stream) -> Encoded:
-        """What is written and not yet told of, unless it is only a header."""
-        new = self._decodable - self._told
+        """The bytes since the last result, or NOTHING if they hold no sound, as a header does."""
+        new = self._decodable - self._returned
         if new <= 0:
             return NOTHING
-        self._told = self._decodable
+        self._returned = self._decodable
         return Encoded(stream.sink.take(), new / self._sample_rate)

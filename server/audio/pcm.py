@@ -1,6 +1,7 @@
-"""The formats without a codec: bare 16-bit PCM, and the same behind a WAV header.
+"""The formats without a codec, 16-bit PCM bare or after a WAV header, and lengths in finished headers.
 
-The true sizes in the headers of an answer that is sent whole.
+The stdlib's `wave` and soundfile cannot write the header of a stream of unknown length: both compute its
+sizes, and the field's convention for "unknown" overflows them.
 """
 
 from __future__ import annotations
@@ -18,41 +19,36 @@ from cosyserve.protocol.parameters import AudioFormat
 
 from .encoder import NOTHING, Encoded
 
-_UNKNOWN_SIZE: Final = (
-    0xFFFFFFFF  # of a stream: every common reader takes it as "to the end", 0 not
-)
-WAV_HEADER_SIZE: Final = 44
+_WAV_HEADER: Final = struct.Struct("<4sI8sIHHIIHH4sI")
+WAV_HEADER_SIZE: Final = _WAV_HEADER.size
+_UNKNOWN_SIZE: Final = 0xFFFFFFFF  # every common reader takes it as "to the end"; 0 they do not
+_STREAMINFO: Final = slice(
+    18, 26
+)  # of a FLAC file: rate, channels and bits, then the total of samples
+_TOTAL_BITS: Final = 36
 
 
 def to_s16(samples: Samples) -> npt.NDArray[np.int16]:
-    """Full scale +-1 to signed 16 bit: rounded to the nearest, saturated beyond full scale."""
+    """Samples as signed 16-bit integers: rounded to the nearest, clipped at full scale."""
     scaled = np.rint(samples * np.float32(32768))
     whole: npt.NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype("<i2")
     return whole
 
 
 def wav_header(sample_rate: int, data_size: int | None = None) -> bytes:
-    """The header of mono 16-bit PCM; with no `data_size`, that of a stream of unknown length."""
-    riff, data = (
-        (_UNKNOWN_SIZE, _UNKNOWN_SIZE)
-        if data_size is None
-        else (data_size + WAV_HEADER_SIZE - 8, data_size)
-    )
-    format_chunk = struct.pack("<IHHIIHH", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    return b"".join(
-        (
-            b"RIFF",
-            struct.pack("<I", riff),
-            b"WAVEfmt ",
-            format_chunk,
-            b"data",
-            struct.pack("<I", data),
-        )
+    """The header of mono 16-bit PCM. data_size: in bytes, None for a stream of unknown length."""
+    riff, data = _UNKNOWN_SIZE, _UNKNOWN_SIZE
+    if data_size is not None:
+        riff, data = data_size + WAV_HEADER_SIZE - 8, data_size
+    pcm, channels, width = 1, 1, 2
+    return _WAV_HEADER.pack(
+        *(b"RIFF", riff, b"WAVEfmt ", 16, pcm, channels),
+        *(sample_rate, sample_rate * width, width, 8 * width, b"data", data),
     )
 
 
 class PcmCodec:
-    """Little-endian signed 16-bit samples, after `header`, which goes with the first of them."""
+    """Little-endian signed 16-bit samples. header: comes before the first of them."""
 
     def __init__(self, sample_rate: int, header: bytes = b"") -> None:
         self._sample_rate = sample_rate
@@ -69,25 +65,19 @@ class PcmCodec:
         return NOTHING
 
 
-_STREAMINFO_TOTAL: Final = slice(
-    18, 26
-)  # of a FLAC file: rate, channels, bits, then 36 bits of total
-_TOTAL_BITS: Final = 36
-
-
 def sized(data: bytes, audio_format: AudioFormat) -> bytes:
-    """A whole stream with its length in the header, where the format has such a field (WAV, FLAC).
+    """A complete stream with its length in the header, if the format has such a field (WAV, FLAC).
 
-    data: all results of one encoder, joined. Heavy for FLAC: it reads the frames' headers.
+    data: all results of one encoder, joined. Takes long for FLAC: it reads the headers of all frames.
     """
     if audio_format is AudioFormat.WAV and len(data) >= WAV_HEADER_SIZE:
         (sample_rate,) = struct.unpack_from("<I", data, 24)
         return wav_header(sample_rate, len(data) - WAV_HEADER_SIZE) + data[WAV_HEADER_SIZE:]
     if audio_format is AudioFormat.FLAC and data:
-        fields = int.from_bytes(data[_STREAMINFO_TOTAL], "big")
+        fields = int.from_bytes(data[_STREAMINFO], "big")
         total = _flac_samples(data) % (1 << _TOTAL_BITS)
         patched = (fields >> _TOTAL_BITS << _TOTAL_BITS | total).to_bytes(8, "big")
-        return data[: _STREAMINFO_TOTAL.start] + patched + data[_STREAMINFO_TOTAL.stop :]
+        return data[: _STREAMINFO.start] + patched + data[_STREAMINFO.stop :]
     return data
 
 

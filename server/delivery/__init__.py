@@ -1,8 +1,8 @@
-"""Delivery: what a client has still to take of what was written to it, and how long it may take.
+"""Delivery: what a client has still to take of the bytes written to it, and how long it may take.
 
-A write that returned is not read: it stands in our transport, in our kernel, on the way, or in the
-peer's kernel. Here is measured what the peer takes, so that a slow reader and a stalled one can be
-told apart, so that the end of a stream waits for its last byte, and so that little stands in line.
+Bytes of a finished write may still be in our transport, in our kernel, on the way, or in the peer's
+kernel. This package measures what the peer takes. So it tells slow readers from stalled ones, lets the
+end of a stream wait for its last byte, and keeps queues short.
 """
 
 from .delivery import Delivery

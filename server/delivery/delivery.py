@@ -13,31 +13,32 @@ from .kernel import Gauge, SocketState, keep_unsent_below
 
 log = structlog.get_logger(__name__)
 
-UNTOLD_PACE: Final = 8_000.0
-"""Bytes a second, where nothing tells how long a body plays: MP3 of 64 kbit/s."""
+UNKNOWN_PACE: Final = 8_000.0
+"""Bytes a second if the playing time of a body is unknown: MP3 of 64 kbit/s."""
 
 LARGEST_STEP: Final = 128 * 1024
-"""Bytes. A kernel that has run out of room tells of new room only once much of it is free: steps of up
-to 110 KB were measured between Linux and Linux. Until then nobody can see its client read."""
+"""Bytes. A kernel that ran out of room announces new room only when much of it is free: steps of up to
+110 KB were measured between Linux and Linux. Until then nobody can see that its client reads."""
 
 SLOWEST_READER: Final = 0.5
-"""Of the stream's own pace. A slower one may need a longer stall limit."""
+"""Of the stream's own pace. A slower reader needs a longer stall limit in the settings."""
 
 QUEUED_SECONDS: Final = 1.0
+"""How much sound the kernel's queue should hold."""
 SMALLEST_QUEUE, USUAL_QUEUE, LARGEST_QUEUE = 4 * 1024, 16 * 1024, 128 * 1024
 TRANSPORT_BUFFER: Final = 4 * 1024
-"""Bytes. The transport need hold nothing in reserve: what counts as written the kernel should have."""
+"""Bytes. The transport needs no reserve: written bytes should be in the kernel."""
 
-_LOOKS: Final = 8  # in a stall limit
+_LOOKS: Final = 8  # per stall limit
 _FIRST_WAIT, _LONGEST_WAIT = 0.001, 0.05
 
 
 class Delivery:
-    """What one connection has still to take. `end` is to be called once the connection is lost.
+    """The delivery of one connection. Call `end` when the connection is lost.
 
-    stall_limit: seconds in which the peer may take no byte while something is waited for, besides the
-    time that a slow reader needs for one step of its window; then the connection is aborted.
-    Memory is bounded by who writes: nobody here keeps a byte.
+    stall_limit: seconds without a byte taken after which the connection is aborted, if somebody waits
+    for the peer; the time that a slow reader needs for one step of its window is added.
+    Memory is bounded by the writers: no byte is kept here.
     """
 
     def __init__(self, transport: asyncio.Transport, stall_limit: float) -> None:
@@ -45,42 +46,36 @@ class Delivery:
         self._transport = transport
         self._stall_limit = stall_limit
         self._gauge = Gauge(transport)
-        self._lost = False
-        self._cut_for = ""
-        self._pace = 0.0  # bytes a second; 0 is not known
-        self._queue = USUAL_QUEUE
-        self._read_until = 0.0
-        self._step = 0  # bytes, the largest that was seen; at most what the peer's kernel can hold
-        self._waiting = 0  # how many wait for the peer now
-        self._taken = 0  # as of the last look
-        self._moved = 0.0  # when it was last seen to grow, or when waiting began; loop time
-        self._next_look: asyncio.TimerHandle | None = None
+        self._lost = False  # whether the connection is lost
+        self._pace = 0.0  # bytes a second; 0 is unknown
+        self._queue = USUAL_QUEUE  # bytes, the kernel's current limit
+        self._read_until = 0.0  # loop time; see `read_until`
+        self._step = 0  # bytes; the largest step seen, at most what the peer's kernel can hold
+        self._waiting = 0  # how many callers wait for the peer now
+        self._taken = 0  # SocketState.taken of the last look
+        self._moved = 0.0  # loop time when the peer was last seen to take bytes, or waiting began
+        self._next_look: asyncio.TimerHandle | None = None  # set while somebody waits
         transport.set_write_buffer_limits(TRANSPORT_BUFFER)
-        self.look()  # now the peer offers all its room
-
-    @property
-    def cut_for(self) -> str:
-        """Why the connection was aborted from here; "" if it was not."""
-        return self._cut_for
+        self.look()  # an idle peer offers its largest window
 
     @property
     def lost(self) -> bool:
-        """Whether nothing can be written any more."""
+        """Whether the connection is lost."""
         return self._lost
 
     @property
     def stall_limit(self) -> float:
-        """Seconds without a byte taken that make a stall at this stream's pace."""
-        slowest = SLOWEST_READER * (self._pace or UNTOLD_PACE)
+        """Seconds without a byte taken that count as a stall at this stream's pace."""
+        slowest = SLOWEST_READER * (self._pace or UNKNOWN_PACE)
         return self._stall_limit + min(self._step, LARGEST_STEP) / slowest
 
     @property
     def read_until(self) -> float:
-        """When the slowest reader would be through with all sound that was written; loop time."""
+        """Loop time when the slowest reader has read all sound written so far."""
         return self._read_until
 
     def look(self) -> SocketState | None:
-        """How things stand; None if the connection is lost."""
+        """The connection's state now; None if it is lost."""
         if self._lost:
             return None
         try:
@@ -93,10 +88,10 @@ class Delivery:
         self._taken = reading.taken
         return reading
 
-    # What those who write tell.
+    # For writers
 
     def sound(self, size: int, seconds: float) -> None:
-        """`size` bytes were written that play for `seconds`; chooses the kernel's queue by their pace."""
+        """Take note that `size` bytes were written that play for `seconds`; adapts the kernel's queue."""
         if seconds <= 0:
             return
         self._read_until = max(self._read_until, self._loop.time()) + seconds / SLOWEST_READER
@@ -109,22 +104,22 @@ class Delivery:
             keep_unsent_below(self._transport.get_extra_info("socket"), queue)
 
     def answered(self, read_until: float) -> None:
-        """The peer answered what was sent when `read_until` was this: all before it is read."""
+        """Take note that the peer answered something sent when `read_until` had this value."""
         now = self._loop.time()
         self._read_until = now + max(0.0, self._read_until - max(read_until, now))
 
     def end(self) -> None:
-        """The connection is lost."""
+        """Take note that the connection is lost."""
         self._lost = True
         if self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None
 
-    # Waiting for the peer.
+    # Waiting for the peer
 
     @contextmanager
     def awaited(self) -> Iterator[None]:
-        """Within it, a peer that takes nothing for the stall limit is cut off."""
+        """A context in which a peer that takes nothing for the stall limit is cut off."""
         if not self._waiting:
             self._moved = self._loop.time()
         self._waiting += 1
@@ -136,15 +131,15 @@ class Delivery:
             self._waiting -= 1
 
     async def taken(self) -> None:
-        """Wait until the peer has taken every byte, or the connection is lost. Cancel-safe.
+        """Wait until the peer has taken every byte or the connection is lost. Cancel-safe.
 
-        No kernel wakes anybody for an acknowledgement, so this looks again and again.
+        Kernels give no notice of an acknowledgement, so this polls.
         """
         wait, seen = _FIRST_WAIT, -1
         with self.awaited():
             while (reading := self.look()) is not None:
-                # Below TLS a transport may hold bytes that nobody can see. It hands them on as soon
-                # as the kernel has room, so what is empty twice, with nothing taken since, is empty.
+                # The transport below TLS may hold bytes that are not visible here. It passes them on as soon
+                # as the kernel has room: if all is empty twice and nothing was taken between, it is empty.
                 if reading.unsent:
                     seen = -1
                 elif reading.taken == seen:
@@ -155,18 +150,17 @@ class Delivery:
                 wait = min(2 * wait, _LONGEST_WAIT)
 
     def cut(self, reason: str) -> None:
-        """Abort the connection and say why."""
+        """Abort the connection, and log why."""
         if self._lost:
             return
         reading = self.look()
-        self._cut_for = reason
         unsent = 0 if reading is None else reading.unsent
         log.warning("connection_cut", reason=reason, unsent=unsent, pace=round(self._pace))
         self._transport.abort()
         self.end()
 
     def _look_soon(self) -> None:
-        # A timer for each look, not for each write: most writes are over at once.
+        # One timer per look rather than per write: most writes finish at once.
         self._next_look = self._loop.call_later(self._stall_limit / _LOOKS, self._look_for_stall)
 
     def _look_for_stall(self) -> None:

@@ -1,4 +1,4 @@
-"""What a kernel tells of a TCP connection and asyncio does not."""
+"""The state of a TCP connection that the kernel knows and asyncio does not."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import sys
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-# struct tcp_info of Linux (include/uapi/linux/tcp.h) only ever grows at its end.
+# Format and offset in struct tcp_info of Linux (include/uapi/linux/tcp.h), which only grows at its end.
 _ACKNOWLEDGED: Final = (struct.Struct("=Q"), 120)  # tcpi_bytes_acked, since 4.1
 _WINDOW: Final = (struct.Struct("=I"), 228)  # tcpi_snd_wnd, since 5.4
 _TCP_INFO_BYTES: Final = 232
 
-UNTOLD_WINDOW: Final = 1 << 30
+UNKNOWN_WINDOW: Final = 1 << 30
 
 
 class SocketState(NamedTuple):
-    """One look at a connection, in bytes.
+    """The state of a connection at one moment, in bytes.
 
-    taken: changes whenever the peer takes bytes. unsent: written and not taken, as far as can be known.
-    window: the room that the peer offers.
+    taken: a counter that changes whenever the peer takes bytes. unsent: written and not yet taken, as far
+    as is known. window: the room that the peer offers.
     """
 
     taken: int
@@ -30,10 +30,10 @@ class SocketState(NamedTuple):
 
 
 class Gauge:
-    """Looks at the connection of a transport.
+    """Reads the state of a transport's connection.
 
-    On Linux a byte counts as taken once the peer's kernel has acknowledged it. Elsewhere the transport's
-    own buffer is all that can be seen, and bytes count as taken once our kernel has them.
+    On Linux a byte counts as taken when the peer's kernel has acknowledged it. Elsewhere only the
+    transport's buffer is visible, and a byte counts as taken when our kernel has it.
     """
 
     __slots__ = ("_socket", "_transport")
@@ -41,38 +41,40 @@ class Gauge:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         found: Any = transport.get_extra_info("socket")
-        self._socket: Any = found if _told_by_kernel(found) else None
+        self._socket: Any = (
+            found if _kernel_tells(found) else None
+        )  # None: only the buffer is visible
 
     def read(self) -> SocketState:
         """Raises OSError if the connection is gone."""
         buffered = self._transport.get_write_buffer_size()
         if self._socket is None:
-            return SocketState(-buffered, buffered, UNTOLD_WINDOW)
+            return SocketState(-buffered, buffered, UNKNOWN_WINDOW)
         info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         taken = _field(info, *_ACKNOWLEDGED, 0)
-        window = _field(info, *_WINDOW, UNTOLD_WINDOW)
+        window = _field(info, *_WINDOW, UNKNOWN_WINDOW)
         return SocketState(taken, buffered + _unacknowledged(self._socket.fileno()), window)
 
 
 def keep_unsent_below(connection: Any, size: int) -> None:
-    """Let the kernel take bytes only while it holds fewer than `size` that it could not send yet.
+    """Have the kernel accept bytes only while it holds fewer than `size` bytes that it could not send yet.
 
-    What is on its way does not count, so that throughput is not limited; and room is told in steps of
-    half the size, and not of a third of the whole send buffer. An accepted socket has its listener's size.
-    A kernel that knows no such limit goes on as before.
+    Bytes on their way do not count, so throughput is not limited. The kernel then announces room in steps
+    of half the size, instead of a third of the send buffer. Accepted sockets inherit the limit. Kernels
+    without such a limit are left as they are.
     """
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
-def _told_by_kernel(connection: Any) -> bool:
+def _kernel_tells(connection: Any) -> bool:
     if sys.platform != "linux" or connection is None:
         return False
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         _unacknowledged(connection.fileno())
-    except OSError:  # no TCP, or a kernel that only looks like Linux
+    except OSError:  # not TCP, or a kernel that only claims to be Linux
         return False
     fields, offset = _ACKNOWLEDGED
     return len(info) >= offset + fields.size

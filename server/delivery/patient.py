@@ -1,4 +1,4 @@
-"""A WebSocket connection that gives a reader at playback pace the time it needs."""
+"""A WebSocket connection whose timeouts suit clients that read no faster than they play."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .delivery import Delivery
 from .registry import Deliveries
 
 CLOSE_TIMEOUT: Final = 2.0
-"""Seconds in which a peer that has taken and read all answers a close frame."""
+"""Seconds in which a peer that has read everything must answer a close frame."""
 
-_LOOKS: Final = 4  # while a pong is waited for, in a ping timeout
+_LOOKS: Final = 4  # per ping timeout, while waiting for a pong
 
 
 class PatientConnection(ServerConnection):
     """Measures progress where the base class measures time.
 
-    A pong and the answer to a close frame wait at the peer behind all sound that it has not read yet.
-    So a peer is given up only if it takes no byte, or if it does not answer though it must have read
-    all that it took. The base class's close_timeout holds for the handshake alone.
+    A ping and a close frame wait at the peer behind all sound that it has not read yet. So a peer is
+    given up only if it takes no byte, or if it does not answer although it must have read all that it
+    took. The base class's close_timeout applies to the opening handshake only.
     """
 
     delivery: Delivery
@@ -30,25 +30,27 @@ class PatientConnection(ServerConnection):
     def __init__(self, *args: Any, deliveries: Deliveries, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deliveries = deliveries
-        self._ending: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = (
+            None  # aborts the connection if it closes too slowly
+        )
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
-        """The opening handshake, as the base class has it."""
+        """Do the opening handshake, as the base class does."""
         await super().handshake(*args, **kwargs)
         self.close_timeout = None
 
     async def close(
         self, code: CloseCode | int = CloseCode.NORMAL_CLOSURE, reason: str = ""
     ) -> None:
-        """Send a close frame behind all that was written, and wait until the connection is closed.
+        """Send a close frame after all that was written, and wait until the connection is closed.
 
-        That takes as long as the peer goes on taking and reading what it has still to get.
+        The peer has as long as it goes on taking and reading.
         """
         self._end_in_time()
         await super().close(code, reason)
 
     async def keepalive(self) -> None:
-        """In place of the base class's, which takes a pong that is still to come for one that is lost."""
+        """Send pings and wait for pongs; the base class would take a late pong for a lost one."""
         assert self.ping_interval is not None
         while True:
             await asyncio.sleep(self.ping_interval)
@@ -65,24 +67,24 @@ class PatientConnection(ServerConnection):
             self.delivery.answered(read_until)
 
     async def _comes(self, pong: Any, limit: float) -> bool:
-        """Wait for a pong; False once neither it nor any progress has come for the limit."""
+        """Wait for a pong. False if neither it nor any progress has come for `limit` seconds."""
         delivery, taken = self.delivery, None
         alive = self.loop.time()
         reads = delivery.read_until > alive
         while not (await asyncio.wait({pong}, timeout=limit / _LOOKS))[0]:
             now = self.loop.time()
             if (reading := delivery.look()) is None:
-                return True  # what ends the connection says so itself
+                return True  # the connection is lost: keepalive has nothing more to decide
             if reading.taken != taken:
                 taken, alive = reading.taken, now
-            # It answers once it has read what it took, and may take a break of the stall limit in that.
+            # It answers when it has read what it took, and while reading it may pause for the stall limit.
             reads = reads or delivery.read_until > now
             due = max(limit, delivery.stall_limit) if reads or reading.unsent else limit
             if now - max(alive, delivery.read_until) >= due:
                 return False
         return True
 
-    # How the connection ends.
+    # The end of the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -108,9 +110,9 @@ class PatientConnection(ServerConnection):
             self._ending = self.loop.create_task(self._end())
 
     async def _end(self) -> None:
-        """Abort the connection if it is not closed in time."""
+        """Wait until the connection should be closed, then abort it."""
         await self.delivery.taken()
-        if self.protocol.close_rcvd is None:  # else it wants to read no more
+        if self.protocol.close_rcvd is None:  # otherwise the peer reads no more
             await asyncio.sleep(self.delivery.read_until - self.loop.time())
         await asyncio.sleep(CLOSE_TIMEOUT)
         self.delivery.cut("the client did not close the connection")

@@ -1,4 +1,4 @@
-"""All deliveries of a server: what a shutdown waits for."""
+"""All deliveries of a server, for which a shutdown waits."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ from .delivery import Delivery
 
 
 class Deliveries:
-    """What is being delivered, apart from the tasks that the engine has places for.
-
-    stall_limit: see Delivery.
-    """
+    """Makes deliveries, and knows those under way. stall_limit: as in Delivery."""
 
     def __init__(self, stall_limit: float) -> None:
         self._stall_limit = stall_limit
         self._connections: set[Delivery] = set()
-        self._answers = 0
+        self._answers = 0  # answers to requests that are under way
         self._all_answered = asyncio.Event()
         self._all_answered.set()
 
     def connect(self, transport: asyncio.Transport) -> Delivery:
-        """The delivery of a connection that lives on between its tasks, until `disconnect`."""
+        """The delivery of a WebSocket connection, which lasts until `disconnect`."""
         delivery = Delivery(transport, self._stall_limit)
         self._connections.add(delivery)
         return delivery
 
     def disconnect(self, delivery: Delivery) -> None:
-        """The connection is lost."""
+        """Take note that a connection is lost."""
         delivery.end()
         self._connections.discard(delivery)
 
     @contextmanager
     def answer(self, transport: asyncio.Transport) -> Iterator[Delivery]:
-        """The delivery of one request's answer, which is over when the context is left."""
+        """The delivery of one request's answer, as a context that ends with the answer."""
         delivery = Delivery(transport, self._stall_limit)
         self._answers += 1
         self._all_answered.clear()
@@ -48,7 +45,7 @@ class Deliveries:
                 self._all_answered.set()
 
     async def all_taken(self) -> None:
-        """Wait until no answer is on its way and every connection's peer has taken all. Cancel-safe."""
+        """Wait until all answers are over and every connection's peer has taken every byte. Cancel-safe."""
         await self._all_answered.wait()
         await asyncio.gather(*(each.taken() for each in self._connections))
 

@@ -1,7 +1,7 @@
-"""Logging: one configuration for our own events and for the libraries' stdlib loggers.
+"""Logging: one configuration for the server's own events and for the libraries' stdlib loggers.
 
-Nothing that is logged may hold a token, or a user's text; callers see to it, and the redacting
-processor here is a second line of defence.
+No log line may contain a token or a user's text. Callers are responsible for that; the redacting processor
+here is a second line of defence.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECRET_KEYS: Final = frozenset(
     }
 )  # fmt: skip
 
-# At debug these log whole frames and handshake headers, or what requests are signed with.
+# The lowest level of libraries that at debug log whole frames, headers, or signatures of requests.
 _QUIET_LIBRARIES: Final = {
     "websockets": logging.INFO,
     "aiohttp": logging.INFO,
@@ -41,7 +41,7 @@ def configure_logging(
     log_format: Literal["console", "json"],
     stream: TextIO | None = None,
 ) -> None:
-    """Send every log line of the process to `stream` (stderr). Call once, before anything logs."""
+    """Send all log lines of the process to `stream` (default: stderr). Call once, before anything logs."""
     number = logging.getLevelNamesMapping()[level.upper()]
     stream = sys.stderr if stream is None else stream
     shared: list[structlog.typing.Processor] = [
@@ -86,7 +86,7 @@ def _renderer(log_format: str, stream: TextIO) -> structlog.typing.Processor:
 def log_ids(
     *, request_id: str | None = None, task_id: str | None = None, caller: str | None = None
 ) -> AbstractContextManager[None]:
-    """Put these ids on every line logged inside, also by asyncio tasks started inside."""
+    """A context in which every log line has these ids, also in asyncio tasks that start in it."""
     ids = {"request_id": request_id, "task_id": task_id, "caller": caller}
     return structlog.contextvars.bound_contextvars(
         **{key: value for key, value in ids.items() if value is not None}
@@ -96,7 +96,7 @@ def log_ids(
 def redact(
     logger: object, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """A structlog processor: hide the values of telling keys, and credentials within strings."""
+    """A structlog processor that hides the values of secret keys, and credentials inside strings."""
     for key, value in event.items():
         if key not in ("_record", "_from_structlog"):
             event[key] = _redacted(key, value)

@@ -23,6 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from cosyserve.engine.cosyvoice.statistics import STATISTICS
 from cosyserve.protocol.errors import InternalError, TTSError
 from cosyserve.protocol.messages import TaskMetrics
 from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
@@ -57,58 +58,7 @@ FACTOR_BUCKETS: Final = (
 ENGINE_HELP: Final[Mapping[str, str]] = {
     "worker_restarts_total": "Worker processes that died and were replaced.",
     "workers": "Worker processes that are up.",
-    "sessions": "Sessions that are open.",
-    "queue_depth": "Pieces of work that wait for a worker or for the device.",
-    "unread_seconds": "Speech that was made and waits for its readers.",
-    "device_busy_seconds_total": "Time that the device's thread has worked.",
-    "queue_seconds_total": "Time that chunks have waited for the device.",
-    "lm_step_seconds_total": "Time spent in steps of the speech model.",
-    "lm_steps_total": "Steps of the speech model.",
-    "lm_batch_rows_total": "Utterances in those steps; by the steps, the batch size.",
-    "lm_tokens_total": "Speech tokens drawn.",
-    "lm_streams": "Utterances that are in the speech model or wait to be.",
-    "lm_streams_computed": "Those for which vLLM has something to compute.",
-    "lm_busy_seconds_total": "Time in which vLLM had something to compute.",
-    "lm_requests_total": "Requests of vLLM: one for each utterance, more for those that were called back.",
-    "lm_chunks_total": "Pieces of text handed over to vLLM.",
-    "lm_ids_read_total": "Text and prompt tokens that the speech model has read.",
-    "lm_failed_streams_total": "Utterances that failed in vLLM.",
-    "lm_engine_up": "1 if vLLM's engine runs, 0 while it is started again.",
-    "lm_engine_deaths_total": "Times that vLLM's engine has died.",
-    "lm_engine_rebuilds_total": "Times that it was started again.",
-    "lm_engine_rebuild_seconds": "What that took the last time, waits included.",
-    "lm_engine_failed_starts_total": "Times that it could not be started again.",
-    "lm_engine_failures_in_a_row": "Deaths and failed starts since it last lived for long.",
-    "lm_engine_breaker_open": "1 if it fails so often that it is tried at long intervals only.",
-    "lm_cache_blocks": "Blocks of vLLM's keys and values.",
-    "lm_cache_blocks_free": "Those that no utterance has or is promised.",
-    "lm_streams_inside": "Utterances that have a place in vLLM.",
-    "lm_streams_parked": "Those of them that wait for text.",
-    "lm_streams_waiting": "Utterances that wait for a place in vLLM.",
-    "lm_streams_recalled_total": "Utterances that gave their place to others while they waited for text.",
-    "lm_loops_total": "Utterances ended because the speech model repeated itself.",
-    "lm_recomputed_total": "Rows computed again in float32, as numbers had overflowed.",
-    "lm_cache_bytes": "The speech model's keys and values.",
-    "flow_seconds_total": "Time spent in the flow model.",
-    "flow_recomputed_total": "Passes of it computed again in float32, as numbers had overflowed.",
-    "vocoder_seconds_total": "Time spent in the vocoder.",
-    "hop_batches_total": "Steps of flow and vocoder.",
-    "hop_batch_rows_total": "Sessions in those steps; by the steps, the batch size.",
-    "hops_failed_total": "Chunks that could not be computed.",
-    "memory_budget_bytes": "Device memory that sessions and voices may take.",
-    "memory_leased_bytes": "What of it sessions have or are promised.",
-    "session_cache_bytes": "What sessions hold.",
-    "spare_memory_bytes": "What ended sessions have left for the next ones, on a CPU.",
-    "prompt_cache_bytes": "What voices' prompts hold.",
-    "prompt_hits_total": "Sessions that found their voice's prompt on the device.",
-    "prompt_misses_total": "Prompts computed.",
-    "sessions_windowed_total": "Sessions given a short memory, for want of room.",
-    "sessions_recomputing_total": "Sessions that compute everything again, for want of room.",
-    "sessions_refused_total": "Sessions refused for want of room.",
-    "voice_cache_bytes": "Prepared voices in memory.",
-    "voice_memory_hits_total": "Voices found there.",
-    "voice_disk_hits_total": "Voices found on disk.",
-    "voice_misses_total": "Voices prepared from their clip.",
+    **{name: statistic.help for name, statistic in STATISTICS.items()},
 }
 """What engines are known to count; whatever else they count is exported too, by its name."""
 

@@ -1,8 +1,8 @@
-"""One TCP port for two protocols: WebSocket upgrades go to websockets, all else to aiohttp.
+"""One TCP port for two protocols: WebSocket upgrades go to websockets, everything else to aiohttp.
 
-The first request's head decides, before either library has seen a byte, so each of them only ever
-deals with connections that are wholly its own. REST answers carry `Connection: close`: an upgrade
-on a connection that served REST before would otherwise reach the HTTP side.
+The head of the first request decides, before either library has seen a byte; so each library has its
+connections to itself. REST answers have `Connection: close`, because an upgrade on a connection that
+served REST before would reach aiohttp.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UPGRADE = re.compile(rb"^upgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE | 
 
 
 class _Begun(Generic[_T]):
-    """A coroutine that has already run to its first wait; asyncio's own eager tasks come with 3.12."""
+    """A coroutine that has run up to its first await, as asyncio's eager tasks do from Python 3.12 on."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
         self._steps = coroutine.__await__()
@@ -49,9 +49,9 @@ class _Begun(Generic[_T]):
 class PortSwitch(PatientConnection):
     """A WebSocket connection that hands its transport to `make_http()` if the client wants plain HTTP.
 
-    tls: every connection begins with a TLS handshake.
-    A head that is not complete `head_timeout` seconds after the connection was accepted aborts it. One
-    longer than MAX_HEAD_BYTES goes to the HTTP side, which refuses it in its own words.
+    tls: if given, every connection begins with a TLS handshake. head_timeout: seconds after which a
+    connection without a complete head is aborted. A head longer than MAX_HEAD_BYTES goes to the HTTP side,
+    which refuses it.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class PortSwitch(PatientConnection):
         self._make_http = make_http
         self._head_timeout = head_timeout
         self._tls = tls
-        self._head: bytes | None = b""  # None once it is decided
-        self._undecided: asyncio.Transport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._securing: asyncio.Task[None] | None = None
+        self._head: bytes | None = b""  # of the first request; None once it is decided
+        self._undecided: asyncio.Transport | None = None  # the transport, until it is decided
+        self._deadline: asyncio.TimerHandle | None = None  # of the head
+        self._securing: asyncio.Task[None] | None = None  # the TLS handshake
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # The base class starts the WebSocket handler here; that waits until we know it is one.
+        # The base class would start the WebSocket handler here, before it is known to be a WebSocket.
         plain = cast(asyncio.Transport, transport)
         self._deadline = self.loop.call_later(self._head_timeout, plain.abort)
         if self._tls is None:
             self._undecided = plain
         else:
-            # TLS is laid over it here, and not by the listener, because only so can be limited what the
-            # lower transport holds: 64 KiB of sound that nobody sees would stand before every pong.
+            # Here and not by the listener, since only here the buffer of the lower transport can be limited:
+            # every ping would wait behind 64 KiB of sound that `Gauge` cannot see.
             plain.set_write_buffer_limits(TRANSPORT_BUFFER)
             handshake = self.loop.start_tls(
                 plain,
@@ -89,7 +89,7 @@ class PortSwitch(PatientConnection):
                 ssl_handshake_timeout=self._head_timeout,
                 ssl_shutdown_timeout=self._head_timeout,
             )
-            # Begun here and now: a first byte that comes before the task runs would come to us.
+            # Begun at once: a byte that arrives before the task runs would arrive here, undecrypted.
             self._securing = self.loop.create_task(self._secure(plain, _Begun(handshake)))
 
     def data_received(self, data: bytes) -> None:
@@ -145,7 +145,7 @@ class PortSwitch(PatientConnection):
             protocol.data_received(head)
 
     def _drop_deadline(self) -> None:
-        # The timer refers to this object: without this each closed connection would linger until it fires.
+        # The timer keeps this object alive until it fires, even if the connection is closed.
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -158,7 +158,7 @@ def switch_to(
     head_timeout: float,
     tls: ssl.SSLContext | None = None,
 ) -> type[ServerConnection]:
-    """What `websockets.serve` takes as `create_connection`."""
+    """The `create_connection` argument for `websockets.serve`."""
     factory = functools.partial(
         PortSwitch, make_http=make_http, deliveries=deliveries, head_timeout=head_timeout, tls=tls
     )

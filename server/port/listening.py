@@ -1,7 +1,7 @@
-"""Where the server listens: sockets for a host and a port, and their address as clients write it.
+"""Where the server listens: sockets for a host and a port, and the URLs of the server.
 
-A host may stand for several addresses: `::` for both IP families, `localhost` for both loopbacks, a
-name for all that it resolves to. They share one port.
+A host may have several addresses: `::` those of both IP families, `localhost` both loopbacks, a name all
+that it resolves to. They share one port.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 1024
 _ATTEMPTS: Final = 16
-"""To find a port that is free at every address, where any will do."""
+"""Attempts to find a port that is free at every address, if any port will do."""
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _V4, _V6 = socket.AF_INET, socket.AF_INET6
 _LOOPBACKS: Final = ("127.0.0.1", "::1")
 _IPV4_ONLY: Final = (
-    "{setting}: {host} is served over IPv4 only: this machine has no IPv6; allowed: also 0.0.0.0"
+    "{setting}: {host} is served over IPv4 only: this machine has no IPv6; 0.0.0.0 is the same"
 )
 
 
 class Setting(NamedTuple):
-    """What the operator has written, for messages: the names of the settings for host and port."""
+    """The names of the settings for host and port, for messages."""
 
     host: str = "host"
     port: str = "port"
 
 
 class _Candidate(NamedTuple):
-    """An address to listen on. both: an IPv6 socket that takes IPv4 as well."""
+    """An address to listen on. both: whether an IPv6 socket accepts IPv4 as well."""
 
     family: socket.AddressFamily
     address: tuple[Any, ...]
@@ -52,7 +52,7 @@ class _Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Sockets that listen, all on the same port. host: as it was asked for."""
+    """Listening sockets, all on the same port. host: as in the settings."""
 
     host: str
     sockets: tuple[socket.socket, ...]
@@ -64,15 +64,15 @@ class Listening:
 
     @property
     def everywhere(self) -> bool:
-        """Whether every address of this machine is listened on."""
+        """Whether it listens on every address of this machine."""
         return ip_address(_bare(self.sockets[0].getsockname()[0])).is_unspecified
 
     def url(self, scheme: str) -> str:
-        """An address that a client on this machine can use as it is."""
+        """A URL that works for a client on this machine."""
         return f"{scheme}://{_in_url(_LOOPBACKS[0] if self.everywhere else self.host)}:{self.port}"
 
     def bound_url(self, scheme: str) -> str:
-        """The address as it was asked for; a client cannot connect to that of every address."""
+        """The URL with the host of the settings, which no client can use if it stands for every address."""
         return f"{scheme}://{_in_url(self.host)}:{self.port}"
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Listening:
 
 
 class Servers:
-    """The WebSocket servers of all sockets as one: websockets.Server, as far as it is needed."""
+    """The WebSocket servers of all sockets, with the methods of websockets.Server that are needed."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
@@ -103,9 +103,9 @@ class Servers:
 def listen(
     host: str, port: int, *, send_buffer: int | None = None, setting: Setting | None = None
 ) -> Listening:
-    """Listen at every address that the host stands for, of those that this machine has.
+    """Listen at all addresses of the host that this machine has. Blocks while it resolves a name.
 
-    port: 0 takes a free one. send_buffer: bytes, of the accepted sockets. Resolving a name blocks.
+    port: 0 chooses a free one. send_buffer: of accepted sockets, in bytes. setting: for messages.
     Raises OSError, whose message names the setting, its value and what is allowed.
     """
     setting = setting or Setting()
@@ -164,18 +164,18 @@ def _candidates(host: str, port: int, setting: Setting) -> Iterator[_Candidate]:
 def _bound(
     candidate: _Candidate, before: list[socket.socket], send_buffer: int | None
 ) -> socket.socket:
-    """A socket that listens, on the port of those before it. Raises OSError."""
+    """A listening socket, on the same port as those before it. Raises OSError."""
     listening = socket.socket(candidate.family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if candidate.family == _V6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not candidate.both)
-        # Accepted sockets inherit it; asyncio's own loop would leave Nagle's algorithm on.
+        # Accepted sockets inherit it; asyncio's event loop would leave Nagle's algorithm on.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port, *rest = candidate.address
         listening.bind((host, before[0].getsockname()[1] if before else port, *rest))
         if send_buffer is not None:
-            # Accepted sockets inherit it. A small buffer lets a reader that stalls be noticed soon.
+            # Accepted sockets inherit it. With a small buffer a stalled reader is noticed soon.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listening.listen(BACKLOG)
     except BaseException:
@@ -192,7 +192,7 @@ def _explained(error: OSError, host: str, port: int, setting: Setting) -> OSErro
         case errno.EADDRINUSE:
             message = f"{what} is in use; {free}"
         case errno.EACCES | errno.EPERM:
-            message = f"{what} is not permitted to this user; allowed: mostly ports from 1024 on"
+            message = f"{what} is not permitted to this user; allowed: usually ports from 1024 on"
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT if ":" in host and not has_ipv6():
             message = (
                 f"{setting.host}: {host} is an IPv6 address, and this machine has no IPv6; allowed: an"
@@ -200,11 +200,11 @@ def _explained(error: OSError, host: str, port: int, setting: Setting) -> OSErro
             )
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             message = (
-                f"{setting.host}: {host} is no address of this machine; allowed: one that is, or"
+                f"{setting.host}: {host} is not an address of this machine; allowed: an address of it, or"
                 " 0.0.0.0 or :: for all of them"
             )
         case _:
-            message = f"{what} cannot be listened on: {error.strerror or error}; {free}"
+            message = f"{what} cannot be used: {error.strerror or error}; {free}"
     return OSError(message)
 
 
@@ -224,5 +224,5 @@ def _in_url(host: str) -> str:
 
 
 def _bare(address: str) -> str:
-    """Without a zone."""
+    """The address without its zone."""
     return address.partition("%")[0]

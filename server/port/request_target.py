@@ -1,4 +1,4 @@
-"""Paths as clients write them: bases that end with a slash, joined to paths that begin with one."""
+"""Request targets as clients write them, with doubled and trailing slashes from joining URLs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LINE: Final = re.compile(rb"([A-Z]+ )(\S+)( HTTP/1\.[01]\r?\n)")
 
 
 def tidy_target(target: str) -> str:
-    """A request's target without doubled and trailing slashes in its path; the query stays as it is."""
+    """A request's target without doubled and trailing slashes in its path; the query is unchanged."""
     if (path := _PATH.match(target)) is None:
         return target
     tidy = _SLASHES.sub("/", path[1])
@@ -21,7 +21,7 @@ def tidy_target(target: str) -> str:
 
 
 def tidy_head(head: bytes) -> bytes:
-    """A request's head with its target tidied: routed at once, so that no redirect loses a body."""
+    """A request's head with its target tidied, so that it needs no redirect, which would lose the body."""
     line = _LINE.match(head)
     if line is None:
         return head

@@ -1,4 +1,4 @@
-"""The certificate that the server shows, and what is wrong with one that it cannot show."""
+"""The TLS context of the server's port, and messages for certificates that cannot be used."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Final, NoReturn
 from ..settings.sources import SettingsError
 
 _OTHER_KEY: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""OpenSSL keeps a certificate for each kind of key: for a key of another kind it has none assigned."""
+"""OpenSSL's reasons for a key that does not belong to the certificate. It keeps one certificate per kind
+of key, so a key of another kind has none assigned."""
 _OF_CERTIFICATE: Final = ("EE_", "CA_")
-"""How its reasons begin that are about a certificate which its security level refuses."""
+"""Prefixes of OpenSSL's reasons for a certificate below its security level."""
 
 
 class _Encrypted(Exception):
-    """A key is asked a passphrase for, which nobody is there to give."""
+    """OpenSSL asks for the passphrase of a key."""
 
 
 def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """The context of the server's port; None without a certificate.
+    """The TLS context, None without a certificate.
 
     Raises SettingsError, whose line names the setting, the file and what is allowed.
     """
@@ -35,24 +36,22 @@ def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
         reason = getattr(error, "reason", None) or ""
         if reason in _OTHER_KEY:
             why = f"it is not the key of the certificate in {cert}"
-            raise _refusal(
-                "tls_key", key, why, "the key that the certificate was made for"
-            ) from None
+            raise _refusal("tls_key", key, why, "the certificate's key") from None
         if reason.startswith(_OF_CERTIFICATE):
-            why = f"OpenSSL does not take its certificate: {reason.replace('_', ' ').lower()}"
+            why = f"OpenSSL rejects its certificate: {reason.replace('_', ' ').lower()}"
         elif b"-----BEGIN CERTIFICATE-----" not in certificates:
-            why = "no certificate is in it"
+            why = "it contains no certificate"
         elif b"PRIVATE KEY-----" in private and not _holds_certificates(cert):
             why = "its certificate is damaged"
         else:
-            why = "no private key is in it, or a damaged one"
+            why = "it contains no private key, or a damaged one"
             raise _refusal("tls_key", key, why, "a PEM file with the certificate's key") from None
         raise _refusal("tls_cert", cert, why, "a PEM file with the certificate chain") from None
     return context
 
 
 def _nobody_to_ask() -> NoReturn:
-    """OpenSSL would ask at the terminal, and wait for ever where there is none."""
+    """Raise _Encrypted. OpenSSL would ask at the terminal, and wait for ever if there is none."""
     raise _Encrypted
 
 

@@ -1,7 +1,8 @@
-"""The README's tables of settings and metrics, made from the code that has them."""
+"""The tables of docs/settings.md and docs/metrics.md, made from the code that has them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..observe.metrics import Metrics
@@ -37,7 +38,7 @@ def _settings() -> Iterator[tuple[str, ...]]:
                 f"`{environment_name(name)}`",
                 default_text(field),
                 allowed[name],
-                field.description or "",
+                _plain(field.description or ""),
             )
 
 
@@ -48,6 +49,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """The text as it stands: what a page would take for markup is escaped."""
+    return re.sub(r"[*\[<`]", r"\\\g<0>", text)
 
 
 if __name__ == "__main__":

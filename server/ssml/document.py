@@ -225,7 +225,7 @@ class _Writer:
             return
         for name in UNHEARD.get(node.name, ()):
             if name in node.attributes:
-                self._notice(f"<{node.name}>: {name} is not supported here and was passed over")
+                self._notice(f"<{node.name}>: {name} is not supported here and was ignored")
         attributes, where = node.attributes, node.where
         match node.name:
             case "break":
@@ -336,7 +336,9 @@ class _Writer:
         text = _BLANKS.sub(" ", content.strip())
         spoken = said_as(kind, text, shape, self._language)
         if spoken is None:
-            self._notice(f"<say-as>: {shown(text)} was not read as {kind}, but as plain text")
+            self._notice(
+                f"<say-as>: {shown(text)} could not be read as {kind} and was read as plain text"
+            )
         self._rewritten(text if spoken is None else spoken, content)
 
     def _phoneme(self, element: Element) -> None:
@@ -352,8 +354,8 @@ class _Writer:
             self._speak(sounds, content, alphabet)
             return
         self._notice(
-            f"<phoneme>: this engine cannot be told {shown(sounds)} in {alphabet};"
-            " the text inside is read as it is written"
+            f"<phoneme>: this engine cannot speak {shown(sounds)} in {alphabet};"
+            " the text inside was read instead"
         )
         self._speak(content, content, "")
 

@@ -276,7 +276,7 @@ def parse(text: str) -> list[str | Element]:
         at = wrong.start()
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
         raise InvalidParameter(
-            f"SSML, line {line}, column {column}: U+{ord(text[at]):04X} is no character of XML"
+            f"SSML, line {line}, column {column}: U+{ord(text[at]):04X} is not an XML character"
         )
     return _Reader(text).read()
 
@@ -313,13 +313,13 @@ class _Reader:
         where = f"SSML, {self._here()}: <{name[:40]}>"
         parent = self._open[-1]
         if len(self._open) == 1 and name != "speak":
-            raise InvalidParameter(f"{where} stands outside of <speak>, which must hold all of it")
+            raise InvalidParameter(f"{where} is outside <speak>, which must enclose the whole text")
         if name not in ATTRIBUTES or (name == "speak") != (parent is self._root):
             allowed = ", ".join(f"<{each}>" for each in ATTRIBUTES if each != "speak")
             raise InvalidParameter(f"{where} is not supported; inside <speak> allowed: {allowed}")
         if parent.name in EMPTY | LEAVES:
-            what = "empty" if parent.name in EMPTY else "text alone"
-            raise InvalidParameter(f"{where} is inside of <{parent.name}>, which must be {what}")
+            what = "be empty" if parent.name in EMPTY else "hold only text"
+            raise InvalidParameter(f"{where} is inside <{parent.name}>, which must {what}")
         self._elements += 1
         if self._elements > MOST_ELEMENTS:
             raise InvalidParameter(f"{where}: there are more than {MOST_ELEMENTS} elements")
@@ -344,7 +344,7 @@ class _Reader:
 
     def _fault(self, error: expat.ExpatError) -> str:
         """The message for an error of expat: what is wrong, and where."""
-        inside = f" inside of <{self._open[-1].name}>" if len(self._open) > 1 else ""
+        inside = f" inside <{self._open[-1].name}>" if len(self._open) > 1 else ""
         if error.lineno > self._data.count("\n"):
             return f"SSML: the document ends{inside or ' too early'}"
         where = f"SSML, {_place(error.lineno, error.offset)}"
@@ -352,10 +352,10 @@ class _Reader:
         wrong = self._data.encode()[max(0, index - 2) : index + 40].decode(errors="replace")
         # Expat rejects a document type because it is inside our root.
         if _DOCTYPE.match(wrong):
-            return f"{where}: a document type (DOCTYPE) and entities of one's own are not allowed"
+            return f"{where}: a document type (DOCTYPE) and its entities are not allowed"
         if error.code == _UNDEFINED_ENTITY and (entity := _ENTITY.search(wrong)):
             allowed = "&amp; &lt; &gt; &quot; &apos; and numbers as &#160;"
-            return f"{where}: no entity {entity[0]}; allowed: {allowed}"
+            return f"{where}: unknown entity {entity[0]}; allowed: {allowed}"
         reason = expat.errors.messages.get(error.code, "not well-formed")
         return f"{where}: {reason}{inside}"
 
@@ -368,7 +368,9 @@ def checked(name: str, attributes: Mapping[str, str], where: str) -> dict[str, s
             continue
         if attribute not in ATTRIBUTES[name]:
             allowed = ", ".join(ATTRIBUTES[name])
-            raise InvalidParameter(f"{where}: no attribute {shown(attribute)}; allowed: {allowed}")
+            raise InvalidParameter(
+                f"{where}: unknown attribute {shown(attribute)}; allowed: {allowed}"
+            )
         if len(value) > LONGEST_ATTRIBUTE:
             raise InvalidParameter(
                 f"{where}: {attribute} has {len(value)} characters; allowed: {LONGEST_ATTRIBUTE}"

@@ -73,14 +73,11 @@ class RunVoice:
         self._due: deque[Mark] = deque()  # marks whose time is known, and not yet given out
         self._marks = deque(sorted(run.marks, key=lambda mark: mark[0]))  # whose time is not known
         self._heard = 0.0  # seconds of the engine's sound so far
-        self._anchor = (
-            0.0,
-            0,
-        )  # the last sentence: seconds of the engine's sound, place in the text
+        self._anchor = (0.0, 0)  # the last sentence: seconds of sound, place in the text
 
     def feed(self, chunk: PcmChunk) -> list[PcmChunk]:
         """Take a chunk of the engine; returns no chunk or one."""
-        for sentence in chunk.sentences:
+        for sentence in chunk.segments:
             self._note_sentence(sentence)
         for word in chunk.words:
             self._note_word(word)
@@ -198,15 +195,13 @@ class RunSessions:
         found = []
         if any(self._rendering(run).limited for run in runs):
             found.append(
-                f"rate and pitch go from {SLOWEST:g} to {FASTEST:g} times the voice's own, the task's"
-                " parameters included; what was beyond was limited"
+                f"rate and pitch are limited to the range from {SLOWEST:g} to {FASTEST:g} times the voice's"
+                " own, the task's parameters included"
             )
         if any(run.prosody.volume > LOUDEST for run in runs):
-            found.append(
-                f"volume goes up to {LOUDEST:g} times the voice's own; what was beyond was limited"
-            )
+            found.append(f"volume is limited to {LOUDEST:g} times the voice's own")
         if not self._native.word_times and any(run.marks for run in runs):
-            found.append("<mark>: inside of a text the times are estimates with this engine")
+            found.append("<mark>: with this engine the times of marks inside a text are estimates")
         return found
 
     def silence(self, part: Silence) -> int:

@@ -13,9 +13,9 @@ from typing import Final
 
 from cosyserve.engine.written.clock import clock
 from cosyserve.engine.written.dates import date_words
-from cosyserve.engine.written.figures import fraction_words
 from cosyserve.engine.written.money import CURRENCIES, money
 from cosyserve.engine.written.numbers import MOST_DIGITS, decimal, digit_groups, digits, ordinal
+from cosyserve.engine.written.signs import fraction_words
 
 _NUMBER: Final = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?")
 _MONEY: Final = re.compile(

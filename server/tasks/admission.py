@@ -109,9 +109,6 @@ class Admission:
     def draining(self) -> bool:
         return self._draining
 
-    def tasks_of(self, caller: Caller) -> int:
-        return self._tasks[caller.name]
-
     def connect(self) -> ConnectionTicket:
         """Take a place for a connection. Raises Throttled, EngineUnavailable (draining)."""
         self._refuse_if_draining()
@@ -158,7 +155,9 @@ class Admission:
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
-            raise EngineUnavailable("the server is shutting down; connect again to reach another one")
+            raise EngineUnavailable(
+                "the server is shutting down; connect again to reach another one"
+            )
 
     def _check(self, running: int, limit: int, what: str) -> None:
         if running >= limit:

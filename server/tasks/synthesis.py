@@ -121,7 +121,7 @@ class _Pending:
             )
         self._sentences += tuple(
             Sentence(s.number, s.text_begin, s.text_end, text(s.text_begin, s.text_end))
-            for s in chunk.sentences
+            for s in chunk.segments
         )
         self._marks += tuple(Mark(mark.name, mark.at) for mark in chunk.marks)
 

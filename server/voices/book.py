@@ -28,7 +28,7 @@ from .store import ALLOWED, Reference, ReferenceStore, as_name
 class Voice:
     """A voice as lists show it. Clients ask for it by id or by name.
 
-    gender: "female" or "male" for a voice of the engine's own, else "".
+    gender: of a voice of the engine's own, else "".
     """
 
     id: str
@@ -140,7 +140,7 @@ class VoiceBook:
 
     async def learn(self, content_id: str, clip: Clip, text: str) -> Prompt:
         """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
-        if known := self._engine.known_voice(content_id):
+        if known := self._engine.cached_prompt(content_id):
             return known
         return await self._preparing.run(content_id, partial(self._prepare, content_id, clip, text))
 
@@ -151,7 +151,7 @@ class VoiceBook:
             raise refusal("name", text, ALLOWED)
         if self._built_in(name):
             raise InvalidParameter(
-                f"name: {name!r} is a built-in voice here; allowed: any name that is none"
+                f"name: {name!r} is a built-in voice here; allowed: any other name"
             )
         return name
 
@@ -181,22 +181,22 @@ class VoiceBook:
         own = self._engine.capabilities.voices
         if not own:
             return None
-        return self._engine.builtin_voice(own[zlib.crc32(name.encode()) % len(own)].id)
+        return self._engine.builtin_prompt(own[zlib.crc32(name.encode()) % len(own)].id)
 
     def _built_in(self, wanted: str) -> Prompt | None:
-        if prompt := self._engine.builtin_voice(wanted):
+        if prompt := self._engine.builtin_prompt(wanted):
             return prompt
         folded = wanted.casefold()
         for voice in self._engine.capabilities.voices:
             if folded in (voice.id.casefold(), voice.name.casefold()):
-                return self._engine.builtin_voice(voice.id)
+                return self._engine.builtin_prompt(voice.id)
         return None
 
     async def _find(self, owner: str | None, wanted: str) -> Prompt:
         if prompt := self._built_in(wanted):
             return prompt
         reference = await self._stored(owner, wanted)
-        if known := self._engine.known_voice(reference.content_id):
+        if known := self._engine.cached_prompt(reference.content_id):
             return known
         load = partial(self._load, owner, reference)
         return await self._preparing.run(reference.content_id, load)
@@ -221,4 +221,4 @@ class VoiceBook:
 
     async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
         transcribed = TranscribedClip(content_id, clip.samples, clip.sample_rate, text)
-        return await self._engine.prepare_voice(transcribed)
+        return await self._engine.prepare_prompt(transcribed)

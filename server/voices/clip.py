@@ -146,8 +146,8 @@ def _decode_pcm(data: bytes, pcm_rate: int | None, most_seconds: float) -> Clip:
         raise InvalidParameter(f"sample_rate: {rate} is not allowed; allowed: {low} to {high}")
     if len(data) % 2:
         raise InvalidAudio(
-            f"file: no known audio format, and {len(data)} bytes, odd in number, are no 16-bit PCM;"
-            f" allowed: {TAKEN}"
+            f"file: no known audio format, and not 16-bit PCM either: its {len(data)} bytes are an odd"
+            f" number; allowed: {TAKEN}"
         )
     most = int(most_seconds * rate) + 1
     samples = np.frombuffer(data, "<i2")[:most].astype(np.float32) / np.float32(32768)

@@ -421,13 +421,13 @@ class _CodecSource:
         # Without a decoder there is no context, whatever PyAV's types say.
         name = getattr(stream.codec_context, "name", "an unknown codec")
         if name != "alac" and name not in _CODECS:
-            raise InvalidAudio(f"file: {name} in a {self._kind.name} file is not taken")
+            raise InvalidAudio(f"file: {name} in a {self._kind.name} file is not supported")
         # FFmpeg allocates what the header asks for when it opens the decoder, which it does for probing if
         # ALAC is among the allowed codecs.
         if name == "alac":
             samples = int.from_bytes((stream.codec_context.extradata or b"")[12:16], "big")
             if not 0 < samples <= _MOST_ALAC_SAMPLES:
-                raise InvalidAudio(f"file: alac with {samples} samples in a frame is not taken")
+                raise InvalidAudio(f"file: alac with {samples} samples in a frame is not supported")
             if self._kind.name == "CAF":
                 # FFmpeg would remove from the last frame samples that the packet table says are missing.
                 stream.codec_context.flags2 |= Flags2.skip_manual

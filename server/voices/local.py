@@ -205,7 +205,7 @@ class LocalStore:
             )
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise EngineUnavailable("the store for reference audio is full") from error
-            raise EngineUnavailable("the store for reference audio does not work now") from error
+            raise EngineUnavailable("the store for reference audio is unavailable") from error
 
 
 def _read_head(path: Path, reference_id: str) -> Head:

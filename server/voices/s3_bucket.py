@@ -168,7 +168,7 @@ class Bucket:
                 yield
         except _FAILURES as error:
             log.error("reference_store_failed", action=action, key=key, error=_explain(error))
-            raise EngineUnavailable("the store for reference audio does not answer now") from error
+            raise EngineUnavailable("the store for reference audio does not respond") from error
 
 
 def _code(error: ClientError) -> str:

@@ -9,8 +9,8 @@ from typing import Final, Literal, Protocol
 
 LONGEST: Final = 64  # characters
 ALLOWED: Final = (
-    f"1 to {LONGEST} printable characters with a letter or digit among them, without / and \\, "
-    "that are no UUID"
+    f"1 to {LONGEST} printable characters, at least one of them a letter or digit, without / and \\, "
+    "and no UUID"
 )
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
 from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, SpeechFailed
-from cosyserve.clients.cli.output import write_true_sizes
+from cosyserve.clients.cli import say
 from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
 
@@ -110,9 +111,14 @@ async def test_the_voices_are_listed(client: Client) -> None:
     assert [voice.id for voice in await client.voices()] == [VOICE]
 
 
-async def test_a_wav_stream_can_be_made_a_file(client: Client, tmp_path: Path) -> None:
-    target = tmp_path / "out.wav"
-    target.write_bytes(await client.synthesize("text", voice=VOICE, output_format="wav"))
-    with target.open("r+b") as file:
-        assert write_true_sizes(file)
-    assert target.read_bytes()[4:8] == (target.stat().st_size - 8).to_bytes(4, "little")
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+async def test_a_file_of_say_has_the_length_of_the_speech(
+    client: Client, tmp_path: Path, suffix: str
+) -> None:
+    target = tmp_path / f"out.{suffix}"
+    arguments = ("text", "-o", str(target), "--url", client.url, "--token", "secret-of-mine")
+    assert await asyncio.to_thread(say.main, arguments, {}) == 0
+    sound, sample_rate = soundfile.read(target, dtype="int16")
+    assert sample_rate == 24000
+    assert sound.tobytes() == await client.synthesize("text", voice=VOICE)
+    assert len(sound) * 2 == 3 * CHUNK_BYTES

@@ -13,8 +13,8 @@ import yaml
 
 from cosyserve.server.settings import Settings
 from cosyserve.server.settings.sources import environment_name
-from support.peers.clients_env import ROOT
-from support.tools.programs import DEPLOY, passes, tool
+from support.tools.external_programs import DEPLOY, passes, tool
+from support.tools.required import ROOT
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 VARIABLES = {environment_name(name) for name in Settings.model_fields}

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 import yaml
 
-from support.peers.exposed import TARGET_LABELS, full_metrics, on_page, series_of
-from support.tools.programs import DEPLOY, passes, tool
+from support.peers.exposed_metrics import TARGET_LABELS, full_metrics, on_page, series_of
+from support.tools.external_programs import DEPLOY, passes, tool
 from support.tools.promql import parse
 
 from .conftest import Stepped

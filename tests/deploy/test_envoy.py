@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.peers.proxied import CHECKS, Check, Proxy
-from support.tools.programs import DEPLOY, passes, running, tool, with_places
+from support.tools.external_programs import DEPLOY, passes, running, tool, with_places
 
 from .conftest import Certificate, Stepped
 

@@ -10,7 +10,7 @@ import yaml
 
 from cosyserve.server.settings import Settings
 from cosyserve.server.settings.sources import environment_name
-from support.tools.programs import DEPLOY, passes, tool
+from support.tools.external_programs import DEPLOY, passes, tool
 
 FOLDER = DEPLOY / "kubernetes"
 VARIABLES = {environment_name(name) for name in Settings.model_fields}

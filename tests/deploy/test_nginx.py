@@ -10,7 +10,7 @@ import pytest
 
 from cosyserve.server.settings import load_settings
 from support.peers.proxied import CHECKS, Check, Proxy
-from support.tools.programs import DEPLOY, passes, running, tool, with_places
+from support.tools.external_programs import DEPLOY, passes, running, tool, with_places
 
 from .conftest import Certificate, Stepped
 

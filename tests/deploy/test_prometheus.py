@@ -10,8 +10,8 @@ import yaml
 
 from cosyserve.server.settings import Settings
 from cosyserve.server.settings.describe import flag
-from support.peers.exposed import TARGET_LABELS, full_metrics, series_of
-from support.tools.programs import DEPLOY, passes, tool
+from support.peers.exposed_metrics import TARGET_LABELS, full_metrics, series_of
+from support.tools.external_programs import DEPLOY, passes, tool
 from support.tools.promql import parse
 
 FOLDER = DEPLOY / "prometheus"

@@ -9,7 +9,7 @@ import pytest
 
 from cosyserve.server.settings import Settings
 from cosyserve.server.settings.sources import environment_name
-from support.tools.programs import DEPLOY, passes, tool
+from support.tools.external_programs import DEPLOY, passes, tool
 
 UNIT = DEPLOY / "systemd" / "cosyserve.service"
 GPU = DEPLOY / "systemd" / "cosyserve.service.d" / "gpu.conf"

@@ -1,4 +1,4 @@
-"""Every kind of session that there is keeps what engine.base.Session promises."""
+"""Every kind of session that there is keeps what engine.interface.Session promises."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def of_embedded(folder: Path) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def of_cosyvoice(folder: Path) -> AsyncIterator[Subject]:
     async with cosyvoice.running(build(folder)) as engine:
-        voice = await engine.prepare_voice(cosyvoice.reference())
+        voice = await engine.prepare_prompt(cosyvoice.reference())
         yield Subject(lambda: engine.open_session(voice, OPTIONS))
 
 

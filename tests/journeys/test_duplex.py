@@ -50,6 +50,7 @@ async def test_a_worker_that_dies_takes_only_its_own_tasks(peer: Peer) -> None:
     pid = peer.server.pid  # type: ignore[attr-defined]
     before = workers(pid)
     assert before
+    sounds = asyncio.Event()
 
     async def one(number: int) -> str:
         async with peer.socket() as socket:
@@ -57,11 +58,13 @@ async def test_a_worker_that_dies_takes_only_its_own_tasks(peer: Peer) -> None:
             await socket.send(text("finish-task", "t", f"{BEGIN}. " * 40))
             while True:
                 header = (await socket.next())["header"]
+                if header["event"] == "result-generated":
+                    sounds.set()
                 if header["event"] in ("task-finished", "task-failed"):
                     return str(header.get("error_code", "finished"))
 
     tasks = [asyncio.create_task(one(number)) for number in range(6)]
-    await asyncio.sleep(0.1)
+    await sounds.wait()
     os.kill(before[0], signal.SIGKILL)
     ends = await asyncio.gather(*tasks)
     assert set(ends) <= {"finished", "EngineUnavailable"}

@@ -29,7 +29,7 @@ from support.engines.cosyvoice_server import (
 )
 from support.engines.tiny_checkpoint import build
 from support.peers.peers import Peer, audio, run_task, text
-from support.tools.processes import descendants
+from support.tools.process_tree import descendants
 
 pytestmark = pytest.mark.vllm
 

@@ -14,7 +14,7 @@ import pytest
 
 from cosyserve import Client
 from cosyserve.server.app import RunningServer
-from support.peers.clients_env import drive
+from support.peers.third_party import drive
 
 from .conftest import TOKEN, Speaking
 

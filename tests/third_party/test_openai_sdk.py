@@ -11,7 +11,7 @@ import pytest
 from cosyserve.server.app import RunningServer
 from support.listening.audio import decode
 from support.listening.same_speech import RATE, likeness, native_speech
-from support.peers.clients_env import drive
+from support.peers.third_party import drive
 
 TEXT = "Hello there. This is a test of speech."
 TOKEN = "clients-secret"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cosyserve.server.app import RunningServer
-from support.peers.clients_env import ROOT, python, run
+from support.peers.third_party import python, run
+from support.tools.required import ROOT
 
 TOKEN = "clients-secret"
 

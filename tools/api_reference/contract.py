@@ -1,4 +1,4 @@
-"""Reading a contract: where references lead, and schemas with their parts put together."""
+"""Reads a contract: follows references, and merges the parts of schemas."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Contract:
         return cls(yaml.safe_load(path.read_text(encoding="utf-8")))
 
     def follow(self, node: Any) -> Any:
-        """What a node stands for: itself, or what its $ref leads to with what stands beside the $ref.
+        """The node itself, or the target of its $ref with the keys that stand beside the $ref.
 
-        Raises KeyError for a reference that leads nowhere, ValueError for one out of the document.
+        Raises KeyError for a reference without a target, ValueError for one out of the document.
         """
         while isinstance(node, Mapping) and "$ref" in node:
             beside = {key: value for key, value in node.items() if key != "$ref"}
@@ -44,7 +44,7 @@ class Contract:
         return node
 
     def merged(self, schema: Any) -> dict[str, Any]:
-        """The schema with its $ref followed and its allOf put together with what stands beside it."""
+        """The schema with its $ref followed, and its allOf merged with the keys beside it."""
         own = dict(self.follow(schema))
         found: dict[str, Any] = {}
         for part in own.pop("allOf", ()):
@@ -60,7 +60,7 @@ def name_of(node: Any) -> str:
 
 
 def _united(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Both at once; where they say different things of one property, the second narrows the first."""
+    """Both schemas in one; a property that both have must satisfy both."""
     properties = dict(first.get("properties", {}))
     for name, schema in second.get("properties", {}).items():
         properties[name] = {"allOf": [properties[name], schema]} if name in properties else schema

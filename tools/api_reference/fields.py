@@ -64,13 +64,13 @@ def _field(
 ) -> Iterator[Field]:
     whole = contract.merged(schema)
     below = list(_below(contract, schema, path, open_))
-    if _says_something(whole, required, below):
+    if _needs_row(whole, required, below):
         yield Field(path, whole, required)
     yield from below
 
 
-def _says_something(schema: Mapping[str, Any], required: bool, below: Sequence[Field]) -> bool:
-    """Whether a field needs a row of its own: its children's paths may say all there is."""
+def _needs_row(schema: Mapping[str, Any], required: bool, below: Sequence[Field]) -> bool:
+    """Whether a field needs a row of its own: the paths of its children may already show it all."""
     if not below or schema.get("type") != "object" or schema.get("description"):
         return True
     return bool(list(limits(schema))) or not (required or not any(each.required for each in below))
@@ -106,7 +106,7 @@ def type_name(contract: Contract, schema: Mapping[str, Any]) -> str:
 
 
 def limits(schema: Mapping[str, Any]) -> Iterator[Html]:
-    """What a value must keep to, each as a phrase."""
+    """The limits of a value, each as a phrase."""
     if "const" in schema:
         yield join("always ", literal(schema["const"]))
     elif "enum" in schema:
@@ -154,7 +154,7 @@ def _range(schema: Mapping[str, Any], low: str, high: str) -> str:
 
 
 def _either(schema: Mapping[str, Any]) -> list[str]:
-    """Names of which one must be there, where alternatives differ in nothing else."""
+    """The names of which one is required, if alternatives differ in nothing else."""
     parts = schema.get("anyOf") or schema.get("oneOf") or ()
     needs = [part.get("required", ()) for part in parts]
     return [" and ".join(each) for each in needs] if needs and all(needs) else []
@@ -183,7 +183,7 @@ def _row(contract: Contract, field: Field, anchor: str) -> Html:
 
 
 def type_line(kind: str, required: bool) -> Html:
-    """What stands below a field's name."""
+    """The type below a field's name."""
     must = join(" ", tag("b", "required")) if required else None
     return tag("span", kind, must, class_="type")
 

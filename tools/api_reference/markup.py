@@ -1,4 +1,4 @@
-"""Markup that cannot be broken by what is put into it: text is escaped, markup is a type."""
+"""HTML that no text can break: text is escaped, and markup is a type of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEFINED: Final = re.compile(r"^([A-Za-z][\w-]*): ", re.MULTILINE)
 
 
 class Html(str):
-    """Text that is markup already and is not escaped again."""
+    """Markup, which is not escaped again."""
 
     __slots__ = ()
 
@@ -81,10 +81,10 @@ def literal(value: object) -> Html:
 
 
 def sample(value: Any) -> Html:
-    """A block of an example: text as it stands, all else as JSON."""
+    """A block with an example: a string as it is, any other value as JSON."""
     if isinstance(value, str):
         return tag("pre", tag("code", value.rstrip()), tabindex="0")
-    # Quotes need no escape in text, and so the keys can still be told by them.
+    # Quotes need no escape in text, and mark the keys for the expression.
     text = escape(json.dumps(value, indent=2, ensure_ascii=False), quote=False)
     coloured = _KEY.sub(r"\1<b>\2</b>\3", text)
     return tag("pre", tag("code", Html(coloured)), tabindex="0")

@@ -21,7 +21,7 @@ _ICON: Final = (
 
 
 def render() -> str:
-    """The reference as HTML, made of the contracts as they are now. Raises OSError."""
+    """The reference as HTML, made from the current contracts. Raises OSError."""
     contracts = Path(cosyserve.protocol.__path__[0])
     return page(
         Contract.read(contracts / "asyncapi.yaml"), Contract.read(contracts / "openapi.yaml")
@@ -29,7 +29,7 @@ def render() -> str:
 
 
 def page(sockets: Contract, rest: Contract) -> str:
-    """One page of an AsyncAPI and an OpenAPI document; without scripts, whole in itself."""
+    """One self-contained page of an AsyncAPI and an OpenAPI document, without scripts."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     head = tag(
         "head",
@@ -87,9 +87,9 @@ def _access(sockets: Contract, rest: Contract) -> Html:
                 "apiKey": f"{scheme.get('name')}: TOKEN",
             }
             written = words.get(scheme["type"], str(scheme.get("name", name)))
-            told = prose(scheme.get("description")) or tag("p", code(written))
+            text = prose(scheme.get("description")) or tag("p", code(written))
             rows.append(
-                tag("div", tag("dt", name, tag("span", title, class_="type")), tag("dd", told))
+                tag("div", tag("dt", name, tag("span", title, class_="type")), tag("dd", text))
             )
     return tag(
         "section",

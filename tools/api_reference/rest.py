@@ -1,4 +1,4 @@
-"""The part of the reference that openapi.yaml gives: operations by tag, and errors."""
+"""The REST part of the reference, from openapi.yaml: operations by tag, and error bodies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Operation:
 
 
 def operations(contract: Contract) -> dict[str, list[Operation]]:
-    """All operations by the first of their tags, in the order that the contract gives tags."""
+    """All operations by their first tag, in the contract's order of tags."""
     found: dict[str, list[Operation]] = {each["name"]: [] for each in contract.root.get("tags", ())}
     for path, item in contract.root["paths"].items():
         for method in _METHODS:
@@ -86,7 +86,7 @@ def parameters(contract: Contract, given: tuple[Any, ...], anchor: str) -> Html 
     rows = []
     for each in map(contract.follow, given):
         schema = contract.merged(each.get("schema", {}))
-        told = {**schema, "description": each.get("description") or schema.get("description", "")}
+        shown = {**schema, "description": each.get("description") or schema.get("description", "")}
         where = slug(anchor, each["in"], each["name"])
         rows.append(
             tag(
@@ -99,7 +99,7 @@ def parameters(contract: Contract, given: tuple[Any, ...], anchor: str) -> Html 
                         bool(each.get("required")),
                     ),
                 ),
-                tag("dd", describe(told)),
+                tag("dd", describe(shown)),
                 id=where,
             )
         )
@@ -132,7 +132,7 @@ def _contents(contract: Contract, node: Node, anchor: str) -> Iterator[Html]:
 
 
 def examples(contract: Contract, content: Node) -> Iterator[Html]:
-    """The examples of a body, closed until they are asked for."""
+    """The examples of a body, folded."""
     given = {"": {"value": content["example"]}} if "example" in content else {}
     for name, each in {**given, **content.get("examples", {})}.items():
         found = contract.follow(each)
@@ -165,23 +165,23 @@ def _headers(contract: Contract, answer: Node) -> Html:
     for name, given in answer.get("headers", {}).items():
         header = contract.follow(given)
         schema = contract.merged(header.get("schema", {}))
-        told = {**schema, "description": header.get("description", "")}
+        shown = {**schema, "description": header.get("description", "")}
         kind = tag("span", f"{type_name(contract, schema)} in header", class_="type")
-        rows.append(tag("div", tag("dt", code(name), kind), tag("dd", describe(told))))
+        rows.append(tag("div", tag("dt", code(name), kind), tag("dd", describe(shown))))
     return tag("dl", rows, class_="fields") if rows else Html("")
 
 
 def _failure(contract: Contract, status: str, answer: Node) -> Html:
     codes = (join(" ", code(each)) for each in _codes(contract, answer))
     headers = [code(name) for name in answer.get("headers", {})]
-    told = join(line(answer.get("description")), [join(" Carries ", each, ".") for each in headers])
+    text = join(line(answer.get("description")), [join(" Carries ", each, ".") for each in headers])
     return tag(
-        "div", tag("dt", tag("b", status, class_="status"), codes), tag("dd", tag("p", told))
+        "div", tag("dt", tag("b", status, class_="status"), codes), tag("dd", tag("p", text))
     )
 
 
 def _codes(contract: Contract, answer: Node) -> list[str]:
-    """The error codes that an answer may carry, in our shape or with the code inside `error`."""
+    """The error codes of an answer, in our shape or with the code inside `error`."""
     for content in answer.get("content", {}).values():
         for each in fields(contract, content.get("schema", {})):
             if each.path[-1] == "code":
@@ -195,7 +195,7 @@ def _values(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def error_bodies(contract: Contract) -> Iterator[Html]:
-    """Each shape that the answers to failed requests have, and every code in it with its status."""
+    """Each shape of an error body, and its codes with their statuses."""
     shapes: dict[str, Any] = {}
     codes: dict[str, dict[str, str]] = {}
     for each in (one for members in operations(contract).values() for one in members):

@@ -1,4 +1,4 @@
-"""The part of the reference that asyncapi.yaml gives: channels, and their messages by direction."""
+"""The WebSocket part of the reference, from asyncapi.yaml: channels, and their messages by direction."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def messages(contract: Contract, channel: str, action: str) -> dict[str, Node]:
 
 
 def message_anchor(channel: str, key: str) -> str:
-    """Where a message stands on the page."""
+    """The anchor of a message on the page."""
     return slug("ws", channel, key)
 
 
@@ -58,14 +58,14 @@ def _operations(contract: Contract, channel: str, action: str) -> Iterator[Node]
 
 
 def _address(contract: Contract, channel: Node, anchor: str) -> Html | None:
-    """What stands in braces in the address."""
+    """The parameters in the address."""
     given = {name: contract.follow(each) for name, each in channel.get("parameters", {}).items()}
     schema = {"properties": {name: {"type": "string", **each} for name, each in given.items()}}
     return _titled(contract, "In the address", {**schema, "required": list(given)}, anchor)
 
 
 def _handshake(contract: Contract, channel: Node, anchor: str) -> Iterator[Html | None]:
-    """What the upgrade request may carry."""
+    """The query and the headers of the upgrade request."""
     binding = contract.follow(channel.get("bindings", {})).get("ws", {})
     for word, title in (("query", "Query of the upgrade"), ("headers", "Headers of the upgrade")):
         yield _titled(contract, title, binding.get(word, {}), f"{anchor}-{word}")

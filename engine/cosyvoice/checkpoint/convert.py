@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...files import new_folder
+from ..lm.qwen2 import TIED_HEAD
 from .errors import CheckpointError, printable
 from .open import FORMAT, Checkpoint, open_folder
 from .source import MANIFEST, Files
-from .weights import TIED_HEAD
 
 
 def convert(source: Path, target: Path) -> Checkpoint:
@@ -41,7 +41,7 @@ def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
     for part, state in checkpoint.weights.items():
         save_file(_separate(state), folder / f"{part}.safetensors", {"format": "pt"})
     copied = [files.campplus, files.speech_tokenizer, *files.tokenizer]
-    copied += [path for path in (files.qwen_config, files.speakers) if path is not None]
+    copied += [path for path in (files.qwen_config, files.spk2info) if path is not None]
     for source in copied:
         path = folder / source.relative_to(files.folder)
         path.parent.mkdir(exist_ok=True)

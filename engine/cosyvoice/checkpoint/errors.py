@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint.
+"""The error of a checkpoint that cannot be used.
 
 CheckpointError     every problem found, one line each; files, entries, keys and shapes by name
 """

@@ -29,6 +29,9 @@ _LARGEST: Final[dict[str, float]] = {
     "flow.estimator.channels": 1 << 14,
     "flow.estimator.in_channels": 1 << 12,
     "flow.estimator.out_channels": 1 << 10,
+    # The product of these two is the number of modules to build.
+    "flow.estimator.n_blocks": 64,
+    "flow.estimator.num_mid_blocks": 64,
     "hift.base_channels": 1 << 14,
     "hift.f0_channels": 1 << 14,
     "hift.n_fft": 1 << 12,
@@ -57,7 +60,7 @@ _MAY_BE_ZERO: Final = frozenset(
 
 
 def size_problems(config: ModelConfig) -> list[str]:
-    """What makes these sizes impossible, by the numbers' full names; empty if nothing does."""
+    """Why these sizes are impossible, by the numbers' full names; empty if they are possible."""
     wrong = [line for name, value in config.flatten().items() for line in _out_of(name, value)]
     # the rules divide by the numbers, so they wait until each of them is in its range
     return wrong or [line for line, holds in _rules(config) if not holds]

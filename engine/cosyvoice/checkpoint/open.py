@@ -1,25 +1,24 @@
-"""From a directory or from state dictionaries to a Checkpoint: sizes that agree, weights that fit them.
+"""Checkpoints: opened from a directory or from state dictionaries, and loaded into models.
 
-Models made of a Checkpoint: built without memory, given the mapped weights, then moved.
-
-On the CPU in the weights' own type nothing is copied: pages of the file come in as they are first used.
+A Checkpoint's sizes agree and its weights fit them. A model is built on the meta device, given the mapped
+weights and then moved; on the CPU, in the weights' own type, nothing is copied, and pages of the file come in
+when they are first used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..config import ModelConfig, Value
 from ..flow import Flow
-from ..lm.qwen2 import Qwen2Lm
+from ..lm.qwen2 import TIED_HEAD, Qwen2Lm
 from ..vocoder import Hift
 from .document import LARGEST, Document
 from .errors import CheckpointError, listing, printable
@@ -28,8 +27,7 @@ from .sizes import Claim, claims_of_qwen, claims_of_weights, claims_of_yaml
 from .source import QWEN_CONFIG, Files, find_files, fingerprint, read_json
 from .weights import (
     PARTS,
-    TEXT_EMBEDDING,
-    TIED_HEAD,
+    Unfilled,
     expected,
     key_problems,
     official,
@@ -37,7 +35,7 @@ from .weights import (
 )
 
 FORMAT: Final = 1
-"""Of a converted directory's manifest."""
+"""The format of a converted directory's manifest."""
 
 Weights = Mapping[str, Mapping[str, Tensor]]
 
@@ -130,7 +128,7 @@ def read_config(files: Files, weights: Weights) -> ModelConfig:
 
 
 def fit_problems(config: ModelConfig, weights: Weights, files: Files | None = None) -> list[str]:
-    """What keeps these weights from being a model of these sizes; empty if nothing does."""
+    """Why these weights are not a model of these sizes; empty if they are."""
     # impossible sizes would make an impossible list of expected keys
     return size_problems(config) or [
         line
@@ -230,11 +228,9 @@ def _load(
     state = checkpoint.weights.get(part)
     if state is None:
         raise CheckpointError(f"{part}: not in this checkpoint")
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"), Unfilled():
         model = build()
     given = {key: tensor.to(device, dtype) for key, tensor in state.items() if key != TIED_HEAD}
-    if TIED_HEAD in model.state_dict():
-        given[TIED_HEAD] = given[TEXT_EMBEDDING]
     try:
         model.load_state_dict(given, strict=True, assign=True)
     except RuntimeError as error:  # torch's report names the keys and shapes
@@ -245,26 +241,3 @@ def _load(
         raise CheckpointError(f"{part}: the weights do not set {listing(unset)}")
     # buffers that are no weights, in their own types
     return model.to(device).requires_grad_(False).eval()
-
-
-class _Unfilled(TorchFunctionMode):
-    """Leaves out the random filling of tensors that have no memory, which would load torch's compiler."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        if func in _FILLING:
-            tensor = args[0] if args else given["tensor"]
-            if tensor.is_meta:
-                return tensor
-        return func(*args, **given)
-
-
-_FILLING: Final = frozenset(
-    {nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_}
-)

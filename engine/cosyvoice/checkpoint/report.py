@@ -1,4 +1,4 @@
-"""What a directory holds, for the operator's eyes: everything found, and everything wrong, at once."""
+"""A report of a checkpoint's directory for the operator: all that was found, and all that is wrong."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ..config import ModelConfig
+from ..lm.qwen2 import TIED_HEAD
 from ..prompt.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
 from ..text.tokenizer import TextTokenizer, TokenizerError
 from .errors import CheckpointError, printable
 from .open import fit_problems, read_config
 from .source import Files, find_files, fingerprint
-from .weights import PARTS, TIED_HEAD, read_weights
+from .weights import PARTS, read_weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-"""The numbers that a directory's own configuration files state, and what they must not state.
+"""The sizes of a model as a checkpoint states them: in its configuration files, and by its weights' shapes.
 
-Each number becomes a Claim: a name of ModelConfig, a value, and the place it came from, so that claims of
-several places can be held against each other and an error names both.
-
-The numbers that the weights' own shapes show.
+Each number becomes a Claim: a name of ModelConfig, a value, and the place it came from. Claims of several
+places are held against each other, so that an error names both.
 """
 
 from __future__ import annotations
@@ -14,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..config import FRAMES_PER_TOKEN, MEL_HOP, SAMPLE_RATE, TOKEN_RATE, ModelConfig, Value, like
+from ..lm.qwen2 import TEXT_EMBEDDING
+from ..vocoder import DIRECTION
 from .document import Document, Plain
 from .errors import CheckpointError, printable
-from .weights import DIRECTION, TEXT_EMBEDDING, Shape, Shapes
+from .weights import Shape, Shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Claim:
 
 
 _CLASSES: Final = {"llm": "Qwen2LM", "flow": "CausalMaskedDiffWithXvec", "hift": "HiFTGenerator"}
-"""Of the three parts; CosyVoice 1 and 3 have others."""
+"""The classes of the three parts; CosyVoice 1 and 3 have others."""
 
 _ENTRIES: Final = {
     "llm.llm_input_size": "lm.hidden_size",
@@ -91,7 +91,7 @@ _LISTS: Final = (
         "not a list of one width",
     ),
 )
-"""Where it is, what its numbers are, and what to say where it has not so many."""
+"""The path of a list, the names of its numbers, and the error where their count differs."""
 
 _ONLY: Final[dict[str, Plain]] = {
     "sample_rate": SAMPLE_RATE,
@@ -119,7 +119,7 @@ _ONLY: Final[dict[str, Plain]] = {
     "feat_extractor.fmax": 8000,
     "feat_extractor.center": False,
 }
-"""What this implementation is made for, where the file states it."""
+"""The only values that are supported, where the file states them."""
 
 _QWEN_SIZES: Final = (
     "vocab_size",
@@ -166,7 +166,7 @@ def claims_of_yaml(document: Document) -> list[Claim]:
 
 
 def claims_of_qwen(raw: Mapping[str, Any], place: str) -> list[Claim]:
-    """Of the language model's config.json. Raises CheckpointError with every entry that is wrong."""
+    """The claims of Qwen2's config.json. Raises CheckpointError with every entry that is wrong."""
     problems = [
         f"{place}: {name}: {printable(raw[name])} is not supported"
         for name, allowed in _QWEN_ONLY.items()
@@ -236,7 +236,9 @@ _Reader = Callable[[Shapes], int | tuple[int, ...] | None]
 
 
 def claims_of_weights(shapes: Mapping[str, Shapes], places: Mapping[str, str]) -> list[Claim]:
-    """What can be read off. A key that is missing or of another rank makes no claim: it is reported as such.
+    """The claims of the weights' shapes.
+
+    A key that is missing or of another rank makes none: it is reported as such.
 
     shapes, places: by part; the place is the file's name.
     """

@@ -1,4 +1,4 @@
-"""The files of a checkpoint's directory: the official layout and the converted one.
+"""Where a checkpoint comes from: a directory's files, or a hub's download.
 
     official                       converted
     cosyvoice2.yaml                cosyserve-model.json
@@ -8,15 +8,14 @@
     CosyVoice-BlankEN/             config.json (optional if converted) and the tokenizer's files
     spk2info.pt                    optional
 
-A part may be .safetensors in the official layout too; it is preferred to .pt.
-
-Checkpoints by name: a Hugging Face or ModelScope id, downloaded by the hub's own client.
+A part may be .safetensors in the official layout too; it is preferred to .pt. By name, a hub's own client
+downloads:
 
     FunAudioLLM/CosyVoice2-0.5B@REVISION               Hugging Face
     modelscope:iic/CosyVoice2-0.5B@REVISION            ModelScope
 
-The revision must be given, so that what runs does not change by itself; a commit's hash is the only kind
-that cannot be moved. Only the files that are used are asked for, and none of them is code.
+The revision must be given, so that the model does not change by itself; a commit's hash is the only kind that
+cannot be moved. Only the files that are used are asked for, and none of them is code.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ YAML: Final = "cosyvoice2.yaml"
 MANIFEST: Final = "cosyserve-model.json"
 CAMPPLUS: Final = "campplus.onnx"
 SPEECH_TOKENIZER: Final = "speech_tokenizer_v2.onnx"
-SPEAKERS: Final = "spk2info.pt"
+SPK2INFO: Final = "spk2info.pt"
 QWEN: Final = "CosyVoice-BlankEN"
 QWEN_CONFIG: Final = f"{QWEN}/config.json"
 VOCABULARY: Final = (f"{QWEN}/vocab.json", f"{QWEN}/merges.txt")
@@ -64,7 +63,7 @@ class Files:
     speech_tokenizer: Path
     tokenizer_folder: Path
     tokenizer: tuple[Path, ...]
-    speakers: Path | None
+    spk2info: Path | None
 
     @property
     def converted(self) -> bool:
@@ -78,8 +77,8 @@ class Files:
         yield self.campplus
         yield self.speech_tokenizer
         yield from self.tokenizer
-        if self.speakers is not None:
-            yield self.speakers
+        if self.spk2info is not None:
+            yield self.spk2info
 
 
 def find_files(folder: Path) -> Files:
@@ -95,7 +94,7 @@ def find_files(folder: Path) -> Files:
     whole = found.optional(TOKENIZER)
     pair = [found.optional(name) if whole else found.required(name) for name in VOCABULARY]
     extras = [found.optional(name) for name in TOKENIZER_EXTRAS]
-    speakers = found.optional(SPEAKERS)
+    spk2info = found.optional(SPK2INFO)
     if found.problems:
         raise CheckpointError(found.problems)
     return Files(
@@ -107,7 +106,7 @@ def find_files(folder: Path) -> Files:
         speech_tokenizer=speech_tokenizer,
         tokenizer_folder=folder / QWEN,
         tokenizer=tuple(path for path in (whole, *pair, *extras) if path is not None),
-        speakers=speakers,
+        spk2info=spk2info,
     )
 
 
@@ -139,7 +138,7 @@ _MISSING: Final = "missing"
 
 
 def file_problem(path: Path) -> str | None:
-    """Why this is no readable, non-empty regular file (or a link to one); None if it is.
+    """Why this is not a readable, non-empty regular file (or a link to one); None if it is.
 
     The kind is asked first: opening a pipe or a device could wait for ever.
     """
@@ -177,10 +176,10 @@ _SAMPLE: Final = 16 * 1024
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Of the files' names, sizes and content: whole up to 1 MiB, 32 samples spread evenly beyond it.
+    """A digest of the files' names, sizes and content: whole up to 1 MiB, 32 samples spread evenly beyond it.
 
     Independent of folder, times and order, so a copy elsewhere has the same. It tells checkpoints apart;
-    it is no proof against somebody who forges one. Raises OSError.
+    it does not protect against forgery. Raises OSError.
     """
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.name):
@@ -202,7 +201,7 @@ WANTED: Final = (
     *(f"{part}.{kind}" for part in PARTS for kind in ("pt", "safetensors")),
     CAMPPLUS,
     SPEECH_TOKENIZER,
-    SPEAKERS,
+    SPK2INFO,
     QWEN_CONFIG,
     TOKENIZER,
     *VOCABULARY,

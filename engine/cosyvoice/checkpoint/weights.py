@@ -1,27 +1,26 @@
-"""A part's weights as a mapping of the official keys to tensors that lie in the file.
+"""The weights of a part, under the official keys: read from a file, and held against the model they are for.
 
-Nothing is unpickled but tensors, and nothing is read into memory: the file is mapped. It must not be cut
-short while a model made of it runs.
-
-Names and shapes of every weight in the official llm.pt, flow.pt and hift.pt, from the model's sizes.
-
-This is the file format: what a checkpoint is held against before any module is built.
+A part is a mapping of keys to tensors that lie in the file. Nothing is unpickled but tensors, and nothing is
+read into memory: the file is mapped. It must not be cut short while a model made of it runs.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
-from math import prod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final, TypeGuard
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from ..config import EncoderConfig, EstimatorConfig, FlowConfig, HiftConfig, LmConfig, ModelConfig
+from ..config import ModelConfig
+from ..flow import Flow
+from ..lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD, Qwen2Lm
+from ..vocoder import DIRECTION, GAIN, Hift
 from .errors import CheckpointError, listing, printable
 
 Shape = tuple[int, ...]
@@ -29,171 +28,59 @@ Shapes = dict[str, Shape]
 
 PARTS: Final = ("llm", "flow", "hift")
 
-TIED_HEAD: Final = "llm.model.lm_head.weight"
-"""Qwen2's text head: the same matrix as the text embedding and never used for speech, so it may be absent."""
-TEXT_EMBEDDING: Final = "llm.model.model.embed_tokens.weight"
-GAIN: Final = ".parametrizations.weight.original0"
-DIRECTION: Final = ".parametrizations.weight.original1"
-
-_Entries = Iterator[tuple[str, Shape]]
+_WITHOUT_NORM: Final = "source_downs."
+"""The only convolutions of the vocoder that are stored as they are."""
 
 
 def expected(config: ModelConfig, part: str) -> Shapes:
-    """Every key of a part with its shape."""
+    """Every key of a part with its shape, as the official file has them."""
+    with torch.device("meta"), Unfilled():
+        model: nn.Module
+        if part == "llm":
+            model = Qwen2Lm(config.lm)
+        else:
+            model = Flow(config.flow) if part == "flow" else Hift(config.hift)
+    shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     if part == "llm":
-        return dict(_llm(config.lm))
-    if part == "flow":
-        return dict(_flow(config.flow))
-    return dict(_hift(config.hift))
+        shapes[TIED_HEAD] = shapes[TEXT_EMBEDDING]
+    return dict(_normalised(shapes)) if part == "hift" else shapes
 
 
-def _linear(name: str, out: int, into: int, bias: bool = True) -> _Entries:
-    yield f"{name}.weight", (out, into)
-    if bias:
-        yield f"{name}.bias", (out,)
+def _normalised(shapes: Shapes) -> Iterator[tuple[str, Shape]]:
+    """With a gain and a direction in place of each weight that the file has normalised.
+
+    There is one gain per row of the first dimension: a transposed convolution's inputs.
+    """
+    for key, shape in shapes.items():
+        if len(shape) == 3 and not key.startswith(_WITHOUT_NORM):
+            layer = key.removesuffix(".weight")
+            yield layer + GAIN, (shape[0], 1, 1)
+            yield layer + DIRECTION, shape
+        else:
+            yield key, shape
 
 
-def _norm(name: str, size: int) -> _Entries:
-    yield f"{name}.weight", (size,)
-    yield f"{name}.bias", (size,)
+class Unfilled(TorchFunctionMode):
+    """Skips the random filling of tensors on the meta device, which would load torch's compiler."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if func in _FILLING:
+            tensor = args[0] if args else given["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **given)
 
 
-def _conv(name: str, out: int, into: int, kernel: int) -> _Entries:
-    yield f"{name}.weight", (out, into, kernel)
-    yield f"{name}.bias", (out,)
-
-
-def _normed_conv(name: str, shape: Shape, out: int) -> _Entries:
-    """Weight norm has one gain per row of the first dimension: a transposed convolution's inputs."""
-    yield f"{name}.bias", (out,)
-    yield name + GAIN, (shape[0], 1, 1)
-    yield name + DIRECTION, shape
-
-
-def _llm(c: LmConfig) -> _Entries:
-    yield "llm_embedding.weight", (2, c.hidden_size)
-    yield TEXT_EMBEDDING, (c.vocab_size, c.hidden_size)
-    key_size = c.num_key_value_heads * c.head_dim
-    for i in range(c.num_hidden_layers):
-        layer = f"llm.model.model.layers.{i}"
-        yield from _linear(f"{layer}.self_attn.q_proj", c.hidden_size, c.hidden_size)
-        yield from _linear(f"{layer}.self_attn.k_proj", key_size, c.hidden_size)
-        yield from _linear(f"{layer}.self_attn.v_proj", key_size, c.hidden_size)
-        yield from _linear(f"{layer}.self_attn.o_proj", c.hidden_size, c.hidden_size, bias=False)
-        yield f"{layer}.mlp.gate_proj.weight", (c.intermediate_size, c.hidden_size)
-        yield f"{layer}.mlp.up_proj.weight", (c.intermediate_size, c.hidden_size)
-        yield f"{layer}.mlp.down_proj.weight", (c.hidden_size, c.intermediate_size)
-        yield f"{layer}.input_layernorm.weight", (c.hidden_size,)
-        yield f"{layer}.post_attention_layernorm.weight", (c.hidden_size,)
-    yield "llm.model.model.norm.weight", (c.hidden_size,)
-    yield TIED_HEAD, (c.vocab_size, c.hidden_size)
-    yield from _linear("llm_decoder", c.head_size, c.hidden_size)
-    yield "speech_embedding.weight", (c.head_size, c.hidden_size)
-
-
-def _flow(c: FlowConfig) -> _Entries:
-    yield "input_embedding.weight", (c.vocab_size, c.input_size)
-    yield from _linear("spk_embed_affine_layer", c.mel_size, c.speaker_size)
-    yield from _encoder(c.encoder, c.look_ahead)
-    yield from _linear("encoder_proj", c.mel_size, c.encoder.size)
-    yield from _estimator(c.estimator, "decoder.estimator")
-
-
-def _encoder(c: EncoderConfig, look_ahead: int) -> _Entries:
-    for embed in ("encoder.embed", "encoder.up_embed"):
-        yield from _linear(f"{embed}.out.0", c.size, c.size)
-        yield from _norm(f"{embed}.out.1", c.size)
-    yield from _norm("encoder.after_norm", c.size)
-    yield from _conv("encoder.pre_lookahead_layer.conv1", c.size, c.size, look_ahead + 1)
-    yield from _conv("encoder.pre_lookahead_layer.conv2", c.size, c.size, 3)
-    yield from _conv("encoder.up_layer.conv", c.size, c.size, 5)
-    for kind, count in (("encoders", c.num_blocks), ("up_encoders", c.num_up_blocks)):
-        for i in range(count):
-            yield from _conformer_block(f"encoder.{kind}.{i}", c)
-
-
-def _conformer_block(name: str, c: EncoderConfig) -> _Entries:
-    heads = (c.attention_heads, c.size // c.attention_heads)
-    yield f"{name}.self_attn.pos_bias_u", heads
-    yield f"{name}.self_attn.pos_bias_v", heads
-    for projection in ("linear_q", "linear_k", "linear_v", "linear_out"):
-        yield from _linear(f"{name}.self_attn.{projection}", c.size, c.size)
-    yield f"{name}.self_attn.linear_pos.weight", (c.size, c.size)
-    yield from _linear(f"{name}.feed_forward.w_1", c.linear_units, c.size)
-    yield from _linear(f"{name}.feed_forward.w_2", c.size, c.linear_units)
-    yield from _norm(f"{name}.norm_ff", c.size)
-    yield from _norm(f"{name}.norm_mha", c.size)
-
-
-def _estimator(c: EstimatorConfig, name: str) -> _Entries:
-    width, time = c.channels, 4 * c.channels
-    yield from _linear(f"{name}.time_mlp.linear_1", time, c.in_channels)
-    yield from _linear(f"{name}.time_mlp.linear_2", time, time)
-    stages = [(f"{name}.down_blocks.0", c.in_channels)]
-    stages += [(f"{name}.mid_blocks.{i}", width) for i in range(c.num_mid_blocks)]
-    # the up block takes the down block's output along, side by side
-    stages += [(f"{name}.up_blocks.0", 2 * width)]
-    for stage, into in stages:
-        yield from _resnet(f"{stage}.0", into, width, time)
-        for i in range(c.n_blocks):
-            yield from _transformer(f"{stage}.1.{i}", c)
-    yield from _conv(f"{name}.down_blocks.0.2", width, width, 3)
-    yield from _conv(f"{name}.up_blocks.0.2", width, width, 3)
-    yield from _conv(f"{name}.final_block.block.0", width, width, 3)
-    yield from _norm(f"{name}.final_block.block.2", width)
-    yield from _conv(f"{name}.final_proj", c.out_channels, width, 1)
-
-
-def _resnet(name: str, into: int, width: int, time: int) -> _Entries:
-    yield from _linear(f"{name}.mlp.1", width, time)
-    for block, channels in (("block1", into), ("block2", width)):
-        yield from _conv(f"{name}.{block}.block.0", width, channels, 3)
-        yield from _norm(f"{name}.{block}.block.2", width)
-    yield from _conv(f"{name}.res_conv", width, into, 1)
-
-
-def _transformer(name: str, c: EstimatorConfig) -> _Entries:
-    inner = c.num_heads * c.attention_head_dim
-    yield from _norm(f"{name}.norm1", c.channels)
-    for projection in ("to_q", "to_k", "to_v"):
-        yield f"{name}.attn1.{projection}.weight", (inner, c.channels)
-    yield from _linear(f"{name}.attn1.to_out.0", c.channels, inner)
-    yield from _norm(f"{name}.norm3", c.channels)
-    yield from _linear(f"{name}.ff.net.0.proj", 4 * c.channels, c.channels)
-    yield from _linear(f"{name}.ff.net.2", c.channels, 4 * c.channels)
-
-
-def _hift(c: HiftConfig) -> _Entries:
-    yield from _linear("m_source.l_linear", 1, c.harmonics + 1)
-    yield from _normed_conv("conv_pre", (c.base_channels, c.mel_size, 7), c.base_channels)
-    bins = c.n_fft + 2
-    kinds = len(c.resblock_kernels)
-    for i, kernel in enumerate(c.upsample_kernels):
-        into, width = c.base_channels >> i, c.base_channels >> (i + 1)
-        yield from _normed_conv(f"ups.{i}", (into, width, kernel), width)
-        stride = prod(c.upsample_rates[i + 1 :])
-        yield from _conv(f"source_downs.{i}", width, bins, 1 if stride == 1 else 2 * stride)
-        source = (c.source_resblock_kernels[i], len(c.source_resblock_dilations[i]))
-        yield from _resblock(f"source_resblocks.{i}", width, *source)
-        for j, (size, dilations) in enumerate(
-            zip(c.resblock_kernels, c.resblock_dilations, strict=True)
-        ):
-            yield from _resblock(f"resblocks.{i * kinds + j}", width, size, len(dilations))
-    last = c.base_channels >> len(c.upsample_kernels)
-    yield from _normed_conv("conv_post", (bins, last, 7), bins)
-    for i in range(5):
-        into = c.mel_size if i == 0 else c.f0_channels
-        shape = (c.f0_channels, into, 3)
-        yield from _normed_conv(f"f0_predictor.condnet.{2 * i}", shape, c.f0_channels)
-    yield from _linear("f0_predictor.classifier", 1, c.f0_channels)
-
-
-def _resblock(name: str, width: int, kernel: int, depth: int) -> _Entries:
-    for i in range(depth):
-        for row in ("convs1", "convs2"):
-            yield from _normed_conv(f"{name}.{row}.{i}", (width, width, kernel), width)
-        for row in ("activations1", "activations2"):
-            yield f"{name}.{row}.{i}.alpha", (width,)
+_FILLING: Final = frozenset(
+    {nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_}
+)
 
 
 _LARGEST_PICKLE: Final = 32 << 20
@@ -244,7 +131,7 @@ def official(raw: Mapping[Any, object], part: str, place: str) -> dict[str, Tens
 
 
 def key_problems(found: Mapping[str, Tensor], due: Shapes, place: str) -> list[str]:
-    """What is missing, extra or ill-shaped, one line each; empty if it is what is due."""
+    """Missing, extra and ill-shaped keys, one line each; empty if all are as due."""
     missing = sorted(due.keys() - found.keys() - {TIED_HEAD})
     extra = sorted(found.keys() - due.keys())
     ill_shaped = [

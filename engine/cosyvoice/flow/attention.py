@@ -1,17 +1,15 @@
-"""Attention to the keys and values of earlier steps.
+"""Attention to the keys and values of earlier steps, the masks it needs, and our own kernel for CPUs.
 
-Which positions attention sees.
-
-attention.cpp for this machine: compiled when it is first needed, tried out, and used if it is right.
-
-torch's own attention on a CPU wants keys and values side by side in memory, and multiplies through MKL,
-which on AMD's processors uses half of the vector width. Where there is no such processor or no compiler,
-torch's serves as well, more slowly.
+torch's attention on a CPU wants keys and values side by side in memory, and multiplies through MKL, which
+uses half of the vector width on AMD's processors. So attention.cpp is compiled for this machine when it is
+first needed, and kept in the user's cache folder; it is tried out at each start, and used if its results are
+right. On other processors, or without a compiler, torch's attention serves, more slowly.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import math
 import platform
@@ -19,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,8 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ...files import write_file
 
 
 def chunk_mask(length: int, chunk: int, device: torch.device) -> Tensor | None:
@@ -59,10 +60,14 @@ _FLAGS: Final = (
     "-fPIC",
     "-shared",
 )
-_SECONDS: Final = 120
-"""For the compiler; it takes one."""
+_CACHE: Final = Path("~/.cache/cosyserve/kernels")
+_CPU: Final = Path("/proc/cpuinfo")
+_TOLD_BY: Final = ("model name", "flags")
+"""Lines that say which instructions a processor has."""
+_COMPILE_SECONDS: Final = 120
+"""Time limit of the compiler, which takes one second."""
 WIDTHS: Final = (16, 32, 64)
-"""Of heads that it can do; the published model's have 64."""
+"""Head widths that the kernel supports; the published model's is 64."""
 _TOLERANCE: Final = 1e-4
 """In the trial, against torch's attention."""
 
@@ -90,7 +95,7 @@ class AttentionKernel:
         self._run.restype = None
 
     def takes(self, query: Tensor) -> bool:
-        """Whether it can do heads of this width."""
+        """Whether it supports heads of this width."""
         return query.shape[-1] in WIDTHS
 
     def attend(self, query: Tensor, parts: Sequence[Tensor]) -> Tensor:
@@ -121,30 +126,57 @@ def _part(part: Tensor) -> _Part:
 
 @lru_cache(maxsize=1)
 def attention_kernel() -> AttentionKernel | None:
-    """None where it cannot be had. The first call takes a second; it may come from any thread."""
+    """None where it cannot be had. The first call may take a second; it may come from any thread."""
     if platform.system() != "Linux" or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return None
-    compiler = shutil.which("g++")
-    if compiler is None:
-        _log.info("no g++ here: attention on the CPU is torch's, which is slower")
-        return None
     try:
-        kernel = AttentionKernel(_compiled(compiler))
+        library = _library()
     except (OSError, subprocess.SubprocessError) as error:
         _log.warning("attention.cpp cannot be compiled, torch's attention serves: %s", error)
         return None
+    if library is None:
+        _log.info("no g++ here: attention on the CPU is torch's, which is slower")
+        return None
+    kernel = AttentionKernel(library)
     if not _right(kernel):
         _log.warning("attention.cpp gives wrong results here, torch's attention serves")
         return None
     return kernel
 
 
-def _compiled(compiler: str) -> ctypes.CDLL:
+def _library() -> ctypes.CDLL | None:
+    """From the cache folder, else compiled; None without a compiler.
+
+    Raises OSError, subprocess.SubprocessError.
+    """
+    kept = _kept_at()
+    if kept is not None and kept.is_file():
+        with suppress(OSError):  # a folder that nothing may be run from
+            return ctypes.CDLL(str(kept))
+    compiler = shutil.which("g++")
+    if compiler is None:
+        return None
     with tempfile.TemporaryDirectory(prefix="cosyserve-") as folder:
-        library = Path(folder) / "attention.so"
-        command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(library), *_openmp()]
-        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
-        return ctypes.CDLL(str(library))
+        made = Path(folder) / "attention.so"
+        command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(made), *_openmp()]
+        subprocess.run(command, check=True, capture_output=True, timeout=_COMPILE_SECONDS)
+        if kept is not None:
+            with suppress(OSError):  # a home that cannot be written: compiled again next time
+                kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_file(kept, made.read_bytes())
+        return ctypes.CDLL(str(made))
+
+
+def _kept_at() -> Path | None:
+    """Its file in the cache folder, named by all that it is compiled of and for; None without a home."""
+    try:
+        folder = _CACHE.expanduser()
+    except RuntimeError:
+        return None
+    machine = [line for line in _CPU.read_text().splitlines() if line.startswith(_TOLD_BY)]
+    parts = (_SOURCE.read_text(), *_FLAGS, *_openmp(), *sorted(set(machine)))
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return folder / f"attention-{digest[:32]}.so"
 
 
 def _openmp() -> list[str]:

@@ -1,15 +1,13 @@
-"""Keys and values of attention layers kept between the steps of a session.
+"""Keys and values of attention layers kept between the steps of a session, and the memory that they lie in.
 
 They lie in slabs that are filled from the front. A place is written once, by whoever claimed it: so
 sessions share the slabs of their voice's prompt, a copy of a cache costs a list, a step that is abandoned
 leaves nothing behind, and nothing is moved when a cache grows. A session that takes room for many steps
 at once has its keys in one stretch of memory, and attention reads them where they are.
 
-Memory that sessions have left, for the next ones.
-
-A GPU's memory is kept by torch. On a CPU large memory goes back to the system as soon as it is let go, and
-comes anew page by page, zeroed: for the caches of a second of speech that is a tenth of all work, and more
-in a virtual machine.
+MemoryPool keeps the memory of ended sessions for the next ones. On a GPU torch does that. On a CPU large
+memory goes back to the system as soon as it is let go, and comes anew page by page, zeroed: for the
+caches of a second of speech that is a tenth of all work, and more in a virtual machine.
 """
 
 from __future__ import annotations
@@ -30,9 +28,9 @@ from torch import Tensor
 from .attention import FRAMES, attend, kernel_for
 
 _LEAST: Final = 1 << 20
-"""Bytes that are worth keeping; the C library keeps less by itself."""
+"""Smaller pieces are left to the C library, which keeps them by itself."""
 _SPARE: Final = 1.25
-"""A piece serves for what needs so much less than it has."""
+"""A piece may be this many times larger than what it is used for."""
 
 
 class MemoryPool:
@@ -66,7 +64,7 @@ class MemoryPool:
         return torch.frombuffer(lent, dtype=dtype, count=count).view(tuple(size))
 
     def shrink(self, nbytes: int) -> int:
-        """Gives so many idle bytes back to the system, or all; returns how many it were."""
+        """Give this many idle bytes back to the system, or all; returns how many it gave."""
         freed = 0
         with self._lock:
             self._gather()
@@ -88,7 +86,7 @@ class MemoryPool:
 
 
 _LATER: Final = 4
-"""A slab after the first has one part in so many of the room: nobody has been promised that memory."""
+"""A slab after the first takes 1/_LATER of the room: that memory was promised to nobody."""
 
 
 Empty = Callable[[Sequence[int]], Tensor]
@@ -96,7 +94,7 @@ Empty = Callable[[Sequence[int]], Tensor]
 
 
 class KeyValueStep(Protocol):
-    """What one pass of a network reads of earlier passes, and leaves for later ones."""
+    """The keys and values that a pass of a network reads from earlier passes, and leaves for later ones."""
 
     def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
         """The pass's own keys and values [2, batch, heads, n, head_dim] after those already there.
@@ -114,7 +112,7 @@ class KeyValueStep(Protocol):
 
 
 class Workspace:
-    """Memory that the layers of a pass use in turn."""
+    """Memory that the layers of a pass use one after another."""
 
     def __init__(self) -> None:
         self._room = torch.empty(0)
@@ -130,7 +128,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """Of one frame of a cache. batch: how many rows one session has (2 with guidance)."""
+    """The shape of one frame of a cache. batch: rows of one session (2 with guidance)."""
 
     layers: int
     batch: int
@@ -148,7 +146,7 @@ class CacheShape:
 
 @dataclass(eq=False, slots=True)
 class Slab:
-    """Memory for some frames (see CacheShape.size). claimed: how many of them are somebody's."""
+    """Memory for some frames (see CacheShape.size). claimed: how many of them are taken."""
 
     memory: Tensor
     claimed: int = 0
@@ -175,7 +173,7 @@ class CachePage:
         return self.slab.memory.narrow(FRAMES, self.begin, self.frames)
 
     def parts(self, skipped: int, frames: int) -> list[CachePage]:
-        """What comes after the first `skipped` frames, in slabs of their own of so many frames each."""
+        """The frames after the first `skipped` ones, in slabs of their own of `frames` frames each."""
         begins = range(self.begin + skipped, self.end, frames)
         return [CachePage(self.slab, at, min(at + frames, self.end)).copy() for at in begins]
 
@@ -201,7 +199,7 @@ class AttentionCache:
 
     @property
     def memories(self) -> list[Tensor]:
-        """Of the session's own slabs, whole."""
+        """The session's own slabs, whole."""
         return [page.slab.memory for page in self.pages]
 
     @property
@@ -253,7 +251,7 @@ class AttentionCache:
             del self.pages[0]
 
     def visible(self) -> list[Tensor]:
-        """What a pass reads: exactly the window, cut inside a page where it begins there."""
+        """The past that a pass reads: exactly the window, cut inside a page where it begins there."""
         own = [page.memory for page in self.pages]
         if unseen := self._unseen:
             own[0] = own[0].narrow(FRAMES, unseen, own[0].shape[FRAMES] - unseen)

@@ -1,10 +1,6 @@
 """The flow's conformer: speech tokens at 25/s to features at 50/s.
 
-Parity entry: Encoder.forward takes what the reference's encoder takes, embedded tokens [1, N, size]
-and optionally the embedded look-ahead, and returns h [1, 2N, size] after the last norm. Encoder.advance is
-the same network one piece at a time.
-
-Relative positions for attention (Transformer-XL, arXiv:1901.02860, appendix B).
+Positions in its attention are relative (Transformer-XL, arXiv:1901.02860, appendix B).
 """
 
 from __future__ import annotations
@@ -209,7 +205,7 @@ class Upsample(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class EncoderTails:
-    """What the encoder's causal convolutions remember. look_ahead [B, size, 2], upsample [B, 2, size]."""
+    """The last inputs of the causal convolutions. look_ahead [B, size, 2], upsample [B, 2, size]."""
 
     look_ahead: Tensor
     upsample: Tensor
@@ -237,17 +233,6 @@ class Encoder(nn.Module):
             EncoderBlock(i, config) for i in range(config.num_up_blocks)
         )
         self.after_norm = nn.LayerNorm(config.size, eps=1e-5)
-
-    def forward(self, x: Tensor, context: Tensor | None = None, *, streaming: bool) -> Tensor:
-        """Embedded tokens [B, N, size] -> h [B, 2N, size].
-
-        context [B, look_ahead, size]: the embedded tokens after x; None where x is the end. streaming:
-        the chunk mask, else full attention.
-        """
-        inputs = x if context is None else torch.cat((x, context), dim=1)
-        after = x.shape[1] + self.look_ahead - inputs.shape[1]
-        h, _ = self.advance(inputs, after, self.no_tails(x), None, streaming=streaming)
-        return h
 
     def advance(
         self,
@@ -291,7 +276,7 @@ class Encoder(nn.Module):
             x = block(x, mask, steps)
         return x
 
-    def no_tails(self, like: Tensor, rows: int | None = None) -> EncoderTails:
+    def empty_tails(self, like: Tensor, rows: int | None = None) -> EncoderTails:
         """The tails at the beginning of the input."""
         rows, size = like.shape[0] if rows is None else rows, self.config.size
         return EncoderTails(like.new_zeros(rows, size, 2), like.new_zeros(rows, _UP_TAIL, size))

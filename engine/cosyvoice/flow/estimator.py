@@ -1,11 +1,7 @@
 """The flow's velocity network: a causal U-Net of one level with transformer blocks.
 
-Parity entry: Estimator.forward takes tensors in the reference's layout (x, mask, mu, t, spks, cond) and
-returns the velocity. Estimator.advance is the same network one piece at a time.
-
-Causal convolutions of the estimator, and what they remember between steps.
-
-Frames come before channels throughout, [B, n, C], as the transformer blocks between have them.
+Frames come before channels throughout, [B, n, C], as the transformer blocks have them. Of earlier steps the
+causal convolutions see their tails (ConvTails), and attention sees keys and values (KeyValueStep).
 """
 
 from __future__ import annotations
@@ -18,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import EstimatorConfig
-from ..linear import Product
-from .attention import chunk_mask
+from ..linear import PackedLinear
 from .cache import KeyValueStep
 
 _KERNEL = 3
@@ -56,10 +51,10 @@ class ConvTails:
 class CausalConv(nn.Conv1d):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__(channels, out_channels, _KERNEL)
-        self._product = Product(self)
+        self._packed = PackedLinear(self)
 
     def run(self, x: Tensor, tails: ConvTails) -> Tensor:
-        return self._product(tails.pad(x))
+        return self._packed(tails.pad(x))
 
 
 class PointConv(nn.Conv1d):
@@ -67,10 +62,10 @@ class PointConv(nn.Conv1d):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__(channels, out_channels, 1)
-        self._product = Product(self)
+        self._packed = PackedLinear(self)
 
     def run(self, x: Tensor) -> Tensor:
-        return self._product(x)
+        return self._packed(x)
 
 
 class CausalBlock(nn.Module):
@@ -82,10 +77,10 @@ class CausalBlock(nn.Module):
             CausalConv(channels, out_channels), nn.Identity(), nn.LayerNorm(out_channels)
         )
 
-    def run(self, x: Tensor, tails: ConvTails, mask: Tensor | None) -> Tensor:
+    def run(self, x: Tensor, tails: ConvTails) -> Tensor:
         conv, _, norm = self.block
         assert isinstance(conv, CausalConv)
-        return masked(F.mish(norm(conv.run(masked(x, mask), tails))), mask)
+        return F.mish(norm(conv.run(x, tails)))
 
 
 class ResnetBlock(nn.Module):
@@ -96,13 +91,9 @@ class ResnetBlock(nn.Module):
         self.block2 = CausalBlock(out_channels, out_channels)
         self.res_conv = PointConv(channels, out_channels)
 
-    def run(self, x: Tensor, time: Tensor, tails: ConvTails, mask: Tensor | None) -> Tensor:
-        hidden = self.block1.run(x, tails, mask) + self.mlp(time)[:, None]
-        return self.block2.run(hidden, tails, mask) + self.res_conv.run(masked(x, mask))
-
-
-def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else x * mask
+    def run(self, x: Tensor, time: Tensor, tails: ConvTails) -> Tensor:
+        hidden = self.block1.run(x, tails) + self.mlp(time)[:, None]
+        return self.block2.run(hidden, tails) + self.res_conv.run(x)
 
 
 _TIME_SCALE = 1000.0
@@ -121,8 +112,8 @@ class SelfAttention(nn.Module):
         self.to_v = nn.Linear(config.channels, inner, bias=False)
         out = nn.Linear(inner, config.channels)
         self.to_out = nn.ModuleList([out])
-        self._inputs = Product(self.to_q, self.to_k, self.to_v)
-        self._out = Product(out)
+        self._inputs = PackedLinear(self.to_q, self.to_k, self.to_v)
+        self._out = PackedLinear(out)
 
     def forward(
         self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
@@ -153,10 +144,10 @@ class GeluProjection(nn.Module):
     def __init__(self, size: int, inner: int) -> None:
         super().__init__()
         self.proj = nn.Linear(size, inner)
-        self._product = Product(self.proj, activation="gelu")
+        self._packed = PackedLinear(self.proj, activation="gelu")
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._product(x)
+        return self._packed(x)
 
 
 class EstimatorFeedForward(nn.Module):
@@ -166,7 +157,7 @@ class EstimatorFeedForward(nn.Module):
         super().__init__()
         out = nn.Linear(4 * size, size)
         self.net = nn.Sequential(GeluProjection(size, 4 * size), nn.Identity(), out)
-        self._out = Product(out)
+        self._out = PackedLinear(out)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._out(self.net[0](x))
@@ -204,30 +195,22 @@ class Stage(nn.ModuleList):
         x: Tensor,
         time: Tensor,
         tails: ConvTails,
-        masks: Masks,
+        mask: Tensor | None,
         steps: Sequence[KeyValueStep] | None,
     ) -> Tensor:
         """The resnet and the transformer blocks; x [B, n, C]."""
         resnet, blocks = self[0], self[1]
         assert isinstance(resnet, ResnetBlock)
         assert isinstance(blocks, nn.ModuleList)
-        x = resnet.run(x, time, tails, masks.frames)
+        x = resnet.run(x, time, tails)
         for block in blocks:
-            x = block(x, masks.attention, steps)
+            x = block(x, mask, steps)
         return x
 
-    def convolve(self, x: Tensor, tails: ConvTails, masks: Masks) -> Tensor:
+    def convolve(self, x: Tensor, tails: ConvTails) -> Tensor:
         conv = self[2]
         assert isinstance(conv, CausalConv)
-        return conv.run(masked(x, masks.frames), tails)
-
-
-class Masks:
-    """frames [B, n, 1]: 0 for padding, None where there is none. attention: as for sdpa."""
-
-    def __init__(self, frames: Tensor | None, attention: Tensor | None) -> None:
-        self.frames = frames
-        self.attention = attention
+        return conv.run(x, tails)
 
 
 class TimeEmbedding(nn.Module):
@@ -262,60 +245,31 @@ class Estimator(nn.Module):
         self.final_block = CausalBlock(width, width)
         self.final_proj = PointConv(width, config.out_channels)
 
-    def forward(
-        self,
-        x: Tensor,
-        mask: Tensor,
-        mu: Tensor,
-        t: Tensor,
-        spks: Tensor,
-        cond: Tensor,
-        *,
-        streaming: bool,
-    ) -> Tensor:
-        """x, mu, cond [B, 80, T], mask [B, 1, T], t [B], spks [B, 80] -> velocity [B, 80, T].
-
-        mask: 1 where there is a frame, 0 for padding. streaming: the chunk mask, else full attention.
-        """
-        frames = x.shape[2]
-        attention = chunk_mask(frames, self.config.chunk_frames, x.device) if streaming else None
-        padding = None
-        if not bool(mask.all()):
-            padding = mask.to(x.dtype).transpose(1, 2)
-            seen = mask.bool()[:, :, None]
-            attention = seen.expand(-1, 1, frames, frames) & (
-                True if attention is None else attention
-            )
-        inputs = torch.cat((x, mu, spks[:, :, None].expand(-1, -1, frames), cond), dim=1)
-        masks = Masks(padding, attention)
-        inputs = inputs.transpose(1, 2)
-        velocity = self.advance(inputs, self.time_mlp(t), ConvTails(None), masks, None)
-        return velocity.transpose(1, 2)
-
     def advance(
         self,
         x: Tensor,
         time: Tensor,
         tails: ConvTails,
-        masks: Masks,
+        mask: Tensor | None,
         steps: Sequence[KeyValueStep] | None,
     ) -> Tensor:
         """The next n frames of each session: inputs x [B, n, in_channels], time [B or 1, ...] -> [B, n, 80].
 
-        The rows of a session lie together. Without padding masks, the first frame begins a chunk.
+        The rows of a session lie together, and the first frame begins a chunk. mask: of attention among these
+        frames, None where each sees all.
         """
         (down,) = self.down_blocks
         (up,) = self.up_blocks
         assert isinstance(down, Stage)
         assert isinstance(up, Stage)
-        skip = down.mix(x, time, tails, masks, steps)
-        x = down.convolve(skip, tails, masks)
+        skip = down.mix(x, time, tails, mask, steps)
+        x = down.convolve(skip, tails)
         for middle in self.mid_blocks:
             assert isinstance(middle, Stage)
-            x = middle.mix(x, time, tails, masks, steps)
-        x = up.mix(torch.cat((x, skip), dim=2), time, tails, masks, steps)
-        x = self.final_block.run(up.convolve(x, tails, masks), tails, masks.frames)
-        return masked(self.final_proj.run(masked(x, masks.frames)), masks.frames)
+            x = middle.mix(x, time, tails, mask, steps)
+        x = up.mix(torch.cat((x, skip), dim=2), time, tails, mask, steps)
+        x = self.final_block.run(up.convolve(x, tails), tails)
+        return self.final_proj.run(x)
 
 
 def time_size(config: EstimatorConfig) -> int:

@@ -8,17 +8,18 @@ into the fixed memory, all layers of a page in one copy; what the step adds goes
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from .attention import attend, chunk_mask
 from .cache import CachedStep, CacheShape
-from .estimator import TAIL, ConvTails, Estimator, Masks, blocks_of, tail_channels, time_size
+from .estimator import TAIL, ConvTails, Estimator, blocks_of, tail_channels, time_size
 
 _log = logging.getLogger(__name__)
 
@@ -28,13 +29,13 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 GraphMode = Literal["auto", "off"]
 
 _SHARE: Final = 16
-"""One part in so many of the device's memory is for graphs: with 80 GiB, 16 streams of 20 s in half
+"""1/_SHARE of the device's memory is for graphs: with 80 GiB, 16 streams of 20 s in half
 precision."""
 _WHOLE: Final = 1 << 20
 _CONTEXT_STEP: Final = 256
-"""Contexts are rounded up to a multiple of so many frames."""
+"""Contexts are rounded up to a multiple of this many frames."""
 _ALIGNED: Final = 8
-"""Keys are a multiple of so many: the fused kernels of attention ask it of a mask."""
+"""The number of keys is a multiple of this: the fused kernels of attention require it of a mask."""
 _MOST_GRAPHS: Final = 32
 _MOST_CHUNKS: Final = 4
 """Longer passes keep a GPU busy as they are."""
@@ -58,13 +59,13 @@ class GraphShape:
     def around(
         cls, sessions: int, rows: int, frames: int, context: int, dtype: torch.dtype
     ) -> GraphShape:
-        """The recorded shape that serves so many sessions of so many rows each."""
+        """The recorded shape that serves `sessions` sessions of `rows` rows each."""
         slots = 1 << (sessions - 1).bit_length()
         room = -(-max(context, 1) // _CONTEXT_STEP) * _CONTEXT_STEP
         return cls(slots * rows, frames, room + -frames % _ALIGNED, dtype)
 
     def elements(self, layers: int, heads: int, head_dim: int) -> int:
-        """Of the keys and values in fixed memory."""
+        """Elements of the keys and values in fixed memory."""
         return 2 * layers * self.rows * heads * (self.context + self.frames) * head_dim
 
 
@@ -140,8 +141,7 @@ class StepGraph:
 
     def _work(self) -> None:
         tails = ConvTails(self._tails)
-        masks = Masks(None, self._seen)
-        velocity = self._estimator.advance(self._inputs, self._time, tails, masks, [self])
+        velocity = self._estimator.advance(self._inputs, self._time, tails, self._seen, [self])
         self._velocity.copy_(velocity)
         self._after.copy_(tails.after())
 
@@ -171,7 +171,7 @@ class GraphCache:
         self.passes = 0
         self._capture = capture
         self._room = torch.empty(nbytes, dtype=torch.uint8, device=device)
-        self._graphs: OrderedDict[GraphShape, StepGraph] = OrderedDict()
+        self._graphs: LRUCache[GraphShape, StepGraph] = LRUCache(_MOST_GRAPHS)
         self._asked: Counter[GraphShape] = Counter()
 
     def __len__(self) -> int:
@@ -194,12 +194,10 @@ class GraphCache:
         graph = self._graphs.get(shape)
         if graph is None and self._pays(shape, estimator.config.chunk_frames):
             graph = self._record(estimator, shape, caches[0].shape, like)
+            if graph is not None:
+                self._graphs[shape] = graph
         if graph is None:
             return None
-        self._graphs[shape] = graph
-        self._graphs.move_to_end(shape)
-        if len(self._graphs) > _MOST_GRAPHS:
-            self._graphs.popitem(last=False)
         graph.open(caches)
         self.passes += 1
         return graph

@@ -1,15 +1,10 @@
-"""The flow: speech tokens to mel, whole or incrementally.
+"""The flow: speech tokens to mel, step by step.
 
-Parity entries, tensors in the reference's layout:
-    Flow.inference      token [1, N], prompt_token [1, P], prompt_feat [1, F, 80], embedding [1, 192]
-                        -> mel [1, 80, T]
-    Flow.encode         token [1, N] -> h [1, 2N, size] and mu [1, 2N, 80]
-    Flow.speaker        embedding [1, 192] -> spks [1, 80]
-    Flow.decoder.estimator(x, mask, mu, t, spks, cond, streaming=...)
-    Flow.noise          rand_noise [1, 80, 15000];  solver.euler_schedule: t and dt
+    prepare_prompt      once per voice
+    start               once per utterance
+    step                the next tokens of several utterances -> their new mel frames
 
-Incremental: prepare_prompt once per voice, start once per utterance, then step. The result is that of
-inference(streaming=True), whatever the steps' lengths.
+Whatever the steps' lengths, the mel is that of the whole utterance under the chunk mask.
 """
 
 from __future__ import annotations
@@ -27,7 +22,7 @@ from .cache import CacheShape, MemoryPool
 from .encoder import Encoder
 from .estimator import TAIL, Estimator, blocks_of, tail_channels
 from .graphs import GraphCache
-from .solver import GUIDED_ROWS, Condition, Solver, start_noise
+from .solver import GUIDED_ROWS, Solver, start_noise
 from .state import (
     EXACT,
     ContextPolicy,
@@ -62,7 +57,9 @@ class FlowDecoder(nn.Module):
 
 
 class Flow(nn.Module):
-    """Weights and law only: everything of a session is in its FlowState. pool: memory that ended ones left.
+    """Weights and hyper-parameters only; what a session keeps is in its FlowState.
+
+    pool: memory that ended sessions left for the next ones.
 
     Calls from several threads at once are not safe: one thread owns the device.
     """
@@ -87,7 +84,7 @@ class Flow(nn.Module):
     # -- precision ------------------------------------------------------------------------------
 
     def use_precision(self, dtype: torch.dtype) -> None:
-        """Runs prepare_prompt and step in float32, bfloat16 or float16; keep one for all states.
+        """Run prepare_prompt and step in float32, bfloat16 or float16; keep one for all states.
 
         In half precision the caches are half as big. A pass whose mel is not finite is done again in
         float32 and counted in `stats`. Call it after the weights are loaded and on their device.
@@ -98,7 +95,7 @@ class Flow(nn.Module):
             self._half = self.networks.to(dtype)
 
     def use_graphs(self, graphs: GraphCache | None) -> None:
-        """Has step take its Euler steps from recorded graphs where it can; None: no longer.
+        """Let `step` replay recorded graphs for its Euler steps where it can; None stops that.
 
         Call it after use_precision, with a cache that nobody else uses.
         """
@@ -117,8 +114,8 @@ class Flow(nn.Module):
 
     @property
     def tail_bytes(self) -> int:
-        """What an utterance keeps whatever its length."""
-        return self._no_tails().nbytes
+        """Bytes that every utterance keeps, whatever its length."""
+        return self._empty_tails().nbytes
 
     @property
     def shapes(self) -> FlowShapes:
@@ -132,57 +129,13 @@ class Flow(nn.Module):
             CacheShape(layers, GUIDED_ROWS, *inner),
         )
 
-    # -- whole ----------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def inference(
-        self,
-        token: Tensor,
-        prompt_token: Tensor,
-        prompt_feat: Tensor,
-        embedding: Tensor,
-        *,
-        streaming: bool,
-        finalize: bool,
-    ) -> Tensor:
-        """Float32 mel [1, 80, T] after the prompt's frames.
-
-        finalize: the input ends here; else its last tokens serve as look-ahead only.
-
-        streaming: the chunk mask that step keeps to; else full attention, as the reference's last call has.
-        """
-        tokens = torch.cat((prompt_token, token), dim=1)
-        _, mu = self.encode(tokens, streaming=streaming, finalize=finalize)
-        mu = mu.transpose(1, 2)
-        frames, given = mu.shape[2], prompt_feat.shape[1]
-        self._require_noise(frames)
-        prompt = torch.zeros_like(mu)
-        prompt[:, :, :given] = prompt_feat.transpose(1, 2)[:, :, :frames]
-        condition = Condition(mu, self.speaker(embedding), prompt)
-        noise = self.noise[:, :, :frames]
-        mel, _ = self._solver.solve(self.decoder.estimator, noise, condition, streaming=streaming)
-        return mel[:, :, given:]
-
-    @torch.inference_mode()
-    def encode(self, token: Tensor, *, streaming: bool, finalize: bool) -> tuple[Tensor, Tensor]:
-        """Tokens [1, N] -> h [1, 2M, size] and mu [1, 2M, mel]; M = N, or N - look_ahead without finalize."""
-        ahead = self.config.look_ahead
-        if not finalize and token.shape[1] <= ahead:
-            raise ValueError(f"more than {ahead} tokens are needed")
-        embedded = self.input_embedding(token.long().clamp(min=0))
-        context = None
-        if not finalize:
-            embedded, context = embedded[:, :-ahead], embedded[:, -ahead:]
-        h = self.encoder(embedded, context, streaming=streaming)
-        return h, self.encoder_proj(h)
+    # -- incremental ----------------------------------------------------------------------------
 
     @torch.inference_mode()
     def speaker(self, embedding: Tensor) -> Tensor:
         """Speaker embedding [B, 192], any length of vector -> [B, mel]."""
         spks: Tensor = self.spk_embed_affine_layer(F.normalize(embedding, dim=1))
         return spks
-
-    # -- incremental ----------------------------------------------------------------------------
 
     @torch.inference_mode()
     def prepare_prompt(
@@ -191,7 +144,7 @@ class Flow(nn.Module):
         """prompt_token [1, P], prompt_feat [1, F, mel], embedding [1, 192]; F is 2 P where the voice was
         prepared here, but may be anything; P and F may be 0.
 
-        Computes the chunks that are whole and all of whose frames are given. The rest is done by each
+        Computes the chunks that are whole and all of whose frames are given. The remainder is done by each
         utterance's first step: what of it is beyond F, it has to give out.
 
         Raises:
@@ -201,7 +154,7 @@ class Flow(nn.Module):
         mel = prompt_feat.to(device)[0].t().contiguous()
         speaker = self.speaker(embedding.to(device))[0]
         none = torch.zeros(0, dtype=torch.int64)
-        memory = FlowMemory.empty(self.shapes, self._no_tails())
+        memory = FlowMemory.empty(self.shapes, self._empty_tails())
         prompt = FlowPrompt(memory, speaker, mel, none)
         tokens, ahead = prompt_token.reshape(-1), self.config.look_ahead
         given = min(tokens.numel() - ahead, mel.shape[1] // FRAMES_PER_TOKEN)
@@ -218,7 +171,7 @@ class Flow(nn.Module):
     def start(self, prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> FlowState:
         """The beginning of an utterance; costs nothing."""
         memory = prompt.memory.copy(policy)
-        return FlowState(prompt, policy, memory, prompt.rest, prompt.mel.shape[1])
+        return FlowState(prompt, policy, memory, prompt.remainder, prompt.mel.shape[1])
 
     @torch.inference_mode()
     def step(
@@ -228,7 +181,7 @@ class Flow(nn.Module):
         final: Sequence[bool],
         early: Sequence[bool] | None = None,
     ) -> list[Tensor]:
-        """Adds tokens [n] (n may be 0) to each utterance; gives its new mel frames [mel, m], float32.
+        """Add tokens [n] (n may be 0) to each utterance; returns its new mel frames [mel, m], float32.
 
         Frames come out when their chunk, on the grid that begins at the first prompt token, and look_ahead
         tokens after it are there, or at the end. early: also give out what the tokens so far allow of
@@ -306,11 +259,11 @@ class Flow(nn.Module):
         graphs = self.graphs if usual else None
         return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages, graphs)
 
-    def _no_tails(self) -> FlowTails:
+    def _empty_tails(self) -> FlowTails:
         estimator = self.config.estimator
         like = self.noise.new_zeros(0, dtype=self.cache_dtype)
         size = (self.config.steps, GUIDED_ROWS, TAIL, tail_channels(estimator))
-        return FlowTails(self.encoder.no_tails(like, rows=1), like.new_zeros(size))
+        return FlowTails(self.encoder.empty_tails(like, rows=1), like.new_zeros(size))
 
 
 def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:

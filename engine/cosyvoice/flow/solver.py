@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .attention import chunk_mask
 from .cache import CachedStep, OffsetStep
-from .estimator import ConvTails, Estimator, Masks, blocks_of
+from .estimator import ConvTails, Estimator, blocks_of
 from .graphs import GraphCache, StepGraph
 
 NOISE_FRAMES: Final = 15000
@@ -49,7 +49,7 @@ def euler_schedule(steps: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What leads the solution of S sessions: mu and prompt [S, mel, n], speaker [S, mel]."""
+    """The condition of S sessions: mu and prompt [S, mel, n], speaker [S, mel]."""
 
     mu: Tensor
     speaker: Tensor
@@ -70,7 +70,7 @@ class _Velocities:
     """The network in one pass, step by step; with a graph, that is replayed."""
 
     estimator: Estimator
-    masks: Masks
+    mask: Tensor | None
     tails: Tensor | None
     caches: Sequence[CachedStep] | None
     graph: StepGraph | None = None
@@ -83,13 +83,13 @@ class _Velocities:
         first = step * blocks_of(self.estimator.config)
         caches = None if self.caches is None else [OffsetStep(c, first) for c in self.caches]
         convolutions = ConvTails(before)
-        velocity = self.estimator.advance(rows, time, convolutions, self.masks, caches)
+        velocity = self.estimator.advance(rows, time, convolutions, self.mask, caches)
         return velocity, convolutions.after()
 
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """The law of the solution; steps and the strength of guidance are the model's."""
+    """Hyper-parameters only: the number of Euler steps and the strength of guidance."""
 
     steps: int
     guidance: float
@@ -111,13 +111,13 @@ class Solver:
         caches: one per session; None where the frames are the whole input. graphs: of this estimator.
         """
         chunk, frames = estimator.config.chunk_frames, x.shape[2]
-        masks = Masks(None, chunk_mask(frames, chunk, x.device) if streaming else None)
+        mask = chunk_mask(frames, chunk, x.device) if streaming else None
         inputs = condition.inputs()
         times, lengths = euler_schedule(self.steps)
         embedded = estimator.time_mlp(times.to(x.device))
         after = []
         x = x.transpose(1, 2)
-        velocities = _Velocities(estimator, masks, tails, caches)
+        velocities = _Velocities(estimator, mask, tails, caches)
         if graphs is not None and caches is not None:
             velocities.graph = graphs.open(estimator, frames, inputs, caches)
         for step, length in enumerate(lengths.tolist()):

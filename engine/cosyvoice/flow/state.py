@@ -1,6 +1,6 @@
-"""What a voice's prompt and a session keep between steps. Plain values: the model holds nothing of them.
+"""The state of a voice's prompt and of an utterance between steps, and the policy for its length.
 
-How much of its own past a session keeps.
+Plain values: the model holds nothing of them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _FRAMES_PER_SECOND: Final = FRAMES_PER_TOKEN * TOKEN_RATE
 
 @dataclass(frozen=True, slots=True)
 class ContextPolicy:
-    """What the estimator sees of the session's own frames; the voice's prompt is always seen whole.
+    """How much of the session's own frames the estimator sees; the voice's prompt is always seen whole.
 
-    window: the last so many mel frames before the chunk in hand; None: all, which is exact. A window is an
+    window: the number of mel frames before the current chunk; None: all, which is exact. A window is an
     approximation that bounds memory and the cost of a step. The encoder's caches, under 1% of the
     estimator's, are never cut.
     recompute: keep the tokens only and compute from the prompt's end at every step: exact, no cache of
@@ -50,7 +50,7 @@ class ContextPolicy:
 
     @classmethod
     def seconds(cls, seconds: float) -> ContextPolicy:
-        """A window of so many seconds."""
+        """A window of this many seconds."""
         return cls(window=round(seconds * _FRAMES_PER_SECOND))
 
 
@@ -74,7 +74,7 @@ class FlowShapes:
 
 @dataclass(frozen=True, slots=True)
 class FlowTails:
-    """Of every causal convolution. estimator [steps, 2, frames, channels of all convolutions]."""
+    """The last inputs of every causal convolution. estimator [steps, 2, frames, all their channels]."""
 
     encoder: EncoderTails
     estimator: Tensor
@@ -95,7 +95,7 @@ class Pages:
 
 @dataclass(slots=True)
 class FlowMemory:
-    """Everything that passes over the tokens so far left behind; they ended at a chunk's border."""
+    """All that the passes over the tokens so far left behind; the last one ended at a chunk's border."""
 
     low: AttentionCache
     high: AttentionCache
@@ -158,18 +158,18 @@ class FlowMemory:
 class FlowPrompt:
     """A voice, ready to speak: computed once, shared by its sessions, never changed.
 
-    speaker [mel_size]; mel [mel_size, frames]; rest: the prompt's tokens after the last whole chunk.
+    speaker [mel_size]; mel [mel_size, frames]; remainder: the prompt's tokens after the last whole chunk.
     """
 
     memory: FlowMemory
     speaker: Tensor
     mel: Tensor
-    rest: Tensor
+    remainder: Tensor
 
     @property
     def nbytes(self) -> int:
         keys = [part for cache in self.memory.caches for part in cache.prompt]
-        tensors = bytes_of((self.speaker, self.mel, self.rest))
+        tensors = bytes_of((self.speaker, self.mel, self.remainder))
         return bytes_of(keys) + self.memory.tails.nbytes + tensors
 
 
@@ -215,7 +215,7 @@ def total_nbytes(states: Iterable[FlowState]) -> int:
     tensors: list[Tensor] = []
     for state in states:
         prompt = state.prompt
-        tensors += (prompt.speaker, prompt.mel, prompt.rest, state.tokens)
+        tensors += (prompt.speaker, prompt.mel, prompt.remainder, state.tokens)
         for memory in (prompt.memory, state.memory):
             for cache in memory.caches:
                 tensors += (*cache.prompt, *cache.memories)

@@ -1,6 +1,7 @@
-"""One pass of the networks over the next tokens of several utterances.
+"""A step of the flow: which passes it makes, and one pass of the networks.
 
-Which passes a step makes: pieces of whole chunks, batched over the sessions that have them.
+A pass takes whole chunks of tokens, batched over the utterances that have them; what is left of an
+utterance at its end, or given out early, is a pass of its own.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ def plan_step(
     while ready := {i: n for i in kept if (n := _ready(states[i], final[i], config) // chunk)}:
         most = min(_most_chunks(states[i]) for i in ready)
         yield Pass(tuple(ready), min(most, *ready.values()) * chunk, keep=True)
-    rest: dict[int, list[int]] = {}
+    remainders: dict[int, list[int]] = {}
     for i, state in enumerate(states):
         tokens = _ready(state, final[i], config)
         if not (final[i] or early[i]):
             tokens -= tokens % chunk
         if tokens:
-            rest.setdefault(tokens, []).append(i)
-    for tokens, sessions in rest.items():
+            remainders.setdefault(tokens, []).append(i)
+    for tokens, sessions in remainders.items():
         yield Pass(tuple(sessions), tokens, keep=False)
 
 
@@ -67,7 +68,7 @@ def _most_chunks(state: FlowState) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What a pass runs, in one precision. embedding: always in float32."""
+    """The networks of a pass, in one precision. embedding: always in float32."""
 
     embedding: nn.Embedding
     encoder: Encoder

@@ -1,6 +1,7 @@
-"""Keys and values of the contexts that the LM is reading: one slot per stream.
+"""The LM's KV cache, and attention in a pass over contexts of different lengths.
 
-Which rows of a pass belong to which context, and the attention over contexts of different lengths.
+Each stream has a slot of the cache. A pass reads spans of ids into their slots: spans of one id are computed
+together, padded to the longest context; longer spans one by one.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class KvCache:
         self.values = self._zeros(0, 0)
 
     def reserve(self, slots: int, positions: int) -> None:
-        """Make room for so many slots of so many positions. What is written stays."""
+        """Make room for this many slots of this many positions. Written positions stay."""
         if slots <= self.slots and positions <= self.capacity:
             return
         if slots > self.slots:

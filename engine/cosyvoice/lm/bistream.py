@@ -1,10 +1,10 @@
-"""What the speech LM reads next: the order of text, speech and special ids. No torch, no clock.
+"""The order in which the speech LM reads text, speech and special ids. No torch, no clock.
 
-A composition hands out chunks: ids to append to the context, and how many tokens to draw after them
-under which rules. Whoever runs the model draws the tokens, tells `ended`, and asks for the next chunk;
-None means that more text must come first (or that the stream is `done`). The chunks are those of a
-running request: the last token drawn in a chunk is *not* part of the context when the chunk has ended;
-where it belongs there, the next chunk begins with it.
+A composition hands out inputs: ids to append to the context, and how many tokens to draw after them
+under which rules. The backend draws the tokens, reports them to `ended`, and asks for the next input;
+None means that more text must come first (or that the stream is `done`). The inputs are those of a
+running request: the last token drawn in an input is *not* part of the context when the input has ended;
+where it belongs there, the next input begins with it.
 
 Unistream reads: sos, prompt text, text, task, prompt speech; then it speaks to the end.
 Bistream reads groups of 5 text ids, each followed by 15 speech tokens; first the prompt's speech
@@ -32,7 +32,7 @@ class LmInput:
     ids: to append to the context (ids.IdSpace); never empty.
     max_tokens: draw this many at most, at least 1.
     min_tokens: before this many the stop ids cannot be drawn.
-    stop_ids: drawing one ends the chunk. banned_ids: cannot be drawn.
+    stop_ids: drawing one ends the input. banned_ids: cannot be drawn.
     final: speech ends with it.
     """
 
@@ -53,27 +53,8 @@ class LmLimits:
     max_context: int = 32768
 
 
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """Where the reference's inference departs from what the model saw in training. For parity only.
-
-    refeed_last: when the text ends right after a fill token, the last input is read a second time.
-    one_group_per_piece: each received piece of text brings one group at most, the rest waits for
-    the next piece or for the final phase; so the speech depends on how the text was cut.
-    drop_unpaired_prompt: prompt speech that found no text group before the text ended is left out.
-    """
-
-    refeed_last: bool = False
-    one_group_per_piece: bool = False
-    drop_unpaired_prompt: bool = False
-
-
-CLEAN = Quirks()
-REFERENCE = Quirks(refeed_last=True, one_group_per_piece=True, drop_unpaired_prompt=True)
-
-
 class Composition(ABC):
-    """What both orders share. `decoded`: everything drawn so far, fill tokens (forced ones, too) included."""
+    """The part that both orders share. decoded: all ids drawn so far, fill tokens included, forced or not."""
 
     def __init__(self, config: LmConfig, prompt: LmPrompt, limits: LmLimits) -> None:
         """Raises ValueError for ids out of range, LmTooLong if the prompt alone does not fit."""
@@ -88,7 +69,7 @@ class Composition(ABC):
         self._prompt_share = 0
         self._spoken = 0
         self._context = 0
-        self._chunk: LmInput | None = None
+        self._input: LmInput | None = None
         self._room(len(self._prompt_text) + len(self._prompt_speech) + 2)
 
     def feed(self, text_ids: Sequence[int]) -> None:
@@ -103,36 +84,36 @@ class Composition(ABC):
     def finish(self) -> None:
         self._finished = True
 
-    def next_chunk(self) -> LmInput | None:
+    def next_input(self) -> LmInput | None:
         """The next piece of work; None while one is under way, while text is missing and when done.
 
         Raises LmTooLong.
         """
-        if self.done or self._chunk is not None:
+        if self.done or self._input is not None:
             return None
         if self._finished and not self._fed:
             self.done = True  # no text: nothing to say
             return None
-        self._chunk = self._compose()
-        return self._chunk
+        self._input = self._compose()
+        return self._input
 
     def ended(self, tokens: Sequence[int]) -> None:
-        """The chunk's tokens as drawn; the last is a stop id unless max_tokens were drawn.
+        """The input's tokens as drawn; the last is a stop id unless max_tokens were drawn.
 
-        Raises ValueError if they cannot have ended the chunk.
+        Raises ValueError if they cannot have ended the input.
         """
-        chunk = self._chunk
-        if chunk is None:
-            raise ValueError("no chunk is under way")
-        stopped = bool(tokens) and tokens[-1] in chunk.stop_ids
-        if not stopped and len(tokens) != chunk.max_tokens:
-            raise ValueError(f"{len(tokens)} tokens do not end a chunk of {chunk.max_tokens}")
-        self._chunk = None
+        lm_input = self._input
+        if lm_input is None:
+            raise ValueError("no input is under way")
+        stopped = bool(tokens) and tokens[-1] in lm_input.stop_ids
+        if not stopped and len(tokens) != lm_input.max_tokens:
+            raise ValueError(f"{len(tokens)} tokens do not end an input of {lm_input.max_tokens}")
+        self._input = None
         speech = tokens[:-1] if stopped else tokens
-        self._context += len(chunk.ids) + len(tokens) - 1
+        self._context += len(lm_input.ids) + len(tokens) - 1
         self._spoken += len(speech)
         self.decoded.extend(speech)
-        if chunk.final:
+        if lm_input.final:
             self.done = True
         else:
             self._group_ended(speech, stopped)
@@ -146,7 +127,7 @@ class Composition(ABC):
     @abstractmethod
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None: ...
 
-    def _final_chunk(self, ids: tuple[int, ...]) -> LmInput | None:
+    def _final_input(self, ids: tuple[int, ...]) -> LmInput | None:
         """Speak to the end; None, and done, if the text's share of speech is used up."""
         room = self._room(len(ids))
         left = (self._fed + self._prompt_share) * self._limits.max_ratio - self._spoken
@@ -163,7 +144,7 @@ class Composition(ABC):
         )
 
     def _room(self, ids: int, tokens: int = 1) -> int:
-        """How many tokens fit after so many more ids. Raises LmTooLong if fewer than `tokens`."""
+        """How many tokens fit after `ids` more ids. Raises LmTooLong if fewer than `tokens`."""
         room = self._limits.max_context - self._context - ids
         if room < tokens:
             raise LmTooLong("the reference and the text are too long for the speech model")
@@ -184,33 +165,29 @@ class Unistream(Composition):
         if not self._finished:
             return None
         ids = self.ids
-        return self._final_chunk(
+        return self._final_input(
             (ids.sos, *self._prompt_text, *self._text, ids.task, *self._prompt_speech)
         )
 
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None:
-        raise AssertionError("a unistream has one chunk, the final one")
+        raise AssertionError("a unistream has one input, the final one")
 
 
 class Bistream(Composition):
     """Text and speech in turn, as the text comes.
 
-    Without quirks the order is a function of the whole text alone: a group is read as soon as its 5 ids
-    are known, and with fewer the model waits, for more text or for its end.
+    The order is a function of the whole text alone: a group is read as soon as its 5 ids are known, and
+    with fewer the model waits, for more text or for its end.
     """
 
-    def __init__(
-        self, config: LmConfig, prompt: LmPrompt, limits: LmLimits, quirks: Quirks = CLEAN
-    ) -> None:
+    def __init__(self, config: LmConfig, prompt: LmPrompt, limits: LmLimits) -> None:
         super().__init__(config, prompt, limits)
-        self._quirks = quirks
         self._mix_text = config.mix_text
         self._mix_speech = config.mix_speech
         self._pieces: deque[tuple[int, ...]] = deque()
         self._text: deque[int] = deque(self._prompt_text)
         self._speech: deque[int] = deque(self._prompt_speech)
         self._unread: list[int] = [self.ids.sos]
-        self._last_input: tuple[int, ...] = ()
         # Prompt text without prompt speech of its own gets its share of speech from the model.
         groups = -(-len(self._speech) // self._mix_speech)
         self._prompt_share = max(0, len(self._text) - groups * self._mix_text)
@@ -222,16 +199,12 @@ class Bistream(Composition):
         self._pieces.append(ids)
 
     def _compose(self) -> LmInput | None:
-        chunk = None
-        if self._quirks.one_group_per_piece:
-            while chunk is None and self._pieces:
-                self._text.extend(self._pieces.popleft())
-                chunk = self._group()
-        elif self._fed:
+        lm_input = None
+        if self._fed:
             while self._pieces:
                 self._text.extend(self._pieces.popleft())
-            chunk = self._group()
-        return self._final() if chunk is None and self._finished else chunk
+            lm_input = self._group()
+        return self._final() if lm_input is None and self._finished else lm_input
 
     def _group(self) -> LmInput | None:
         """Text and then up to 15 tokens; None if the text does not suffice."""
@@ -256,22 +229,16 @@ class Bistream(Composition):
         )
 
     def _final(self) -> LmInput | None:
-        if self._quirks.refeed_last:
-            self._unread.extend(self._last_input)
-        if self._quirks.drop_unpaired_prompt:
-            self._speech.clear()
         self._read(self._text, len(self._text))
         self._unread.append(self.ids.task)
         # In training the task id stands before all speech that is left: so does the prompt's.
         self._read(self._speech, len(self._speech))
-        return self._final_chunk(self._submit())
+        return self._final_input(self._submit())
 
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None:
         self.decoded.append(self.ids.fill)
         self._needs_text = True
         self._until_fill = self._mix_speech
-        if speech:
-            self._last_input = (speech[-1],)
         if not stopped:
             self._unread = [speech[-1]]
 
@@ -281,10 +248,6 @@ class Bistream(Composition):
 
     def _submit(self) -> tuple[int, ...]:
         ids, self._unread = tuple(self._unread), []
-        # If the group brings no speech, this is what the reference holds as its last input. The token
-        # that a full group left over was read by it before.
-        left_over = bool(self.decoded) and ids[0] < self.ids.head_size
-        self._last_input = ids[1:] if left_over else ids
         return ids
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..linear import Matrix
+from ..linear import PackedLinear
 from .attention import Batch, KvCache, Span
 from .ids import IdSpace
 from .qwen2 import Layer, Qwen2Lm, Scale
@@ -26,18 +27,18 @@ class _Block:
     """A layer, with the projections that share an input in one matrix."""
 
     input_norm: Tensor
-    qkv: Matrix
-    o: Matrix
+    qkv: PackedLinear
+    o: PackedLinear
     mlp_norm: Tensor
-    gate_up: Matrix
-    down: Matrix
+    gate_up: PackedLinear
+    down: PackedLinear
 
 
 class LmDecoder:
     """Computes with a Qwen2Lm's weights, on their device. Holds nothing of any stream.
 
     It takes the model over: the projections' parameters become views of fused matrices. The final norm
-    and the speech head are computed in fp32 whatever the weights' dtype. pack: see Matrix.
+    and the speech head are computed in fp32 whatever the weights' dtype. pack: see PackedLinear.
     """
 
     def __init__(self, model: Qwen2Lm, *, pack: bool = True) -> None:
@@ -86,7 +87,7 @@ class LmDecoder:
         return _rms_norm(hidden.float(), self._norm, self.config.rms_norm_eps)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Of hidden states as `forward` gives them: [rows, speech ids], in fp32."""
+        """The logits [rows, speech ids], in fp32, of hidden states as `forward` returns them."""
         return F.linear(self.normed(hidden), self._head, self._head_bias)
 
     def _embed(self, batch: Batch) -> Tensor:
@@ -133,13 +134,14 @@ class LmDecoder:
 
 def _block(layer: Layer, pack: bool) -> _Block:
     attention, mlp = layer.self_attn, layer.mlp
+    packed = partial(PackedLinear, fuse=True, pack=pack)
     return _Block(
         input_norm=_gain(layer.input_layernorm),
-        qkv=Matrix([attention.q_proj, attention.k_proj, attention.v_proj], pack=pack),
-        o=Matrix([attention.o_proj], pack=pack),
+        qkv=packed(attention.q_proj, attention.k_proj, attention.v_proj),
+        o=packed(attention.o_proj),
         mlp_norm=_gain(layer.post_attention_layernorm),
-        gate_up=Matrix([mlp.gate_proj, mlp.up_proj], pack=pack),
-        down=Matrix([mlp.down_proj], pack=pack),
+        gate_up=packed(mlp.gate_proj, mlp.up_proj),
+        down=packed(mlp.down_proj),
     )
 
 

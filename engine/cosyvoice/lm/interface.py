@@ -1,11 +1,9 @@
-"""The speech LM as the engine sees it: text ids in, speech tokens out. Plain integers both ways.
+"""The speech LM as the engine sees it: text ids in, speech tokens out, and the errors it may end with.
 
-Which tokens come out depends on the prompt, the options and the whole text, and on nothing else:
-not on how the text is cut into pieces, not on when the pieces come, not on what other streams do
-(as far as floating point allows: a backend that computes several streams at once may round
-differently, and a draw that falls between two such roundings comes out differently).
-
-What the speech LM can fail with.
+Which tokens come out depends on the prompt, the options and the whole text, and on nothing else: not on how
+the text is cut into pieces, not on when the pieces come, not on what other streams do. (As far as floating
+point allows: a backend that computes several streams at once may round differently, and a draw that falls
+between two such roundings comes out differently.)
 
 EngineError
 ├── EngineDied
@@ -42,7 +40,7 @@ class LmTooLong(LmError): ...
 
 @dataclass(frozen=True, slots=True)
 class LmPrompt:
-    """What precedes the text: the reference's text (or an instruction) and the reference's speech tokens."""
+    """Precedes the text: the reference's text (or an instruction) and the reference's speech tokens."""
 
     text_ids: tuple[int, ...] = ()
     speech_ids: tuple[int, ...] = ()
@@ -53,7 +51,7 @@ class SamplingOptions:
     """How tokens are drawn and when a stream ends.
 
     seed: None draws one at random.
-    top_p, top_k, win, tau: of repetition-aware sampling (sampling.RasLaw).
+    top_p, top_k, win, tau: of repetition-aware sampling (sampling.RasParams).
     greedy: always the most probable token; the seed means nothing then.
     min_ratio, max_ratio: the fewest and the most speech tokens per text token.
     bistream: text and speech alternate as the text comes; False waits for `finish` and then reads all

@@ -1,7 +1,7 @@
 """The speech LM's weights under the names that llm.pt gives them: a Qwen2 decoder with a speech
 embedding, two special embeddings and a speech head.
 
-The modules hold parameters and nothing else; decoder.Decoder computes with them. Build on the meta
+The modules hold parameters and nothing else; decoder.LmDecoder computes with them. Build on the meta
 device and load with assign:
 
     with torch.device("meta"):
@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from ..config import LmConfig
 
-UNUSED_KEYS: Final = ("llm.model.lm_head.weight",)
-"""In the checkpoint, but not part of the model."""
+TEXT_EMBEDDING: Final = "llm.model.model.embed_tokens.weight"
+TIED_HEAD: Final = "llm.model.lm_head.weight"
+"""Qwen2's text head: the text embedding once more, never used for speech; a checkpoint may leave it out."""
 
 
 class Scale(nn.Module):
@@ -93,15 +94,14 @@ class Qwen2Lm(nn.Module):
         self.llm = _Encoder(config)
         self.llm_decoder = nn.Linear(config.hidden_size, config.head_size)
         self.speech_embedding = nn.Embedding(config.head_size, config.hidden_size)
-        self.register_load_state_dict_pre_hook(_leave_out_unused)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_leave_out_text_head)  # type: ignore[no-untyped-call]
 
     @property
     def backbone(self) -> Backbone:
         return self.llm.model.model
 
 
-def _leave_out_unused(
+def _leave_out_text_head(
     module: nn.Module, weights: MutableMapping[str, Tensor], prefix: str, *_: Any
 ) -> None:
-    for key in UNUSED_KEYS:
-        weights.pop(prefix + key, None)
+    weights.pop(prefix + TIED_HEAD, None)

@@ -1,15 +1,14 @@
-"""Repetition-aware sampling (VALL-E 2, arXiv:2406.05370) in closed form.
+"""How speech tokens are drawn, and when speech counts as a loop.
 
-The procedure: draw from the nucleus q (the most probable tokens until their mass reaches top_p, at most
-top_k of them, in proportion to their probability). If the drawn token is among the last `win` decoded
-ids at least win * tau times, draw again, from all tokens but that one, in proportion to p.
-With R the nucleus tokens that are repeated in this sense, the law of the result is
+Repetition-aware sampling (VALL-E 2, arXiv:2406.05370): draw from the nucleus q (the most probable tokens
+until their mass reaches top_p, at most top_k of them, in proportion to their probability). If the drawn
+token is among the last `win` decoded ids at least win * tau times, draw again, from all tokens but that
+one, in proportion to p. With R the nucleus tokens that are repeated in this sense, the distribution of
+the result has a closed form,
 
     P(t) = q(t) [t not in R] + sum over r in R, r != t, of q(r) p(t) / (1 - p(r))
 
 so one uniform number per token suffices, and any backend can use it as a plain distribution.
-
-Does the speech repeat itself without end?
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _FEWEST_CYCLES: Final = 3
 
 
 class LoopDetector:
-    """Give it each token; it says when the last `limit` tokens were one cycle, at least three times over."""
+    """Feed every token; True once the last `limit` tokens repeat one cycle at least three times."""
 
     def __init__(self, limit: int) -> None:
         """limit: tokens; 0 never finds a loop."""
@@ -61,7 +60,7 @@ NO_TOKEN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class RasLaw:
+class RasParams:
     """Scalars for all rows, or tensors of shape [rows, 1]."""
 
     top_p: float | Tensor = 0.8
@@ -70,16 +69,16 @@ class RasLaw:
     tau: float | Tensor = 0.1
 
     @classmethod
-    def of(cls, rows: Sequence[SamplingOptions], device: torch.device) -> RasLaw:
-        laws = [(o.top_p, o.top_k, o.win, o.tau) for o in rows]
-        if len(set(laws)) == 1:
-            return cls(*laws[0])
-        columns = torch.tensor(laws, dtype=torch.float64, device=device)
+    def of(cls, rows: Sequence[SamplingOptions], device: torch.device) -> RasParams:
+        params = [(o.top_p, o.top_k, o.win, o.tau) for o in rows]
+        if len(set(params)) == 1:
+            return cls(*params[0])
+        columns = torch.tensor(params, dtype=torch.float64, device=device)
         return cls(*(column.unsqueeze(1) for column in columns.unbind(1)))
 
 
-def ras_distribution(logits: Tensor, history: Tensor, law: RasLaw) -> Tensor:
-    """The exact law of the drawn id, in float64.
+def ras_distribution(logits: Tensor, history: Tensor, params: RasParams) -> Tensor:
+    """The exact params of the drawn id, in float64.
 
     logits: [rows, ids], log-probabilities or anything that differs from them by a constant per row;
     -inf bans an id. At least one id per row must be finite.
@@ -91,17 +90,17 @@ def ras_distribution(logits: Tensor, history: Tensor, law: RasLaw) -> Tensor:
     ranked, order = p.sort(dim=-1, descending=True, stable=True)
     before = ranked.cumsum(-1) - ranked
     rank = torch.arange(ranked.shape[-1], device=p.device)
-    kept = ranked * ((before < law.top_p) & (rank < law.top_k))
+    kept = ranked * ((before < params.top_p) & (rank < params.top_k))
     q = torch.zeros_like(p).scatter_(-1, order, kept)
     q = q / q.sum(-1, keepdim=True)
 
-    rest = 1.0 - p
+    others = 1.0 - p
     # 1 - p is inexact for a token that has nearly all of the mass: add up the others instead.
     top = order[:, :1]
-    rest.scatter_(-1, top, ranked[:, 1:].sum(-1, keepdim=True))
+    others.scatter_(-1, top, ranked[:, 1:].sum(-1, keepdim=True))
     # A token without any alternative is kept, repeated or not.
-    repeated = (q > 0) & (rest > 0) & _repeated(history, p, law)
-    again = torch.where(repeated, q / rest, 0.0)
+    repeated = (q > 0) & (others > 0) & _repeated(history, p, params)
+    again = torch.where(repeated, q / others, 0.0)
     result = torch.where(repeated, 0.0, q) + p * (again.sum(-1, keepdim=True) - again)
     return result.clamp_(min=0.0)
 
@@ -112,13 +111,13 @@ def left_padded(decoded: Sequence[int], length: int) -> list[int]:
     return [NO_TOKEN] * (length - len(recent)) + recent
 
 
-def _repeated(history: Tensor, p: Tensor, law: RasLaw) -> Tensor:
+def _repeated(history: Tensor, p: Tensor, params: RasParams) -> Tensor:
     count = history.shape[-1]
     age = torch.arange(count, 0, -1, device=history.device)
-    seen = ((history >= 0) & (age <= law.win)).to(p.dtype)
+    seen = ((history >= 0) & (age <= params.win)).to(p.dtype)
     times = torch.zeros_like(p).scatter_add_(-1, history.clamp(min=0), seen)
     # A little below the product, which floating point may round up: 10 * 0.1 means 1.
-    return times >= law.win * law.tau * (1.0 - 1e-9)
+    return times >= params.win * params.tau * (1.0 - 1e-9)
 
 
 def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
@@ -161,10 +160,10 @@ def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     if all(how.options.greedy for how in draws):
         return logits.argmax(-1)
     options = [how.options for how in draws]
-    law = RasLaw.of(options, device)
+    params = RasParams.of(options, device)
     history = _histories(draws, max(o.win for o in options), device)
     uniform = torch.tensor([how.uniform for how in draws], dtype=torch.float64, device=device)
-    tokens = draw(ras_distribution(logits, history, law), uniform)
+    tokens = draw(ras_distribution(logits, history, params), uniform)
     if any(o.greedy for o in options):
         greedily = torch.tensor([o.greedy for o in options], device=device)
         tokens = torch.where(greedily, logits.argmax(-1), tokens)
@@ -194,5 +193,5 @@ class UniformSource:
         return self._block.pop()
 
     def numbers(self, begin: int, end: int) -> list[float]:
-        """Of a source that has given none yet: those it would give from the one to the other."""
+        """The numbers at places begin to end of a source that has given none yet."""
         return [self.next() for _ in range(end)][begin:]

@@ -1,4 +1,4 @@
-"""What the streams of all backends share: the composition's chunks in, the reader's tokens out.
+"""The part that the streams of all backends share: the composition's inputs in, tokens out.
 
 Lives on the event loop; knows neither torch nor vLLM.
 """
@@ -17,21 +17,30 @@ from .sampling import LoopDetector
 
 
 class ComposedStream(ABC):
-    """backend.TokenStream around a composition; the backend calls `next_chunk` and, for each token, `drew`.
+    """interface.SpeechTokenStream around a composition.
+
+    The backend calls `next_input` and, for each token, `drew`.
 
     over: nothing more will be computed. looped: it was ended for repeating itself.
     """
 
     def __init__(self, composition: Composition, options: SamplingOptions) -> None:
         self._composition = composition
+        """What is read next."""
         self._options = options
         self._loops = LoopDetector(round(options.loop_seconds * TOKEN_RATE))
-        self._chunk: LmInput | None = None
+        self._input: LmInput | None = None
+        """The input that is under way."""
         self._drawn: list[int] = []
+        """Tokens drawn after it so far."""
         self._ready: list[int] = []
+        """Speech tokens that the reader has not taken."""
         self._readable = asyncio.Event()
+        """Wakes the reader: tokens, the end, or an error."""
         self._error: EngineError | None = None
+        """Raised once the tokens that are ready have been taken."""
         self._finished = False
+        """Whether the text has ended."""
         self.over = False
         self.looped = False
         self.seconds = 0.0
@@ -85,31 +94,31 @@ class ComposedStream(ABC):
             self._readable.set()
             self._changed()
 
-    def next_chunk(self) -> LmInput | None:
-        """The chunk that is under way or begins now. Ends the stream if none will ever come."""
-        if self._chunk is None and not self.over:
+    def next_input(self) -> LmInput | None:
+        """The input that is under way or begins now. Ends the stream if none will ever come."""
+        if self._input is None and not self.over:
             try:
-                self._chunk = self._composition.next_chunk()
+                self._input = self._composition.next_input()
             except EngineError as error:
                 self.end(error)
                 return None
             self._drawn = []
             if self._composition.done:
                 self.end()
-        return self._chunk
+        return self._input
 
     def drew(self, token: int) -> bool:
-        """A token of the chunk that is under way has been drawn. Whether it ended the chunk."""
-        chunk = self._chunk
-        assert chunk is not None
+        """A token of the input that is under way has been drawn. Whether it ended the input."""
+        lm_input = self._input
+        assert lm_input is not None
         self._drawn.append(token)
-        stopped = token in chunk.stop_ids
+        stopped = token in lm_input.stop_ids
         if not stopped:
             self._put(token)
-        ended = stopped or len(self._drawn) == chunk.max_tokens
+        ended = stopped or len(self._drawn) == lm_input.max_tokens
         if ended:
             self._composition.ended(self._drawn)
-            self._chunk = None
+            self._input = None
         return ended
 
     def _history(self) -> Sequence[int]:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 from ...interface import EngineDied, EngineError, EngineNotReady
 from ..scheduling.device import DeviceClosed, DeviceThread
-from .bistream import Composition, composition
+from .bistream import Composition, LmInput, composition
 from .decoder import LmDecoder
 from .interface import LmFailed, LmNotFinite, LmPrompt, SamplingOptions
-from .step import Stepper, StepResult, StepRow, TorchTokenStream
+from .sampling import Draw, UniformSource
+from .step import Stepper, StepResult, StepRow
+from .stream import ComposedStream
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,68 @@ class TorchLmSettings:
             )
 
 
+class TorchTokenStream(ComposedStream):
+    """interface.SpeechTokenStream. The backend calls `next_row` and, when the row is computed, `took`.
+
+    slot: where its keys and values lie; None while it needs none.
+    """
+
+    def __init__(
+        self,
+        composition: Composition,
+        options: SamplingOptions,
+        on_change: Callable[[TorchTokenStream], None],
+    ) -> None:
+        super().__init__(composition, options)
+        self._on_change = on_change
+        self._random = UniformSource(options.seed)
+        self._context: list[int] = []
+        """All ids of the stream, in order."""
+        self._read = 0
+        """How many of them are in the cache."""
+        self.slot: int | None = None
+
+    def can_advance(self) -> bool:
+        """Whether there is something to compute now. Ends the stream if there never will be."""
+        under_way = self._input is not None
+        lm_input = self.next_input()
+        if lm_input is not None and not under_way:
+            self._context.extend(lm_input.ids)
+        return lm_input is not None and not self.over
+
+    @property
+    def pending(self) -> int:
+        """Ids to be read before the next token is drawn."""
+        return len(self._context) - self._read
+
+    def next_row(self, most: int) -> StepRow:
+        """The next row to compute, of `most` ids at most. Only if `can_advance`, and with a slot."""
+        assert self._input is not None
+        assert self.slot is not None
+        end = self._read + min(most, self.pending)
+        draw = self._next_draw(self._input) if end == len(self._context) else None
+        return StepRow(self.slot, self._context, self._read, end, draw)
+
+    def took(self, row: StepRow, token: int | None) -> None:
+        """The row has been computed."""
+        self._read = row.end
+        if token is None or self.over:
+            return
+        if not self.drew(token):
+            self._context.append(token)
+
+    def _changed(self) -> None:
+        self._on_change(self)
+
+    def _next_draw(self, lm_input: LmInput) -> Draw:
+        banned = lm_input.banned_ids
+        if len(self._drawn) < lm_input.min_tokens:
+            banned += lm_input.stop_ids
+        if self._options.greedy:
+            return Draw(banned, (), 0.0, self._options)
+        return Draw(banned, self._history(), self._random.next(), self._options)
+
+
 @dataclass(slots=True)
 class _Counters:
     steps: int = 0
@@ -58,7 +122,7 @@ class _Counters:
 
 
 class TorchSpeechLM:
-    """backend.SpeechLM on a device thread, which it shares with whoever else was given it."""
+    """interface.SpeechLM on a device thread, which it shares with whoever else was given it."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a reference clip is turned into before the models see it.
+"""Prompts: what the models are conditioned with, computed from a reference clip.
 
 Sound in is mono, float32, [1, samples], full scale +-1; layouts are those of the reference code.
 

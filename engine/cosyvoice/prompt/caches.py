@@ -1,6 +1,6 @@
 """Prompts that were computed before: of reference clips, in memory and on disk, and on the device.
 
-TranscribedClip -> VoiceCache (VoicePrompt) -> PromptCache (FlowPrompt, on the device)
+TranscribedClip -> VoicePromptCache (VoicePrompt) -> FlowPromptCache (FlowPrompt, on the device)
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class _PromptInUse:
 
 
 @dataclass(slots=True)
-class PromptCounts:
+class FlowPromptCounts:
     hits: int = 0
     misses: int = 0
 
 
-class PromptCache:
+class FlowPromptCache:
     """Prompts on the device: one per voice, shared by its sessions. For one event loop.
 
     A prompt in use stays; idle ones take at most `limit` bytes, and the one idle for longest goes first.
@@ -52,7 +52,7 @@ class PromptCache:
         limit: int,
         token_bytes: int,
     ) -> None:
-        self.counts = PromptCounts()
+        self.counts = FlowPromptCounts()
         self._make = make
         self._token_bytes = token_bytes
         self._in_use: dict[str, _PromptInUse] = {}
@@ -142,7 +142,7 @@ _SUFFIX: Final = ".safetensors"
 
 
 @dataclass(slots=True)
-class VoiceCacheStats:
+class VoicePromptCounts:
     """Counts since the start. failed_writes: voices that could not be kept on disk."""
 
     memory_hits: int = 0
@@ -152,7 +152,7 @@ class VoiceCacheStats:
     failed_writes: int = 0
 
 
-class VoiceCache:
+class VoicePromptCache:
     """Prepares each voice once, however many ask for it at a time.
 
     To be used from one event loop; all heavy work is done in threads.
@@ -177,7 +177,7 @@ class VoiceCache:
         self._disk = None if folder is None else _Disk(folder / model, disk_bytes)
         self._held: LRUCache[str, VoicePrompt] = LRUCache(memory_bytes, lambda voice: voice.nbytes)
         self._making: SingleFlight[str, VoicePrompt] = SingleFlight()
-        self.stats = VoiceCacheStats()
+        self.counts = VoicePromptCounts()
 
     @property
     def nbytes(self) -> int:
@@ -198,7 +198,7 @@ class VoiceCache:
         """The voice if it is in memory."""
         voice = self._held.get(content_id)
         if voice is not None:
-            self.stats.memory_hits += 1
+            self.counts.memory_hits += 1
         return voice
 
     async def close(self) -> None:
@@ -208,7 +208,7 @@ class VoiceCache:
     async def _make(self, reference: TranscribedClip) -> VoicePrompt:
         voice = await self._read(reference.content_id)
         if voice is None:
-            self.stats.misses += 1
+            self.counts.misses += 1
             voice = await asyncio.to_thread(self._prepare, reference)
             await self._write(voice)
         with suppress(ValueError):  # larger than the limit
@@ -222,10 +222,10 @@ class VoiceCache:
         try:
             found = await asyncio.to_thread(self._disk.read, content_id)
         except ValueError:
-            self.stats.corrupt += 1
+            self.counts.corrupt += 1
             return None
         if found is not None:
-            self.stats.disk_hits += 1
+            self.counts.disk_hits += 1
         return found
 
     async def _write(self, voice: VoicePrompt) -> None:
@@ -234,7 +234,7 @@ class VoiceCache:
         try:
             await asyncio.to_thread(self._disk.write, voice)
         except OSError:  # a full disk must not cost the session its voice
-            self.stats.failed_writes += 1
+            self.counts.failed_writes += 1
 
 
 class _Disk:

@@ -21,7 +21,7 @@ _FATAL_ONLY: Final = 4
 
 
 class OnnxModelError(Exception):
-    """The file is no ONNX model, not the one expected, or failed on an input. Names the file."""
+    """The file is not an ONNX model, not the expected one, or failed on an input. Names the file."""
 
 
 class SpeechTokenizer:

@@ -1,4 +1,4 @@
-"""Resampling by a windowed sinc: the law the model's clips were resampled with in training.
+"""Resampling by a windowed sinc, as the model's clips were resampled in training.
 
 J. O. Smith, Digital Audio Resampling (https://ccrma.stanford.edu/~jos/resample/); the constants are
 those of torchaudio's default: 6 zero crossings, a Hann window, roll-off 0.99.

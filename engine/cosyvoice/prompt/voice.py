@@ -1,9 +1,8 @@
-"""A reference clip to what the models need of a voice.
+"""VoicePrompt: what the models are conditioned with to speak in a voice.
 
-The voices that a checkpoint brings along: spk2info.pt.
-
-An entry has a speaker embedding, and may have a prompt (text, speech tokens, mel), as the reference writes it
-for voices that were registered with a clip. One without a prompt speaks by its embedding alone.
+It is made of a reference clip (VoicePreparer), or read from the checkpoint's spk2info.pt: an entry there
+has a speaker embedding, and may have a prompt (text, speech tokens, mel), as the reference writes it for
+voices that were registered with a clip. An entry without a prompt speaks by its embedding alone.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from . import (
 )
 
 LONGEST_SECONDS: Final = 30.0
-"""What the speech tokenizer was made for."""
+"""The limit of the speech tokenizer."""
 SHORTEST_SECONDS: Final = 0.5
 LOWEST_RATE: Final = 8000
 HIGHEST_RATE: Final = 192000
@@ -169,8 +168,8 @@ def _checked(reference: TranscribedClip) -> Tensor:
 _MOST: Final = 10_000
 
 
-def load_speakers(path: Path, config: ModelConfig) -> dict[str, VoicePrompt]:
-    """Voices by name. Raises CheckpointError, which names the entry."""
+def load_builtin_prompts(path: Path, config: ModelConfig) -> dict[str, VoicePrompt]:
+    """The prompts of spk2info.pt by name. Raises CheckpointError, which names the entry."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (

@@ -39,7 +39,7 @@ LM_PRIORITY: Final = 0
 HOP_PRIORITY: Final = 1
 PROMPT_PRIORITY: Final = 2
 _MARGIN: Final = 0.25
-"""Seconds before a deadline, besides what hops have been taking, at which a hop is no longer held."""
+"""Seconds before its deadline at which a hop is let go, besides the time that hops have been taking."""
 
 
 class SharedThread(DeviceThread):
@@ -72,9 +72,11 @@ class SharedThread(DeviceThread):
 
 
 @dataclass(slots=True)
-class RuntimeCounts:
-    """batches: steps of flow and vocoder; rows: sessions in them, all together. Seconds are the device's,
-    but for queue_seconds, which hops have waited."""
+class BatcherCounts:
+    """batches: steps of flow and vocoder. rows: sessions in them, all together. failed: hops.
+
+    queue_seconds: that hops have waited; the others: that the device has worked.
+    """
 
     batches: int = 0
     rows: int = 0
@@ -94,19 +96,25 @@ class _Needs:
         return any(needed < deadline for needed in self.deadlines.values())
 
 
-class Runtime:
-    """Flow and vocoder on the shared thread, for one event loop."""
+class Batcher:
+    """Joins the hops of many sessions into steps of flow and vocoder. For one event loop."""
 
     def __init__(self, thread: SharedThread, max_batch: int) -> None:
-        self.counts = RuntimeCounts()
+        self.counts = BatcherCounts()
         self._thread = thread
         self._max_batch = max_batch
         self._jobs: set[HopJob] = set()
+        """Hops that wait."""
         self._needs = _Needs()
+        """Sessions that wait for tokens."""
         self._changed = asyncio.Event()
+        """Wakes the task: a hop, a need that is over, an idle LM, or the stop."""
         self._task: asyncio.Task[None] | None = None
+        """None before the start and after the stop."""
         self._runner: HopRunner | None = None
+        """The models, likewise."""
         self._hop_seconds = 0.0
+        """How long steps have been taking: the longest, slowly forgotten."""
         thread.on_lm_idle = self._changed.set
 
     async def start(self, load: Callable[[], HopRunner]) -> HopRunner:
@@ -133,7 +141,7 @@ class Runtime:
         return len(self._jobs)
 
     def submit(self, job: HopJob) -> None:
-        """Have the hop computed; its callbacks run on the event loop."""
+        """Queue the hop; its callbacks run on the event loop."""
         self._jobs.add(job)
         self._changed.set()
 
@@ -144,7 +152,7 @@ class Runtime:
         self._changed.set()
 
     def needs_tokens(self, session: object, deadline: float | None) -> None:
-        """Say that the session cannot go on without tokens, and by when it should; None: it can."""
+        """The session needs tokens to go on, by this time; None: it needs none."""
         if deadline is None:
             if self._needs.deadlines.pop(session, None) is not None:
                 self._changed.set()

@@ -5,6 +5,10 @@ hop after it. From there on hops end on the flow's grid of chunks, where its res
 how the tokens were grouped: so hops may follow the listener. While little is buffered each is one
 chunk; while much is, they double up to a limit, since longer hops cost less per second of sound.
 
+So the first sound is sent when the LM has drawn HopPolicy.first tokens and the flow's look-ahead (3), the
+voice's prompt is on the device, the Batcher has computed the hop, and the vocoder has more mel than the
+crossfade holds back.
+
 Which sound comes out depends on the tokens alone. The only hop that could change it, the first, has a
 length that no timing decides; that is why it is made even where the utterance is known to end soon after.
 
@@ -24,10 +28,10 @@ class HopPolicy:
     """Lengths are in speech tokens (25 a second).
 
     first: of an utterance's first hop where the listener waits for it; 0 for the first chunk border
-        at least a chunk away, which is how the reference begins. Less is sooner heard, and a little
-        less exact.
-    longest: no hop has more, but for the rest of an utterance, which may have half a chunk more.
-    comfortable: seconds that must be buffered at the listener's before hops grow.
+        at least a chunk away, which is how the reference begins. Fewer: lower latency, slightly lower
+        fidelity.
+    longest: of any hop but an utterance's last, which may be half a chunk longer.
+    comfortable: seconds of sound that the listener must have buffered before hops grow.
 
     Raises ValueError.
     """
@@ -43,7 +47,7 @@ class HopPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Tokens for one step of the flow. early: give out what lies before the chunk's border, too."""
+    """Tokens for one step of the flow. early: also give out frames of a chunk that is not complete."""
 
     tokens: tuple[int, ...]
     early: bool
@@ -69,7 +73,7 @@ class TokenChunker:
 
     @property
     def total(self) -> int:
-        """Tokens that have come."""
+        """Tokens received so far."""
         return self._given + len(self._waiting)
 
     @property
@@ -92,7 +96,7 @@ class TokenChunker:
     def take(self, buffered: float) -> Hop | None:
         """The next hop, None if there are too few tokens for it.
 
-        buffered: seconds of sound that the listener has not played yet, for all one can tell.
+        buffered: estimated seconds of sound that the listener has not played yet.
         """
         if self._over:
             return None
@@ -142,7 +146,7 @@ class TokenChunker:
 
 
 class Listener:
-    """What a listener has heard who plays in real time what the reader takes. Times are seconds."""
+    """The playback of a client that plays in real time whatever it reads. Times are seconds."""
 
     def __init__(self, begun: float) -> None:
         """begun: when it began to wait."""
@@ -163,7 +167,7 @@ class Listener:
         return max(self._runs_dry - now, 0.0) + self.unread
 
     def deadline(self, now: float) -> float:
-        """When it needs more. One that has heard nothing yet needed it when it began to wait."""
+        """When it runs dry. A listener that has heard nothing yet has been waiting since its text came."""
         if self._waits_since is not None:
             return self._waits_since
         return max(self._runs_dry, now) + self.unread

@@ -26,14 +26,14 @@ _WARM_BATCH: Final = 8
 
 @dataclass(eq=False, slots=True)
 class UtteranceHops:
-    """One utterance's way through flow and vocoder. The states come with its first hop.
+    """One utterance in flow and vocoder. The states come with its first hop.
 
-    seed: of the vocoder's noise. seam: how it holds back the utterance's first sound.
+    seed: of the vocoder's noise. crossfade: how much of the first sound is held back.
     """
 
     prompt: FlowPrompt
     policy: ContextPolicy
-    seam: StreamPolicy
+    crossfade: StreamPolicy
     speed: float
     seed: int
     flow: FlowState | None = None
@@ -71,7 +71,7 @@ class HopResult:
 class HopJob:
     """A hop of an utterance. asked, deadline: loop times. done, failed: called on the event loop."""
 
-    voicing: UtteranceHops
+    utterance: UtteranceHops
     hop: Hop
     asked: float
     deadline: float
@@ -89,12 +89,12 @@ class HopRunner:
         self._exact = reach(hift.config).right
 
     def prompt(self, voice: VoicePrompt) -> FlowPrompt:
-        """What the sessions of a voice share."""
+        """The flow's prompt, which the sessions of a voice share."""
         tokens, mel = voice.speech_tokens[None], voice.mel[None]
         return self.flow.prepare_prompt(tokens, mel, voice.embedding[None])
 
     def warm_up(self, most: int, seconds: int = 10) -> None:
-        """Have the flow record its graphs, if it has any, before a listener would wait for that.
+        """Record the flow's graphs, if it has any, before a listener would wait for them.
 
         For up to `most` utterances at once (at most 8), and contexts of up to so many seconds with the
         voice's.
@@ -146,8 +146,8 @@ class HopRunner:
 
     def _advance(self, jobs: Sequence[HopJob]) -> list[HopResult]:
         # On copies, which share their tensors: a failure leaves the utterances as they were.
-        flows = [self._flow_state(job.voicing) for job in jobs]
-        vocoders = [self._vocoder_state(job.voicing) for job in jobs]
+        flows = [self._flow_state(job.utterance) for job in jobs]
+        vocoders = [self._vocoder_state(job.utterance) for job in jobs]
         final = [job.hop.final for job in jobs]
         begun = time.perf_counter()
         mels = self.flow.step(
@@ -157,7 +157,7 @@ class HopRunner:
             [job.hop.early for job in jobs],
         )
         between = time.perf_counter()
-        waves = self._hift.step(vocoders, mels, final, [job.voicing.speed for job in jobs])
+        waves = self._hift.step(vocoders, mels, final, [job.utterance.speed for job in jobs])
         sounds = [_samples(wave) for wave in waves]
         ended = time.perf_counter()
         for job, flow, vocoder in zip(jobs, flows, vocoders, strict=True):
@@ -165,26 +165,26 @@ class HopRunner:
         spent = (between - begun) / len(jobs), (ended - between) / len(jobs)
         return [HopResult(sound, flow=spent[0], vocoder=spent[1]) for sound in sounds]
 
-    def _flow_state(self, voicing: UtteranceHops) -> FlowState:
-        if voicing.flow is None:
-            return self.flow.start(voicing.prompt, voicing.policy)
-        return voicing.flow.copy()
+    def _flow_state(self, utterance: UtteranceHops) -> FlowState:
+        if utterance.flow is None:
+            return self.flow.start(utterance.prompt, utterance.policy)
+        return utterance.flow.copy()
 
-    def _vocoder_state(self, voicing: UtteranceHops) -> VocoderState:
-        if voicing.vocoder is None:
-            return self._hift.start(voicing.seam, voicing.seed)
-        return voicing.vocoder.copy()
+    def _vocoder_state(self, utterance: UtteranceHops) -> VocoderState:
+        if utterance.vocoder is None:
+            return self._hift.start(utterance.crossfade, utterance.seed)
+        return utterance.vocoder.copy()
 
     def _keep(self, job: HopJob, flow: FlowState, vocoder: VocoderState) -> None:
-        voicing = job.voicing
+        utterance = job.utterance
         if job.hop.final or job.cancelled:
-            voicing.drop()
+            utterance.drop()
             return
-        if voicing.vocoder is None:
+        if utterance.vocoder is None:
             # From here on a longer look-ahead: whatever the hops, the sound is that of the whole.
-            ahead = max(self._exact, voicing.seam.look_ahead)
-            vocoder.policy = replace(voicing.seam, look_ahead=ahead)
-        voicing.flow, voicing.vocoder = flow, vocoder
+            ahead = max(self._exact, utterance.crossfade.look_ahead)
+            vocoder.policy = replace(utterance.crossfade, look_ahead=ahead)
+        utterance.flow, utterance.vocoder = flow, vocoder
 
 
 def _samples(wave: torch.Tensor) -> Samples:

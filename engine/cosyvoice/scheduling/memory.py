@@ -1,16 +1,20 @@
 """Who gets device memory: admission by bytes.
 
-A session costs what its caches grow by per second of speech, times the length it is expected to
-have; a voice's prompt costs once for all who speak in it; the LM's cache is counted as it stands. A
-session that fits is exact. One that does not fit gets, as the operator has chosen:
+A session costs what its caches grow by per second of speech, times the length it is expected to have; a
+voice's prompt costs once for all who speak in it; the LM's cache is counted as it stands. A session that
+fits keeps all of its context, which is exact. One that does not fit gets, as the operator has chosen
+(`overflow`):
 
     window      a bounded left context: an approximation, with a bounded cost
     recompute   no caches of its own: exact, at a cost in time that grows with the position
     refuse      nothing
 
-and where not even that fits, EngineBusy. A session that grows beyond what it was admitted for is
-narrowed to the window while the budget is exceeded (not if overflow is "recompute" or "refuse":
-then it may exceed the budget, as a refusal in the midst of speech helps nobody).
+and where not even that fits, EngineBusy.
+
+So a session falls back to a window for one of two reasons: at its admission (`admit`), its expected
+length did not fit; or it grew beyond that length while the budget was exceeded (`must_narrow`). Both
+happen with overflow "window" only: with "recompute" or "refuse" a session that grows may exceed the
+budget, as a refusal in the midst of speech helps nobody.
 """
 
 from __future__ import annotations
@@ -28,8 +32,14 @@ Overflow = Literal["window", "recompute", "refuse"]
 
 @dataclass(frozen=True, slots=True)
 class SessionCosts:
-    """Bytes: of one more token in the caches, and of what a session keeps besides; tokens: that a session is
-    expected to have at once, that a window holds, and of one chunk, which every step needs."""
+    """The cost of a session.
+
+    token_bytes: cache bytes per token.
+    fixed_bytes: per-session overhead.
+    expected_tokens: that a session is expected to hold at once.
+    window_tokens: in a window.
+    chunk_tokens: in one chunk of the flow, which every step needs.
+    """
 
     token_bytes: int
     fixed_bytes: int
@@ -82,7 +92,7 @@ class SessionCosts:
 
 @dataclass(eq=False, slots=True)
 class MemoryLease:
-    """A session's share. policy: how it may keep its past. reserved, used: bytes."""
+    """A session's share. policy: how much of its context it may keep. reserved, used: bytes."""
 
     policy: ContextPolicy
     reserved: int
@@ -95,6 +105,8 @@ class MemoryLease:
 
 @dataclass(slots=True)
 class MemoryCounts:
+    """Sessions. windowed, recomputed, refused: at admission. narrowed: to a window, later."""
+
     windowed: int = 0
     recomputed: int = 0
     refused: int = 0
@@ -102,10 +114,9 @@ class MemoryCounts:
 
 
 class MemoryBudget:
-    """Keeps account of the budget. No tensor passes through here.
+    """The account of the device's memory. No tensor passes through here.
 
-    elsewhere: bytes that others take of the budget now. make_room: asked to free so many bytes of
-    what nobody uses now.
+    elsewhere: bytes of the budget that others take now. make_room: frees this many bytes that nobody uses.
     """
 
     def __init__(
@@ -126,7 +137,7 @@ class MemoryBudget:
 
     @property
     def leased(self) -> int:
-        """Bytes that sessions have or are promised."""
+        """Bytes that sessions hold or are promised."""
         return sum(lease.nbytes for lease in self._leases)
 
     @property
@@ -139,7 +150,7 @@ class MemoryBudget:
         return self.budget - self.leased - self._elsewhere()
 
     def admit(self, prompt_bytes: int) -> MemoryLease:
-        """A share for one more session, whose voice's prompt will take so much more.
+        """A share for one more session; its voice's prompt will take `prompt_bytes` besides.
 
         Raises EngineBusy.
         """
@@ -161,7 +172,7 @@ class MemoryBudget:
         self._leases.discard(lease)
 
     def must_narrow(self, lease: MemoryLease, used: int) -> ContextPolicy | None:
-        """Tell what a session holds now; returns the policy it must go on with, None for its own."""
+        """Note what a session holds now; returns the policy it must go on with, None for its own."""
         lease.used = used
         if lease not in self._leases or used <= lease.reserved:
             return None

@@ -61,7 +61,7 @@ class TextFrontend:
         return self._placed([*self._through(parts), *self._utterances.pending()])
 
     def flush(self) -> list[TextDelta]:
-        """Return the rest of what has come, as if the text ended: the last delta of all is done.
+        """Return all that is left of the text so far, as if it ended: the last delta is done.
 
         More text may follow; it begins another utterance.
         """

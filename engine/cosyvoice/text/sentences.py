@@ -1,6 +1,7 @@
-"""Text as it comes, handed on at once, with the sentence ends marked.
+"""The text as it comes, in sentences (SentenceStream) and in atoms (AtomScanner).
 
-The smallest pieces of a text that are certain by themselves: words, single signs, markup.
+Both hand on at once what no later text can change. An atom is the smallest stretch of text that is certain by
+itself: a word, a single sign, or a special token that users may write.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ...segmentation.ahead import MoreText
 from ...segmentation.boundaries import Verdict
 from ...segmentation.characters import cluster_start, is_blank, is_extender
 from ...segmentation.layout import Layout
+from ...segmentation.lookahead import NeedMoreText
 from ...segmentation.scripts import is_cjk
 from ...segmentation.segmenter import OpenSegment
 from ...written import THIN_BLANKS
@@ -24,7 +25,7 @@ _MARKUP_STARTS: Final = frozenset(markup[0] for markup in MARKUP)
 
 
 class AtomKind(Enum):
-    """What an atom is.
+    """The kind of an atom.
 
     WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
     SIGN: one Han or kana character, or one mark of punctuation that is not ASCII.
@@ -123,11 +124,11 @@ class AtomScanner:
         """Characters of the markup at `at`; 0 if it is none, -1 if that depends on what follows."""
         if self._buffer[at] not in _MARKUP_STARTS:
             return 0
-        rest = self._buffer[at : at + _LONGEST_WORD]
+        ahead = self._buffer[at : at + _LONGEST_WORD]
         for markup in MARKUP:
-            if rest.startswith(markup):
+            if ahead.startswith(markup):
                 return len(markup)
-        return -1 if not final and any(markup.startswith(rest) for markup in MARKUP) else 0
+        return -1 if not final and any(markup.startswith(ahead) for markup in MARKUP) else 0
 
 
 def _stands_alone(char: str) -> bool:
@@ -203,7 +204,7 @@ class SentenceStream:
         while True:
             try:
                 verdict, end = segment.judge(self._buffer, self._layout, final)
-            except MoreText:
+            except NeedMoreText:
                 return None
             if verdict is Verdict.SENTENCE and segment.spoken:
                 return self._cut(end, ends=True)

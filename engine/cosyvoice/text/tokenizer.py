@@ -1,16 +1,15 @@
 """Text to the speech LM's text tokens: Qwen2's byte-level BPE, and CosyVoice 2's special tokens.
 
-Special tokens never come out of plain text, whatever it says: the BPE model is built without them,
-and `markup.py` finds the few that users may write. What looks like another one is read as text.
+Special tokens never come out of plain text, whatever it says: the BPE model is built without them, and
+AtomScanner finds the few that users may write (MARKUP). Text that looks like another one is read as text.
 
-Text tokens of one utterance, each handed out as soon as nothing that follows can change it.
-
-Two facts make that exact. Merges never cross the border of a word (see TextTokenizer.words), and all
-words but the last are certain. Inside a word, a byte-level BPE with fixed merge ranks gives every
-stretch between two token borders the tokens it would have alone, since no merge ever crossed them.
-So whatever comes later, the result up to where its last open token begins is the result of that
-prefix alone; what all such prefixes have in common is certain. Chinese needs this: there a word
-is a whole clause.
+TextTokenStream hands out the tokens of an utterance as soon as nothing that follows can change them. Two
+facts make that exact. Merges never cross the border of a word (see TextTokenizer.words), and all words
+but the last are certain. Inside a word, a byte-level BPE with fixed merge ranks gives every stretch
+between two token borders the tokens it would have alone, since no merge ever crossed them. So whatever
+comes later, the result up to where its last open token begins is the result of that prefix alone; the
+tokens that all such prefixes have in common are certain. Chinese needs this: there a word is a whole
+clause.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> TextTokenizer:
-        """Of a folder such as `CosyVoice-BlankEN`: tokenizer.json, or vocab.json and merges.txt.
+        """Load a folder such as `CosyVoice-BlankEN`: tokenizer.json, or vocab.json and merges.txt.
 
         Numbers that tokenizer.json or tokenizer_config.json give special tokens are kept.
         Raises TokenizerError.
@@ -82,7 +81,7 @@ class TextTokenizer:
         return ids
 
     def words(self, text: str) -> list[tuple[str, int]]:
-        """What merges never cross: (bytes as the vocabulary spells them, characters) of each word.
+        """The words that merges never cross, each as (bytes as the vocabulary spells them, characters).
 
         `text` is taken as it is; `encode` would bring it into NFC first.
         """
@@ -274,7 +273,7 @@ class TextTokenStream:
         ]
 
     def _hand(self, merged: Sequence[tuple[int, int]]) -> list[TextToken]:
-        """Those of the first word's tokens that were not handed out yet."""
+        """The first word's tokens that were not handed out yet."""
         tokens = []
         owners = self._owners()
         at = 0

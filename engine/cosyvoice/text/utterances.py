@@ -1,4 +1,11 @@
-"""Pieces of text to utterances: where one ends, what is joined to what, and its tokens as they come."""
+"""Segments of text to utterances: where one ends, what is joined to what, and its tokens as they come.
+
+An utterance closes
+    at the end of a sentence, if it has min_tokens by then; else the next sentence joins it;
+    at the end of a clause, once it has soft_tokens;
+    before the word that would take it beyond max_tokens;
+    at a flush, and at the end of the text.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""Finds what is not written as it is read, and has it read with as much around it as matters.
+"""Written forms to the words that are read out: numbers, dates, units, addresses.
 
-engine.written reads it, on both engines alike; what it leaves (addresses, and numbers in Japanese) the
-normaliser reads. Only such a stretch is held back, until it is decided by the text itself where it
-ends; so its reading cannot depend on how the text comes.
-
-What engine.written leaves (addresses, numbers in Japanese) to the words that are read out.
-
-wetext does it where it is installed: weighted transducers for Chinese, English and Japanese, all of
-them in its package. Without it, or on what it cannot read, text stays as it is written.
+WrittenForms finds each stretch that is not written as it is read, with as much around it as matters. Only
+such a stretch is held back, until the text itself decides where it ends; so its reading cannot depend on
+how the text comes. engine.written reads it, on both engines alike; what that leaves (addresses, and
+numbers in Japanese) a Normalizer reads: wetext where it is installed, weighted transducers for Chinese,
+English and Japanese, all of them in its package. Without it, or where it fails, text stays as it is
+written.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from typing import Final, Protocol
 
 from ...segmentation.characters import is_spoken
 from ...segmentation.scripts import Script, is_cjk, script_of
-from ...written import THIN, Expression, Surroundings, expressions, opens
+from ...written import THIN, Expression, SentenceContext, expressions, opens
 from .sentences import Atom, AtomKind
 
 LANGUAGES: Final = ("zh", "en", "ja")
@@ -32,7 +30,7 @@ class Normalizer(Protocol):
 
     @property
     def notice(self) -> str | None:
-        """What an operator should know is missing; None if nothing is."""
+        """A notice for the operator of what is missing; None if nothing is."""
 
     def __call__(self, text: str, language: str) -> str:
         """`text` as it is read out. `language` is one of LANGUAGES. Never raises."""
@@ -131,7 +129,7 @@ class WrittenForms:
         self._written = False
         self._sentence_language: str | None = None
         self._language: str | None = language
-        self._surroundings = Surroundings(language)
+        self._context = SentenceContext(language)
 
     def feed(self, atoms: Sequence[Atom], *, ends: bool) -> list[WrittenSegment]:
         """ends: a sentence ends after `atoms`."""
@@ -142,7 +140,7 @@ class WrittenForms:
             pieces += self._close()
             self._sentence_language = None
             self._take_default()
-            self._surroundings.sentence_ended()
+            self._context.sentence_ended()
         return pieces
 
     def _take(self, atom: Atom) -> list[WrittenSegment]:
@@ -159,13 +157,13 @@ class WrittenForms:
 
     def _take_default(self) -> None:
         """Numbers without letters around them are read in the language of the letters last noted."""
-        self._surroundings.default = self._language if self._language in ("zh", "en") else None
+        self._context.default = self._language if self._language in ("zh", "en") else None
 
     def _begin(self, atom: Atom) -> list[WrittenSegment]:
         """Take an atom that goes on no stretch."""
         written = _is_written(atom)
         if not written and not self._may_open(atom):
-            self._surroundings.note(_spelled(atom))
+            self._context.note(_spelled(atom))
             return [_plain(atom)]
         self._span = [atom]
         self._written = written
@@ -202,14 +200,14 @@ class WrittenForms:
         """Whether what is written may begin with an atom, though no number is in it."""
         if atom.kind is AtomKind.SIGN:
             return atom.text in _PREFIXES
-        return opens(atom.text, self._surroundings.tail)
+        return opens(atom.text, self._context.tail)
 
     def _close(self) -> list[WrittenSegment]:
         span, self._span = self._span, []
         if not span:
             return []
         text = "".join(map(_spelled, span))
-        found = list(expressions(text, self._surroundings))
+        found = list(expressions(text, self._context))
         if found or not self._written:
             return list(self._worded(span, text, found))
         trailing = []
@@ -321,7 +319,7 @@ def _plain(atom: Atom) -> WrittenSegment:
 
 
 def readable(text: str) -> str:
-    """`text` without pictures, controls and what is no character at all."""
+    """`text` without pictures, controls and code points that are not characters."""
     return text if text.isascii() else "".join(char for char in text if not _is_unread(char))
 
 

@@ -1,14 +1,7 @@
 """HiFT: mel to sound by a neural source filter and an inverse STFT (arXiv:2309.09493).
 
-Parity entry points, in the reference's layouts (mel [1, 80, T], 24 kHz, 480 samples per frame); batches of
-equal length work too. Noise is given from outside (None: none), so that results can be compared:
-
-- f0_predictor(mel) -> [1, T] Hz
-- source(f0, noise) -> [1, 1, 480 T]; noise [1, 480 T, 9]
-- decode(mel, source) -> [1, 480 T]
-- inference(mel, cache_source, noise) -> (wave [1, 480 T], source [1, 1, 480 T])
-
-Production is `start` and `step` (streaming.py). The module holds weights only; nothing of a session.
+Mel is [B, 80, T], sound 24 kHz, 480 samples per frame. The module holds weights only; what a session keeps
+is in its VocoderState (streaming.py), which `start` makes and `step` moves on.
 """
 
 from __future__ import annotations
@@ -24,7 +17,7 @@ from torch.nn import functional as F
 from ..config import HiftConfig
 from .layers import F0Predictor, ResBlock, analyse, fold_weight_norm, synthesise
 from .reach import source_down
-from .source import HarmonicSource, PhaseLaw
+from .source import HarmonicSource
 from .streaming import StreamPolicy, VocoderState, start_state, step_states
 
 _LOUDEST = 1e2
@@ -67,13 +60,6 @@ class Hift(nn.Module):
         kinds = zip(config.resblock_kernels, config.resblock_dilations, strict=True)
         self.resblocks.extend(ResBlock(narrow, size, dilations) for size, dilations in kinds)
 
-    def source(
-        self, f0: Tensor, noise: Tensor | None = None, law: PhaseLaw = PhaseLaw.REFERENCE
-    ) -> Tensor:
-        """Excitation of a whole sound: f0 [B, T] in Hz -> [B, 1, 480 T]."""
-        made: Tensor = self.m_source(f0, noise, law)
-        return made
-
     def decode(self, mel: Tensor, source: Tensor) -> Tensor:
         """mel [B, 80, T] and source [B, 1, 480 T] -> wave [B, 480 T] within the configured limit.
 
@@ -98,25 +84,6 @@ class Hift(nn.Module):
         magnitude = x[:, :bins].exp().clamp(max=_LOUDEST)
         wave = synthesise(magnitude, x[:, bins:].sin(), size, hop)
         return wave.clamp(-self.config.audio_limit, self.config.audio_limit)
-
-    @torch.inference_mode()
-    def inference(
-        self,
-        mel: Tensor,
-        cache_source: Tensor | None = None,
-        noise: Tensor | None = None,
-        law: PhaseLaw = PhaseLaw.REFERENCE,
-    ) -> tuple[Tensor, Tensor]:
-        """A whole mel [1, 80, T] at once: (wave [1, 480 T], source [1, 1, 480 T]).
-
-        cache_source [1, 1, n]: overwrites the source's first n samples; None or n = 0 for none.
-        """
-        exact = law is PhaseLaw.EXACT
-        f0 = self.f0_predictor.precise(mel) if exact else self.f0_predictor(mel)
-        source = self.source(f0, noise, law)
-        if cache_source is not None and cache_source.shape[2]:
-            source[:, :, : cache_source.shape[2]] = cache_source
-        return self.decode(mel, source), source
 
     def start(self, policy: StreamPolicy | None = None, seed: int | None = None) -> VocoderState:
         """The state of a new utterance. seed: of its noise; None leaves noise out."""

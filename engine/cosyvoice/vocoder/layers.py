@@ -1,13 +1,9 @@
-"""The two building blocks of the HiFT decoder and its F0 predictor.
+"""The parts of HiFT: short-time Fourier transforms, weight normalisation, residual blocks, F0 predictor.
 
-Convolution weights are plain here: see weights.py for how normalised ones become so.
+The transforms have a Hann window and centred frames, and are always in fp32. They are written out because
+torch.istft reads a value back to the host, which neither a CUDA graph nor a busy device thread can afford.
 
-Short-time Fourier transforms of the vocoder: Hann window, centred frames, always in fp32.
-
-Written out (rather than torch.istft) because the library's inverse reads a value back to the host, which
-neither a CUDA graph nor a busy device thread can afford.
-
-Weight normalisation (arXiv:1602.07868) folded into plain weights.
+Convolutions hold plain weights: normalised ones (arXiv:1602.07868) are folded when a checkpoint is loaded.
 """
 
 from __future__ import annotations
@@ -57,10 +53,9 @@ def _hann(size: int, device: torch.device) -> Tensor:
     return torch.hann_window(size, device=device)
 
 
-_FORMS: Final = (
-    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
-    (".weight_g", ".weight_v"),
-)
+GAIN: Final = ".parametrizations.weight.original0"
+DIRECTION: Final = ".parametrizations.weight.original1"
+_FORMS: Final = ((GAIN, DIRECTION), (".weight_g", ".weight_v"))
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,24 +1,15 @@
 """The neural source filter's excitation: harmonics of F0 plus noise, merged to one channel.
 
-Two laws of phase:
+Phase is counted in cycles, in float64, one accumulator per harmonic; it wraps, and can be carried from one
+window to the next. Each frame's phase belongs to the frame's centre; it goes in a straight line between
+centres, and is held for half a frame at the two ends of the sound.
 
-- REFERENCE: the arithmetic of the published code in fp32. Its phase is a growing number of radians, so its
-  error grows with the length of the sound (about 0.01 of full scale after 1000 frames).
-- EXACT: cycles accumulate in float64 and wrap, one accumulator per harmonic, and can be carried from one
-  window to the next.
-
-Both give each frame's phase to the frame's centre, go in a straight line between centres, and hold it for
-half a frame at the two ends of the sound.
-
-Standard normal noise that is a pure function of (seed, frame, place in the frame).
-
-A stateless generator: what a session hears does not depend on how its frames were grouped into steps, on
-who shared its batch, or on the device.
+Noise is standard normal and a pure function of (seed, frame, place in the frame): what a session hears does
+not depend on how its frames were grouped into steps, on who shared its batch, or on the device.
 """
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -78,32 +69,16 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-class PhaseLaw(enum.Enum):
-    REFERENCE = "reference"
-    EXACT = "exact"
-
-
 class HarmonicSource(nn.Module):
     """F0 per frame [B, T] in Hz -> excitation [B, 1, T * MEL_HOP]. All in fp32 or better."""
 
     def __init__(self, config: HiftConfig) -> None:
         super().__init__()
         self.harmonics = config.harmonics + 1
-        self._amplitude = config.sine_amplitude
+        self.amplitude = config.sine_amplitude
         self._noise_sigma = config.noise_sigma
         self._threshold = config.voiced_threshold
         self.l_linear = nn.Linear(self.harmonics, 1)
-
-    def forward(self, f0: Tensor, noise: Tensor | None, law: PhaseLaw) -> Tensor:
-        """A whole sound, from phase zero. noise: see `merge`."""
-        return self.merge(self.sines(f0, law), f0, noise)
-
-    def sines(self, f0: Tensor, law: PhaseLaw) -> Tensor:
-        """[B, T * MEL_HOP, harmonics]: the sines alone, in voiced and unvoiced frames alike."""
-        if law is PhaseLaw.REFERENCE:
-            return self._amplitude * reference_phase(f0.float(), self.harmonics).sin()
-        steps = cycles_per_frame(f0, self.harmonics)
-        return self.render(steps.cumsum(1), steps, at_start=torch.ones_like(steps[:, 0, 0]))
 
     def render(self, centres: Tensor, steps: Tensor, at_start: Tensor) -> Tensor:
         """Sines of a window of T frames.
@@ -124,7 +99,7 @@ class HarmonicSource(nn.Module):
             dim=2,
         )
         cycles = cycles.sub_(cycles.floor()).mul_(2.0 * math.pi)
-        return cycles.sin_().mul_(self._amplitude).flatten(1, 2)
+        return cycles.sin_().mul_(self.amplitude).flatten(1, 2)
 
     def merge(self, sines: Tensor, f0: Tensor, noise: Tensor | None) -> Tensor:
         """Sines where F0 is above the threshold, noise added, harmonics mixed: [B, 1, n].
@@ -135,7 +110,7 @@ class HarmonicSource(nn.Module):
             voiced = (f0 > self._threshold).float().repeat_interleave(MEL_HOP, dim=1)[..., None]
             mixed = sines * voiced
             if noise is not None:
-                quiet, loud = self._noise_sigma, self._amplitude / 3.0
+                quiet, loud = self._noise_sigma, self.amplitude / 3.0
                 mixed = mixed.addcmul_(noise.float(), loud + (quiet - loud) * voiced)
             # Not a matrix product: those may be rounded to TF32 by a setting of the process.
             weight, bias = self.l_linear.weight.float(), self.l_linear.bias.float()
@@ -147,14 +122,3 @@ def cycles_per_frame(f0: Tensor, harmonics: int) -> Tensor:
     order = torch.arange(1, harmonics + 1, device=f0.device, dtype=torch.float64)
     per_sample = f0.to(torch.float64)[..., None] * order / SAMPLE_RATE
     return per_sample.frac() * MEL_HOP
-
-
-def reference_phase(f0: Tensor, harmonics: int) -> Tensor:
-    """[B, T] -> [B, T * MEL_HOP, harmonics] radians, with the reference's fp32 roundings in its order."""
-    order = torch.arange(1, harmonics + 1, device=f0.device, dtype=f0.dtype)
-    per_sample = f0[..., None] * order / SAMPLE_RATE % 1
-    phase = per_sample.cumsum(1) * 2 * math.pi
-    stretched = F.interpolate(
-        phase.transpose(1, 2) * MEL_HOP, scale_factor=float(MEL_HOP), mode="linear"
-    )
-    return stretched.transpose(1, 2)

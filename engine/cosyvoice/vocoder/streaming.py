@@ -1,4 +1,4 @@
-"""The vocoder over a stream of mel: bounded context, bounded look-ahead, carried phase.
+"""The vocoder over a stream of mel: bounded context, bounded look-ahead, carried phase, any speech rate.
 
 A step decodes one window of mel: `left_context` frames that were already played, the frames to play now,
 and `look_ahead` frames whose sound is provisional because their right neighbours are not known yet. The
@@ -8,16 +8,15 @@ over the first `fade` samples after the border.
 What decides whether a border can be heard is carried in VocoderState and never provisional: F0 of settled
 frames (those whose whole context was known), and each harmonic's phase at the window's left border in
 float64. Noise is a function of the seed and the absolute frame. So with a look-ahead of at least
-`reach(config).right` frames any schedule gives the sound of the whole; below that the border differs by what
-the missing right context changes.
+`reach(config).right` frames any schedule gives the sound of the whole; below that the border differs by
+what the missing right context changes.
 
 At the end of the utterance the last window has its full left context and the true right edge, exactly as
 the whole has: nothing is decoded from a few last frames alone, which is where tail noise comes from.
 
-Speech rate by resampling mel along time, incrementally.
-
-Linear interpolation: output frame j of an utterance at speed v sits at (j + 1/2) v - 1/2 of the input, held
-at both ends; T frames become floor(T / v). What comes out does not depend on how the input was cut.
+Speech rate: mel is resampled along time by linear interpolation (TimeScale). Output frame j of an
+utterance at speed v sits at (j + 1/2) v - 1/2 of the input, held at both ends; T frames become floor(T /
+v), however the input was cut.
 """
 
 from __future__ import annotations

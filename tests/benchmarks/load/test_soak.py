@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cosyserve.benchmarks.load.soak import Idle, Sample, growth, main, measure_idle, measure_tasks
-from cosyserve.benchmarks.model.lm import children, resident_kib
 from cosyserve.clients import Client
 from support.peers.scripted_server import ScriptedServer, scripted_server
 
@@ -42,13 +41,6 @@ def test_growth_leaves_the_first_quarter_out() -> None:
     assert growth([*samples[1:], Sample(3000, 0.0, 1020, 0)]) == pytest.approx(10)
     assert growth(samples[:1]) is None
     assert growth([]) is None
-
-
-def test_memory_of_this_process() -> None:
-    assert resident_kib(os.getpid()) > 1000
-    assert os.getpid() in children(os.getppid())
-    with pytest.raises(OSError, match=r"."):
-        resident_kib(2**22 + 1)
 
 
 def test_a_process_needs_an_address(capsys: pytest.CaptureFixture[str]) -> None:

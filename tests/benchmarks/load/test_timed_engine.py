@@ -7,9 +7,9 @@ from cosyserve.engine.interface import Engine, Prompt, SynthesisOptions
 async def test_chunks_say_when_they_were_ready() -> None:
     engine = TimedEngine(chunks=3, chunk_seconds=0.1, interval=0.01)
     checked: Engine = engine
-    voice = checked.builtin_voice(VOICE)
+    voice = checked.builtin_prompt(VOICE)
     assert voice is not None
-    assert checked.builtin_voice("other") is None
+    assert checked.builtin_prompt("other") is None
     await engine.start()
     try:
         began = perf_counter()
@@ -37,7 +37,7 @@ async def test_flat_out_needs_no_clock() -> None:
 
 
 def voice_of(engine: TimedEngine) -> Prompt:
-    voice = engine.builtin_voice(VOICE)
+    voice = engine.builtin_prompt(VOICE)
     assert voice is not None
     return voice
 

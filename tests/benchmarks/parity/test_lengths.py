@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from cosyserve.benchmarks.parity.folder import GoldenFolder, GoldenModels
-from cosyserve.benchmarks.parity.reference import Call, mel_of, play
+from cosyserve.benchmarks.parity.reference.vocoder import Call, mel_of, play
 from cosyserve.benchmarks.parity.running import chosen, run
 from support.engines import goldens
 from support.engines.golden_folders import folder_of, write

@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
+
 from cosyserve.benchmarks.parity.report import (
     EXACT,
     ParityRow,
     Status,
     Tolerance,
     as_json,
+    print_rows,
     summary,
-    table,
 )
 
 ROWS = [
@@ -22,15 +24,16 @@ ROWS = [
 ]
 
 
-def test_the_table_has_a_line_for_each_row() -> None:
-    assert table(ROWS).splitlines() == [
+def test_the_table_has_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(ROWS)
+    assert capsys.readouterr().out.splitlines() == [
         "b.safetensors",
-        "  array  largest  rms  tolerance        result",
-        "  mel    2.5e-06       0.0001           ok",
-        "  pcm_0  nan      inf  0.05, rms 0.002  over: not a number",
-        "  quiet  0.004         0.0001           over (known): near silence",
-        "  other  0.5           none             info",
-        "  gone                 exact            missing",
+        "array  largest  rms  tolerance        result",
+        "mel    2.5e-06       0.0001           ok",
+        "pcm_0  nan      inf  0.05, rms 0.002  over: not a number",
+        "quiet  0.004         0.0001           over (known): near silence",
+        "other  0.5           none             info",
+        "gone                 exact            missing",
     ]
 
 

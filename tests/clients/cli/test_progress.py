@@ -1,7 +1,7 @@
 import io
 
 from cosyserve.clients import SpeechMetrics
-from cosyserve.clients.cli.options import Progress, summary
+from cosyserve.clients.cli.say import Progress, summary
 
 METRICS = SpeechMetrics(first_package=0.0123, duration=0.5, speech_len=2.0)
 

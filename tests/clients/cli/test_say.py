@@ -89,11 +89,18 @@ async def test_every_parameter_has_a_flag(server: ScriptedServer, tmp_path: Path
 
 async def test_a_wav_file_gets_its_true_sizes(server: ScriptedServer, tmp_path: Path) -> None:
     target = tmp_path / "out.wav"
-    assert await say(server, "1234", "-o", str(target), "--voice", "wav") == 0
+    assert await say(server, "1234", "-o", str(target)) == 0
+    assert runs(server)[0].parameters.output_format == "pcm"
     data = target.read_bytes()
     assert data[4:8] == (len(data) - 8).to_bytes(4, "little")
     assert data[40:44] == (4).to_bytes(4, "little")
     assert (data[8:40], data[44:]) == (WAV_HEADER[8:40], b"1234")
+
+
+async def test_a_pipe_gets_the_servers_wav_stream(server: ScriptedServer) -> None:
+    process = await start(server, "1234", "-o", "-", "--voice", "wav")
+    assert (await process.communicate())[0] == WAV_HEADER + b"1234"
+    assert runs(server)[0].parameters.output_format == "wav"
 
 
 async def test_a_long_file_is_fed_in_pieces(server: ScriptedServer, tmp_path: Path) -> None:

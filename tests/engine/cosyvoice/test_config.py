@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from support.engines import goldens
 
@@ -18,13 +19,13 @@ def test_flat_names_are_paths() -> None:
 
 
 def test_flat_and_back() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     assert config != ModelConfig()
     assert ModelConfig.from_flat(config.flatten()) == config
 
 
 def test_flat_survives_json() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     assert ModelConfig.from_flat(json.loads(json.dumps(config.flatten()))) == config
 
 

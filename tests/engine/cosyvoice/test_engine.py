@@ -42,7 +42,7 @@ async def engine(tiny_model: Path) -> AsyncIterator[CosyVoiceEngine]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def voice(engine: CosyVoiceEngine) -> Prompt:
-    return await engine.prepare_voice(reference())
+    return await engine.prepare_prompt(reference())
 
 
 def link_all(model: Path, folder: Path) -> None:
@@ -215,12 +215,12 @@ async def test_a_flush_ends_an_utterance(engine: CosyVoiceEngine, voice: Prompt)
         await session.feed("hello")
         await session.flush()
         first = await anext(session)
-        assert first.sentences == (SpokenSegment(0, 0, 5),)
+        assert first.segments == (SpokenSegment(0, 0, 5),)
         await session.feed(" world and")
         await session.flush()
         await session.finish()
         await session.flush()
-        sentences = [sentence for chunk in await read(session) for sentence in chunk.sentences]
+        sentences = [sentence for chunk in await read(session) for sentence in chunk.segments]
     assert sentences == [SpokenSegment(1, 6, 15)]
     assert_idle(engine)
 
@@ -230,10 +230,10 @@ async def test_sentences_cover_the_text(engine: CosyVoiceEngine, voice: Prompt) 
         await session.feed(LONG)
         await session.finish()
         chunks = await read(session)
-    sentences = [sentence for chunk in chunks for sentence in chunk.sentences]
+    sentences = [sentence for chunk in chunks for sentence in chunk.segments]
     assert [sentence.number for sentence in sentences] == list(range(len(sentences)))
     assert len(sentences) > 1
-    assert chunks[0].sentences[0].text_begin == 0
+    assert chunks[0].segments[0].text_begin == 0
     assert sentences[-1].text_end == len(LONG.rstrip())
     for one, other in pairwise(sentences):
         assert one.text_begin < one.text_end <= other.text_begin
@@ -251,11 +251,11 @@ async def test_text_after_finish_is_refused(engine: CosyVoiceEngine, voice: Prom
 async def test_a_failing_batch_takes_only_whom_it_must(
     engine: CosyVoiceEngine, voice: Prompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = await engine.prepare_voice(TranscribedClip("bad", clip(hertz=300.0), RATE, "hello"))
+    bad = await engine.prepare_prompt(TranscribedClip("bad", clip(hertz=300.0), RATE, "hello"))
     assert engine._running is not None
     flow = engine._running.flow
     step = flow.step
-    broken = (await engine._running.prompts.acquire(bad.traits)).speaker  # type: ignore[arg-type]
+    broken = (await engine._running.flow_prompts.acquire(bad.data)).speaker  # type: ignore[arg-type]
 
     def failing(states: list[object], *rest: object) -> object:
         if any(state.prompt.speaker is broken for state in states):  # type: ignore[attr-defined]
@@ -286,7 +286,7 @@ async def test_a_bad_reference_says_why_and_nothing_else_happens(
     engine: CosyVoiceEngine, voice: Prompt, samples: Samples
 ) -> None:
     with pytest.raises(InvalidReference, match="reference"):
-        await engine.prepare_voice(TranscribedClip("broken", samples, RATE, "hello"))
+        await engine.prepare_prompt(TranscribedClip("broken", samples, RATE, "hello"))
     assert len(await speak(engine, voice, ["hello world."]))
 
 
@@ -296,7 +296,7 @@ async def test_what_cannot_be_asked(engine: CosyVoiceEngine, voice: Prompt) -> N
             engine.open_session(voice, wrong)
     with pytest.raises(UnsupportedRequest):
         engine.open_session(Prompt("another engine's"), SynthesisOptions())
-    assert engine.builtin_voice("none") is None
+    assert engine.builtin_prompt("none") is None
     assert_idle(engine)
 
 
@@ -312,20 +312,20 @@ async def test_an_instruction_too_long_fails_its_session_only(
 async def test_what_runs_fails_when_the_engine_stops(tiny_model: Path) -> None:
     async with running(tiny_model) as engine:
         assert engine.ready
-        assert engine.known_voice(reference().content_id) is None
-        voice = await engine.prepare_voice(reference())
-        assert engine.known_voice(voice.content_id) == voice
+        assert engine.cached_prompt(reference().content_id) is None
+        voice = await engine.prepare_prompt(reference())
+        assert engine.cached_prompt(voice.content_id) == voice
         session = engine.open_session(voice, SynthesisOptions())
         await session.feed(LONG)
         await engine.stop()
         assert not engine.ready
-        assert engine.known_voice(voice.content_id) is None
+        assert engine.cached_prompt(voice.content_id) is None
         with pytest.raises(EngineNotReady):
             await read(session)
         with pytest.raises(EngineNotReady):
             engine.open_session(voice, SynthesisOptions())
         with pytest.raises(EngineNotReady):
-            await engine.prepare_voice(reference())
+            await engine.prepare_prompt(reference())
         assert engine.stats() == {}
 
 
@@ -334,7 +334,7 @@ async def test_it_can_be_started_again(tiny_model: Path) -> None:
         await engine.stop()
         await engine.start()
         await engine.start()
-        voice = await engine.prepare_voice(reference())
+        voice = await engine.prepare_prompt(reference())
         assert len(await speak(engine, voice, ["hello world."]))
 
 
@@ -342,7 +342,7 @@ async def test_a_voice_is_kept_on_disk(tiny_model: Path, tmp_path: Path) -> None
     sounds = []
     for hits in (0, 1):
         async with running(tiny_model, voice_folder=tmp_path) as engine:
-            voice = await engine.prepare_voice(reference())
+            voice = await engine.prepare_prompt(reference())
             assert engine.stats()["voice_disk_hits_total"] == hits
             assert engine.stats()["voice_misses_total"] == 1 - hits
             sounds.append(await speak(engine, voice, ["hello world."], seed=1))
@@ -352,14 +352,14 @@ async def test_a_voice_is_kept_on_disk(tiny_model: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("overflow", ["window", "recompute"])
 async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str) -> None:
     async with running(tiny_model, max_batch=4) as engine:
-        voice = await engine.prepare_voice(reference())
+        voice = await engine.prepare_prompt(reference())
         exact = await speak(engine, voice, [TEXT], seed=9)
         assert engine._running is not None
-        needed = engine._running.book.admit(0).reserved
+        needed = engine._running.memory.admit(0).reserved
     async with running(
         tiny_model, memory=needed - 1, overflow=overflow, window_seconds=1.0, prompt_cache=0
     ) as engine:
-        voice = await engine.prepare_voice(reference())
+        voice = await engine.prepare_prompt(reference())
         sound = await speak(engine, voice, [TEXT], seed=9)
         name = {"window": "sessions_windowed_total", "recompute": "sessions_recomputing_total"}
         assert engine.stats()[name[overflow]] == 1
@@ -370,7 +370,7 @@ async def test_beyond_the_budget_speech_goes_on(tiny_model: Path, overflow: str)
 
 async def test_no_memory_no_session(tiny_model: Path) -> None:
     async with running(tiny_model, memory=1000) as engine:
-        voice = await engine.prepare_voice(reference())
+        voice = await engine.prepare_prompt(reference())
         with pytest.raises(EngineBusy):
             engine.open_session(voice, SynthesisOptions())
         assert engine.stats()["sessions_refused_total"] == 1
@@ -394,7 +394,7 @@ async def test_what_keeps_it_from_starting_is_told(
         await made.start()
     assert not made.ready
     with pytest.raises(EngineNotReady):
-        await made.prepare_voice(reference())
+        await made.prepare_prompt(reference())
 
 
 async def test_a_broken_checkpoint_is_told(tiny_model: Path, tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ async def test_voices_that_the_checkpoint_brings(tiny_model: Path, tmp_path: Pat
     torch.save({"Ana": {"embedding": embedding}}, tmp_path / "spk2info.pt")
     async with running(tmp_path) as engine:
         assert [voice.id for voice in engine.capabilities.voices] == ["Ana"]
-        voice = engine.builtin_voice("Ana")
+        voice = engine.builtin_prompt("Ana")
         assert voice is not None
         assert len(await speak(engine, voice, ["hello world."]))
     torch.save({"Ana": {"embedding": embedding[:, :7]}}, tmp_path / "spk2info.pt")

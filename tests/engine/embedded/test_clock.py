@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.clock import WordClock
 from cosyserve.engine.embedded.espeak import WordMark
-from cosyserve.engine.embedded.words import word_stretches
+from cosyserve.engine.embedded.sound import WordClock
+from cosyserve.engine.embedded.utterances import word_stretches
 
 
 def times(text: str, *marks: tuple[int, int], end: int = 1000) -> list[tuple[int, int, str]]:

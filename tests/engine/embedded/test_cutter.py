@@ -3,9 +3,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.clock import WordClock
-from cosyserve.engine.embedded.cutter import ChunkCutter, TimedPcm, chunk_sizes
 from cosyserve.engine.embedded.espeak import WordMark
+from cosyserve.engine.embedded.sound import SoundCutter, TimedSound, WordClock, part_sizes
 
 TEXT = "one two three"
 PCM = random.Random(1).randbytes(2 * 1000).replace(b"\0", b"\1")
@@ -15,9 +14,9 @@ MARKS = [WordMark(0, 0), WordMark(400, 4), WordMark(700, 8)]
 
 def cut(
     pcm: bytes, marks: list[WordMark], buffer: int, sizes: list[int], skip: int = 0
-) -> list[TimedPcm]:
+) -> list[TimedSound]:
     """Feed in buffers of so many samples, as espeak does."""
-    cutter = ChunkCutter(WordClock(TEXT, WORDS), sizes, skip)
+    cutter = SoundCutter(WordClock(TEXT, WORDS), sizes, skip)
     chunks = []
     for at in range(0, len(pcm) // 2, buffer):
         here = [mark for mark in marks if at <= mark.sample < at + buffer]
@@ -72,6 +71,6 @@ def test_a_word_without_sound_at_the_end_goes_with_the_last_chunk() -> None:
 
 
 def test_the_first_chunks_of_a_task_are_small() -> None:
-    first, later = chunk_sizes(first=True), chunk_sizes(first=False)
+    first, later = part_sizes(first=True), part_sizes(first=False)
     assert next(first) < 0.1 * 22050
     assert 0.2 * 22050 <= next(later) <= 0.5 * 22050

@@ -85,14 +85,14 @@ async def test_speed_sets_the_length(engine: EmbeddedEngine, text: str) -> None:
 
 async def test_the_pitch_is_that_of_the_reference(engine: EmbeddedEngine) -> None:
     for f0 in (85.0, 110.0, 140.0, 175.0, 220.0, 290.0):
-        voice = await engine.prepare_voice(clip(f0))
+        voice = await engine.prepare_prompt(clip(f0))
         speech = await speak(engine, SENTENCES[0] + " " + SENTENCES[1], voice)
         assert median_f0(speech.samples, RATE) == pytest.approx(f0, rel=0.06)
 
 
 @pytest.mark.parametrize("factor", [0.75, 0.9, 1.1, 1.5, 1.75])
 async def test_pitch_is_a_factor_on_the_voices_own(engine: EmbeddedEngine, factor: float) -> None:
-    for voice in ("alba", "diego", await engine.prepare_voice(clip(310.0 / factor))):
+    for voice in ("alba", "diego", await engine.prepare_prompt(clip(310.0 / factor))):
         plain = await speak(engine, SENTENCES[0], voice)
         moved = await speak(engine, SENTENCES[0], voice, SynthesisOptions(pitch=factor))
         f0 = [median_f0(speech.samples, RATE) for speech in (plain, moved)]
@@ -118,20 +118,20 @@ async def test_a_whisper_has_no_pitch(engine: EmbeddedEngine) -> None:
 
 async def test_a_reference_without_pitch_gets_the_default_voice(engine: EmbeddedEngine) -> None:
     noise = np.random.default_rng(1).standard_normal(32000).astype(np.float32) / 5
-    voice = await engine.prepare_voice(TranscribedClip("noise", noise, 16000, ""))
+    voice = await engine.prepare_prompt(TranscribedClip("noise", noise, 16000, ""))
     speech = await speak(engine, "Hello.", voice)
     assert (speech.samples == (await speak(engine, "Hello.", "alba")).samples).all()
 
 
 async def test_voices_are_remembered_up_to_a_number() -> None:
     engine = EmbeddedEngine(EmbeddedOptions(voice_cache=2))
-    first = await engine.prepare_voice(clip(100.0))
-    assert await engine.prepare_voice(clip(100.0)) is first
-    assert engine.known_voice(first.content_id) is first
+    first = await engine.prepare_prompt(clip(100.0))
+    assert await engine.prepare_prompt(clip(100.0)) is first
+    assert engine.cached_prompt(first.content_id) is first
     for f0 in (150.0, 200.0):
-        await engine.prepare_voice(clip(f0))
-    assert engine.known_voice(first.content_id) is None
-    again = await engine.prepare_voice(clip(100.0))
+        await engine.prepare_prompt(clip(f0))
+    assert engine.cached_prompt(first.content_id) is None
+    again = await engine.prepare_prompt(clip(100.0))
     assert again is not first
     assert again == first
 
@@ -171,7 +171,7 @@ async def test_what_it_says_of_itself(engine: EmbeddedEngine) -> None:
     assert capabilities.instruct == "keywords"
     assert {"cmn", "yue", "ja"} <= set(capabilities.languages)
     assert engine.ready
-    assert engine.builtin_voice("nobody") is None
+    assert engine.builtin_prompt("nobody") is None
     assert engine.stats()["workers"] == 1
 
 

@@ -18,7 +18,7 @@ def running_engine() -> Iterator[tuple[asyncio.Runner, EmbeddedEngine]]:
         runner.run(context.__aexit__(None, None, None))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=60), st.lists(st.integers(0, 60), max_size=3))
 def test_any_text_is_spoken_the_same_in_any_pieces(
     running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str, cuts: list[int]
@@ -41,7 +41,7 @@ PARTS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(PARTS, max_size=10).map("".join))
 def test_every_letter_and_digit_is_in_one_word(
     running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str

@@ -1,12 +1,12 @@
 import pytest
 
-from cosyserve.engine.embedded.pool import find_library
+from cosyserve.engine.embedded.installation import find_espeak
 from cosyserve.engine.embedded.voices import Languages, rate_setting
 
 
 @pytest.fixture(scope="module")
 def languages() -> Languages:
-    return Languages(find_library().data)
+    return Languages(find_espeak().data)
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.plan import (
+from cosyserve.engine.embedded.utterances import (
     LONGEST,
     EspeakUtterance,
+    LanguageDefaults,
     Pause,
-    ReadingDefaults,
     _weight,
-    utterances,
+    espeak_utterances,
 )
 from cosyserve.engine.segmentation.segmenter import Segment, TextSegmenter
 from support.writing.written_forms import IN_TEXT, LONE
 
-ENGLISH = ReadingDefaults("en-us")
+ENGLISH = LanguageDefaults("en-us")
 
 
 def as_it_came(begin: int, end: int) -> tuple[int, int]:
@@ -21,10 +21,10 @@ def as_it_came(begin: int, end: int) -> tuple[int, int]:
 
 
 def plan(
-    text: str, reading: ReadingDefaults = ENGLISH, sentence_end: bool = True
+    text: str, reading: LanguageDefaults = ENGLISH, sentence_end: bool = True
 ) -> list[EspeakUtterance]:
     segment = Segment(text, 10, 10 + len(text), sentence_end)
-    return utterances(segment, reading, reading.surroundings(), as_it_came)
+    return espeak_utterances(segment, reading, reading.context(), as_it_came)
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=600))
@@ -49,8 +49,8 @@ def test_languages_by_script() -> None:
         ("世界", "zh"),
         ("привет", "ru"),
     ]
-    assert [p.language for p in plan("世界", ReadingDefaults("en-us", "yue"))] == ["yue"]
-    assert [p.language for p in plan("世界", ReadingDefaults("yue"))] == ["yue"]
+    assert [p.language for p in plan("世界", LanguageDefaults("en-us", "yue"))] == ["yue"]
+    assert [p.language for p in plan("世界", LanguageDefaults("yue"))] == ["yue"]
 
 
 def test_kanji_is_not_given_to_the_japanese_voice() -> None:
@@ -95,13 +95,13 @@ def test_a_change_of_language_makes_no_pause() -> None:
 
 def read(default: str, *pieces: str) -> list[EspeakUtterance]:
     """All the pieces of a text that comes so."""
-    reading, segmenter = ReadingDefaults(default), TextSegmenter()
-    surroundings = reading.surroundings()
+    reading, segmenter = LanguageDefaults(default), TextSegmenter()
+    context = reading.context()
     segments = [segment for piece in pieces for segment in segmenter.feed(piece)]
     return [
         utterance
         for segment in (*segments, *segmenter.finish())
-        for utterance in utterances(segment, reading, surroundings, as_it_came)
+        for utterance in espeak_utterances(segment, reading, context, as_it_came)
     ]
 
 
@@ -148,27 +148,27 @@ def test_numbers_are_spoken_by_the_voice_of_the_words_around_them() -> None:
         ("At six o'clock sharp,", "en-us"),
         ("售价两千四百八十元，室外负十二摄氏度", "zh"),
     ]
-    [lone] = plan("-12℃", ReadingDefaults("zh"))
+    [lone] = plan("-12℃", LanguageDefaults("zh"))
     assert (lone.text, lone.language) == ("负十二摄氏度", "zh")
 
 
 def test_a_number_after_a_clause_goes_with_its_sentence() -> None:
     reading = ENGLISH
-    surroundings = reading.surroundings()
-    utterances(Segment("今天的气温，", 0, 6, False), reading, surroundings, as_it_came)
-    [number] = utterances(Segment("-12℃。", 6, 11, True), reading, surroundings, as_it_came)
+    context = reading.context()
+    espeak_utterances(Segment("今天的气温，", 0, 6, False), reading, context, as_it_came)
+    [number] = espeak_utterances(Segment("-12℃。", 6, 11, True), reading, context, as_it_came)
     assert number.text == "负十二摄氏度。"
-    [number] = utterances(Segment(" 12", 11, 14, True), reading, surroundings, as_it_came)
+    [number] = espeak_utterances(Segment(" 12", 11, 14, True), reading, context, as_it_came)
     assert number.text == " twelve"
 
 
 @pytest.mark.parametrize(("text", "default"), [("il y a 12 pommes", "fr"), ("今日は3時です", "ja")])
 def test_other_languages_read_their_own_numbers(text: str, default: str) -> None:
-    assert "".join(piece.text for piece in plan(text, ReadingDefaults(default))) == text
+    assert "".join(piece.text for piece in plan(text, LanguageDefaults(default))) == text
 
 
 def test_sounds_are_left_alone() -> None:
-    [piece] = plan("h@'l@U 3", ReadingDefaults("en-us", whole="en-us"))
+    [piece] = plan("h@'l@U 3", LanguageDefaults("en-us", whole="en-us"))
     assert piece.text == "h@'l@U 3"
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.points import unmarked, unpaused
+from cosyserve.engine.embedded.utterances import without_inner_stops, without_marker_point
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ from cosyserve.engine.embedded.points import unmarked, unpaused
     ],
 )
 def test_points_that_end_nothing_are_taken_out(text: str, spoken: str) -> None:
-    assert unpaused(unmarked(text)) == spoken
+    assert without_inner_stops(without_marker_point(text)) == spoken
 
 
 @given(st.text(max_size=40))
 def test_the_length_stays(text: str) -> None:
-    assert len(unpaused(unmarked(text))) == len(text)
+    assert len(without_inner_stops(without_marker_point(text))) == len(text)

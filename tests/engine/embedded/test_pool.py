@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.frames import JobFrame, SoundFrame
+from cosyserve.engine.embedded.installation import find_espeak, make_data, remove_data
 from cosyserve.engine.embedded.jobs import Job
-from cosyserve.engine.embedded.pool import WorkerPool, find_library, worker_command
+from cosyserve.engine.embedded.pool import WorkerPool, worker_command
 from cosyserve.engine.interface import EngineDied, EngineError, EngineNotReady
 
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."
@@ -46,12 +46,12 @@ def make_job(listener: Listener, deadline: float = 0.0, silent: bool = True) -> 
 
 
 def command(data: str) -> tuple[str, ...]:
-    return worker_command(find_library().path, data, "en-us+cosy-f1")
+    return worker_command(find_espeak().library, data, "en-us+cosy-f1")
 
 
 @pytest_asyncio.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
-    data = make_data(find_library().data)
+    data = make_data(find_espeak().data)
     pool = WorkerPool(size=1, job_limit=60, start_limit=60)
     await pool.start(command(data))
     yield pool
@@ -161,7 +161,7 @@ async def test_while_workers_cannot_be_replaced_jobs_fail_at_once(pool: WorkerPo
 
 
 async def test_stop_fails_what_is_left_and_leaves_no_process() -> None:
-    data = make_data(find_library().data)
+    data = make_data(find_espeak().data)
     pool = WorkerPool(size=2, job_limit=60, start_limit=60)
     await pool.start(command(data))
     pids = pool.pids
@@ -176,7 +176,7 @@ async def test_stop_fails_what_is_left_and_leaves_no_process() -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     remove_data(data)
-    await pool.start(command(data := make_data(find_library().data)))
+    await pool.start(command(data := make_data(find_espeak().data)))
     assert pool.ready
     await pool.stop()
     remove_data(data)

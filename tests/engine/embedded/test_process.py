@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cosyserve.engine.embedded import pool as process
+from cosyserve.engine.embedded import installation
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.interface import EngineDied, EngineNotReady, SynthesisOptions
 from support.engines.embedded import running, speak, voice_of
@@ -44,7 +44,7 @@ def test_it_runs_under_uvloop() -> None:
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EngineNotReady, match=r"pip install 'cosyserve\[embedded\]'"):
         EmbeddedEngine()
 

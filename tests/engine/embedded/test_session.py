@@ -228,7 +228,7 @@ async def test_sentences_are_told_with_their_first_sound(engine: EmbeddedEngine)
     ]
     assert [sentence.number for sentence in speech.sentences] == [0, 1, 2, 3]
     for chunk in speech.chunks:
-        for sentence in chunk.sentences:
+        for sentence in chunk.segments:
             assert any(
                 sentence.text_begin <= word.text_begin < sentence.text_end for word in chunk.words
             )
@@ -238,10 +238,10 @@ async def test_a_sentence_is_told_as_far_as_it_is_known(engine: EmbeddedEngine) 
     async with engine.open_session(voice_of(engine, "alba"), SynthesisOptions()) as session:
         await session.feed(" In the beginning, there was")
         chunk = await anext(session)
-        assert chunk.sentences == (SpokenSegment(0, 1, 18),)
+        assert chunk.segments == (SpokenSegment(0, 1, 18),)
         await session.feed(" light. And")
         await session.finish()
-        [after] = [sentence async for chunk in session for sentence in chunk.sentences]
+        [after] = [sentence async for chunk in session for sentence in chunk.segments]
         assert after == SpokenSegment(1, 36, 39)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cosyserve.engine.embedded.definitions import DEFINITIONS, STEP, STEPS, moved
+from cosyserve.engine.embedded.installation import DEFINITIONS, PITCH_STEP, PITCH_STEPS, pitched
 from cosyserve.engine.embedded.voices import (
     BUILTIN_VOICES,
     DEFAULT,
@@ -47,7 +47,7 @@ def test_median_f0_inverts_the_pitch_setting(setting: int) -> None:
 @pytest.mark.parametrize("setting", [0, 50, 99])
 def test_moved_voices_have_a_definition_and_the_wanted_pitch(setting: int) -> None:
     traits = VoiceTraits(MALE, setting)
-    names = {moved(MALE.name, step): STEP**step for step in STEPS}
+    names = {pitched(MALE.name, step): PITCH_STEP**step for step in PITCH_STEPS}
     for factor in (0.5, 0.7, 0.99, 1.01, 1.3, 2.0):
         found = at_pitch(traits, factor)
         hertz = median_hertz(found) * names[found.variant.name]

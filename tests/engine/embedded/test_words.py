@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.plan import EspeakUtterance, Pause
-from cosyserve.engine.embedded.words import LocatedWord, told_words, whole_word, word_stretches
+from cosyserve.engine.embedded.utterances import (
+    EspeakUtterance,
+    LocatedWord,
+    Pause,
+    located_words,
+    single_word,
+    word_stretches,
+)
 from cosyserve.engine.interface import WordTime
 from cosyserve.engine.origins import Origins
 from support.engines.embedded import check_words, speak
@@ -152,7 +158,7 @@ def test_words_made_of_one_stretch_are_told_once_with_all_of_it() -> None:
     origins.copy(6)
     origins.replace(len("$5.40"), len("five dollars forty"))
     origins.copy(len(" (net)."))
-    words = told_words(utterance(text, origins))
+    words = located_words(utterance(text, origins))
     assert [text[word.begin : word.end] for word in words] == [
         *("It", "is", "five dollars forty", "net"),
     ]
@@ -165,18 +171,18 @@ def test_words_that_share_a_part_of_the_text_are_one() -> None:
     origins = Origins()
     origins.replace(2, 12)  # $5 -> five dollars
     origins.copy(6)
-    assert told_words(utterance("five dollars-a-day", origins, 0)) == [LocatedWord(0, 18, 0, 8)]
+    assert located_words(utterance("five dollars-a-day", origins, 0)) == [LocatedWord(0, 18, 0, 8)]
 
 
 def test_what_stands_for_nothing_is_not_told() -> None:
     origins = Origins()
     origins.copy(3)
     origins.replace(0, 4)
-    assert told_words(utterance("one two", origins, 0)) == [LocatedWord(0, 3, 0, 3)]
+    assert located_words(utterance("one two", origins, 0)) == [LocatedWord(0, 3, 0, 3)]
 
 
 def test_sounds_are_one_word() -> None:
-    assert whole_word(utterance(" nǐ hǎo ", Origins.same(8)), 7) == LocatedWord(0, 7, 11, 17)
+    assert single_word(utterance(" nǐ hǎo ", Origins.same(8)), 7) == LocatedWord(0, 7, 11, 17)
 
 
 def shown(text: str, words: list[WordTime]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.embedded.definitions import make_data, remove_data
 from cosyserve.engine.embedded.frames import (
     DoneFrame,
     FrameKind,
@@ -23,8 +22,9 @@ from cosyserve.engine.embedded.frames import (
     unpack_number,
     unpack_sound,
 )
-from cosyserve.engine.embedded.pool import find_library, worker_command
-from cosyserve.engine.embedded.words import word_stretches
+from cosyserve.engine.embedded.installation import find_espeak, make_data, remove_data
+from cosyserve.engine.embedded.pool import worker_command
+from cosyserve.engine.embedded.utterances import word_stretches
 
 VOICE = "en-us+cosy-f1"
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."
@@ -32,13 +32,13 @@ SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word ab
 
 class Worker:
     def __init__(self) -> None:
-        library = find_library()
-        self.data = make_data(library.data)
+        espeak = find_espeak()
+        self.data = make_data(espeak.data)
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(30)
         with theirs:
             self.process = subprocess.Popen(
-                worker_command(library.path, self.data, VOICE), stdin=theirs.fileno()
+                worker_command(espeak.library, self.data, VOICE), stdin=theirs.fileno()
             )
         self.reader = FrameReader()
         self.frames: list[tuple[FrameKind, bytes]] = []

@@ -206,7 +206,7 @@ PIECES = (
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(TEXTS, st.booleans(), st.booleans(), st.lists(st.integers(0, 120), max_size=5))
 def test_cuts_do_not_matter(text: str, markup: bool, cues: bool, cuts: list[int]) -> None:
     whole = PlainText(markup=markup, cues=cues)
@@ -220,7 +220,7 @@ def test_cuts_do_not_matter(text: str, markup: bool, cues: bool, cuts: list[int]
             assert stages.source(place, place + 1) == whole.source(place, place + 1)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(TEXTS, st.lists(st.integers(0, 120), max_size=3), st.lists(st.integers(0, 120), max_size=5))
 def test_flushes_matter_wherever_the_text_is_cut(
     text: str, flushes: list[int], cuts: list[int]
@@ -239,7 +239,7 @@ def test_flushes_matter_wherever_the_text_is_cut(
     assert flushed(edges) == flushed({*flushes, *range(len(text))})
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(TEXTS)
 def test_places_come_in_order(text: str) -> None:
     stages = PlainText()

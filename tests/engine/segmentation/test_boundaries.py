@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.ahead import LOOKAHEAD, Ahead, MoreText
-from cosyserve.engine.segmentation.boundaries import MarkKind, MarkRow, Verdict, judge_run
+from cosyserve.engine.segmentation.boundaries import MarkKind, MarkRow, Verdict, judge_marks
+from cosyserve.engine.segmentation.lookahead import MOST_BLANKS, Lookahead, NeedMoreText
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from cosyserve.engine.segmentation.boundaries import MarkKind, MarkRow, Verdict,
     ],
 )
 def test_run(run: MarkRow, after: str, verdict: Verdict) -> None:
-    assert judge_run(run, Ahead(after, 0, final=False)) is verdict
+    assert judge_marks(run, Lookahead(after, 0, final=False)) is verdict
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_run(run: MarkRow, after: str, verdict: Verdict) -> None:
 )
 def test_undecided_run_asks_for_more(word: str, after: str) -> None:
     run = MarkRow(MarkKind.STOP, word=word)
-    with pytest.raises(MoreText):
-        judge_run(run, Ahead(after, 0, final=False))
-    assert isinstance(judge_run(run, Ahead(after, 0, final=True)), Verdict)
+    with pytest.raises(NeedMoreText):
+        judge_marks(run, Lookahead(after, 0, final=False))
+    assert isinstance(judge_marks(run, Lookahead(after, 0, final=True)), Verdict)
 
 
 def test_many_blanks_count_as_the_end() -> None:
     run = MarkRow(MarkKind.STOP, word="etc")
-    assert judge_run(run, Ahead(" " * LOOKAHEAD, 0, final=False)) is Verdict.SENTENCE
+    assert judge_marks(run, Lookahead(" " * MOST_BLANKS, 0, final=False)) is Verdict.SENTENCE

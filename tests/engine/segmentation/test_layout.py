@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.ahead import MoreText
 from cosyserve.engine.segmentation.boundaries import Verdict
 from cosyserve.engine.segmentation.layout import Layout
+from cosyserve.engine.segmentation.lookahead import NeedMoreText
 
 
 def layout_of(text: str, *, final: bool = False) -> Layout:
@@ -23,7 +23,7 @@ def test_a_line_end_is_told_before_the_line_after_it() -> None:
 def test_what_is_not_decided_asks_for_more() -> None:
     layout = layout_of("Milk\n")
     assert layout.before(4) is None
-    with pytest.raises(MoreText):
+    with pytest.raises(NeedMoreText):
         layout.before(5)
     layout.read("Milk\nEggs", False)
     assert layout.before(5) is Verdict.SENTENCE
@@ -34,7 +34,7 @@ def test_an_item_is_told_before_its_marker() -> None:
     layout = layout_of("1. foo 2. bar")
     assert layout.before(7) is Verdict.SENTENCE
     assert layout.stop(0) == 7
-    with pytest.raises(MoreText):
+    with pytest.raises(NeedMoreText):
         layout_of("1. foo 2").before(7)
 
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.ahead import Ahead, MoreText
+from cosyserve.engine.segmentation.lookahead import Lookahead, NeedMoreText
 from cosyserve.engine.segmentation.markers import find_marker, follows
 
 
 def marker(text: str, successor: str = "") -> tuple[str, int, str] | None:
-    found = find_marker(Ahead(text, 0, final=True), successor)
+    found = find_marker(Lookahead(text, 0, final=True), successor)
     return None if found is None else (found.text, found.number, found.successor)
 
 
@@ -77,8 +77,8 @@ def test_a_capital_letter_is_a_marker_in_its_turn() -> None:
 
 def test_an_undecided_marker_asks_for_more() -> None:
     for text in ("", "1", "12", "(", "(1", "1.", "第", "第一", "Ste", "Step 1", "#", "-", "iv"):
-        with pytest.raises(MoreText):
-            find_marker(Ahead(text, 0, final=False))
+        with pytest.raises(NeedMoreText):
+            find_marker(Lookahead(text, 0, final=False))
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_an_undecided_marker_asks_for_more() -> None:
     ],
 )
 def test_the_next_item(text: str, successor: str, begins: bool) -> None:
-    assert follows(Ahead(text, 0, final=True), successor) is begins
+    assert follows(Lookahead(text, 0, final=True), successor) is begins

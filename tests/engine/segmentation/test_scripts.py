@@ -1,22 +1,27 @@
 from __future__ import annotations
 
+import re
+import sys
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosyserve.engine.segmentation.characters import is_spoken, weight
 from cosyserve.engine.segmentation.scripts import (
+    ALL_IDEOGRAPHS,
+    IDEOGRAPHS,
     LANGUAGES,
     Script,
     is_cjk,
-    language_runs,
+    language_stretches,
     script_of,
 )
 
 
-def runs(text: str, default: str) -> list[tuple[str, str]]:
-    return [(run.text, run.language) for run in language_runs(text, default)]
+def stretches(text: str, default: str) -> list[tuple[str, str]]:
+    return [(each.text, each.language) for each in language_stretches(text, default)]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +99,8 @@ def test_cjk_is_what_has_no_blanks_between_words() -> None:
         ("“1. 你好”", "en", [("“1. 你好”", "zh")]),
     ],
 )
-def test_language_runs(text: str, default: str, expected: list[tuple[str, str]]) -> None:
-    assert runs(text, default) == expected
+def test_language_stretches(text: str, default: str, expected: list[tuple[str, str]]) -> None:
+    assert stretches(text, default) == expected
 
 
 @given(
@@ -105,8 +110,8 @@ def test_language_runs(text: str, default: str, expected: list[tuple[str, str]])
     ),
     default=st.sampled_from(["en", "zh", "yue", "ja", "uk", "fa", "sr-Latn"]),
 )
-def test_runs_tile_the_text_and_neighbours_differ(text: str, default: str) -> None:
-    found = language_runs(text, default)
+def test_stretches_tile_the_text_and_neighbours_differ(text: str, default: str) -> None:
+    found = language_stretches(text, default)
     assert "".join(run.text for run in found) == text
     position = 0
     for run in found:
@@ -120,3 +125,12 @@ def test_runs_tile_the_text_and_neighbours_differ(text: str, default: str) -> No
 def test_every_script_but_latin_names_a_language() -> None:
     assert set(LANGUAGES) == set(Script) - {Script.LATIN}
     assert all(LANGUAGES.values())
+
+
+def test_ideographs_are_wide_spoken_han() -> None:
+    """The segmenter reads a row of them at once, as if it read each by itself."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    common = re.findall(f"[{IDEOGRAPHS}]", every)
+    assert len(common) > 27_000
+    assert all(is_spoken(char) and weight(char) == 2 for char in common)
+    assert {script_of(char) for char in re.findall(f"[{ALL_IDEOGRAPHS}]", every)} == {Script.HAN}

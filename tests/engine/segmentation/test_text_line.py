@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyserve.engine.segmentation.text_line import EndedLine
+from cosyserve.engine.segmentation.line_ends import EndedLine
 
 
 def test_what_a_line_is_made_of() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.written import Surroundings, expressions, opens, spoken
+from cosyserve.engine.written import SentenceContext, expressions, opens, verbalize
 from support.writing.written_forms import BEFORE_THE_FILTER, IN_TEXT, LONE
 
 CHARACTERS = st.one_of(
@@ -59,7 +59,7 @@ HOSTILE = (
 
 
 def said(text: str, language: str | None) -> str:
-    return spoken(text, Surroundings(language)).text
+    return verbalize(text, SentenceContext(language)).text
 
 
 @pytest.mark.parametrize(("text", "english", "chinese"), [*LONE, *BEFORE_THE_FILTER])
@@ -93,30 +93,30 @@ def test_other_languages_are_left_as_they_are(text: str) -> None:
 
 def test_without_a_language_a_lone_number_is_left() -> None:
     assert said("12", None) == "12"
-    french = Surroundings("fr", latin=None)
-    assert spoken("il y a 12 pommes", french).text == "il y a 12 pommes"
+    french = SentenceContext("fr", latin=None)
+    assert verbalize("il y a 12 pommes", french).text == "il y a 12 pommes"
 
 
 def test_what_is_before_in_the_sentence_counts() -> None:
-    around = Surroundings("en")
-    assert spoken("今天的气温，", around).text == "今天的气温，"
-    assert spoken("-12℃", around).text == "负十二摄氏度"
+    around = SentenceContext("en")
+    assert verbalize("今天的气温，", around).text == "今天的气温，"
+    assert verbalize("-12℃", around).text == "负十二摄氏度"
     around.sentence_ended()
-    assert spoken("-12℃", around).text == "minus twelve degrees Celsius"
+    assert verbalize("-12℃", around).text == "minus twelve degrees Celsius"
 
 
 def test_rules_see_the_text_before_a_stretch() -> None:
-    around = Surroundings("en")
-    spoken("see you in", around)
-    assert spoken(" 1806", around).text == " eighteen oh six"
+    around = SentenceContext("en")
+    verbalize("see you in", around)
+    assert verbalize(" 1806", around).text == " eighteen oh six"
 
 
 @pytest.mark.parametrize("text", [form[0] for form in (*LONE, *IN_TEXT)])
 def test_places_are_those_of_whole_expressions(text: str) -> None:
-    words, origins = spoken(text, Surroundings("en"))
+    words, origins = verbalize(text, SentenceContext("en"))
     assert origins.length == len(words)
     assert origins.source_length == len(text)
-    found = list(expressions(text, Surroundings("en")))
+    found = list(expressions(text, SentenceContext("en")))
     at = 0
     for expression in filter(lambda expression: expression.words, found):
         place = words.index(expression.words, at)
@@ -129,7 +129,7 @@ def test_places_are_those_of_whole_expressions(text: str) -> None:
 
 @given(st.text(CHARACTERS, max_size=80), st.sampled_from(["en", "zh", None]))
 def test_nothing_raises_and_places_hold(text: str, language: str | None) -> None:
-    words, origins = spoken(text, Surroundings(language))
+    words, origins = verbalize(text, SentenceContext(language))
     assert origins.length == len(words)
     assert origins.source_length == len(text)
     for position in range(len(words)):
@@ -149,16 +149,16 @@ def test_no_digit_is_left_where_a_language_is_known(text: str) -> None:
 def test_the_work_is_linear(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted as questions for a language: one for each place where an expression may begin."""
     asked = 0
-    language = Surroundings.language
+    language = SentenceContext.language
 
-    def counted(self: Surroundings, text: str, begin: int) -> str | None:
+    def counted(self: SentenceContext, text: str, begin: int) -> str | None:
         nonlocal asked
         asked += 1
         return language(self, text, begin)
 
-    monkeypatch.setattr(Surroundings, "language", counted)
+    monkeypatch.setattr(SentenceContext, "language", counted)
     text = (unit * 20_000)[:20_000]
-    assert spoken(text, Surroundings("en")).origins.source_length == len(text)
+    assert verbalize(text, SentenceContext("en")).origins.source_length == len(text)
     assert asked <= len(text)
 
 
@@ -191,5 +191,5 @@ def test_words_that_do_not(word: str) -> None:
     ],
 )
 def test_words_that_blanks_part_are_apart(text: str, parts: list[str]) -> None:
-    found = expressions(text, Surroundings("en"))
+    found = expressions(text, SentenceContext("en"))
     assert [f"{text[begin:end]}>{words}" for begin, end, words in found] == parts

@@ -1,4 +1,4 @@
-"""The ElevenLabs dialect's HTTP bodies."""
+"""The ElevenLabs dialect's HTTP bodies, and errors as its clients know them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,30 @@ import pytest
 
 from cosyserve.protocol.elevenlabs.alignment import CharacterSpans
 from cosyserve.protocol.elevenlabs.rest import (
+    INTERNAL,
     TextToSpeech,
+    error_body,
+    error_message,
     parse_speech,
+    status_of,
     timed_speech,
     voice_list,
     voice_object,
     voice_page,
 )
-from cosyserve.protocol.errors import InvalidParameter, ModelNotFound, TextTooLong
+from cosyserve.protocol.errors import (
+    BadFrame,
+    InternalError,
+    InvalidParameter,
+    InvalidState,
+    ModelNotFound,
+    TextTooLong,
+    TTSError,
+)
+from cosyserve.protocol.errors import ReferenceAudioNotFound as NoVoice
 from cosyserve.protocol.parameters import AudioFormat
 from cosyserve.protocol.text import TextLimits
+from support.tools.contracts import error_classes
 
 LIMITS = TextLimits(20, 20)
 
@@ -111,3 +125,29 @@ def test_voices() -> None:
     assert voice_page([alba, mine]) == {
         "voices": [alba, mine], "has_more": False, "total_count": 2, "next_page_token": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_name(kind: type[TTSError]) -> None:
+    ours = {InternalError, InvalidState}  # no client of this dialect can bring about the second
+    assert (status_of(kind.code) == INTERNAL) == (kind in ours)
+    assert BadFrame.code == "InvalidParameter"
+
+
+def test_the_body_of_an_answer() -> None:
+    assert error_body(NoVoice("no such voice")) == {
+        "detail": {"status": "voice_not_found", "message": "no such voice"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "number"),
+    [
+        ("ReferenceAudioNotFound", "voice_not_found", 1008),
+        ("TaskTimeout", "input_timeout_exceeded", 1008),
+        ("EngineUnavailable", "system_busy", 1011),
+        ("InternalError", INTERNAL, 1011),
+    ],
+)
+def test_a_message(code: str, status: str, number: int) -> None:
+    assert error_message(code, "why") == {"message": "why", "error": status, "code": number}

@@ -44,7 +44,7 @@ def test_chunked_is_whole(audio_format: str, stages: dict[str, object]) -> None:
             assert joined(results) == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=8),
     speed=st.sampled_from([1.0, 0.5, 0.9, 2.0]),

@@ -13,6 +13,8 @@ from support.tools.browser import executable, launched
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
+pytestmark = pytest.mark.browser
+
 # The WCAG's contrast of each text with what is painted behind it; gives the texts that have too little.
 PALE = """
 () => {

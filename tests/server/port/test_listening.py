@@ -95,7 +95,7 @@ def test_without_ipv6_an_ipv6_address_is_told(no_ipv6: None, host: str) -> None:
 
 @needs_ipv6
 def test_an_ipv6_address_of_another_machine_is_told_as_such() -> None:
-    with pytest.raises(OSError, match=r"^host: 2001:db8::1 is no address of this machine; "):
+    with pytest.raises(OSError, match=r"^host: 2001:db8::1 is not an address of this machine; "):
         listen("2001:db8::1", 0)
 
 
@@ -167,7 +167,7 @@ def test_a_port_that_is_taken_is_told_with_what_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("host", "told"),
     [
-        ("192.0.2.1", "host: 192.0.2.1 is no address of this machine; allowed: "),
+        ("192.0.2.1", "host: 192.0.2.1 is not an address of this machine; allowed: "),
         ("no-such-host.invalid", "host: no-such-host.invalid cannot be resolved .*; allowed: "),
         ("x" * 300, "host: x+ cannot be resolved .*; allowed: "),
     ],

@@ -51,8 +51,12 @@ def test_files_without_what_is_needed(
 ) -> None:
     wrong = tmp_path / "wrong.pem"
     wrong.write_bytes(content)
-    assert told(wrong, pair[1]).startswith(f"tls_cert: {wrong} is not usable; no certificate")
-    assert told(pair[0], wrong).startswith(f"tls_key: {wrong} is not usable; no private key")
+    assert told(wrong, pair[1]).startswith(
+        f"tls_cert: {wrong} is not usable; it contains no certificate"
+    )
+    assert told(pair[0], wrong).startswith(
+        f"tls_key: {wrong} is not usable; it contains no private key"
+    )
     assert told(pair[1], pair[0]).startswith("tls_cert: ")
 
 
@@ -95,7 +99,7 @@ def test_a_certificate_that_is_too_weak(tmp_path: Path) -> None:
         *("-keyout", str(key), "-out", str(cert)),
     )
     assert told(cert, key).startswith(
-        f"tls_cert: {cert} is not usable; OpenSSL does not take its certificate: ee key too small"
+        f"tls_cert: {cert} is not usable; OpenSSL rejects its certificate: ee key too small"
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables made for the README."""
+"""The tables made for docs/settings.md and docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosyserve.server.settings import Settings
 from cosyserve.server.settings.describe import flag
 from cosyserve.server.settings.tables import metrics_table, settings_table
 
-README = Path(__file__).parents[3] / "README.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_every_setting_has_a_row() -> None:
@@ -32,7 +32,8 @@ def test_rows_have_as_many_cells_as_the_head(table: str) -> None:
     assert len(counts) == 1
 
 
-@pytest.mark.parametrize("table", [settings_table, metrics_table])
-def test_the_readme_holds_the_table(table: object) -> None:
-    assert callable(table)
-    assert table() in README.read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "table"), [("settings.md", settings_table()), ("metrics.md", metrics_table())]
+)
+def test_the_page_holds_the_table(page: str, table: str) -> None:
+    assert table in (DOCS / page).read_text(encoding="utf-8")

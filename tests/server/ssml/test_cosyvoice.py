@@ -28,7 +28,7 @@ async def test_a_document_is_spoken_and_nothing_is_left(tmp_path: Path) -> None:
         "<break time='900ms'/> <phoneme alphabet='py' ph='ni3'>you</phoneme><mark name='b'/></speak>"
     )
     async with running(build(tmp_path)) as engine:
-        voice = await engine.prepare_voice(reference())
+        voice = await engine.prepare_prompt(reference())
         async with open_ssml(engine, voice, SynthesisOptions(seed=3)) as session:
             await session.feed(text)
             await session.finish()
@@ -36,7 +36,7 @@ async def test_a_document_is_spoken_and_nothing_is_left(tmp_path: Path) -> None:
         stats = engine.stats()
     assert [stats[name] for name in ("sessions", "lm_streams", "memory_leased_bytes")] == [0, 0, 0]
     seconds = sum(len(chunk.samples) for chunk in chunks) / RATE
-    sentences = [sentence for chunk in chunks for sentence in chunk.sentences]
+    sentences = [sentence for chunk in chunks for sentence in chunk.segments]
     assert [session.text(each.text_begin, each.text_end) for each in sentences] == [
         *("hello world.", "the other", "you"),
     ]

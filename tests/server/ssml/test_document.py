@@ -160,7 +160,7 @@ def test_prosody_is_nested() -> None:
         ("<speak><phoneme ph='x'>b</phoneme></speak>", "'x' in ipa"),
         ("<speak><phoneme alphabet='py' ph='x'>b</phoneme></speak>", "'x' in py"),
         ("<speak><lang xml:lang='fr-FR'>b</lang></speak>", "xml:lang 'fr-FR'"),
-        ("<speak><say-as interpret-as='date'>b</say-as></speak>", "'b' was not read as date"),
+        ("<speak><say-as interpret-as='date'>b</say-as></speak>", "'b' could not be read as date"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_the_text_spoken(text: str, told: str) -> None:

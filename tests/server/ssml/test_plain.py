@@ -118,7 +118,7 @@ async def test_breaks_in_plain_text_after_a_document() -> None:
         ("<break time='11s'/>", "time is '11s'"),
         ("<break time='1e1s'/>", "time is"),
         ("<break strength='mighty'/>", "strength is 'mighty'; allowed: one of none"),
-        ("<break length='1s'/>", "no attribute 'length'; allowed: time, strength"),
+        ("<break length='1s'/>", "unknown attribute 'length'; allowed: time, strength"),
         ("<break time=1s/>", "is not well-formed; allowed: attributes in quotes"),
         ("<break time='1s' time='1s'/>", "is not well-formed"),
     ],

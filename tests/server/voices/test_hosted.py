@@ -27,7 +27,7 @@ class VoicedEngine(FakeEngine):
         super().__init__()
         self.capabilities = replace(self.capabilities, voices=voices)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         ids = {voice.id for voice in self.capabilities.voices}
         return Prompt(voice_id) if voice_id in ids else None
 

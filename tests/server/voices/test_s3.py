@@ -247,7 +247,7 @@ async def test_a_service_that_fails_later_is_unavailable_and_logged(
     async with line_to(s3) as line:
         store = S3Store(
             # An upload waits for leave to go on, without a read timeout: the call's ends that.
-            options(line.address, bucket, attempts=1, read_timeout=0.2, call_timeout=0.5)
+            options(line.address, bucket, attempts=1, read_timeout=0.5, call_timeout=2.0)
         )
         await store.start()
         await store.put(reference := make_reference(), SOUND)

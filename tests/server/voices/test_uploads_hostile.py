@@ -128,7 +128,7 @@ def check_harmless(data: bytes) -> None:
 
 
 SOUND = {name: file_of(name, speechlike(16000, 1.2), 16000) for name in FILES}
-fuzz = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+fuzz = settings(max_examples=250, suppress_health_check=list(HealthCheck))
 
 
 @fuzz

@@ -27,7 +27,7 @@ async def running(**options: object) -> AsyncIterator[EmbeddedEngine]:
 
 
 def voice_of(engine: EmbeddedEngine, voice_id: str) -> Prompt:
-    voice = engine.builtin_voice(voice_id)
+    voice = engine.builtin_prompt(voice_id)
     assert voice is not None
     return voice
 

@@ -167,27 +167,27 @@ class FakeEngine:
     async def stop(self) -> None:
         self.ready = False
 
-    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         await asyncio.sleep(0)
         if self.refuses is not None:
             raise self.refuses
-        self.prepared.append(reference.content_id)
-        self.known[reference.content_id] = voice = Prompt(reference.content_id)
+        self.prepared.append(clip.content_id)
+        self.known[clip.content_id] = voice = Prompt(clip.content_id)
         return voice
 
-    def known_voice(self, content_id: str) -> Prompt | None:
+    def cached_prompt(self, content_id: str) -> Prompt | None:
         return self.known.get(content_id)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         return Prompt("plain") if voice_id == "plain" else None
 
     def stats(self) -> Mapping[str, float]:
         return {"worker_restarts_total": 0.0}
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> FakeSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> FakeSession:
         if not self.ready:
             raise EngineNotReady("the engine is not ready")
-        session = self.session_type(self, voice, options)
+        session = self.session_type(self, prompt, options)
         self.sessions.append(session)
         self.open.add(id(session))
         self.opened.set()

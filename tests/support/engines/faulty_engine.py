@@ -92,10 +92,10 @@ class FaultyEngine(FakeEngine):
         self.fault = fault
         self.after = after
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> FakeSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> FakeSession:
         if self.fault is not None and self.fault.step == "open_session":
             self.fault.act()
-        return super().open_session(voice, options)
+        return super().open_session(prompt, options)
 
 
 def raises(kind: type[BaseException], *arguments: object) -> Callable[[], NoReturn]:

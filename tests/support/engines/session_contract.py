@@ -1,4 +1,4 @@
-"""What engine.base.Session promises, as checks that any session can be put to."""
+"""What engine.interface.Session promises, as checks that any session can be put to."""
 
 from __future__ import annotations
 

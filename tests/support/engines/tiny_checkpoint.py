@@ -17,15 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.checkpoint.weights import (
-    DIRECTION,
-    GAIN,
-    PARTS,
-    TEXT_EMBEDDING,
-    TIED_HEAD,
-    Shape,
-    expected,
-)
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, Shape, expected
 from cosyserve.engine.cosyvoice.config import (
     EncoderConfig,
     EstimatorConfig,
@@ -34,6 +26,8 @@ from cosyserve.engine.cosyvoice.config import (
     LmConfig,
     ModelConfig,
 )
+from cosyserve.engine.cosyvoice.lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD
+from cosyserve.engine.cosyvoice.vocoder import DIRECTION, GAIN
 from support.engines.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
 from support.engines.tiny_tokenizer import write_tokenizer
 

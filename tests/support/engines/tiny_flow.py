@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.reference import Case
+from cosyserve.benchmarks.parity.reference.flow import Case
 from cosyserve.engine.cosyvoice.flow import Flow
 from support.engines import goldens
 

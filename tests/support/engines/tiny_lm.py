@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import torch
 
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.interface import (
     LmPrompt,
@@ -28,7 +28,7 @@ SEEDED = SamplingOptions(seed=11, loop_seconds=0, max_ratio=5)
 def model(stop_bias: Sequence[float] | None = None) -> Qwen2Lm:
     """stop_bias: of the head's last three ids, in place of the golden -20."""
     with torch.device("meta"):
-        built = Qwen2Lm(ModelConfig.from_reference(goldens.config()).lm)
+        built = Qwen2Lm(model_config(goldens.config()).lm)
     weights = goldens.weights("llm")
     if stop_bias is not None:
         weights["llm_decoder.bias"][-3:] = torch.tensor(stop_bias)

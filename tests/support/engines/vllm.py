@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts
-from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.convert import converted
 from cosyserve.engine.cosyvoice.lm.vllm.host import EngineHost
 from cosyserve.engine.cosyvoice.lm.vllm.options import VllmOptions
 from support.engines import goldens, tiny_lm
-from support.peers.clients_env import missing
+from support.tools.required import missing
 
 MAX_MODEL_LEN = 512
 MAX_STREAMS = 16
@@ -40,7 +40,7 @@ def required() -> None:
 
 def golden_checkpoint(stop_bias: list[float] | None = None) -> Checkpoint:
     """stop_bias: as in tiny_lm.model."""
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     return from_state_dicts(config, llm=tiny_lm.model(stop_bias).state_dict())
 
 

@@ -30,7 +30,7 @@ class Spoken:
 
     @property
     def sentences(self) -> list[SpokenSegment]:
-        return [sentence for chunk in self.chunks for sentence in chunk.sentences]
+        return [sentence for chunk in self.chunks for sentence in chunk.segments]
 
     @property
     def marks(self) -> list[Mark]:

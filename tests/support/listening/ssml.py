@@ -29,7 +29,7 @@ async def speak_ssml(
     voice: str | None = None,
 ) -> SpokenSsml:
     """Speak a document, or several with a flush after each, to the end."""
-    found = engine.builtin_voice(voice or engine.capabilities.voices[0].id)
+    found = engine.builtin_prompt(voice or engine.capabilities.voices[0].id)
     assert found is not None
     async with open_ssml(engine, found, options or SynthesisOptions()) as session:
         for document in [documents] if isinstance(documents, str) else documents:

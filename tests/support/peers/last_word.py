@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from support.engines.fake_engine import RATE, WORD_SECONDS
 from support.engines.faulty_engine import SECRET, FaultyEngine
-from support.engines.ways import Way
 from support.peers.conversations import Conversation, Heard
 from support.peers.peers import Peer
+from support.peers.ways import Way
 
 WORDS: Final = "one two three"
 WHOLE: Final = 3 * 2 * round(WORD_SECONDS * RATE)

@@ -74,21 +74,21 @@ class RecordedEngine(FakeEngine):
         builtin = (plain, deep) if voices else ()
         self.capabilities = replace(self.capabilities, instruct=instruct, voices=builtin)
 
-    def builtin_voice(self, voice_id: str) -> Prompt | None:
+    def builtin_prompt(self, voice_id: str) -> Prompt | None:
         ids = {voice.id for voice in self.capabilities.voices}
         return Prompt(voice_id) if voice_id in ids else None
 
-    async def prepare_voice(self, reference: TranscribedClip) -> Prompt:
-        if reference.text in FAILURES:
-            raise FAILURES[reference.text]
-        return await super().prepare_voice(reference)
+    async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
+        if clip.text in FAILURES:
+            raise FAILURES[clip.text]
+        return await super().prepare_prompt(clip)
 
-    def open_session(self, voice: Prompt, options: SynthesisOptions) -> RecordedSession:
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> RecordedSession:
         if not self.ready:
             raise FAILURES["NOT-READY"]
         if options.instruct in FAILURES:
             raise FAILURES[options.instruct]
-        session = RecordedSession(self, voice, options)
+        session = RecordedSession(self, prompt, options)
         self.sessions.append(session)
         self.open.add(id(session))
         self.opened.set()

@@ -21,7 +21,7 @@ from cosyserve.server.app import RunningServer
 from cosyserve.server.page import assets as page
 from cosyserve.server.page.assets import Asset
 
-from ..peers.clients_env import missing
+from .required import missing
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, WebSocket

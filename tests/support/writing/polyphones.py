@@ -16,15 +16,15 @@ SENTENCES: Final = Path(__file__).with_suffix(".txt").read_text("utf-8").split()
 
 _SCRIPT: Final = """
 import json, sys
-from cosyserve.engine.embedded.definitions import make_data, remove_data
+from cosyserve.engine.embedded.installation import make_data, remove_data
 from cosyserve.engine.embedded.espeak import Espeak
-from cosyserve.engine.embedded.readings.mandarin import Mandarin, load_phrases
-from cosyserve.engine.embedded.pool import find_library
+from cosyserve.engine.embedded.mandarin import Mandarin, load_phrases
+from cosyserve.engine.embedded.installation import find_espeak
 
-library = find_library()
-data = make_data(library.data)
+espeak_files = find_espeak()
+data = make_data(espeak_files.data)
 try:
-    espeak = Espeak(library.path, data)
+    espeak = Espeak(espeak_files.library, data)
     espeak.set_voice("cmn")
     mandarin = Mandarin(espeak.phoneme_names, load_phrases() if sys.argv[1] == "phrases" else {})
     for text in json.load(sys.stdin):

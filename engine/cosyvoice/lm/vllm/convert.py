@@ -1,11 +1,10 @@
 """From a checkpoint's speech LM to the directory that vLLM loads: safetensors and a config.json.
 
-All that the LM reads lies in one embedding, in the order of ids.IdSpace: speech, special, text.
+All ids that the LM reads have one embedding, in the order of ids.IdSpace: speech, special, text.
 
-Attention heads smaller than any kernel takes, padded with zeros; the model computes the same.
-
-Only small test models have such heads; the published one's, of 64, stay as they are. vLLM takes a head's
-size to be hidden size / heads, so the hidden state is padded along with them.
+Attention heads smaller than any kernel takes are padded with zeros, and the model computes the same. Only
+small test models have such heads; the published one's, of 64, stay as they are. vLLM takes a head's size
+to be hidden size / heads, so the hidden state is padded along with them.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from torch import Tensor
 
 from ....files import TEMPORARY, new_folder
 from ...checkpoint import Checkpoint, CheckpointError, fingerprint
-from ...checkpoint.weights import TEXT_EMBEDDING, TIED_HEAD
 from ...config import LmConfig
+from ...lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD
 from ..ids import IdSpace
 from .plugin import ARCHITECTURE
 
@@ -66,7 +65,7 @@ class Padding:
 
     @property
     def share(self) -> float:
-        """Of the padded elements, those that are the model's own."""
+        """The share of the padded elements that is the model's own."""
         return self.head / self.size
 
     def padded(self, name: str, tensor: Tensor) -> Tensor:
@@ -106,7 +105,7 @@ class Padding:
 
 
 _FORMAT: Final = 1
-"""Of the directory; it is part of the name, so that an older one is not taken for a newer."""
+"""The directory's format; part of its name, so that an older one is not taken for a newer."""
 _WEIGHTS: Final = "model.safetensors"
 _CONFIG: Final = "config.json"
 _BACKBONE: Final = "llm.model.model."
@@ -134,7 +133,7 @@ def converted(checkpoint: Checkpoint, cache: Path) -> Path:
 
 
 def vllm_config(config: LmConfig, padding: Padding, dtype: torch.dtype) -> dict[str, object]:
-    """What config.json says. Qwen2's, as far as vLLM's own parts read it."""
+    """The content of config.json: Qwen2's, as far as vLLM's own parts read it."""
     ids = IdSpace.of(config)
     return {
         "architectures": [ARCHITECTURE],

@@ -1,17 +1,13 @@
-"""How the tokens of one chunk are drawn, as it travels with the chunk's sampling parameters into vLLM.
+"""One input as vLLM gets it: how its tokens are drawn, its sampling parameters, and what is refused before.
 
-vLLM itself only ever takes the most probable id: a logits processor in its worker bans ids, draws by the
-law of sampling.py and leaves the drawn id alone standing. So what is drawn depends on the stream's seed and
-on how many tokens it has drawn before, not on vLLM's random numbers or on how it batches or preempts; the
-torch LM draws the same tokens from the same seed.
+vLLM itself only ever takes the most probable id: a logits processor in its worker bans ids, draws by
+sampling.py and leaves the drawn id alone standing. So the result depends on the stream's seed and on how many
+tokens it has drawn before, not on vLLM's random numbers nor on how it batches or preempts; the torch LM draws
+the same tokens from the same seed.
 
-A chunk as vLLM wants it.
-
-What would end vLLM's engine, and with it all streams, is refused before it gets there.
-
-vLLM checks neither ids that are out of range (without a tokenizer) nor that a session stays within
-max_model_len as it grows; penalties and prompt log-probabilities index by the head's size what is
-numbered by the embedding's.
+Some requests would end vLLM's engine, and with it all streams, so they are refused here. vLLM checks neither
+ids that are out of range (without a tokenizer) nor that a session stays within max_model_len as it grows, and
+penalties and prompt log-probabilities index by the head's size what is numbered by the embedding's.
 """
 
 from __future__ import annotations
@@ -31,17 +27,17 @@ from ..ids import IdSpace
 from ..interface import LmTooLong
 
 KEY: Final = "cosyserve"
-"""Of the sampling parameters' extra_args."""
+"""Our key in the sampling parameters' extra_args."""
 LONGEST_WINDOW: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkDrawing:
+class InputDrawing:
     """ids: the head's; every id below is less.
 
-    banned: never drawn; held: neither, before the first `min_tokens` of the chunk.
-    history: the stream's last decoded ids before the chunk.
-    seed, drawn: of the stream's random numbers, and how many the chunks before have used.
+    banned: never drawn; held: neither, before the first `min_tokens` of the input.
+    history: the stream's last decoded ids before the input.
+    seed, drawn: of the stream's random numbers, and how many the inputs before have used.
     """
 
     ids: int
@@ -70,23 +66,23 @@ class ChunkDrawing:
         self.options()
 
     @classmethod
-    def of_chunk(
+    def of_input(
         cls,
-        chunk: LmInput,
+        lm_input: LmInput,
         options: SamplingOptions,
         history: Sequence[int],
         *,
         ids: int,
         seed: int,
         drawn: int,
-    ) -> ChunkDrawing:
-        """Raises ValueError for what cannot be drawn so."""
+    ) -> InputDrawing:
+        """Raises ValueError for options that it cannot express."""
         return cls(
             ids=ids,
-            max_tokens=chunk.max_tokens,
-            min_tokens=min(chunk.min_tokens, chunk.max_tokens),
-            banned=chunk.banned_ids,
-            held=chunk.stop_ids,
+            max_tokens=lm_input.max_tokens,
+            min_tokens=min(lm_input.min_tokens, lm_input.max_tokens),
+            banned=lm_input.banned_ids,
+            held=lm_input.stop_ids,
             greedy=options.greedy,
             top_p=options.top_p,
             top_k=options.top_k,
@@ -98,8 +94,8 @@ class ChunkDrawing:
         )
 
     @classmethod
-    def read(cls, extra_args: Mapping[str, Any] | None) -> ChunkDrawing:
-        """What `written` gave. Raises ValueError for anything else."""
+    def read(cls, extra_args: Mapping[str, Any] | None) -> InputDrawing:
+        """Reads what `written` returned. Raises ValueError for anything else."""
         given = (extra_args or {}).get(KEY)
         names = {field.name for field in fields(cls)}
         if not isinstance(given, Mapping) or given.keys() != names:
@@ -126,16 +122,16 @@ class ChunkDrawing:
         return self.banned[0] if self.banned else 0
 
     def uniforms(self) -> list[float]:
-        """A random number in [0, 1) for each token of the chunk; none if it is greedy."""
+        """A random number in [0, 1) for each token of the input; none if it is greedy."""
         if self.greedy:
             return []
         return UniformSource(self.seed).numbers(self.drawn, self.drawn + self.max_tokens)
 
 
-class ChunkDraws:
-    """The draws of one chunk, by the tokens that it has so far."""
+class InputDraws:
+    """The draws of one input, by the tokens that it has so far."""
 
-    def __init__(self, drawing: ChunkDrawing) -> None:
+    def __init__(self, drawing: InputDrawing) -> None:
         self._drawing = drawing
         self._options = drawing.options()
         self._uniforms = drawing.uniforms()
@@ -149,13 +145,13 @@ class ChunkDraws:
             banned += drawing.held
         if drawing.greedy:
             return Draw(banned, (), 0.0, self._options)
-        # A step past the chunk's end, which vLLM may have begun before it saw the end, counts for nothing.
+        # A step past the input's end, which vLLM may have begun before it saw the end, counts for nothing.
         uniform = self._uniforms[min(len(tokens), drawing.max_tokens - 1)]
         recent = (*drawing.history, *tokens[-drawing.win :])[-drawing.win :] if drawing.win else ()
         return Draw(banned, recent, uniform, self._options)
 
 
-def sampling_parameters(drawing: ChunkDrawing) -> SamplingParams:
+def sampling_parameters(drawing: InputDrawing) -> SamplingParams:
     """The most probable id always: the logits processor leaves one. See drawing.py."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
@@ -171,7 +167,7 @@ def sampling_parameters(drawing: ChunkDrawing) -> SamplingParams:
     )
 
 
-def streaming_input(ids: Sequence[int], drawing: ChunkDrawing) -> StreamingInput:
+def streaming_input(ids: Sequence[int], drawing: InputDrawing) -> StreamingInput:
     """ids: to append to what the request has read."""
     from vllm import TokensPrompt
     from vllm.engine.protocol import StreamingInput
@@ -180,32 +176,34 @@ def streaming_input(ids: Sequence[int], drawing: ChunkDrawing) -> StreamingInput
     return StreamingInput(prompt=prompt, sampling_params=sampling_parameters(drawing))
 
 
-def check_chunk(chunk: LmInput, ids: IdSpace, context: int, max_model_len: int) -> None:
-    """Before a chunk is handed over to a request of which `context` ids are read already.
+def check_input(lm_input: LmInput, ids: IdSpace, context: int, max_model_len: int) -> None:
+    """Before an input is handed over to a request of which `context` ids are read already.
 
     Raises ValueError for ids out of range, LmTooLong.
     """
-    for number in chunk.ids:
+    for number in lm_input.ids:
         if not 0 <= number < ids.size:
             raise ValueError(f"id {number} is not in 0..{ids.size - 1}")
-    for number in (*chunk.stop_ids, *chunk.banned_ids):
+    for number in (*lm_input.stop_ids, *lm_input.banned_ids):
         if not 0 <= number < ids.head_size:
             raise ValueError(f"id {number} is not in 0..{ids.head_size - 1}")
-    if not chunk.ids or chunk.max_tokens < 1:
-        raise ValueError("a chunk reads an id and draws a token at least")
-    if context + len(chunk.ids) + chunk.max_tokens > max_model_len:
+    if not lm_input.ids or lm_input.max_tokens < 1:
+        raise ValueError("a input reads an id and draws a token at least")
+    if context + len(lm_input.ids) + lm_input.max_tokens > max_model_len:
         raise LmTooLong("the reference and the text are too long for the speech model")
 
 
 def check_parameters(parameters: Any) -> None:
-    """Of a request, as vLLM takes it in. Raises ValueError for what neither our streams nor a trial of
-    the engine ask for."""
+    """Check a request's parameters as vLLM takes it in.
+
+    Raises ValueError for parameters that neither our streams nor a trial of the engine use.
+    """
     wrong = [name for name, value in _NEUTRAL.items() if getattr(parameters, name) != value]
     if wrong:
         raise ValueError(f"the speech model takes no {', '.join(wrong)}")
     if KEY not in (parameters.extra_args or {}):
         return
-    drawing = ChunkDrawing.read(parameters.extra_args)
+    drawing = InputDrawing.read(parameters.extra_args)
     if parameters.max_tokens != drawing.max_tokens:
         raise ValueError("there has to be a random number for each token")
     if tuple(parameters.stop_token_ids or ()) != drawing.held:

@@ -27,7 +27,7 @@ _REAP_SECONDS: Final = 2.0
 
 
 class LmHost(Protocol):
-    """What the streams and the backend need of a host."""
+    """The host as the streams and the backend see it."""
 
     options: VllmOptions
 
@@ -40,7 +40,7 @@ class LmHost(Protocol):
         """Whether there is an engine."""
 
     @property
-    def book(self) -> KvBudget:
+    def budget(self) -> KvBudget:
         """Who may enter the engine. Raises EngineNotReady while there is none."""
 
     def engine(self) -> AsyncLLM:
@@ -62,12 +62,13 @@ class Built:
 
 
 class RunningEngine:
-    """One vLLM engine and the book of who is in it: supervisor.Supervised."""
+    """One vLLM engine and the budget of who is in it: supervisor.Supervised."""
 
     def __init__(self, built: Built, patience: float) -> None:
         self.llm: AsyncLLM | None = built.llm
-        self.book = KvBudget(built.capacity, patience)
+        self.budget = KvBudget(built.capacity, patience)
         self._gone = asyncio.Event()
+        """Set as soon as its death is known."""
         # vLLM reads the engine's answers in this task; it ends when the engine does, whether or not
         # anybody has a request. So an idle engine's death is noticed too, and at once.
         reader = built.llm.output_handler
@@ -83,11 +84,11 @@ class RunningEngine:
         await self._gone.wait()
 
     def gone(self) -> None:
-        """A request failed as only a dead engine's do."""
+        """A request failed in a way that only a dead engine's do."""
         self._gone.set()
 
     def fail(self) -> None:
-        self.book.close(EngineDied("the speech model died"))
+        self.budget.close(EngineDied("the speech model died"))
 
     async def close(self) -> None:
         llm, self.llm = self.llm, None
@@ -113,6 +114,7 @@ class EngineHost:
         self.options = options
         self._build = build or build_engine
         self._supervisor = Supervisor(self._new_engine, policy)
+        """Holds the engine that runs, if any."""
 
     @property
     def ready(self) -> bool:
@@ -120,8 +122,8 @@ class EngineHost:
         return running is not None and running.alive
 
     @property
-    def book(self) -> KvBudget:
-        return self._need().book
+    def budget(self) -> KvBudget:
+        return self._need().budget
 
     async def start(self) -> None:
         """Takes a minute or so. Raises EngineNotReady, which says what is wrong."""
@@ -154,7 +156,7 @@ class EngineHost:
             "lm_engine_breaker_open": float(supervisor.breaker_open),
         }
         if running is not None:
-            numbers |= _book_stats(running.book)
+            numbers |= _budget_stats(running.budget)
         return numbers
 
     def _need(self) -> RunningEngine:
@@ -167,14 +169,14 @@ class EngineHost:
         return RunningEngine(await self._build(self.options), self.options.patience)
 
 
-def _book_stats(book: KvBudget) -> dict[str, float]:
+def _budget_stats(budget: KvBudget) -> dict[str, float]:
     return {
-        "lm_cache_blocks": book.capacity.blocks,
-        "lm_cache_blocks_free": book.free_blocks,
-        "lm_streams_inside": book.streams,
-        "lm_streams_parked": book.parked,
-        "lm_streams_waiting": book.waiting,
-        "lm_streams_recalled_total": book.counts.recalled,
+        "lm_cache_blocks": budget.capacity.blocks,
+        "lm_cache_blocks_free": budget.free_blocks,
+        "lm_streams_inside": budget.streams,
+        "lm_streams_parked": budget.parked,
+        "lm_streams_waiting": budget.waiting,
+        "lm_streams_recalled_total": budget.counts.recalled,
     }
 
 
@@ -270,8 +272,8 @@ def _capacity(llm: AsyncLLM) -> KvCapacity:
 
 
 def vllm_metrics() -> Iterator[Metric]:
-    """What vLLM itself counts in this process. It keeps them in prometheus_client's own registry,
-    and takes its old ones out of it whenever an engine is made."""
+    """vLLM's own metrics in this process. It keeps them in prometheus_client's registry, and removes
+    the old ones whenever an engine is made."""
     from prometheus_client import REGISTRY
 
     return (family for family in REGISTRY.collect() if family.name.startswith("vllm:"))

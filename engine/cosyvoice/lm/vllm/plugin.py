@@ -1,8 +1,7 @@
 """vLLM's entry point `vllm.general_plugins`: every process of vLLM calls `register` when it starts.
 
-vLLM's processes end with the server, also where it was killed and could tell them nothing.
-
-By themselves they would go on for ever, and keep the GPU's memory.
+It makes the model known, and sees to it that vLLM's processes end with the server. By themselves they would
+outlive a server that was killed, and keep the GPU's memory.
 """
 
 from __future__ import annotations

@@ -15,15 +15,15 @@ from vllm.v1.sample.logits_processor import (
 )
 
 from ..sampling import draw_tokens, sound
-from .drawing import KEY, ChunkDrawing, ChunkDraws, check_parameters
+from .drawing import KEY, InputDrawing, InputDraws, check_parameters
 
 
 class SpeechSamplerV1(LogitsProcessor):
     """Draws a token for each row and leaves it as the only possible one."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
-        # Of each row of the batch its chunk's draws and its tokens, a list that vLLM appends to.
-        self._rows: dict[int, tuple[ChunkDraws, Sequence[int]]] = {}
+        # Of each row of the batch its input's draws and its tokens, a list that vLLM appends to.
+        self._rows: dict[int, tuple[InputDraws, Sequence[int]]] = {}
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
@@ -42,7 +42,7 @@ class SpeechSamplerV1(LogitsProcessor):
         for index, parameters, _, tokens in batch_update.added:
             rows.pop(index, None)
             if KEY in (parameters.extra_args or {}):
-                rows[index] = ChunkDraws(ChunkDrawing.read(parameters.extra_args)), tokens
+                rows[index] = InputDraws(InputDrawing.read(parameters.extra_args)), tokens
         for source, target, way in batch_update.moved:
             moved, replaced = rows.pop(source, None), rows.pop(target, None)
             if moved is not None:

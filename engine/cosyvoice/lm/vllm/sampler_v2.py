@@ -1,8 +1,7 @@
-"""The sampling as a logits processor of vLLM's second model runner, which keeps its books on the device.
+"""The sampling as a logits processor of vLLM's second model runner, which keeps its state on the device.
 
-The same law and the same random numbers as in the first; nothing here waits for the device.
-
-The draws of many chunks as tables on the device, one row per slot.
+The draws of all inputs are tables on the device, one row per slot; nothing here waits for the device. The
+distribution and the random numbers are those of the first runner's processor.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from vllm.v1.worker.gpu.sample.logits_processor import (
     LogitsProcRequestState,
 )
 
-from ..sampling import NO_TOKEN, RasLaw, draw, ras_distribution, sound
-from .drawing import KEY, LONGEST_WINDOW, ChunkDrawing, check_parameters
+from ..sampling import NO_TOKEN, RasParams, draw, ras_distribution, sound
+from .drawing import KEY, LONGEST_WINDOW, InputDrawing, check_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,27 +27,27 @@ if TYPE_CHECKING:
 
 _MOST_BANNED: Final = 8
 _ALWAYS: Final = 1 << 30
-_LAW: Final = 4
+_PARAMS: Final = 4
 
 
 class SlotDraws:
-    """What ChunkDraws says, for a batch whose tokens are known on the device only."""
+    """InputDraws for a batch whose tokens are known on the device only."""
 
     def __init__(self, slots: int, longest: int, device: torch.device) -> None:
-        """longest: tokens of a chunk."""
+        """longest: tokens of an input."""
         self._device = device
         self._used = [False] * slots
-        self._staged: dict[int, tuple[ChunkDrawing | None, int]] = {}
+        self._staged: dict[int, tuple[InputDrawing | None, int]] = {}
 
         def table(width: int, dtype: torch.dtype) -> Tensor:
             return torch.zeros(slots, width, dtype=dtype, device=device)
 
         # ours, greedy, prompt length, tokens, the id that stands for no result
         self._facts = table(5, torch.int64)
-        self._law = table(_LAW, torch.float64)
-        self._law += 1.0  # a law for slots that never had one
+        self._params = table(_PARAMS, torch.float64)
+        self._params += 1.0  # a params for slots that never had one
         self._banned = table(_MOST_BANNED, torch.int64)
-        # A banned id is banned before this token of the chunk.
+        # A banned id is banned before this token of the input.
         self._until = table(_MOST_BANNED, torch.int64)
         self._history = table(LONGEST_WINDOW, torch.int64)
         self._uniforms = table(longest, torch.float64)
@@ -56,8 +55,8 @@ class SlotDraws:
     def used(self, slot: int) -> bool:
         return self._used[slot]
 
-    def set(self, slot: int, drawing: ChunkDrawing | None, prompt: int) -> None:
-        """The slot's new occupant; None: it is not ours. prompt: ids before the chunk's first token.
+    def set(self, slot: int, drawing: InputDrawing | None, prompt: int) -> None:
+        """The slot's new occupant; None: it is not ours. prompt: ids before the input's first token.
 
         Raises ValueError for more bans than there is room for.
         """
@@ -77,13 +76,13 @@ class SlotDraws:
             bans += [(i, drawing.min_tokens) for i in drawing.held]
             bans += [(0, 0)] * (_MOST_BANNED - len(bans))
             history = [NO_TOKEN] * (LONGEST_WINDOW - len(drawing.history)) + [*drawing.history]
-            law = [drawing.top_p, drawing.top_k, drawing.win, drawing.tau]
+            params = [drawing.top_p, drawing.top_k, drawing.win, drawing.tau]
             self._put(
                 self._facts,
                 slot,
                 [1, drawing.greedy, prompt, drawing.max_tokens, drawing.no_result],
             )
-            self._put(self._law, slot, law)
+            self._put(self._params, slot, params)
             self._put(self._banned, slot, [i for i, _ in bans])
             self._put(self._until, slot, [until for _, until in bans])
             self._put(self._history, slot, history)
@@ -92,7 +91,7 @@ class SlotDraws:
     def apply(self, logits: Tensor, slots: Tensor, lengths: Tensor, tokens: Tensor) -> None:
         """In place: every id of a row of ours becomes -inf but the drawn one, which becomes 0.
 
-        What is computed for the other rows is thrown away.
+        Results of the other rows are thrown away.
 
         logits: [rows, ids]; slots: [rows]; lengths: [rows] ids that the row's draw follows; tokens:
         [slots, positions] all ids so far.
@@ -107,16 +106,16 @@ class SlotDraws:
 
         at = done.clamp(min=0).minimum(most - 1).clamp(min=0)
         uniform = self._uniforms[slots].gather(1, at.unsqueeze(1)).squeeze(1)
-        law = RasLaw(*(column.unsqueeze(1) for column in self._law[slots].unbind(1)))
+        params = RasParams(*(column.unsqueeze(1) for column in self._params[slots].unbind(1)))
         history = self._recent(slots, prompt, lengths.long(), tokens)
-        drawn = draw(ras_distribution(allowed, history, law), uniform)
+        drawn = draw(ras_distribution(allowed, history, params), uniform)
         drawn = torch.where(greedy > 0, allowed.argmax(-1), drawn)
         drawn = torch.where(sound(allowed), drawn, no_result)
         only = torch.full_like(logits, float("-inf")).scatter_(1, drawn.unsqueeze(1), 0.0)
         logits.copy_(torch.where(ours.unsqueeze(1) > 0, only, logits))
 
     def _recent(self, slots: Tensor, prompt: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
-        """The last decoded ids of each row: the chunk's own, and before them the stream's."""
+        """The last decoded ids of each row: the input's own, and before them the stream's."""
         back = torch.arange(LONGEST_WINDOW, 0, -1, device=self._device)
         place = lengths.unsqueeze(1) - back  # in the whole sequence
         before = place - prompt.unsqueeze(1)  # negative: in the history
@@ -135,9 +134,6 @@ class SpeechSamplerV2(LogitsProcessor):
     """Draws a token for each row and leaves it as the only possible one."""
 
     def __init__(self, vllm_config: Any, req_states: LogitsProcRequestState) -> None:
-        # vLLM loads this class where no model runs, too, and asks that to be cheap.
-        pass  # merged
-
         self._states = req_states
         self._draws: SlotDraws = SlotDraws(
             req_states.max_num_reqs, vllm_config.model_config.max_model_len, req_states.device
@@ -150,7 +146,7 @@ class SpeechSamplerV2(LogitsProcessor):
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
         ours = KEY in (sampling_params.extra_args or {})
-        drawing = ChunkDrawing.read(sampling_params.extra_args) if ours else None
+        drawing = InputDrawing.read(sampling_params.extra_args) if ours else None
         self._draws.set(req_idx, drawing, int(self._states.prompt_len.np[req_idx]))
         return ours
 

@@ -1,6 +1,6 @@
-"""One stream of the vLLM LM: a request into which its composition's chunks go as the text comes.
+"""One stream of the vLLM LM: a request into which its composition's inputs go as the text comes.
 
-How long each of several streams was computed, where all are computed together.
+vLLM computes many streams together; ShareMeter tells how long each of them was computed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ....interface import EngineDied, EngineError
 from ..bistream import Composition, LmInput
 from ..interface import LmFailed, LmNotFinite, SamplingOptions
 from ..stream import ComposedStream
-from .drawing import ChunkDrawing, check_chunk, streaming_input
+from .drawing import InputDrawing, check_input, streaming_input
 
 if TYPE_CHECKING:
     from vllm.engine.protocol import StreamingInput
@@ -66,9 +66,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Shared:
-    """What the streams of a backend have in common.
+    """Counts and the meter that the streams of a backend share.
 
-    sessions: one request per stream, into which its chunks go; else a request for each chunk, with all
+    sessions: one request per stream, into which its inputs go; else a request for each input, with all
     that was read before.
     read: ids handed over to vLLM. requests: of vLLM; more than streams where some were called back.
     """
@@ -76,14 +76,14 @@ class Shared:
     sessions: bool = True
     meter: ShareMeter = field(default_factory=ShareMeter)
     requests: int = 0
-    chunks: int = 0
+    lm_inputs: int = 0
     read: int = 0
     tokens: int = 0
     failed: int = 0
 
 
 class VllmTokenStream(ComposedStream):
-    """backend.TokenStream. A task of its own carries chunks and tokens between composition and vLLM.
+    """interface.SpeechTokenStream. A task of its own carries inputs and tokens between composition and vLLM.
 
     While it waits for text its request waits inside vLLM. Where the host calls it back from there, its
     next text goes into a new request, after all that the old one had read: the tokens stay the same.
@@ -101,15 +101,21 @@ class VllmTokenStream(ComposedStream):
         """max_context: of the composition."""
         super().__init__(composition, options)
         self._name = name
+        """How its requests' names begin."""
         self._seed = (secrets.randbits(63) if options.seed is None else options.seed) % (1 << 63)
         self._host = host
         self._max_context = max_context
         self._shared = shared
         self._context: list[int] = []
+        """All ids that were read, for a new request after a recall."""
         self._draws = 0
+        """Random numbers used by the inputs that have ended."""
         self._begun: float | None = None
+        """The meter's reading when the input under way began."""
         self._session: _Session | None = None
+        """The request that further inputs can go into, if there is one."""
         self._wake = asyncio.Event()
+        """Text, its end, or the stream's end, for a task that waits outside vLLM."""
         self.task = asyncio.create_task(self._run(), name=name)
 
     async def cancel(self) -> None:
@@ -140,9 +146,9 @@ class VllmTokenStream(ComposedStream):
         try:
             while not self.over:
                 self._wake.clear()
-                chunk = self.next_chunk()
-                if chunk is not None:
-                    await self._request(chunk)
+                lm_input = self.next_input()
+                if lm_input is not None:
+                    await self._request(lm_input)
                 elif not self.over:
                     await self._wake.wait()
         except asyncio.CancelledError:
@@ -162,15 +168,15 @@ class VllmTokenStream(ComposedStream):
         self._host.failed(error)
         self.end(LmFailed("the speech model failed"))
 
-    async def _request(self, chunk: LmInput) -> None:
-        """From a chunk to the end of vLLM's request: no more comes, or it was called back."""
-        lease = await self._host.book.reserve(self._worst(chunk), first=bool(self._context))
+    async def _request(self, lm_input: LmInput) -> None:
+        """From an input to the end of vLLM's request: no more comes, or it was called back."""
+        lease = await self._host.budget.reserve(self._worst(lm_input), first=bool(self._context))
         session = _Session(lease)
         self._session = session if self._shared.sessions else None
         self._shared.requests += 1
         name = f"{self._name}-{self._shared.requests}"
         try:
-            first = self._handed_over(chunk, self._context)
+            first = self._handed_over(lm_input, self._context)
             assert first.sampling_params is not None
             session.put(first)
             prompt = session.inputs() if self._session else first.prompt
@@ -190,61 +196,61 @@ class VllmTokenStream(ComposedStream):
             lease.release()
 
     def _go_on(self, session: _Session) -> None:
-        """After a chunk: the next one, the end, or wait for text."""
-        chunk = self.next_chunk()
-        if chunk is not None:
+        """After an input: the next one, the end, or wait for text."""
+        lm_input = self.next_input()
+        if lm_input is not None:
             session.lease.unpark()
-            if chunk.final:
-                session.lease.shrink(self._worst(chunk))
-            session.put(self._handed_over(chunk))
+            if lm_input.final:
+                session.lease.shrink(self._worst(lm_input))
+            session.put(self._handed_over(lm_input))
         elif self.over:
             session.close()
         else:
             session.parked = True
             session.lease.park(self.call_back)
 
-    def _handed_over(self, chunk: LmInput, before: list[int] | None = None) -> StreamingInput:
+    def _handed_over(self, lm_input: LmInput, before: list[int] | None = None) -> StreamingInput:
         """before: what a new request has to read first."""
         ids = self._composition.ids
-        check_chunk(chunk, ids, len(self._context), self._max_context)
-        drawing = ChunkDrawing.of_chunk(
-            chunk,
+        check_input(lm_input, ids, len(self._context), self._max_context)
+        drawing = InputDrawing.of_input(
+            lm_input,
             self._options,
             self._history(),
             ids=ids.head_size,
             seed=self._seed,
             drawn=self._draws,
         )
-        read = (*(before or ()), *chunk.ids)
+        read = (*(before or ()), *lm_input.ids)
         shared = self._shared
-        shared.chunks += 1
+        shared.lm_inputs += 1
         shared.read += len(read)
         self._begun = shared.meter.begin()
         return streaming_input(read, drawing)
 
     def _took(self, output: RequestOutput) -> bool:
-        """Whether the chunk has ended.
+        """Whether the input has ended.
 
         Raises LmNotFinite; RuntimeError if vLLM ends it where it does not end, or not where it does.
         """
-        chunk = self._chunk
-        if not output.outputs or chunk is None:
+        lm_input = self._input
+        if not output.outputs or lm_input is None:
             return False
         result = output.outputs[0]
         ended = False
         for token in result.token_ids:
             if ended:
                 raise RuntimeError("vLLM draws on after the end of a chunk")
-            if token in chunk.banned_ids:
+            if token in lm_input.banned_ids:
                 raise LmNotFinite("the speech model's numbers overflowed")
             self._shared.tokens += 1
             ended = self.drew(token)
             if self.looped:
                 return ended
         if ended != (result.finish_reason is not None):
-            raise RuntimeError(f"vLLM ended a chunk with {result.finish_reason}")
+            raise RuntimeError(f"vLLM ended an input with {result.finish_reason}")
         if ended:
-            self._context += (*chunk.ids, *self._drawn[:-1])
+            self._context += (*lm_input.ids, *self._drawn[:-1])
             self._draws += len(self._drawn)
             self._stop_clock()
         return ended
@@ -254,25 +260,25 @@ class VllmTokenStream(ComposedStream):
             self.seconds += self._shared.meter.end(self._begun)
             self._begun = None
 
-    def _worst(self, chunk: LmInput) -> int:
+    def _worst(self, lm_input: LmInput) -> int:
         """Ids that the stream's request may come to hold."""
-        if self._shared.sessions and not chunk.final:
+        if self._shared.sessions and not lm_input.final:
             return self._max_context
-        return len(self._context) + len(chunk.ids) + chunk.max_tokens
+        return len(self._context) + len(lm_input.ids) + lm_input.max_tokens
 
 
 class _Session:
-    """One request's input, chunk by chunk."""
+    """One request's input, input by input."""
 
     def __init__(self, lease: KvLease) -> None:
         self.lease = lease
         self.parked = False
         self._inputs: asyncio.Queue[StreamingInput | None] = asyncio.Queue()
 
-    def put(self, chunk: StreamingInput) -> None:
-        """Only once the chunk before it has ended."""
+    def put(self, lm_input: StreamingInput) -> None:
+        """Only once the input before it has ended."""
         self.parked = False
-        self._inputs.put_nowait(chunk)
+        self._inputs.put_nowait(lm_input)
 
     def close(self) -> None:
         """Nothing more goes in. Without input and with nothing to compute vLLM ends the request, which
@@ -281,8 +287,8 @@ class _Session:
         self._inputs.put_nowait(None)
 
     async def inputs(self) -> AsyncGenerator[StreamingInput]:
-        while (chunk := await self._inputs.get()) is not None:
-            yield chunk
+        while (lm_input := await self._inputs.get()) is not None:
+            yield lm_input
 
 
 def _is_death(error: Exception) -> bool:

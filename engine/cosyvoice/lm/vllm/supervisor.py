@@ -33,14 +33,17 @@ class RestartPolicy:
 
 
 class Backoff:
-    """The policy's state. No clock of its own: every call is told the time."""
+    """The policy's state. It has no clock: every call is given the time."""
 
     def __init__(self, policy: RestartPolicy) -> None:
         self._policy = policy
         self._failures: deque[float] = deque()
+        """When they happened, within the breaker's window."""
         self._in_a_row = 0
         self._up_since: float | None = None
+        """None while no engine runs."""
         self._open = False
+        """The breaker."""
 
     @property
     def in_a_row(self) -> int:
@@ -122,7 +125,9 @@ class Supervisor(Generic[H]):
         self._sleep = sleep
         self._backoff = Backoff(policy or RestartPolicy())
         self._current: H | None = None
+        """None while there is no engine that runs."""
         self._task: asyncio.Task[None] | None = None
+        """Watches the engine and rebuilds it; None before the start and after the stop."""
         self._stopping = asyncio.Event()
         self.counts = SupervisorCounts()
 

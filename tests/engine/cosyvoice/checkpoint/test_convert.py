@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError, convert, open_checkpoint
-from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS
+from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 
 
 def test_round_trip(whole: Path, tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_the_result_stands_alone(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder)
     made = open_checkpoint(tmp_path / "converted")
     assert made.files is not None
-    assert made.files.speakers is not None
+    assert made.files.spk2info is not None
     assert not any(path.is_symlink() for path in (tmp_path / "converted").rglob("*"))
 
 

@@ -174,7 +174,7 @@ def test_other_encodings_are_refused() -> None:
         Document.parse("a: é".encode("latin-1"), "test.yaml")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_files_only_raise_checkpoint_errors(data: st.DataObject) -> None:
     text = bytearray(tiny_checkpoint.yaml_text().encode())

@@ -34,7 +34,7 @@ def test_everything_is_found(whole: Path) -> None:
     files = find_files(whole)
     assert {str(path.relative_to(whole)) for path in files.all()} == set(NEEDED)
     assert not files.converted
-    assert files.speakers is None
+    assert files.spk2info is None
 
 
 @pytest.mark.parametrize("name", NEEDED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint.limits import size_problems
 from cosyserve.engine.cosyvoice.config import ModelConfig
 from support.engines import goldens, tiny_checkpoint
@@ -11,7 +12,7 @@ from support.engines import goldens, tiny_checkpoint
 
 @pytest.mark.parametrize(
     "config",
-    [ModelConfig(), tiny_checkpoint.TINY, ModelConfig.from_reference(goldens.config())],
+    [ModelConfig(), tiny_checkpoint.TINY, model_config(goldens.config())],
     ids=["published", "tiny", "goldens"],
 )
 def test_real_models_pass(config: ModelConfig) -> None:
@@ -39,6 +40,8 @@ def test_every_number_is_bounded(name: str, factor: int) -> None:
         ({"flow.encoder.attention_heads": 7}, "flow.encoder.size"),
         ({"flow.estimator.chunk_frames": 25}, "flow.estimator.chunk_frames"),
         ({"flow.estimator.in_channels": 240}, "flow.estimator.in_channels"),
+        ({"flow.estimator.n_blocks": 65}, "flow.estimator.n_blocks"),
+        ({"flow.estimator.num_mid_blocks": 65}, "flow.estimator.num_mid_blocks"),
         ({"flow.estimator.out_channels": 100}, "flow.estimator.out_channels"),
         ({"hift.mel_size": 100}, "hift.mel_size"),
         ({"hift.base_channels": 100}, "hift.base_channels"),

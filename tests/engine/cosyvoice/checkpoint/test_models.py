@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from cosyserve.benchmarks.parity.reference import flow as reference_flow
+from cosyserve.benchmarks.parity.reference import vocoder as reference_vocoder
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint import (
     CheckpointError,
     from_state_dicts,
@@ -16,9 +19,8 @@ from cosyserve.engine.cosyvoice.checkpoint import (
     load_llm,
     open_checkpoint,
 )
-from cosyserve.engine.cosyvoice.checkpoint.open import _Unfilled
-from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, TIED_HEAD
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, Unfilled
+from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 from support.engines import goldens, tiny_checkpoint
 
 PRECISE = {torch.float32, torch.float64}
@@ -53,7 +55,7 @@ def test_models_take_no_memory_before_their_weights(
 
 
 def test_only_what_has_no_memory_stays_unfilled() -> None:
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"), Unfilled():
         empty = nn.Linear(3, 4)
         full = nn.init.normal_(torch.zeros(3, device="cpu"))
     assert empty.weight.is_meta
@@ -95,10 +97,11 @@ def test_a_part_that_is_not_there_is_named(part: str) -> None:
 
 
 def test_golden_flow_gives_the_golden_mel() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     flow = load_flow(from_state_dicts(config, flow=goldens.weights("flow")))
     case = goldens.tensors("b_flow_inference")
-    mel = flow.inference(
+    mel = reference_flow.inference(
+        flow,
         case["token"][:, :46],
         case["prompt_token"],
         case["prompt_feat"],
@@ -110,7 +113,7 @@ def test_golden_flow_gives_the_golden_mel() -> None:
 
 
 def test_golden_vocoder_gives_the_golden_pitch() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     hift = load_hift(from_state_dicts(config, hift=goldens.weights("hift")))
     case = goldens.tensors("d_hift")
     with torch.inference_mode():
@@ -119,7 +122,7 @@ def test_golden_vocoder_gives_the_golden_pitch() -> None:
 
 
 def test_golden_lm_has_the_golden_logits() -> None:
-    config = ModelConfig.from_reference(goldens.config())
+    config = model_config(goldens.config())
     llm = load_llm(from_state_dicts(config, llm=goldens.weights("llm")))
     case = goldens.tensors("f_llm")
     with torch.inference_mode():
@@ -132,7 +135,8 @@ def test_the_tiny_checkpoint_makes_sound(whole: Path) -> None:
     checkpoint = open_checkpoint(whole)
     noise = torch.Generator().manual_seed(0)
     flow, hift = load_flow(checkpoint), load_hift(checkpoint)
-    mel = flow.inference(
+    mel = reference_flow.inference(
+        flow,
         torch.randint(0, 216, (1, 20), generator=noise),
         torch.randint(0, 216, (1, 20), generator=noise),
         torch.randn(1, 40, 80, generator=noise) - 4,
@@ -141,7 +145,7 @@ def test_the_tiny_checkpoint_makes_sound(whole: Path) -> None:
         finalize=True,
     )
     with torch.inference_mode():
-        wave, _ = hift.inference(mel, torch.zeros(1, 1, 0))
+        wave, _ = reference_vocoder.inference(hift, mel, torch.zeros(1, 1, 0))
         pitch = hift.f0_predictor(mel)
     assert wave.shape == (1, 20 * 960)
     assert torch.isfinite(wave).all()

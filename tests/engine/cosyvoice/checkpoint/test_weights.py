@@ -17,13 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
-from cosyserve.engine.cosyvoice.checkpoint.weights import (
-    DIRECTION,
-    GAIN,
-    key_problems,
-    official,
-    read_weights,
-)
+from cosyserve.engine.cosyvoice.checkpoint.weights import key_problems, official, read_weights
+from cosyserve.engine.cosyvoice.vocoder import DIRECTION, GAIN
 from support.engines import tiny_checkpoint
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
@@ -202,7 +197,7 @@ def file_bytes(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["pt", "safetensors"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_files_only_raise_checkpoint_errors(
     kind: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -61,7 +61,14 @@ def test_nbytes_is_what_the_storages_take(flow: Flow, prompt: FlowPrompt) -> Non
         tails = memory.tails
         tensors = [part for cache in memory.caches for part in (*cache.prompt, *cache.memories)]
         tensors += [tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator]
-        for tensor in (*tensors, prompt.mel, prompt.speaker, prompt.rest, one.tokens, other.tokens):
+        for tensor in (
+            *tensors,
+            prompt.mel,
+            prompt.speaker,
+            prompt.remainder,
+            one.tokens,
+            other.tokens,
+        ):
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
     assert total_nbytes([one, other]) == sum(storages.values())
     assert prompt.nbytes + one.nbytes + other.nbytes == sum(storages.values())
@@ -77,7 +84,7 @@ def test_a_window_is_bounded(flow: Flow, prompt: FlowPrompt, window: int) -> Non
 
 def test_recompute_holds_tokens_only(flow: Flow, prompt: FlowPrompt) -> None:
     state = flow.start(prompt, RECOMPUTE)
-    assert sizes(flow, state)[-1] == 8 * (228 + prompt.rest.shape[0])
+    assert sizes(flow, state)[-1] == 8 * (228 + prompt.remainder.shape[0])
 
 
 @pytest.mark.parametrize("policy", [EXACT, RECOMPUTE, ContextPolicy(window=50)])

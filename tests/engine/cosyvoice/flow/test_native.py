@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.reference import speak
+from cosyserve.benchmarks.parity.reference.flow import speak
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_flow
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, attention
 from cosyserve.engine.cosyvoice.flow import attention as native
 from cosyserve.engine.cosyvoice.flow.attention import AttentionKernel, attention_kernel
 from support.engines.tiny_checkpoint import TINY, weights
 from support.engines.tiny_flow import difference, random_case
-from support.peers.clients_env import missing
+from support.tools.required import missing
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def kernel() -> AttentionKernel:
 
 
 @pytest.fixture
-def _anew() -> Iterator[None]:
+def _anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a new process of a user without a cache."""
+    monkeypatch.setattr(native, "_CACHE", tmp_path / "cache")
     attention_kernel.cache_clear()
     yield
     attention_kernel.cache_clear()
@@ -51,7 +53,7 @@ def random_parts(sizes: list[int], width: int, scale: float = 1.0) -> tuple[Tens
     return query, [room[..., :size, :] for room, size in zip(rooms, sizes, strict=True)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 15, 16, 63, 64, 65, 200, 1500]), min_size=1, max_size=4),
     width=st.sampled_from([16, 32, 64]),
@@ -187,3 +189,43 @@ class TestWhereItCannotBeHad:
         with caplog.at_level(logging.WARNING):
             assert attention_kernel() is None
         assert "wrong" in caplog.text
+
+
+def no_compiler(*_: object, **__: object) -> None:
+    raise OSError("it is not to be compiled again")
+
+
+@pytest.mark.usefixtures("_anew", "kernel")
+class TestItIsKept:
+    def test_for_the_next_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        assert attention_kernel() is not None
+        [kept] = (tmp_path / "cache").iterdir()
+        assert kept.suffix == ".so"
+        attention_kernel.cache_clear()
+        monkeypatch.setattr(subprocess, "run", no_compiler)
+        assert attention_kernel() is not None
+
+    @pytest.mark.parametrize("changed", ["_SOURCE", "_CPU"])
+    def test_and_not_taken_for_another(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str
+    ) -> None:
+        assert attention_kernel() is not None
+        attention_kernel.cache_clear()
+        other = tmp_path / "other.cpp"
+        other.write_text(getattr(native, changed).read_text() + "\nflags : another\n")
+        monkeypatch.setattr(native, changed, other)
+        monkeypatch.setattr(subprocess, "run", no_compiler)
+        assert attention_kernel() is None
+
+    def test_unless_the_folder_cannot_be_written(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "cache").write_text("a file")
+        assert attention_kernel() is not None
+
+    def test_unless_there_is_no_home(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def homeless(path: Path) -> Path:
+            raise RuntimeError("no home")
+
+        monkeypatch.setattr(Path, "expanduser", homeless)
+        assert attention_kernel() is not None

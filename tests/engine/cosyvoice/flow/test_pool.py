@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from cosyserve.benchmarks.parity.reference import speak
+from cosyserve.benchmarks.parity.reference.flow import speak
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow
 from cosyserve.engine.cosyvoice.flow import cache as pool_module
 from cosyserve.engine.cosyvoice.flow.cache import MemoryPool

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cosyserve.benchmarks.parity.reference import speak
+from cosyserve.benchmarks.parity.reference.flow import speak
 from cosyserve.engine.cosyvoice.flow import Flow, FlowError
 from support.engines.tiny_flow import difference, golden_case, tiny_flow
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyserve.benchmarks.parity.reference import Case, speak
+from cosyserve.benchmarks.parity.reference.flow import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowPrompt
 from support.engines.tiny_flow import difference, random_case, small_flow
 
@@ -33,7 +33,7 @@ def pieces(case: Case, hop: int) -> list[torch.Tensor]:
     return list(case.token[0].split(hop))
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(hops=st.lists(st.sampled_from([7, 25, 30, 50, 100]), min_size=4, max_size=4))
 def test_a_batch_gives_what_each_would_alone(
     flow: Flow, prompts: list[FlowPrompt], hops: list[int]

@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosyserve.benchmarks.parity.reference.lm import CLEAN, REFERENCE, Quirks, QuirkyBistream
 from cosyserve.engine.cosyvoice.config import LmConfig
 from cosyserve.engine.cosyvoice.lm.bistream import (
-    CLEAN,
-    REFERENCE,
     Bistream,
     Composition,
     LmInput,
     LmLimits,
-    Quirks,
     Unistream,
     composition,
 )
@@ -37,26 +35,26 @@ class Model:
     fills: float = 0.05
 
     def run(self) -> None:
-        """All chunks that can be had now."""
-        while (chunk := self.plan.next_chunk()) is not None:
-            assert self.plan.next_chunk() is None, "one chunk at a time"
-            self.plan.ended(self.draw(chunk))
+        """All inputs that can be had now."""
+        while (lm_input := self.plan.next_input()) is not None:
+            assert self.plan.next_input() is None, "one input at a time"
+            self.plan.ended(self.draw(lm_input))
 
-    def draw(self, chunk: LmInput) -> list[int]:
-        assert chunk.ids
-        assert chunk.max_tokens >= 1
-        self.context.extend(chunk.ids)
+    def draw(self, lm_input: LmInput) -> list[int]:
+        assert lm_input.ids
+        assert lm_input.max_tokens >= 1
+        self.context.extend(lm_input.ids)
         tokens: list[int] = []
-        while len(tokens) < chunk.max_tokens:
+        while len(tokens) < lm_input.max_tokens:
             numbers = random.Random(hash(tuple(self.context)))
             token = numbers.randrange(CONFIG.speech_token_size)
-            if numbers.random() < self.fills and len(tokens) >= chunk.min_tokens:
-                token = chunk.stop_ids[0]
+            if numbers.random() < self.fills and len(tokens) >= lm_input.min_tokens:
+                token = lm_input.stop_ids[0]
             tokens.append(token)
-            if token in chunk.stop_ids:
+            if token in lm_input.stop_ids:
                 break
             self.speech.append(token)
-            if len(tokens) < chunk.max_tokens:
+            if len(tokens) < lm_input.max_tokens:
                 self.context.append(token)
         return tokens
 
@@ -68,7 +66,8 @@ def model(plan: Composition, fills: float = 0.05) -> Model:
 def bistream(
     prompt: LmPrompt | None = None, quirks: Quirks = CLEAN, limits: LmLimits | None = None
 ) -> Bistream:
-    return Bistream(CONFIG, prompt or LmPrompt(), limits or LmLimits(), quirks)
+    given = CONFIG, prompt or LmPrompt(), limits or LmLimits()
+    return Bistream(*given) if quirks == CLEAN else QuirkyBistream(*given, quirks)
 
 
 def text(count: int, begin: int = 0) -> list[int]:
@@ -94,7 +93,7 @@ def spoken(plan: Composition, pieces: list[list[int]], wait: list[bool]) -> Mode
     unistream=st.booleans(),
     data=st.data(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_neither_cuts_nor_timing_change_the_context(
     size: int, prompt: tuple[int, int], unistream: bool, data: st.DataObject
 ) -> None:
@@ -119,8 +118,8 @@ def test_neither_cuts_nor_timing_change_the_context(
 def test_groups_of_text_and_speech_alternate() -> None:
     plan = bistream()
     plan.feed(text(5))
-    chunk = plan.next_chunk()
-    assert chunk == LmInput(
+    lm_input = plan.next_input()
+    assert lm_input == LmInput(
         ids=(IDS.sos, *IDS.text(text(5))),
         max_tokens=15,
         min_tokens=0,
@@ -130,15 +129,15 @@ def test_groups_of_text_and_speech_alternate() -> None:
     )
     plan.ended(text(15))
     assert plan.decoded == [*text(15), IDS.fill]
-    assert plan.next_chunk() is None
+    assert plan.next_input() is None
     plan.feed(text(7))
-    chunk = plan.next_chunk()
-    assert chunk is not None
-    assert chunk.ids == (14, *IDS.text(text(5))), "the 15th token is read with the next text"
+    lm_input = plan.next_input()
+    assert lm_input is not None
+    assert lm_input.ids == (14, *IDS.text(text(5))), "the 15th token is read with the next text"
     plan.ended([3, 4, IDS.fill])
     plan.finish()
-    chunk = plan.next_chunk()
-    assert chunk == LmInput(
+    lm_input = plan.next_input()
+    assert lm_input == LmInput(
         ids=(*IDS.text([5, 6]), IDS.task),
         max_tokens=12 * 20 - 17,
         min_tokens=12 * 2 - 17,
@@ -148,20 +147,20 @@ def test_groups_of_text_and_speech_alternate() -> None:
     )
     plan.ended([9] * 10 + [IDS.eos])
     assert plan.done
-    assert plan.next_chunk() is None
+    assert plan.next_input() is None
 
 
 def test_the_prompt_fills_the_first_places() -> None:
     plan = bistream(LmPrompt(tuple(text(6)), tuple(text(20))))
-    assert plan.next_chunk() is None, "without a text of its own there is nothing to say"
+    assert plan.next_input() is None, "without a text of its own there is nothing to say"
     plan.feed([100, 101, 102])
-    assert plan.next_chunk() is None, "5 speech tokens of the prompt still want a group"
+    assert plan.next_input() is None, "5 speech tokens of the prompt still want a group"
     plan.feed([103])
-    chunk = plan.next_chunk()
-    assert chunk is not None
+    lm_input = plan.next_input()
+    assert lm_input is not None
     first, second = IDS.text(text(5)), IDS.text([5, 100, 101, 102, 103])
-    assert chunk.ids == (IDS.sos, *first, *text(15), *second, *text(5, 15))
-    assert chunk.max_tokens == 10
+    assert lm_input.ids == (IDS.sos, *first, *text(15), *second, *text(5, 15))
+    assert lm_input.max_tokens == 10
 
 
 def test_prompt_speech_without_text_follows_the_task() -> None:
@@ -170,9 +169,9 @@ def test_prompt_speech_without_text_follows_the_task() -> None:
         plan = bistream(prompt, quirks)
         plan.feed([4])
         plan.finish()
-        chunk = plan.next_chunk()
-        assert chunk is not None
-        assert chunk.ids == (IDS.sos, *IDS.text([1, 2, 3, 4]), IDS.task, *tail)
+        lm_input = plan.next_input()
+        assert lm_input is not None
+        assert lm_input.ids == (IDS.sos, *IDS.text([1, 2, 3, 4]), IDS.task, *tail)
 
 
 def test_a_group_per_piece_is_a_quirk() -> None:
@@ -190,13 +189,13 @@ def test_a_group_per_piece_is_a_quirk() -> None:
 def test_a_unistream_waits_for_the_whole_text() -> None:
     plan = Unistream(CONFIG, LmPrompt((1, 2), (7, 8)), LmLimits())
     plan.feed([3])
-    assert plan.next_chunk() is None
+    assert plan.next_input() is None
     plan.feed([4])
     plan.finish()
-    chunk = plan.next_chunk()
-    assert chunk is not None
-    assert chunk.ids == (IDS.sos, *IDS.text([1, 2, 3, 4]), IDS.task, 7, 8)
-    assert (chunk.min_tokens, chunk.max_tokens, chunk.final) == (4, 40, True)
+    lm_input = plan.next_input()
+    assert lm_input is not None
+    assert lm_input.ids == (IDS.sos, *IDS.text([1, 2, 3, 4]), IDS.task, 7, 8)
+    assert (lm_input.min_tokens, lm_input.max_tokens, lm_input.final) == (4, 40, True)
     plan.ended([1] * 40)
     assert plan.done
 
@@ -206,9 +205,9 @@ def test_without_text_there_is_no_speech(unistream: bool) -> None:
     prompt = LmPrompt(tuple(text(30)), tuple(text(30)))
     plan = composition(CONFIG, prompt, SamplingOptions(bistream=not unistream), 10_000)
     plan.feed([])
-    assert plan.next_chunk() is None
+    assert plan.next_input() is None
     plan.finish()
-    assert plan.next_chunk() is None
+    assert plan.next_input() is None
     assert plan.done
 
 
@@ -235,9 +234,9 @@ def test_a_context_that_is_too_long_is_an_error() -> None:
     last = Unistream(CONFIG, LmPrompt(), limits)
     last.feed(text(30))
     last.finish()
-    chunk = last.next_chunk()
-    assert chunk is not None
-    assert len(chunk.ids) + chunk.max_tokens == 40, "the final chunk takes what room there is"
+    lm_input = last.next_input()
+    assert lm_input is not None
+    assert len(lm_input.ids) + lm_input.max_tokens == 40, "the final input takes what room there is"
 
 
 @pytest.mark.parametrize("bad", [-1, 1000])
@@ -248,7 +247,7 @@ def test_text_ids_out_of_range_are_refused(bad: int) -> None:
     with pytest.raises(ValueError, match="text id"):
         bistream(LmPrompt((bad,), ()))
     plan.finish()
-    assert plan.next_chunk() is None, "nothing of a refused piece is kept"
+    assert plan.next_input() is None, "nothing of a refused piece is kept"
     assert plan.done
 
 
@@ -260,10 +259,10 @@ def test_stop_ids_are_no_prompt_speech(bad: int) -> None:
 
 def test_calls_out_of_order_are_refused() -> None:
     plan = bistream()
-    with pytest.raises(ValueError, match="no chunk"):
+    with pytest.raises(ValueError, match="no input"):
         plan.ended([1])
     plan.feed(text(5))
-    plan.next_chunk()
+    plan.next_input()
     with pytest.raises(ValueError, match="do not end"):
         plan.ended([1, 2])
     plan.finish()

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from cosyserve.benchmarks.parity import lm as golden_lm
-from cosyserve.benchmarks.parity import reference as parity
 from cosyserve.benchmarks.parity.lm import spelled
-from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.lm.bistream import CLEAN, REFERENCE, Quirks
+from cosyserve.benchmarks.parity.reference import lm as parity
+from cosyserve.benchmarks.parity.reference.config import model_config
+from cosyserve.benchmarks.parity.reference.lm import CLEAN, REFERENCE, Quirks
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
 from support.engines import goldens
@@ -123,7 +123,7 @@ def test_the_unused_text_head_may_be_missing() -> None:
     weights = goldens.weights("llm")
     del weights["llm.model.lm_head.weight"]
     with torch.device("meta"):
-        model = Qwen2Lm(ModelConfig.from_reference(goldens.config()).lm)
+        model = Qwen2Lm(model_config(goldens.config()).lm)
     model.load_state_dict(weights, strict=True, assign=True)
     assert set(model.state_dict()) == set(weights)
 

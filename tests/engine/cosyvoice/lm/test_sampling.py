@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyserve.benchmarks.parity.lm import law_of
+from cosyserve.benchmarks.parity.lm import params_of
 from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import (
     NO_TOKEN,
-    RasLaw,
+    RasParams,
     UniformSource,
     draw,
     left_padded,
@@ -21,7 +21,7 @@ from support.engines import goldens
 
 META = goldens.meta("f_ras_sampling")
 CASES = [case["case"] for case in META["cases"]]
-LAW = law_of(META)
+LAW = params_of(META)
 
 
 def golden(name: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,9 +53,9 @@ def test_rows_of_a_batch_do_not_touch_each_other() -> None:
     wanted = torch.stack([part[2] for part in parts])
     options = [SamplingOptions(), *[SamplingOptions(top_k=25 + i) for i in range(len(parts) - 1)]]
     torch.testing.assert_close(ras_distribution(logp, history, LAW), wanted, atol=1e-6, rtol=0.0)
-    mixed = ras_distribution(logp, history, RasLaw.of(options, torch.device("cpu")))
+    mixed = ras_distribution(logp, history, RasParams.of(options, torch.device("cpu")))
     torch.testing.assert_close(mixed[0], wanted[0], atol=1e-6, rtol=0.0)
-    # The flat case has its nucleus cut at 25 tokens: more of them change the law.
+    # The flat case has its nucleus cut at 25 tokens: more of them change the params.
     flat = CASES.index("flat")
     assert not torch.allclose(mixed[flat], wanted[flat], atol=1e-4)
 
@@ -63,17 +63,17 @@ def test_rows_of_a_batch_do_not_touch_each_other() -> None:
 def test_banned_ids_have_no_probability_and_are_never_drawn() -> None:
     logits = torch.zeros(3, 8)
     logits[:, [0, 5, 7]] = -math.inf
-    law = ras_distribution(logits, torch.full((3, 10), 2), RasLaw(top_p=1.0))
-    assert law[:, [0, 5, 7]].eq(0).all()
-    torch.testing.assert_close(law.sum(-1), torch.ones(3, dtype=torch.float64))
+    params = ras_distribution(logits, torch.full((3, 10), 2), RasParams(top_p=1.0))
+    assert params[:, [0, 5, 7]].eq(0).all()
+    torch.testing.assert_close(params.sum(-1), torch.ones(3, dtype=torch.float64))
     edges = torch.tensor([0.0, 0.5, 1.0 - 2**-53], dtype=torch.float64)
-    assert draw(law, edges).tolist()[0] == 1
-    assert set(draw(law, edges).tolist()) <= {1, 2, 3, 4, 6}
+    assert draw(params, edges).tolist()[0] == 1
+    assert set(draw(params, edges).tolist()) <= {1, 2, 3, 4, 6}
 
 
 def test_a_token_with_nearly_all_of_the_mass_gives_way_exactly() -> None:
     logits = torch.tensor([[60.0, 1.0, 0.0]], dtype=torch.float64)
-    found = ras_distribution(logits, torch.tensor([[0]]), RasLaw())[0]
+    found = ras_distribution(logits, torch.tensor([[0]]), RasParams())[0]
     wanted = torch.tensor([1.0, 0.0], dtype=torch.float64).softmax(0)
     torch.testing.assert_close(found[1:], wanted, atol=1e-12, rtol=0.0)
     assert found[0] == 0
@@ -81,13 +81,13 @@ def test_a_token_with_nearly_all_of_the_mass_gives_way_exactly() -> None:
 
 def test_a_token_without_alternative_is_kept() -> None:
     logits = torch.tensor([[0.0, -math.inf, -math.inf]])
-    assert ras_distribution(logits, torch.tensor([[0]]), RasLaw())[0].tolist() == [1.0, 0.0, 0.0]
+    assert ras_distribution(logits, torch.tensor([[0]]), RasParams())[0].tolist() == [1.0, 0.0, 0.0]
 
 
-def chi_square(counts: Counter[int], law: Tensor, draws: int) -> tuple[float, int]:
+def chi_square(counts: Counter[int], params: Tensor, draws: int) -> tuple[float, int]:
     """The statistic and its degrees of freedom; ids expected fewer than 5 times count together."""
     total, cells, rest_seen, rest_expected = 0.0, 0, 0, 0.0
-    for token, probability in enumerate(law.tolist()):
+    for token, probability in enumerate(params.tolist()):
         expected = draws * probability
         if expected >= 5:
             total += (counts[token] - expected) ** 2 / expected
@@ -95,7 +95,7 @@ def chi_square(counts: Counter[int], law: Tensor, draws: int) -> tuple[float, in
         else:
             rest_seen += counts[token]
             rest_expected += expected
-    # Draws that the law all but rules out weigh heavily.
+    # Draws that the params all but rules out weigh heavily.
     total += (rest_seen - rest_expected) ** 2 / max(rest_expected, 1.0)
     return total, cells
 
@@ -112,8 +112,8 @@ def test_draws_follow_the_law_and_no_other(name: str) -> None:
     draws = 20_000
     source = UniformSource(seed=7)
     uniform = torch.tensor([source.next() for _ in range(draws)], dtype=torch.float64)
-    law = ras_distribution(logp[None], padded(decoded, 10)[None], LAW)
-    counts = Counter(draw(law.expand(draws, -1), uniform).tolist())
+    params = ras_distribution(logp[None], padded(decoded, 10)[None], LAW)
+    counts = Counter(draw(params.expand(draws, -1), uniform).tolist())
     statistic, freedom = chi_square(counts, wanted, draws)
     assert statistic < critical(freedom)
     # The test has power: the plain softmax is told apart, and so is the plain nucleus where it differs.

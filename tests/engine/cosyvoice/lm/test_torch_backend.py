@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from cosyserve.benchmarks.parity import reference as parity
-from cosyserve.engine.cosyvoice.lm.bistream import CLEAN
+from cosyserve.benchmarks.parity.reference import lm as parity
+from cosyserve.benchmarks.parity.reference.lm import CLEAN
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.interface import (
     LmFailed,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
-from cosyserve.engine.cosyvoice.prompt.voice import load_speakers
+from cosyserve.engine.cosyvoice.prompt.voice import load_builtin_prompts
 from support.engines.tiny_checkpoint import TINY
 
 EMBEDDING = torch.ones(1, 192)
@@ -17,7 +17,7 @@ EMBEDDING = torch.ones(1, 192)
 
 def load(path: Path, content: Any) -> dict[str, Any]:
     torch.save(content, path / "spk2info.pt")
-    return dict(load_speakers(path / "spk2info.pt", TINY))
+    return dict(load_builtin_prompts(path / "spk2info.pt", TINY))
 
 
 def test_an_embedding_alone_is_a_voice(tmp_path: Path) -> None:
@@ -82,4 +82,4 @@ def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
     path = tmp_path / "spk2info.pt"
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(CheckpointError, match=r"spk2info\.pt"):
-        load_speakers(path, TINY)
+        load_builtin_prompts(path, TINY)

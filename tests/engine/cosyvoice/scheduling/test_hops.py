@@ -42,16 +42,16 @@ def prompt(runner: HopRunner) -> FlowPrompt:
     )
 
 
-def voicing(prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> UtteranceHops:
+def utterance(prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> UtteranceHops:
     return UtteranceHops(prompt, policy, StreamPolicy(), speed=1.0, seed=4)
 
 
-def job(voicing: UtteranceHops, hop: Hop) -> HopJob:
-    return HopJob(voicing, hop, 0.0, 0.0, lambda result: None, lambda error: None)
+def job(utterance: UtteranceHops, hop: Hop) -> HopJob:
+    return HopJob(utterance, hop, 0.0, 0.0, lambda result: None, lambda error: None)
 
 
-def run(runner: HopRunner, voicing: UtteranceHops, hop: Hop) -> Samples:
-    (result,) = runner.run([job(voicing, hop)])
+def run(runner: HopRunner, utterance: UtteranceHops, hop: Hop) -> Samples:
+    (result,) = runner.run([job(utterance, hop)])
     assert isinstance(result, HopResult)
     return result.samples
 
@@ -66,7 +66,7 @@ def hops(policy: HopPolicy, buffered: float) -> list[Hop]:
 def test_growing_hops_give_the_sound_of_small_ones(runner: HopRunner, prompt: FlowPrompt) -> None:
     sounds = []
     for buffered in (0.0, 99.0):
-        one = voicing(prompt)
+        one = utterance(prompt)
         parts = [run(runner, one, hop) for hop in hops(HopPolicy(comfortable=1.0), buffered)]
         assert one.flow is None
         assert one.vocoder is None
@@ -81,7 +81,7 @@ def test_growing_hops_give_the_sound_of_small_ones(runner: HopRunner, prompt: Fl
 def test_a_short_first_hop_is_heard_at_once_and_adds_nothing(
     runner: HopRunner, prompt: FlowPrompt
 ) -> None:
-    one = voicing(prompt)
+    one = utterance(prompt)
     parts = [run(runner, one, hop) for hop in hops(HopPolicy(first=12), 0.0)]
     seam = StreamPolicy().look_ahead
     assert len(parts[0]) == 480 * (2 * 12 - seam)
@@ -93,7 +93,7 @@ def test_who_fails_alone_fails_and_the_others_are_as_without_it(
 ) -> None:
     first, second = hops(HopPolicy(), 0.0)[:2]
     wrong = Hop((10_000,) * len(second.tokens), early=False, final=False)
-    alone, beside, bad = voicing(prompt), voicing(prompt), voicing(prompt)
+    alone, beside, bad = utterance(prompt), utterance(prompt), utterance(prompt)
     expected = [run(runner, alone, hop) for hop in (first, second)]
     started = runner.run([job(beside, first), job(bad, first)])
     assert all(isinstance(result, HopResult) for result in started)
@@ -107,7 +107,7 @@ def test_a_failed_hop_leaves_its_utterance_as_it_was(
     runner: HopRunner, prompt: FlowPrompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = hops(HopPolicy(), 0.0)[:2]
-    one, other = voicing(prompt), voicing(prompt)
+    one, other = utterance(prompt), utterance(prompt)
     for each in (one, other):
         run(runner, each, first)
 
@@ -123,7 +123,7 @@ def test_a_failed_hop_leaves_its_utterance_as_it_was(
 
 
 def test_narrowing_bounds_what_is_held(runner: HopRunner, prompt: FlowPrompt) -> None:
-    wide, narrow = voicing(prompt), voicing(prompt)
+    wide, narrow = utterance(prompt), utterance(prompt)
     rest = [hop for hop in hops(HopPolicy(), 0.0) if not hop.final]
     for number, hop in enumerate(rest):
         for each in (wide, narrow):
@@ -146,14 +146,14 @@ def test_what_is_warmed_up_is_not_recorded_later(
     # One, two and four utterances in one length of context.
     assert (len(flow.graphs), flow.graphs.passes) == (3, 12)
     assert flow.stats.passes == before + 12
-    voicings = [voicing(prompt) for _ in range(3)]
-    runner.run([job(each, Hop(TOKENS[:20], False, False)) for each in voicings])
+    utterances = [utterance(prompt) for _ in range(3)]
+    runner.run([job(each, Hop(TOKENS[:20], False, False)) for each in utterances])
     assert len(flow.graphs) == 3
     assert flow.graphs.passes == 13
 
 
 def test_a_cancelled_hop_leaves_nothing(runner: HopRunner, prompt: FlowPrompt) -> None:
-    one = voicing(prompt)
+    one = utterance(prompt)
     made = job(one, hops(HopPolicy(), 0.0)[0])
     made.cancelled = True
     runner.run([made])

@@ -75,7 +75,7 @@ def utterances(
     return UtteranceCollector().feed(deltas(text, cuts or [], policy))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(TEXTS, st.lists(st.integers(0, 200), max_size=6))
 @example("it'really 's", [3, 4, 5])
 @example("今天天气", [1, 2, 3])
@@ -99,7 +99,7 @@ def flushed(text: str, places: list[int], cuts: list[int]) -> list[Utterance]:
     return found + collector.feed(frontend.finish())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     TEXTS,
     st.lists(st.integers(0, 200), max_size=3),
@@ -126,7 +126,7 @@ def test_a_flush_ends_even_a_short_utterance() -> None:
     assert frontend.flush() == []
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(TEXTS)
 def test_tokens_are_those_of_the_text_at_once(text: str) -> None:
     """Without markup, which is no text to the tokenizer."""
@@ -140,7 +140,7 @@ def test_tokens_are_those_of_the_text_at_once(text: str) -> None:
         ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(TEXTS)
 def test_utterances_have_bounds_and_come_in_order(text: str) -> None:
     found = deltas(text, list(range(len(text))))
@@ -191,7 +191,7 @@ def test_users_write_markup_but_no_control_tokens() -> None:
         assert TOKENIZER.special[name] not in found.ids
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(TEXTS)
 def test_no_text_gives_a_control_token(text: str) -> None:
     control = {number for name, number in TOKENIZER.special.items() if name.startswith("<|")}

@@ -26,7 +26,7 @@ def fed(mel: Tensor, cuts: list[int], speeds: list[float]) -> Tensor:
     return torch.cat(made, dim=1)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.integers(1, 60), st.lists(st.integers(0, 60), max_size=60), SPEEDS)
 def test_chunked_is_whole(frames: int, cuts: list[int], speed: float) -> None:
     mel = random_mel(frames, 0)
@@ -37,7 +37,7 @@ def test_chunked_is_whole(frames: int, cuts: list[int], speed: float) -> None:
     torch.testing.assert_close(chunked, whole, rtol=0, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 20), SPEEDS), min_size=1, max_size=6), st.integers(0, 20))
 def test_a_speed_that_changes(parts: list[tuple[int, float]], extra: int) -> None:
     """Each part may be cut further without a change of what comes out, and the length is about right."""
@@ -54,7 +54,7 @@ def test_a_speed_that_changes(parts: list[tuple[int, float]], extra: int) -> Non
     torch.testing.assert_close(fed(mel, doubled_cuts, doubled_speeds), out, rtol=0, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 20), SPEEDS), min_size=1, max_size=8))
 def test_time_neither_stops_nor_jumps_where_the_speed_changes(
     parts: list[tuple[int, float]],

@@ -139,12 +139,12 @@ async def test_eight_duplex_sessions_beside_six_plain_ones(
         for i in range(6)
     ]
     wanted = [await say(torch_lm, *case) for case in (*duplex, *plain)]
-    chunks = lm.stats()["lm_chunks_total"]
+    lm_inputs = lm.stats()["lm_chunks_total"]
     slow = [say_slowly(lm, case, [3] * (len(case[0]) // 3 + 1)) for case in duplex]
     found = await asyncio.gather(*slow, *(say(lm, *case) for case in plain))
     assert found == wanted
     groups = sum(len(case[0]) // 5 for case in duplex)
-    assert lm.stats()["lm_chunks_total"] == chunks + groups + len(wanted)
+    assert lm.stats()["lm_chunks_total"] == lm_inputs + groups + len(wanted)
     assert await idle(lm)
 
 
@@ -179,7 +179,7 @@ async def test_a_stream_that_was_called_back_goes_on_as_if_it_had_not_been(
     assert await idle(lm)
 
 
-async def test_a_request_for_each_chunk_says_the_same(
+async def test_a_request_for_each_input_says_the_same(
     lm: VllmSpeechLM, torch_lm: TorchSpeechLM
 ) -> None:
     """As with releases of vLLM into whose requests no text can be added."""
@@ -290,7 +290,7 @@ async def test_what_does_not_fit_never_reaches_the_engine(lm: VllmSpeechLM) -> N
 
 
 async def test_a_session_that_outgrows_the_context_fails_alone(lm: VllmSpeechLM) -> None:
-    """Each of its chunks would fit by itself, and vLLM looks at no more than that."""
+    """Each of its inputs would fit by itself, and vLLM looks at no more than that."""
     other = asyncio.create_task(say(lm, text(16), SEEDED))
     stream = lm.open(LmPrompt(), replace(SEEDED, max_ratio=20))
     heard: list[int] = []
@@ -299,7 +299,7 @@ async def test_a_session_that_outgrows_the_context_fails_alone(lm: VllmSpeechLM)
             await stream.feed(text(5, begin % 300))
             while len(heard) < begin * 3 + 15:
                 heard += await anext(stream)
-    # A group, the one id that the chunk before has left and 15 tokens at a time.
+    # A group, the one id that the input before has left and 15 tokens at a time.
     assert len(heard) // 15 == MAX_MODEL_LEN // 20
     await other
     await stream.cancel()

@@ -8,20 +8,20 @@ import pytest
 from cosyserve.engine.cosyvoice.lm.bistream import LmInput
 from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import UniformSource
-from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
+from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, InputDrawing, InputDraws
 
 CHUNK = LmInput((1, 2, 3), 15, 4, (218,), (216, 217), final=False)
 OPTIONS = SamplingOptions(win=4)
 
 
-def drawing(**changed: Any) -> ChunkDrawing:
-    made = ChunkDrawing.of_chunk(CHUNK, OPTIONS, [5, 6], ids=219, seed=9, drawn=100)
+def drawing(**changed: Any) -> InputDrawing:
+    made = InputDrawing.of_input(CHUNK, OPTIONS, [5, 6], ids=219, seed=9, drawn=100)
     return replace(made, **changed)
 
 
 def test_it_travels_as_plain_numbers() -> None:
     written = drawing().written()
-    assert ChunkDrawing.read(written) == drawing()
+    assert InputDrawing.read(written) == drawing()
     assert all(isinstance(v, int | float | list) for v in written[KEY].values())
 
 
@@ -46,7 +46,7 @@ def test_what_would_end_the_engine_is_refused(wrong: dict[str, Any]) -> None:
         drawing(**wrong)
     lists = {name: list(v) if isinstance(v, tuple) else v for name, v in wrong.items()}
     with pytest.raises(ValueError):  # noqa: PT011
-        ChunkDrawing.read({KEY: drawing().written()[KEY] | lists})
+        InputDrawing.read({KEY: drawing().written()[KEY] | lists})
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_what_would_end_the_engine_is_refused(wrong: dict[str, Any]) -> None:
 )
 def test_anything_else_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match=KEY):
-        ChunkDrawing.read(given)
+        InputDrawing.read(given)
 
 
-def test_a_chunk_goes_on_with_the_streams_random_numbers() -> None:
+def test_an_input_goes_on_with_the_streams_random_numbers() -> None:
     source = UniformSource(9)
     numbers = [source.next() for _ in range(115)]
     assert drawing().uniforms() == numbers[100:]
     assert drawing(greedy=True).uniforms() == []
 
 
-def test_draws_follow_from_the_chunks_tokens_alone() -> None:
-    draws = ChunkDraws(drawing())
+def test_draws_follow_from_the_inputs_tokens_alone() -> None:
+    draws = InputDraws(drawing())
     numbers = drawing().uniforms()
     first = draws.next([])
     assert (first.banned, first.history, first.uniform) == ((216, 217, 218), (5, 6), numbers[0])
@@ -76,18 +76,18 @@ def test_draws_follow_from_the_chunks_tokens_alone() -> None:
     assert draws.next([10]).history == (5, 6, 10)
     assert draws.next([]) == first
     assert draws.next([1] * 15).uniform == numbers[14], "past the end"
-    assert ChunkDraws(drawing(win=0, history=())).next([1, 2]).history == ()
-    assert ChunkDraws(drawing(greedy=True)).next([1]).options.greedy
+    assert InputDraws(drawing(win=0, history=())).next([1, 2]).history == ()
+    assert InputDraws(drawing(greedy=True)).next([1]).options.greedy
 
 
-def test_the_least_length_is_no_longer_than_the_chunk() -> None:
+def test_the_least_length_is_no_longer_than_the_inputs() -> None:
     long = replace(CHUNK, min_tokens=40)
-    made = ChunkDrawing.of_chunk(long, OPTIONS, [], ids=219, seed=1, drawn=0)
+    made = InputDrawing.of_input(long, OPTIONS, [], ids=219, seed=1, drawn=0)
     assert made.min_tokens == made.max_tokens == 15
 
 
 @pytest.mark.parametrize(("win", "kept"), [(0, ()), (2, (7, 8)), (10, (5, 6, 7, 8))])
 def test_no_more_history_travels_than_is_looked_at(win: int, kept: tuple[int, ...]) -> None:
     how = SamplingOptions(win=win)
-    made = ChunkDrawing.of_chunk(CHUNK, how, [5, 6, 7, 8], ids=219, seed=1, drawn=0)
+    made = InputDrawing.of_input(CHUNK, how, [5, 6, 7, 8], ids=219, seed=1, drawn=0)
     assert made.history == kept

@@ -11,8 +11,8 @@ from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.interface import LmTooLong, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.vllm.drawing import (
     KEY,
-    ChunkDrawing,
-    check_chunk,
+    InputDrawing,
+    check_input,
     check_parameters,
 )
 
@@ -20,12 +20,12 @@ IDS = IdSpace(216, 320)
 CHUNK = LmInput((0, IDS.size - 1), 15, 0, (IDS.fill,), (IDS.eos,), final=False)
 
 
-def test_a_chunk_in_range_passes_to_the_last_place() -> None:
-    check_chunk(CHUNK, IDS, 100, 117)
+def test_an_input_in_range_passes_to_the_last_place() -> None:
+    check_input(CHUNK, IDS, 100, 117)
     with pytest.raises(LmTooLong):
-        check_chunk(CHUNK, IDS, 100, 116)
+        check_input(CHUNK, IDS, 100, 116)
     with pytest.raises(LmTooLong):
-        check_chunk(CHUNK, IDS, 101, 117)
+        check_input(CHUNK, IDS, 101, 117)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_a_chunk_in_range_passes_to_the_last_place() -> None:
 )
 def test_ids_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is not in|at least"):
-        check_chunk(replace(CHUNK, **wrong), IDS, 0, 1000)
+        check_input(replace(CHUNK, **wrong), IDS, 0, 1000)
 
 
 def parameters(**changed: Any) -> SimpleNamespace:
-    drawing = ChunkDrawing.of_chunk(CHUNK, SamplingOptions(), [], ids=219, seed=1, drawn=0)
+    drawing = InputDrawing.of_input(CHUNK, SamplingOptions(), [], ids=219, seed=1, drawn=0)
     neutral: dict[str, Any] = {
         "n": 1,
         "temperature": 0.0,

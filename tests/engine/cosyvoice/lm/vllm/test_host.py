@@ -83,7 +83,7 @@ async def test_before_the_start_and_after_the_end_there_is_no_engine(fakes: Fake
         with pytest.raises(EngineNotReady, match="not running"):
             host.engine()
         with pytest.raises(EngineNotReady):
-            _ = host.book
+            _ = host.budget
         await host.start()
         assert host.ready
         await host.stop()
@@ -91,9 +91,9 @@ async def test_before_the_start_and_after_the_end_there_is_no_engine(fakes: Fake
 
 
 async def test_an_idle_engines_death_is_noticed(host: EngineHost, fakes: Fakes) -> None:
-    book = host.book
-    lease = await book.reserve(10 * 32 - 1)
-    waiting = asyncio.create_task(book.reserve(1))
+    budget = host.budget
+    lease = await budget.reserve(10 * 32 - 1)
+    waiting = asyncio.create_task(budget.reserve(1))
     await asyncio.sleep(0)
     fakes.gate.clear()
     fakes.made[0].kill()
@@ -107,7 +107,7 @@ async def test_an_idle_engines_death_is_noticed(host: EngineHost, fakes: Fakes) 
     fakes.gate.set()
     await up_again(host)
     assert fakes.made[0].shut_down == 1
-    assert host.book is not book
+    assert host.budget is not budget
     stats = host.stats()
     assert (stats["lm_engine_up"], stats["lm_engine_deaths_total"]) == (1, 1)
     assert stats["lm_cache_blocks_free"] == 10

@@ -16,7 +16,7 @@ from cosyserve.engine.cosyvoice.lm import LmFailed, LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from cosyserve.engine.interface import EngineNotReady
 from support.engines import vllm
-from support.tools.processes import descendants
+from support.tools.process_tree import descendants
 
 pytestmark = [
     pytest.mark.vllm,

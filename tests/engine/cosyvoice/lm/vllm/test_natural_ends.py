@@ -12,9 +12,9 @@ import pytest_asyncio
 import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
-from cosyserve.engine.cosyvoice.checkpoint.weights import TEXT_EMBEDDING
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.interface import LmNotFinite, LmPrompt, SamplingOptions
+from cosyserve.engine.cosyvoice.lm.qwen2 import TEXT_EMBEDDING
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchSpeechLM
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
 from support.engines import tiny_checkpoint, tiny_lm, vllm

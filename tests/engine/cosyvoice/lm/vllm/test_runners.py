@@ -13,7 +13,7 @@ import torch
 from cosyserve.engine.cosyvoice.lm.bistream import LmInput
 from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import draw_tokens
-from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, ChunkDrawing, ChunkDraws
+from cosyserve.engine.cosyvoice.lm.vllm.drawing import KEY, InputDrawing, InputDraws
 from support.engines import vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -27,14 +27,14 @@ def parameters(seed: int, **options: Any) -> Any:
     from cosyserve.engine.cosyvoice.lm.vllm.drawing import sampling_parameters
 
     how = SamplingOptions(**options)
-    drawing = ChunkDrawing.of_chunk(CHUNK, how, [1, 2, 3], ids=IDS, seed=seed, drawn=seed)
+    drawing = InputDrawing.of_input(CHUNK, how, [1, 2, 3], ids=IDS, seed=seed, drawn=seed)
     return sampling_parameters(drawing)
 
 
 def wanted(logits: torch.Tensor, rows: dict[int, tuple[Any, list[int]]]) -> dict[int, int]:
     found = {}
     for row, (how, tokens) in rows.items():
-        draw = ChunkDraws(ChunkDrawing.read(how.extra_args)).next(tokens)
+        draw = InputDraws(InputDrawing.read(how.extra_args)).next(tokens)
         found[row] = int(draw_tokens(logits[row : row + 1], [draw])[0])
     return found
 
@@ -169,7 +169,7 @@ def vars_of(parameters: Any) -> dict[str, Any]:
     return {name: getattr(parameters, name) for name in parameters.__struct_fields__}
 
 
-def test_a_chunks_parameters_in_vllms_words() -> None:
+def test_an_inputs_parameters_in_vllms_words() -> None:
     plain = parameters(1)
     assert plain.temperature == 0.0
     assert plain.stop_token_ids == [49]

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice.lm.sampling import draw_tokens
-from cosyserve.engine.cosyvoice.lm.vllm.drawing import ChunkDrawing, ChunkDraws
+from cosyserve.engine.cosyvoice.lm.vllm.drawing import InputDrawing, InputDraws
 from cosyserve.engine.cosyvoice.lm.vllm.sampler_v2 import SlotDraws
 
 IDS, SLOTS, LONGEST = 50, 12, 64
-PLAIN = ChunkDrawing(IDS, 40, 0, (47, 48), (49,), False, 0.8, 25, 10, 0.1, (), 1, 0)
+PLAIN = InputDrawing(IDS, 40, 0, (47, 48), (49,), False, 0.8, 25, 10, 0.1, (), 1, 0)
 
 
-def some(source: random.Random) -> ChunkDrawing:
+def some(source: random.Random) -> InputDrawing:
     win = source.choice([0, 1, 10, 25, 256])
-    return ChunkDrawing(
+    return InputDrawing(
         ids=IDS,
         max_tokens=source.randint(1, LONGEST),
         min_tokens=source.choice([0, 3, 20]),
@@ -53,7 +53,7 @@ def test_rows_draw_as_lists_do(seed: int) -> None:
         tokens[slot, :prompt] = torch.randint(IDS, (prompt,), dtype=torch.int32)
         tokens[slot, prompt : prompt + len(said)] = torch.tensor(said, dtype=torch.int32)
         lengths.append(prompt + len(said))
-        draws.append(ChunkDraws(drawing).next(said))
+        draws.append(InputDraws(drawing).next(said))
     slots.flush()
     logits = torch.randn(7, IDS) * 2
     logits[:, :8] += 3  # those of the histories
@@ -81,7 +81,7 @@ def test_rows_of_others_stay_as_they_are() -> None:
 
 
 def test_a_step_that_counts_for_nothing_is_harmless() -> None:
-    """Of a prompt read in parts, or past a chunk's end."""
+    """Of a prompt read in parts, or past an input's end."""
     slots = SlotDraws(1, LONGEST, torch.device("cpu"))
     slots.set(0, PLAIN, 9)
     slots.flush()

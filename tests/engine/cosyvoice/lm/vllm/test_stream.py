@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.lm.bistream import LmInput, LmLimits, Unistream
 from cosyserve.engine.cosyvoice.lm.interface import (
     LmFailed,
@@ -29,7 +29,7 @@ from support.engines.tiny_lm import read
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-CONFIG = ModelConfig.from_reference(goldens.config()).lm
+CONFIG = model_config(goldens.config()).lm
 HOW = SamplingOptions(seed=1, loop_seconds=0, max_ratio=3)
 TEXT = [1, 2]
 
@@ -64,7 +64,7 @@ class FakeEngine:
 class FakeHost:
     def __init__(self, *outputs: tuple[list[int], str | None], error: Exception | None = None):
         self.options = VllmOptions(Path("none"), max_model_len=100)
-        self.book = KvBudget(KvCapacity(100, 32, 4))
+        self.budget = KvBudget(KvCapacity(100, 32, 4))
         self.fake = FakeEngine(list(outputs), error)
         self.failures: list[BaseException] = []
         self.ready = True
@@ -100,7 +100,7 @@ async def begun(host: FakeHost, how: SamplingOptions = HOW) -> VllmTokenStream:
 
 async def released(host: FakeHost, stream: VllmTokenStream) -> None:
     await stream.cancel()
-    assert host.book.streams == 0
+    assert host.budget.streams == 0
     assert host.fake.closed == 1
 
 
@@ -115,7 +115,7 @@ async def released(host: FakeHost, stream: VllmTokenStream) -> None:
         ([([5, 6, 7, 8, 9, 10, 11], "length")], [5, 6, 7, 8, 9, 10]),
     ],
 )
-async def test_an_engine_that_ends_chunks_as_it_likes_fails_the_stream(
+async def test_an_engine_that_ends_inputs_as_it_likes_fails_the_stream(
     outputs: list[tuple[list[int], str | None]],
     heard: list[int],
     caplog: pytest.LogCaptureFixture,
@@ -157,9 +157,9 @@ async def test_a_banned_id_stands_for_numbers_that_overflowed() -> None:
 
 
 class OutOfRange(Unistream):
-    def next_chunk(self) -> LmInput | None:
-        chunk = super().next_chunk()
-        return chunk and replace(chunk, ids=(*chunk.ids, self.ids.size))
+    def next_input(self) -> LmInput | None:
+        lm_input = super().next_input()
+        return lm_input and replace(lm_input, ids=(*lm_input.ids, self.ids.size))
 
 
 async def test_an_id_out_of_range_never_reaches_the_engine() -> None:
@@ -172,7 +172,7 @@ async def test_an_id_out_of_range_never_reaches_the_engine() -> None:
         await read(stream)
     await stream.cancel()
     assert not host.fake.prompts
-    assert host.book.streams == 0
+    assert host.budget.streams == 0
 
 
 async def test_a_stream_larger_than_the_engine_allows_is_refused() -> None:
@@ -192,7 +192,7 @@ async def test_an_engine_that_is_gone() -> None:
     host = FakeHost()
     lm = VllmSpeechLM(host, CONFIG)
     stream = lm.open(LmPrompt(), HOW)
-    host.book.close(EngineDied("gone"))
+    host.budget.close(EngineDied("gone"))
     await stream.feed(TEXT)
     await stream.finish()
     with pytest.raises(EngineDied, match="gone"):
