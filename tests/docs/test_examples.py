@@ -16,7 +16,7 @@ import pytest
 
 from support.engines.tiny_checkpoint import build
 from support.tools.documents import PAGES, Block, blocks
-from support.tools.programs import tool
+from support.tools.external_programs import tool
 from support.tools.terminal import desk
 
 CHECKPOINT = "CosyVoice2-0.5B"

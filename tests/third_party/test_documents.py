@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from support.peers.clients_env import python, run
+from support.peers.third_party import python, run
 from support.tools.documents import Block, blocks
 from support.tools.terminal import PORTS
 
