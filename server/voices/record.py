@@ -7,6 +7,7 @@ The head comes first, so that it can be read without the clip.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -22,6 +23,7 @@ from .store import Reference
 _MAGIC: Final = b"cosyclp1"
 _PREAMBLE: Final = struct.Struct(">8sI")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DIGEST_DIGITS: Final = 32
 MAX_HEAD: Final = (
     2**24
 )  # bytes; far above what the longest transcript takes: a longer head is damage
@@ -86,6 +88,16 @@ def check_owner(head: Head, owner: str | None) -> Head:
     if owner is not None and head.reference.owner != owner:
         raise not_found(head.reference.id)
     return head
+
+
+def digest_of(text: str) -> str:
+    """Stands for an owner or a name in a path or key: those may contain any character, even a slash."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_DIGITS]
+
+
+def is_digest(name: str) -> bool:
+    """Whether this is what `digest_of` returns for some text."""
+    return len(name) == _DIGEST_DIGITS and all(digit in "0123456789abcdef" for digit in name)
 
 
 def not_found(reference_id: str) -> ReferenceAudioNotFound:

@@ -10,7 +10,6 @@ an entry without a clip shows nothing and is removed when it is old.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
 from .record import (
@@ -30,6 +30,7 @@ from .record import (
     check_owner,
     decode,
     decode_head,
+    digest_of,
     encode_head,
     is_id,
     not_found,
@@ -45,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 _FIRST_READ: Final = 16384  # bytes; holds the head of nearly every clip
 _AT_ONCE: Final = 4  # requests for heads: each holds the event loop up for about a millisecond
+_THREADS: Final = 2  # of each kind
 _LAST_SECOND: Final = 10**12 - 1
 _LAST_SEQUENCE: Final = 10**20 - 1
 _ENTRY: Final = re.compile(r"([0-9]{12})([0-9]{20})-(.{36})")
@@ -70,12 +72,12 @@ class Keys:
 
     def owned(self, owner: str | None) -> str:
         """The prefix of the list index for this owner (None: for all owners)."""
-        return f"{self.root}index/" + (f"{_digest(owner)}/" if owner is not None else "")
+        return f"{self.root}index/" + (f"{digest_of(owner)}/" if owner is not None else "")
 
     def named(self, name: str, owner: str | None) -> str:
         """The prefix of the name index for this name and owner (None: for all owners)."""
-        mine = f"{_digest(owner)}/" if owner is not None else ""
-        return f"{self.root}names/{_digest(name)}/{mine}"
+        mine = f"{digest_of(owner)}/" if owner is not None else ""
+        return f"{self.root}names/{digest_of(name)}/{mine}"
 
     def entries(self, reference: Reference, sequence: int) -> list[str]:
         """The keys of the clip's index entries. Raises ValueError if a time has too many digits."""
@@ -100,11 +102,6 @@ def parse(page: list[Listed]) -> list[IndexEntry]:
     return entries
 
 
-def _digest(text: str) -> str:
-    """Stands for an owner or a name in a key, since those may contain any character, even a slash."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
 _References = list[Reference]  # inside the class, `list` is the method
 _Entries = list[IndexEntry]
 
@@ -124,6 +121,8 @@ class S3Store:
         self._keys = Keys(options.root)
         self._clock = RisingClock()  # of `Head.sequence`
         self._opened: Bucket | None = None  # between start and stop
+        self._reads = Threads("read-clip", _THREADS)  # checksums take long
+        self._writes = Threads("write-clip", _THREADS)
 
     async def start(self) -> None:
         """Try each kind of request. Raises OSError with what is wrong and what to do."""
@@ -138,6 +137,8 @@ class S3Store:
         self._opened = bucket
 
     async def stop(self) -> None:
+        self._reads.close()
+        self._writes.close()
         bucket, self._opened = self._opened, None
         if bucket is not None:
             await bucket.close()
@@ -149,7 +150,7 @@ class S3Store:
         """
         check_id(reference.id)
         entries = self._keys.entries(reference, sequence := self._clock.next())
-        stored = await asyncio.to_thread(_encode, reference, sequence, data)
+        stored = await self._writes.run(_encode, reference, sequence, data)
         for entry in entries:
             await self._bucket.put(entry, b"")
         await self._bucket.put(self._keys.clip(reference.id), stored)
@@ -176,7 +177,7 @@ class S3Store:
             _report(reference_id, damage)
             raise not_found(reference_id) from None
         try:
-            return await asyncio.to_thread(decode, stored, head)
+            return await self._reads.run(decode, stored, head)
         except DamagedClip as damage:
             _report(reference_id, damage)
             raise InternalError("the stored reference audio is damaged: upload it again") from None
@@ -192,6 +193,10 @@ class S3Store:
             if len(found) >= limit:
                 break
         return found
+
+    async def count(self, owner: str) -> int:
+        """As ReferenceStore: one request per 1,000 keys, which may be those of failed uploads too."""
+        return sum([len(page) async for page in self._bucket.pages(self._keys.owned(owner))])
 
     async def delete(self, owner: str | None, reference_id: str) -> None:
         head = await self._find(owner, reference_id)

@@ -84,4 +84,7 @@ class ReferenceStore(Protocol):
     async def list(self, owner: str | None, limit: int, order: Order) -> list[Reference]:
         """At most `limit` references, sorted by creation; "desc" is newest first."""
 
+    async def count(self, owner: str) -> int:
+        """How many references the owner has."""
+
     async def delete(self, owner: str | None, reference_id: str) -> None: ...

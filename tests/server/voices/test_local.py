@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import stat
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 
 from cosyserve.protocol.errors import EngineUnavailable, InternalError, ReferenceAudioNotFound
 from cosyserve.server.voices import LocalStore, Reference, local
-from cosyserve.server.voices.record import encode_head
+from cosyserve.server.voices.record import digest_of, encode_head
 from support.peers.references import SOUND, make_reference
 from support.tools.killed_put import killed_at_each_step
 
@@ -33,15 +34,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """The files, without the folders of their owners."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def clip_path(folder: Path, reference_id: str, owner: str = "alice") -> Path:
+    return folder / digest_of(owner) / f"{reference_id}.clip"
 
 
 async def test_a_put_killed_at_any_step_leaves_a_whole_clip_or_none(folder: Path) -> None:
     result = await killed_at_each_step("local", str(folder))
     steps, ids = result["steps"], result["ids"]
 
-    # The bytes are durable before the name is, and the name before the put returns.
+    # The owner's folder is durable before anything is in it, the bytes before the name is, and the name
+    # before the put returns.
     assert [step for step in steps if step != "write"] == [
+        *("open", "fsync", "close"),
         *("open", "fsync", "close", "replace"),
         *("open", "fsync", "close"),
     ]
@@ -64,7 +72,8 @@ async def test_old_leavings_are_swept_and_a_running_upload_is_not(
     store: LocalStore, folder: Path
 ) -> None:
     await store.put(reference := make_reference(), SOUND)
-    old, young = folder / ".old.tmp", folder / ".young.tmp"
+    mine = clip_path(folder, reference.id).parent
+    old, young = mine / ".old.tmp", mine / ".young.tmp"
     for path in (old, young, folder / "operators.tmp", folder / ".operators"):
         path.write_bytes(b"half")
         os.utime(path, (0, 0))
@@ -82,9 +91,11 @@ async def test_files_are_for_the_server_alone(store: LocalStore, folder: Path) -
         await LocalStore(folder / "new").start()
     finally:
         os.umask(old)
-    assert stat.S_IMODE((folder / f"{reference.id}.clip").stat().st_mode) == 0o600
+    path = clip_path(folder, reference.id)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "new").stat().st_mode) == 0o700
-    assert names(folder) == [f"{reference.id}.clip", "new"]
+    assert names(folder) == [path.name]
 
 
 async def test_a_place_that_is_no_folder_is_named_at_start(tmp_path: Path) -> None:
@@ -123,6 +134,7 @@ async def test_a_disk_that_fails_a_put_is_told_and_keeps_nothing(
 async def test_a_name_that_could_not_be_made_durable_is_taken_back(
     store: LocalStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await store.put(before := make_reference(), SOUND)
     real: Callable[[int], None] = os.fsync
 
     def fail_for_folders(descriptor: int) -> None:
@@ -134,7 +146,7 @@ async def test_a_name_that_could_not_be_made_durable_is_taken_back(
         patch.setattr(os, "fsync", fail_for_folders)
         with pytest.raises(EngineUnavailable):
             await store.put(make_reference(), SOUND)
-    assert names(folder) == []
+    assert names(folder) == [f"{before.id}.clip"]
 
 
 async def test_a_file_system_without_durable_folders_will_do(
@@ -157,7 +169,7 @@ async def test_a_damaged_clip_is_reported_once_and_hides_no_other(
 ) -> None:
     await store.put(whole := make_reference(), SOUND)
     bad = str(uuid.uuid4())
-    (folder / f"{bad}.clip").write_bytes(b"cosyclp1\0\0\0\2{]")
+    clip_path(folder, bad).write_bytes(b"cosyclp1\0\0\0\2{]")
     with capture_logs() as logs:
         for _ in range(3):
             assert await store.list(None, 10, "asc") == [whole]
@@ -170,7 +182,7 @@ async def test_a_damaged_clip_is_reported_once_and_hides_no_other(
 @pytest.mark.parametrize("cut", [0, 5, 12, 100, -1])
 async def test_a_clip_cut_short_is_never_served(store: LocalStore, folder: Path, cut: int) -> None:
     await store.put(reference := make_reference(), SOUND)
-    path = folder / f"{reference.id}.clip"
+    path = clip_path(folder, reference.id)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises((InternalError, ReferenceAudioNotFound)):
         await store.read("alice", reference.id)
@@ -178,7 +190,7 @@ async def test_a_clip_cut_short_is_never_served(store: LocalStore, folder: Path,
 
 async def test_damaged_sound_is_an_error_of_the_server(store: LocalStore, folder: Path) -> None:
     await store.put(reference := make_reference(), SOUND)
-    path = folder / f"{reference.id}.clip"
+    path = clip_path(folder, reference.id)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with capture_logs() as logs, pytest.raises(InternalError, match="damaged"):
         await store.read("alice", reference.id)
@@ -189,9 +201,9 @@ async def test_damaged_sound_is_an_error_of_the_server(store: LocalStore, folder
 
 async def test_a_file_that_cannot_be_read_hides_no_other(store: LocalStore, folder: Path) -> None:
     await store.put(whole := make_reference(), SOUND)
-    (folder / f"{uuid.uuid4()}.clip").mkdir()
+    clip_path(folder, str(uuid.uuid4())).mkdir()
     (folder / "notes.txt").write_text("an operator's")
-    (folder / f"{str(uuid.uuid4()).upper()}.clip").touch()
+    clip_path(folder, str(uuid.uuid4()).upper()).touch()
     with capture_logs() as logs:
         assert await store.list(None, 10, "asc") == [whole]
     assert [line["event"] for line in logs] == ["reference_unreadable"]
@@ -209,10 +221,13 @@ async def test_a_list_of_ten_thousand_reads_only_what_is_new(
     store: LocalStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     references = [make_reference(created_at=n // 7) for n in range(10_000)]
+    await store.put(others := make_reference("bob"), SOUND)
 
     def fill() -> None:
+        clip_path(folder, "").parent.mkdir()
         for n, reference in enumerate(references):
-            (folder / f"{reference.id}.clip").write_bytes(encode_head(reference, n, SOUND) + SOUND)
+            clip = encode_head(reference, n, SOUND) + SOUND
+            clip_path(folder, reference.id).write_bytes(clip)
 
     await asyncio.to_thread(fill)
     reads = []
@@ -223,6 +238,12 @@ async def test_a_list_of_ten_thousand_reads_only_what_is_new(
         return real(path, reference_id)
 
     monkeypatch.setattr(local, "_read_head", counted)
+    assert await store.list("bob", 1000, "asc") == [others]
+    assert await store.count("bob") == 1
+    with pytest.raises(ReferenceAudioNotFound):
+        await store.named("bob", "anna")
+    assert reads == [others.id]
+    reads.clear()
     assert await store.list("alice", 1000, "asc") == references[:1000]
     assert len(reads) == 10_000
     reads.clear()
@@ -232,6 +253,43 @@ async def test_a_list_of_ten_thousand_reads_only_what_is_new(
     assert await store.list("alice", 1, "desc") == [newest]
     assert await store.named("alice", "anna") == newest
     assert reads == [newest.id]
+
+
+async def test_one_owners_listing_waits_for_no_others(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner in ("alice", "bob"):
+        await store.put(make_reference(owner), SOUND)
+    held, go_on = threading.Event(), threading.Event()
+    real = local._Shelf.heads
+
+    def hold(shelf: local._Shelf) -> object:
+        if shelf.folder.name == digest_of("alice"):
+            held.set()
+            assert go_on.wait(60)
+        return real(shelf)
+
+    monkeypatch.setattr(local._Shelf, "heads", hold)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(20):
+            group.create_task(store.list("alice", 10, "asc"))
+        await asyncio.to_thread(held.wait)
+        assert len(await store.list("bob", 10, "asc")) == 1
+        go_on.set()
+
+
+async def test_clips_that_lie_in_the_folder_itself_are_given_to_their_owners(
+    store: LocalStore, folder: Path
+) -> None:
+    references = [make_reference(owner) for owner in ("alice", "bob")]
+    for reference in references:
+        clip = encode_head(reference, 1, SOUND) + SOUND
+        (folder / f"{reference.id}.clip").write_bytes(clip)
+    (folder / f"{uuid.uuid4()}.clip").write_bytes(b"damaged")
+    await LocalStore(folder).start()
+    for reference in references:
+        assert await store.list(reference.owner, 10, "asc") == [reference]
+        assert await store.read(None, reference.id) == SOUND
 
 
 operations = st.lists(
