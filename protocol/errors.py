@@ -11,10 +11,12 @@ TTSError
 ├── RequestTimeout           the request's body did not arrive in time
 ├── InvalidState             the task is not in a state that takes this message
 ├── PayloadTooLarge          a body or an upload over its limit
+├── TooManyReferences        a token has its limit of references
 ├── TextTooLong              more text than a message or a task may carry
 ├── UnsupportedMediaType     a body of another content type
 ├── InvalidAudio             an upload that is no usable reference
 ├── Throttled                too many tasks: try again after `retry_after` seconds
+├── TaskPreempted            the task waited for text while others waited for its place
 ├── TaskTimeout              no text for the idle limit
 ├── EngineUnavailable        the engine is not ready, died, or the server is draining
 └── InternalError            anything else; the wire gets no internals
@@ -115,6 +117,11 @@ class PayloadTooLarge(TTSError):
     status = 413
 
 
+class TooManyReferences(TTSError):
+    code = "TooManyReferences"
+    status = 413
+
+
 class TextTooLong(TTSError):
     code = "TextTooLong"
     status = 413
@@ -139,6 +146,11 @@ class Throttled(TTSError):
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(f"{message}; try again in {retry_after} s")
         self.retry_after = retry_after
+
+
+class TaskPreempted(TTSError):
+    code = "TaskPreempted"
+    status = 429
 
 
 class TaskTimeout(TTSError):

@@ -19,6 +19,7 @@ from websockets.asyncio.server import serve as serve_websockets
 from websockets.frames import CloseCode
 
 from cosyserve.engine.interface import Engine, EngineError
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import TTSError
 from cosyserve.version import VERSION
 
@@ -48,10 +49,13 @@ from .startup.parts import (
 from .tasks.admission import Admission
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
+from .voices.intake import Intake
 from .websocket.connection import SpeechConnection
 from .websocket.handshake import Handshake, select_subprotocol
 
 log = structlog.get_logger(__name__)
+
+_SSML_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ async def serve(
             caller = handshake.caller(connection.request, route)
             assert caller is not None
             try:
-                place = services.admission.connect()
+                place = services.admission.connect(caller)
             except TTSError as error:  # the last place was taken during the handshake
                 await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
                 return
@@ -192,8 +196,14 @@ async def _build_services(
     stack.push_async_callback(engine.stop)
     store = await started_store(settings)
     stack.push_async_callback(store.stop)
+    voices = VoiceBook(engine, store, ClipLimits.of(settings))
+    stack.callback(voices.close)
+    intake = Intake(voices, store, settings)
+    stack.callback(intake.close)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    ssml_threads = Threads("ssml", _SSML_THREADS)
+    stack.callback(ssml_threads.close)
     admission = Admission(settings)
     metrics = Metrics(
         engine.capabilities.name,
@@ -209,12 +219,14 @@ async def _build_services(
         settings=settings,
         engine=engine,
         store=store,
-        voices=VoiceBook(engine, store, ClipLimits.of(settings)),
+        voices=voices,
+        intake=intake,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         encode_pool=pool,
+        ssml_threads=ssml_threads,
     )
 
 

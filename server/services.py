@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from cosyserve.engine.interface import Engine
+from cosyserve.engine.threads import Threads
 
 from .auth import Authenticator, Caller
 from .delivery import Deliveries
@@ -13,6 +14,7 @@ from .observe.metrics import Metrics
 from .settings import Settings
 from .tasks.admission import Admission
 from .voices.book import VoiceBook
+from .voices.intake import Intake
 from .voices.store import ReferenceStore
 
 
@@ -22,11 +24,13 @@ class Services:
     engine: Engine
     store: ReferenceStore
     voices: VoiceBook
+    intake: Intake
     authenticator: Authenticator
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
     encode_pool: Executor
+    ssml_threads: Threads
 
     def owner(self, caller: Caller) -> str | None:
         """Whose references the caller sees; None is everybody's."""

@@ -16,6 +16,7 @@ from ..interface import (
     UnsupportedRequest,
 )
 from ..plain import PlainText
+from ..threads import Threads
 from .alphabets import ALPHABETS, Alphabet
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
@@ -46,6 +47,7 @@ _MODES = frozenset(
 _INSTRUCTED = "natural_language_replication"
 _HIGHEST_SETTING = 99
 _LOUDEST = 200
+_PREPARED_AT_ONCE = 4
 
 
 class EmbeddedEngine:
@@ -81,6 +83,7 @@ class EmbeddedEngine:
             job_limit=self._options.job_limit,
             start_limit=self._options.start_limit,
         )
+        self._threads = Threads("voice", _PREPARED_AT_ONCE)
         self._prompts: LRUCache[str, Prompt] = LRUCache(self._options.remembered_voices)
         """Prompts of reference clips by content_id."""
         self._sessions: set[EmbeddedSession] = set()
@@ -121,6 +124,7 @@ class EmbeddedEngine:
 
     async def stop(self) -> None:
         """End the workers; open sessions fail with EngineNotReady."""
+        self._threads.close()
         await self._pool.stop()
         if self._data is not None:
             await asyncio.to_thread(remove_data, self._data)
@@ -130,7 +134,7 @@ class EmbeddedEngine:
         """Choose the voice nearest to the clip's median F0, the default one if nothing in it is voiced."""
         prompt = self.cached_prompt(clip.content_id)
         if prompt is None:
-            f0 = await asyncio.to_thread(median_f0, clip.samples, clip.sample_rate)
+            f0 = await self._threads.run(median_f0, clip.samples, clip.sample_rate)
             prompt = Prompt(clip.content_id, traits_for(f0))
             self._prompts[clip.content_id] = prompt
         return prompt

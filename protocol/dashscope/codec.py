@@ -80,6 +80,7 @@ _Kind = Literal["sentence-begin", "sentence-synthesis", "sentence-end"]
 ERROR_CODES: Final = {
     "TaskTimeout": "CLIENT_ERROR",
     "Throttled": "Throttling.RateQuota",
+    "TaskPreempted": "Throttling.AllocationQuota",
     "ReferenceAudioNotFound": "InvalidParameter",
     "TextTooLong": "InvalidParameter",
     "InvalidAudio": "InvalidParameter",

@@ -28,6 +28,8 @@ _STATUSES: Final = {
     "UnsupportedMediaType": "unsupported_media_type",
     "InvalidAudio": "invalid_audio",
     "Throttled": "too_many_concurrent_requests",
+    "TaskPreempted": "task_preempted",
+    "TooManyReferences": "voice_limit_reached",
     "TaskTimeout": "input_timeout_exceeded",
     "EngineUnavailable": "system_busy",
 }

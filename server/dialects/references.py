@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from cosyserve.engine.interface import EngineNotReady
 from cosyserve.protocol.cosyvoice.rest import deleted_body, parse_list_query, reference_object
 from cosyserve.protocol.errors import (
     InvalidParameter,
@@ -22,9 +19,9 @@ from cosyserve.protocol.errors import (
 
 from ..errors import as_tts_error
 from ..http.envelope import CALLER, SERVICES, json_response
-from ..services import Services
-from ..voices.clip import PCM_RATES, ClipLimits, content_id, decode_clip
-from ..voices.store import Reference
+from ..voices.book import VoiceBook
+from ..voices.clip import PCM_RATES
+from ..voices.intake import Upload
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +42,10 @@ async def upload(request: web.Request) -> web.Response:
     services, caller = request.app[SERVICES], request[CALLER]
     limit = services.settings.upload_timeout
     try:
-        with services.admission.upload():
+        with services.admission.upload(caller):
             async with asyncio.timeout(limit):
                 form = await _read_form(request, services.settings.max_upload_bytes)
-            stored = await _store(form, caller.name, services)
+            stored = await services.intake.take(_upload(form, caller.name, services.voices))
     except TimeoutError:
         services.metrics.upload("refused", 0)
         raise RequestTimeout(f"the upload took longer than {limit:g} s") from None
@@ -83,35 +80,16 @@ async def delete(request: web.Request) -> web.Response:
     return json_response(deleted_body(reference_id))
 
 
-async def _store(form: _Form, owner: str, services: Services) -> Reference:
-    """Judge the clip, make its voice, and keep it; nothing is kept of one that is refused."""
+def _upload(form: _Form, owner: str, voices: VoiceBook) -> Upload:
+    """What the form says. Raises InvalidParameter."""
     if form.file is None:
         raise InvalidParameter("file: missing; it must be an audio file (WAV, MP3, PCM, ...)")
     text = form.fields.get("text", "").strip()
     if not text:
         raise InvalidParameter("text: missing; it must be the transcript of the file")
-    name = services.voices.check_name(form.fields["name"]) if "name" in form.fields else ""
-    limits = ClipLimits.of(services.settings)
+    name = voices.check_name(form.fields["name"]) if "name" in form.fields else ""
     pcm_rate = _pcm_rate(form.fields.get("sample_rate"))
-    clip = await asyncio.to_thread(decode_clip, form.file, pcm_rate, limits)
-    digest = await asyncio.to_thread(content_id, clip, text)
-    try:
-        await services.voices.learn(digest, clip, text)
-    except EngineNotReady:
-        log.warning("voice_not_prepared", reason="the engine is not ready")
-    stored = Reference(
-        id=str(uuid.uuid4()),
-        owner=owner,
-        filename=form.filename,
-        bytes=len(form.file),
-        created_at=int(time.time()),
-        text=text,
-        content_id=digest,
-        pcm_rate=pcm_rate,
-        name=name,
-    )
-    await services.store.put(stored, form.file)
-    return stored
+    return Upload(owner, form.file, form.filename, text, pcm_rate, name)
 
 
 def _pcm_rate(value: str | None) -> int | None:

@@ -12,7 +12,10 @@ from .values import MIB, Count, OrNone, Seconds, Size
 class LimitSettings(BaseModel):
     """Limits"""
 
-    max_connections: Count = Field(4000, description="concurrent connections")
+    max_connections: Count = Field(
+        4000,
+        description="concurrent connections. Of several tokens, each may have as many as places are left",
+    )
     max_tasks: Count = Field(500, description="concurrent tasks")
     max_tasks_per_token: Count = Field(250, description="concurrent tasks per token")
     max_tasks_per_connection: Count = Field(8, description="concurrent tasks per connection")
@@ -31,6 +34,13 @@ class TimeoutSettings(BaseModel):
 
     idle_text_timeout: Seconds = Field(
         60.0, description="a task fails if no text arrives for this long"
+    )
+    preempt_after: float = Field(
+        10.0,
+        ge=0,
+        le=86_400,
+        description="if all places for tasks are taken, a task that has had no text and given no sound for "
+        "this long yields its place to a new one, and fails with TaskPreempted",
     )
     idle_connection_timeout: Annotated[Seconds | None, OrNone] = Field(
         None, description="a connection without a task is closed after this time"

@@ -27,8 +27,22 @@ class ReferenceSettings(BaseModel):
         False, description="let every token see and use the references of all tokens"
     )
     max_upload_bytes: Size = Field(ByteSize(20 * MIB), description="largest upload")
+    max_references_per_token: Count = Field(1000, description="stored references per token")
     max_uploads: Count = Field(
-        16, description="concurrent uploads; each stays in memory until it is stored"
+        16,
+        description="concurrent uploads; each stays in memory until it is stored. Of several tokens, each "
+        "may have as many under way as places are left",
+    )
+    upload_threads: int = Field(
+        2,
+        ge=1,
+        le=256,
+        description="uploads that are decoded, checked and prepared at once, one of each token; others wait",
+    )
+    upload_memory: Size = Field(
+        ByteSize(256 * MIB),
+        description="memory for the decoded sound of these; if it holds fewer than upload_threads of the "
+        "longest allowed, fewer are worked on at once",
     )
     upload_timeout: Seconds = Field(
         120.0, description="time in which an upload must have arrived, in seconds"

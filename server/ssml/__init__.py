@@ -7,6 +7,7 @@ plain text -> PausedText -> LiveRun, Silence -> SsmlSession -> PcmChunk
 from __future__ import annotations
 
 from cosyserve.engine.interface import Engine, Prompt, SynthesisOptions
+from cosyserve.engine.threads import Threads
 
 from .session import SsmlSession
 
@@ -14,11 +15,18 @@ __all__ = ["SsmlSession", "open_ssml"]
 
 
 def open_ssml(
-    engine: Engine, prompt: Prompt, options: SynthesisOptions, *, markup: bool = True
+    engine: Engine,
+    prompt: Prompt,
+    options: SynthesisOptions,
+    *,
+    markup: bool = True,
+    threads: Threads | None = None,
 ) -> SsmlSession:
     """Begin a task whose text is markup if it begins with a tag; else it is plain text with breaks.
 
-    markup: False if the text is plain whatever it begins with.
+    markup: False if the text is plain whatever it begins with. threads: read long documents; None: a
+    thread of the session's own does.
     Raises what the engine's open_session does: EngineNotReady, EngineBusy, UnsupportedRequest.
     """
-    return SsmlSession(engine, prompt, options, markup=markup)
+    threads = threads or Threads("ssml", 1)
+    return SsmlSession(engine, prompt, options, markup=markup, threads=threads)

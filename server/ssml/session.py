@@ -19,6 +19,7 @@ from cosyserve.engine.interface import (
     Prompt,
     SynthesisOptions,
 )
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.text import GrowingText
@@ -52,9 +53,16 @@ class SsmlSession(CancelsOnExit):
     """
 
     def __init__(
-        self, engine: Engine, prompt: Prompt, options: SynthesisOptions, *, markup: bool
+        self,
+        engine: Engine,
+        prompt: Prompt,
+        options: SynthesisOptions,
+        *,
+        markup: bool,
+        threads: Threads,
     ) -> None:
         """markup: whether the text may be markup. Raises what the engine's open_session does."""
+        self._threads = threads
         self._sessions = RunSessions(engine, prompt, options)
         self._rate = engine.capabilities.sample_rate
         # The text
@@ -170,7 +178,7 @@ class SsmlSession(CancelsOnExit):
             return
         read = partial(_read_document, text, self._sessions.reads, self._plain.part(0))
         try:
-            document = await asyncio.to_thread(read) if len(text) > _AT_ONCE else read()
+            document = await self._threads.run(read) if len(text) > _AT_ONCE else read()
             silences = (part for part in document.parts if isinstance(part, Silence))
             self._breaks.add(*(part.seconds for part in silences if not part.natural))
         except TTSError as error:

@@ -6,11 +6,12 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from cosyserve.protocol.errors import EngineUnavailable, Throttled
+from cosyserve.protocol.errors import EngineUnavailable, TaskPreempted, Throttled, TTSError
 
 from ..auth import Caller
 
@@ -31,6 +32,10 @@ class AdmissionLimits(Protocol):
     def max_tasks_per_connection(self) -> int: ...
     @property
     def max_uploads(self) -> int: ...
+    @property
+    def preempt_after(self) -> float: ...
+    @property
+    def tokens(self) -> Sized: ...
 
 
 class Ticket:
@@ -56,15 +61,72 @@ class Ticket:
         self.release()
 
 
+@dataclass(slots=True)
+class _Wait:
+    """A task that waits for text. name: its caller's. since: when it last had text or gave sound."""
+
+    name: str
+    since: float
+    give_up: Callable[[TTSError], None]
+
+
+class _Waiting:
+    """The tasks that wait for text. clock: gives seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waits: dict[TaskTicket, _Wait] = {}  # the one that has waited longest first
+
+    def add(self, ticket: TaskTicket, name: str, give_up: Callable[[TTSError], None]) -> None:
+        self._waits[ticket] = _Wait(name, self._clock(), give_up)
+
+    def again(self, ticket: TaskTicket) -> None:
+        """The task, if it waits, does so from now on."""
+        if wait := self.discard(ticket):
+            self.add(ticket, wait.name, wait.give_up)
+
+    def discard(self, ticket: TaskTicket) -> _Wait | None:
+        return self._waits.pop(ticket, None)
+
+    def first_to_yield(self, after: float) -> TaskTicket | None:
+        """Of the caller with most tasks that have waited `after` seconds, the one that did so longest."""
+        latest = self._clock() - after
+        overdue = [(ticket, w.name) for ticket, w in self._waits.items() if w.since <= latest]
+        held = Counter(name for _, name in overdue)
+        first = max(overdue, key=lambda each: held[each[1]], default=None)  # the first of several
+        return first and first[0]
+
+
 class TaskTicket(Ticket):
     """A task's place. `free` lets the next task have it before this one is accounted for."""
 
-    def __init__(self, free: Callable[[], None], give_back: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, waiting: _Waiting, free: Callable[[], None], give_back: Callable[[], None]
+    ) -> None:
+        """name: the caller's."""
         super().__init__(give_back)
+        self._name = name
+        self._waiting = waiting
         self._freed = Ticket(free)
+
+    def await_text(self, give_up: Callable[[TTSError], None]) -> None:
+        """Let another task have the place if none is free and this one has waited for text too long.
+
+        `give_up` is called then, with the error that is to end the task. The place is free already.
+        """
+        self._waiting.add(self, self._name, give_up)
+
+    def active(self) -> None:
+        """Text has come or sound goes out: if the task waits for text, it does so from now on."""
+        self._waiting.again(self)
+
+    def keep(self) -> None:
+        """All text has come: the place is this task's to the end."""
+        self._waiting.discard(self)
 
     def free(self) -> None:
         """To be called just before the last word goes out: whoever reads that finds the place free."""
+        self._waiting.discard(self)
         self._freed.release()
 
     def release(self) -> None:
@@ -81,7 +143,13 @@ class ConnectionTicket(Ticket):
 class Admission:
     """Counts what runs. For one event loop; no method waits but `wait_idle`.
 
-    `clock` gives seconds; it only serves to estimate when a place will be free.
+    Of several tokens, none may hold more places for connections, or for uploads, than are left free:
+    alone it gets half of them, and of n that want all they can get, each gets one part in n + 1, so that
+    whoever comes next finds a place. Tasks have a limit per token; once all their places are taken, one
+    that waits for text gives its place up to the next: the one that has waited longest, among those of
+    the token that has the most of them.
+
+    `clock` gives seconds: how long tasks wait, and when a place should be free.
     """
 
     def __init__(
@@ -89,9 +157,10 @@ class Admission:
     ) -> None:
         self._limits = limits
         self._clock = clock
-        self._connections = 0
-        self._uploads = 0
+        self._connections: Counter[str] = Counter()  # by the caller's name
+        self._uploads: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
+        self._waiting = _Waiting(clock)
         self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
         self._unaccounted = 0  # tasks that are not over, whether or not their place is free
@@ -100,7 +169,7 @@ class Admission:
 
     @property
     def connections(self) -> int:
-        return self._connections
+        return self._connections.total()
 
     @property
     def tasks(self) -> int:
@@ -110,13 +179,14 @@ class Admission:
     def draining(self) -> bool:
         return self._draining
 
-    def connect(self) -> ConnectionTicket:
+    def connect(self, caller: Caller) -> ConnectionTicket:
         """Take a place for a connection. Raises Throttled, EngineUnavailable (draining)."""
         self._refuse_if_draining()
-        if self._connections >= self._limits.max_connections:
-            raise Throttled(f"the server is at its limit of {self._connections} connections")
-        self._connections += 1
-        return ConnectionTicket(self._disconnected)
+        limit = self._limits.max_connections
+        if self.connections >= limit:
+            raise Throttled(f"the server is at its limit of {limit} connections")
+        self._check_share(self._connections, caller, limit, "connections")
+        return ConnectionTicket(_take(self._connections, caller.name))
 
     def enter(self, caller: Caller, connection: ConnectionTicket | None = None) -> TaskTicket:
         """Take a place for a task. Raises Throttled, EngineUnavailable (draining)."""
@@ -127,24 +197,29 @@ class Admission:
                 connection.tasks, limits.max_tasks_per_connection, "tasks on this connection"
             )
         self._check(self._tasks[name], limits.max_tasks_per_token, "tasks for this token")
+        if self.tasks >= limits.max_tasks:
+            self._preempt()
         self._check(self.tasks, limits.max_tasks, "tasks in all")
         if connection is not None:
             connection.tasks += 1
-        self._tasks[name] += 1
+        give_back = _take(self._tasks, name)
         self._unaccounted += 1
         self._idle.clear()
         began = self._clock()
-        return TaskTicket(lambda: self._freed(name, connection, began), self._task_ended)
+        return TaskTicket(
+            name, self._waiting, lambda: self._freed(give_back, connection, began), self._task_ended
+        )
 
-    def upload(self) -> Ticket:
+    def upload(self, caller: Caller) -> Ticket:
         """Take a place for an upload, which is held in memory until it is stored.
 
         Raises Throttled, EngineUnavailable (draining).
         """
         self._refuse_if_draining()
-        self._check(self._uploads, self._limits.max_uploads, "uploads at once")
-        self._uploads += 1
-        return Ticket(self._uploaded)
+        limit = self._limits.max_uploads
+        self._check(self._uploads.total(), limit, "uploads at once")
+        self._check_share(self._uploads, caller, limit, "uploads")
+        return Ticket(_take(self._uploads, caller.name))
 
     def drain(self) -> None:
         """Refuse everything new from now on; running tasks continue."""
@@ -164,25 +239,48 @@ class Admission:
         if running >= limit:
             raise Throttled(f"at most {limit} {what} are allowed", self._retry_after(running))
 
+    def _check_share(self, taken: Counter[str], caller: Caller, limit: int, what: str) -> None:
+        """Raises Throttled if the caller holds as many of these places as are left for everybody."""
+        held, left = taken[caller.name], limit - taken.total()
+        if len(self._limits.tokens) > 1 and held >= left:
+            raise Throttled(f"this token has {held} {what}; the {left} places left are for others")
+
+    def _preempt(self) -> None:
+        """Free the place of a task that has waited too long for text, if there is one."""
+        ticket = self._waiting.first_to_yield(self._limits.preempt_after)
+        if ticket is not None and (wait := self._waiting.discard(ticket)):
+            ticket.free()
+            wait.give_up(
+                TaskPreempted(
+                    "no text came for long, and another task needed the place of this one"
+                )
+            )
+
     def _retry_after(self, running: int) -> int:
         """Seconds until one of `running` tasks should end, if they last as long as earlier ones."""
         return min(max(1, math.ceil(self._mean_duration / running)), MAX_RETRY_AFTER)
 
-    def _freed(self, name: str, connection: ConnectionTicket | None, began: float) -> None:
+    def _freed(
+        self, give_back: Callable[[], None], connection: ConnectionTicket | None, began: float
+    ) -> None:
         self._mean_duration += _SMOOTHING * (self._clock() - began - self._mean_duration)
         if connection is not None:
             connection.tasks -= 1
-        self._tasks[name] -= 1
-        if not self._tasks[name]:
-            del self._tasks[name]
+        give_back()
 
     def _task_ended(self) -> None:
         self._unaccounted -= 1
         if not self._unaccounted:
             self._idle.set()
 
-    def _disconnected(self) -> None:
-        self._connections -= 1
 
-    def _uploaded(self) -> None:
-        self._uploads -= 1
+def _take(places: Counter[str], name: str) -> Callable[[], None]:
+    """Take a place; returns what gives it back."""
+    places[name] += 1
+    return lambda: _give_back(places, name)
+
+
+def _give_back(places: Counter[str], name: str) -> None:
+    places[name] -= 1
+    if not places[name]:
+        del places[name]

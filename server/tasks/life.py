@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 
@@ -82,6 +82,11 @@ class TaskLife:
             self.over()
             raise failure from None
 
+    def may_be_preempted(self, give_up: Callable[[TTSError], None]) -> None:
+        """Offer its place to others while it waits for text; `give_up` is to end it, as TaskTicket says."""
+        if self._place is not None and not self._text_is_whole:
+            self._place.await_text(give_up)
+
     # Text
 
     @property
@@ -95,6 +100,8 @@ class TaskLife:
         flush: speak what has come without waiting for more.
         """
         self.account.text(text, time.monotonic())
+        if text and not text.isspace():
+            self._not_idle()
         if self._early is None:
             assert self._synthesis is not None
             await self._synthesis.feed(text, flush=flush)
@@ -105,6 +112,8 @@ class TaskLife:
     async def finish(self, text: str = "") -> None:
         """Take the last piece of text."""
         self._text_is_whole = True
+        if self._place is not None:
+            self._place.keep()
         await self.feed(text)
         if self._early is None:
             assert self._synthesis is not None
@@ -145,7 +154,7 @@ class TaskLife:
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
         self._synthesis = await Synthesis.open(
-            services.engine, voice, parameters, services.encode_pool
+            services.engine, voice, parameters, services.encode_pool, services.ssml_threads
         )
         return self._synthesis
 
@@ -160,6 +169,7 @@ class TaskLife:
             await synthesis.finish()
 
     def _result(self, chunk: SpokenChunk, synthesis: Synthesis) -> ResultGenerated:
+        self._not_idle()
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
@@ -175,6 +185,10 @@ class TaskLife:
             sentences=chunk.sentences,
             marks=chunk.marks,
         )
+
+    def _not_idle(self) -> None:
+        if self._place is not None:
+            self._place.active()
 
     # The end
 

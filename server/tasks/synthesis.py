@@ -19,6 +19,7 @@ from cosyserve.engine.interface import (
     SynthesisOptions,
     Work,
 )
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
 from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.protocol.text import GrowingText
@@ -155,9 +156,16 @@ class Synthesis:
 
     @classmethod
     async def open(
-        cls, engine: Engine, voice: Prompt, parameters: SpeechParameters, encode_pool: Executor
+        cls,
+        engine: Engine,
+        voice: Prompt,
+        parameters: SpeechParameters,
+        encode_pool: Executor,
+        ssml_threads: Threads | None = None,
     ) -> Self:
         """A synthesis with this voice. An expensive encoder works in the pool, any other in place.
+
+        ssml_threads: as in `open_ssml`.
 
         Raises EngineNotReady, UnsupportedRequest.
         """
@@ -177,7 +185,8 @@ class Synthesis:
         ssml = None
         with calling("open_session"):
             if parameters.enable_ssml or parameters.plain_breaks:
-                ssml = open_ssml(engine, voice, options, markup=parameters.enable_ssml)
+                markup = parameters.enable_ssml
+                ssml = open_ssml(engine, voice, options, markup=markup, threads=ssml_threads)
                 session = CheckedSession(ssml)
             else:
                 session = CheckedSession(engine.open_session(voice, options))

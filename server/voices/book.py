@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 from cosyserve.engine.interface import Engine, Prompt, TranscribedClip
 from cosyserve.engine.single_flight import SingleFlight
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.protocol.fields import refusal
 
@@ -64,6 +66,9 @@ class HostedVoices:
         return isinstance(self.names, re.Pattern) and self.names.fullmatch(name) is not None
 
 
+_LOADED_AT_ONCE: Final = 4
+_LOADED_AT_ONCE_FOR_ONE_OWNER: Final = 2
+
 _NO_NAMES = HostedVoices({}, None)
 
 
@@ -79,6 +84,14 @@ class VoiceBook:
         self._store = store
         self._limits = limits
         self._preparing = SingleFlight[str, Prompt]()  # by content_id
+        self._threads = Threads("voice-clip", _LOADED_AT_ONCE)  # decode clips for tasks
+        self._turns = defaultdict[str | None, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(_LOADED_AT_ONCE_FOR_ONE_OWNER)
+        )  # by owner
+
+    def close(self) -> None:
+        """End the threads, without waiting."""
+        self._threads.close()
 
     async def resolve(
         self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
@@ -215,9 +228,11 @@ class VoiceBook:
     # From a reference to a prompt
 
     async def _load(self, owner: str | None, reference: Reference) -> Prompt:
-        data = await self._store.read(owner, reference.id)
-        clip = await asyncio.to_thread(decode_clip, data, reference.pcm_rate, self._limits)
-        return await self._prepare(reference.content_id, clip, reference.text)
+        # Who asks for many voices leaves threads to others. (One that shares all is asked by everybody.)
+        async with self._turns[owner]:
+            data = await self._store.read(owner, reference.id)
+            clip = await self._threads.run(decode_clip, data, reference.pcm_rate, self._limits)
+            return await self._prepare(reference.content_id, clip, reference.text)
 
     async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
         transcribed = TranscribedClip(content_id, clip.samples, clip.sample_rate, text)

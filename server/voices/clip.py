@@ -15,7 +15,7 @@ import numpy as np
 from cosyserve.engine.interface import Samples
 from cosyserve.protocol.errors import InvalidAudio, InvalidParameter, PayloadTooLarge
 
-from .decode import AudioFile, OtherFile, decode_file, identify, sound_begin
+from .decode import HIGHEST_RATE, AudioFile, OtherFile, decode_file, identify, sound_begin
 
 TAKEN: Final = "WAV, MP3, FLAC, Ogg, M4A, AAC, WebM, AIFF, CAF or raw 16-bit little-endian mono PCM"
 PCM_RATE: Final = 16000
@@ -27,7 +27,9 @@ _NOISE_RMS: Final = 0.5
 _NOISE_CORRELATION: Final = 0.2
 
 
-class _ClipSettings(Protocol):
+class ClipSettings(Protocol):
+    """The settings that limit a clip."""
+
     @property
     def min_reference_seconds(self) -> float: ...
     @property
@@ -44,8 +46,13 @@ class ClipLimits:
     max_seconds: float
     max_bytes: int
 
+    @property
+    def decoded_bytes(self) -> int:
+        """The most memory that decoding and checking takes, besides the file: the sound and a copy of it."""
+        return round(2 * 4 * (self.max_seconds + _LENGTH_SLACK) * HIGHEST_RATE)
+
     @classmethod
-    def of(cls, settings: _ClipSettings) -> Self:
+    def of(cls, settings: ClipSettings) -> Self:
         return cls(
             settings.min_reference_seconds,
             settings.max_reference_seconds,

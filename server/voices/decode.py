@@ -257,7 +257,8 @@ _CODECS: Final = (
     *("mp3float", "mp3", "flac", "vorbis", "opus", "libopus", "aac"),
 )
 _MOST_ALAC_SAMPLES: Final = 16384  # per frame; Apple's encoder makes 4096, a header may say 2^24
-_RATES: Final = (8000, 192000)
+HIGHEST_RATE: Final = 192000  # Hz
+_RATES: Final = (8000, HIGHEST_RATE)
 _PROBE_BYTES: Final = "1000000"  # FFmpeg keeps what it probes: with tiny packets 35 times as much
 _MAX_PACKETS: Final = 50_000  # two minutes of 2.5 ms, the shortest packets there are
 _MISSING_SHARE: Final = 0.05  # of the declared length; if more is missing, the file is cut off

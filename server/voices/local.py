@@ -89,6 +89,9 @@ class _Shelf:
         self.index = fresh
 
 
+_Shelves = list[_Shelf]
+
+
 class LocalStore:
     """References as files `<digest of the owner>/<id>.clip`, readable by the server's user only (0600).
 
@@ -213,13 +216,13 @@ class LocalStore:
             self._durable.add(shelf.folder)
         return shelf
 
-    def _all(self) -> list[_Shelf]:
+    def _all(self) -> _Shelves:
         """Every owner's. Raises OSError."""
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         return [self._shelf(name) for name in names if is_digest(name)]
 
-    def _seen(self, owner: str | None) -> list[_Shelf]:
+    def _seen(self, owner: str | None) -> _Shelves:
         """Those that this owner sees."""
         with self._disk("list", None):
             if owner is None:

@@ -33,10 +33,11 @@ class Handshake:
         """`process_request` of the server: None to go on, else the refusal."""
         try:
             route = self.route(request)
-            if self.caller(request, route) is None:
+            caller = self.caller(request, route)
+            if caller is None:
                 raise Unauthorized("a valid token is needed")
             route.open(self._services.settings)
-            self._services.admission.connect().release()
+            self._services.admission.connect(caller).release()
         except TTSError as error:
             return refusal(error)
         return None

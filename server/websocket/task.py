@@ -120,6 +120,7 @@ class WebSocketTask:
         stopping = asyncio.create_task(self._ended.wait())
         try:
             self._await_text()
+            self._life.may_be_preempted(self.fail)
             await asyncio.wait({speaking, stopping}, return_when=asyncio.FIRST_COMPLETED)
             error = self._error(speaking)
             await self._stop_and_wait(speaking)

@@ -5,7 +5,6 @@ TranscribedClip -> VoicePromptCache (VoicePrompt) -> FlowPromptCache (FlowPrompt
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
@@ -20,6 +19,7 @@ from cachetools import LRUCache
 from ...files import write_file
 from ...interface import TranscribedClip
 from ...single_flight import SingleFlight
+from ...threads import Threads
 from ..flow import FlowPrompt
 from .voice import VoicePrompt
 
@@ -139,6 +139,7 @@ class FlowPromptCache:
 
 
 _SUFFIX: Final = ".safetensors"
+_PREPARED_AT_ONCE: Final = 4
 
 
 @dataclass(slots=True)
@@ -155,7 +156,7 @@ class VoicePromptCounts:
 class VoicePromptCache:
     """Prepares each voice once, however many ask for it at a time.
 
-    To be used from one event loop; all heavy work is done in threads.
+    To be used from one event loop; all heavy work is done in threads of its own.
 
     prepare: VoicePreparer.prepare or the like.
     model: names the models that voices depend on (Checkpoint.voice_fingerprint); others' are not seen.
@@ -177,6 +178,8 @@ class VoicePromptCache:
         self._disk = None if folder is None else _Disk(folder / model, disk_bytes)
         self._held: LRUCache[str, VoicePrompt] = LRUCache(memory_bytes, lambda voice: voice.nbytes)
         self._making: SingleFlight[str, VoicePrompt] = SingleFlight()
+        self._preparing = Threads("voice", _PREPARED_AT_ONCE)
+        self._disk_threads = Threads("voice-disk", _PREPARED_AT_ONCE)
         self.counts = VoicePromptCounts()
 
     @property
@@ -202,14 +205,16 @@ class VoicePromptCache:
         return voice
 
     async def close(self) -> None:
-        """Wait until nothing is being prepared."""
+        """Wait until nothing is being prepared, and end the threads."""
         await self._making.settled()
+        self._preparing.close()
+        self._disk_threads.close()
 
     async def _make(self, reference: TranscribedClip) -> VoicePrompt:
         voice = await self._read(reference.content_id)
         if voice is None:
             self.counts.misses += 1
-            voice = await asyncio.to_thread(self._prepare, reference)
+            voice = await self._preparing.run(self._prepare, reference)
             await self._write(voice)
         with suppress(ValueError):  # larger than the limit
             self._held[reference.content_id] = voice
@@ -220,7 +225,7 @@ class VoicePromptCache:
         if self._disk is None:
             return None
         try:
-            found = await asyncio.to_thread(self._disk.read, content_id)
+            found = await self._disk_threads.run(self._disk.read, content_id)
         except ValueError:
             self.counts.corrupt += 1
             return None
@@ -232,7 +237,7 @@ class VoicePromptCache:
         if self._disk is None:
             return
         try:
-            await asyncio.to_thread(self._disk.write, voice)
+            await self._disk_threads.run(self._disk.write, voice)
         except OSError:  # a full disk must not cost the session its voice
             self.counts.failed_writes += 1
 

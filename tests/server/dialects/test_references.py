@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from cosyserve.engine.interface import InvalidReference
+from cosyserve.server.auth import Caller
 from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer
 
@@ -51,7 +52,7 @@ async def test_upload_get_list_delete(peer: Peer, clip: bytes) -> None:
 
 async def test_uploads_beyond_the_limit_are_refused(served, clip: bytes) -> None:
     async with served(max_uploads=1) as (server, engine), Peer.of(server, engine) as peer:
-        with server.services.admission.upload():
+        with server.services.admission.upload(Caller("bob")):
             form = aiohttp.FormData({"text": "Hello."})
             form.add_field("file", clip, filename="clip.wav")
             async with peer.http.post(URL, data=form) as answer:

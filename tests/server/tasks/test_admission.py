@@ -28,6 +28,8 @@ class Limits:
     max_tasks_per_token: int = 3
     max_tasks_per_connection: int = 2
     max_uploads: int = 2
+    preempt_after: float = 10.0
+    tokens: tuple[str, ...] = ("the only one",)
 
 
 class Clock:
@@ -61,7 +63,7 @@ def test_limit_per_token_leaves_others_alone() -> None:
 
 def test_limit_per_connection_leaves_others_alone() -> None:
     admission = Admission(Limits())
-    first, second = admission.connect(), admission.connect()
+    first, second = admission.connect(ANN), admission.connect(ANN)
     ticket = admission.enter(ANN, first)
     admission.enter(ANN, first)
     with pytest.raises(Throttled, match="2 tasks on this connection"):
@@ -74,7 +76,7 @@ def test_limit_per_connection_leaves_others_alone() -> None:
 
 def test_a_refusal_takes_no_place() -> None:
     admission = Admission(Limits(max_tasks_per_token=1))
-    connection = admission.connect()
+    connection = admission.connect(ANN)
     ticket = admission.enter(ANN, connection)
     with pytest.raises(Throttled):
         admission.enter(ANN, connection)
@@ -85,10 +87,10 @@ def test_a_refusal_takes_no_place() -> None:
 
 def test_limit_of_connections() -> None:
     admission = Admission(Limits())
-    first = admission.connect()
-    with admission.connect():
+    first = admission.connect(ANN)
+    with admission.connect(ANN):
         with pytest.raises(Throttled, match="2 connections"):
-            admission.connect()
+            admission.connect(ANN)
         assert admission.connections == 2
     first.release()
     assert admission.connections == 0
@@ -136,7 +138,7 @@ async def test_draining_refuses_and_waits_for_the_running() -> None:
     with pytest.raises(EngineUnavailable):
         admission.enter(ANN)
     with pytest.raises(EngineUnavailable):
-        admission.connect()
+        admission.connect(ANN)
     idle = asyncio.ensure_future(admission.wait_idle())
     await asyncio.sleep(0)
     assert not idle.done()
@@ -179,7 +181,7 @@ class Counting(RuleBasedStateMachine):
     def connect(self) -> None:
         full = len(self.connections) >= self.limits.max_connections
         try:
-            self.connections.append(self.admission.connect())
+            self.connections.append(self.admission.connect(ANN))
         except Throttled:
             assert full
         else:
@@ -225,10 +227,10 @@ TestCounting = Counting.TestCase
 
 async def test_uploads_have_a_limit_of_their_own() -> None:
     admission = Admission(Limits())
-    places = [admission.upload() for _ in range(2)]
+    places = [admission.upload(ANN) for _ in range(2)]
     with pytest.raises(Throttled, match="2 uploads at once"):
-        admission.upload()
+        admission.upload(ANN)
     places[0].release()
-    with admission.upload():
+    with admission.upload(ANN):
         pass
     assert admission.tasks == 0
