@@ -172,6 +172,10 @@ class Admission:
         return self._connections.total()
 
     @property
+    def uploads(self) -> int:
+        return self._uploads.total()
+
+    @property
     def tasks(self) -> int:
         return self._tasks.total()
 
@@ -217,7 +221,7 @@ class Admission:
         """
         self._refuse_if_draining()
         limit = self._limits.max_uploads
-        self._check(self._uploads.total(), limit, "uploads at once")
+        self._check(self.uploads, limit, "uploads at once")
         self._check_share(self._uploads, caller, limit, "uploads")
         return Ticket(_take(self._uploads, caller.name))
 

@@ -38,15 +38,15 @@ RECORDED = recorded()
 # Errors that a dialect cannot have, by the code of the tree.
 _ONLY_HTTP = {
     "Unauthorized", "NotFound", "MethodNotAllowed", "RequestTimeout", "PayloadTooLarge",
-    "UnsupportedMediaType",
 }  # fmt: skip
-_ONLY_WEBSOCKET = {"InvalidState", "TaskTimeout"}
+_ONLY_WEBSOCKET = {"InvalidState", "TaskPreempted", "TaskTimeout"}
+_ONLY_UPLOADS = {"TooManyReferences", "UnsupportedMediaType"}
 NOT_THERE = {
-    "websocket": _ONLY_HTTP,
-    "dashscope": _ONLY_HTTP,
+    "websocket": _ONLY_HTTP | _ONLY_UPLOADS,
+    "dashscope": _ONLY_HTTP | _ONLY_UPLOADS,
     "rest": _ONLY_WEBSOCKET,
-    "openai": _ONLY_WEBSOCKET | {"UnsupportedMediaType"},
-    "elevenlabs": {"InvalidState", "UnsupportedMediaType"},
+    "openai": _ONLY_WEBSOCKET | _ONLY_UPLOADS,
+    "elevenlabs": {"InvalidState"} | _ONLY_UPLOADS,
 }
 
 

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -10,8 +13,9 @@ import pytest
 
 from cosyserve.engine.interface import InvalidReference
 from cosyserve.server.auth import Caller
+from cosyserve.server.voices import intake
 from support.listening.audio import make_file, speechlike
-from support.peers.peers import Peer
+from support.peers.peers import Peer, audio, run_task, text
 
 URL = "/api/v1/audio/reference_audio"
 BAD_HEAD = b'--x\r\nContent-Disposition: form-data; name="\x05"\r\n\r\ntext\r\n--x--\r\n'
@@ -58,6 +62,100 @@ async def test_uploads_beyond_the_limit_are_refused(served, clip: bytes) -> None
             async with peer.http.post(URL, data=form) as answer:
                 assert answer.status == 429
         assert await peer.upload(clip, "Hello.")
+
+
+async def test_no_token_takes_all_places_for_uploads(served, clip: bytes) -> None:
+    async with (
+        served(max_uploads=3) as (server, engine),
+        Peer.of(server, engine) as alice,
+        Peer.of(server, engine, "bob-secret") as bob,
+        slow_upload(alice),
+        slow_upload(alice),
+    ):
+        form = aiohttp.FormData({"text": "Hello."})
+        form.add_field("file", clip, filename="clip.wav")
+        async with alice.http.post(URL, data=form) as answer:
+            assert answer.status == 429
+            assert (await answer.json())["code"] == "Throttled"
+        assert await bob.upload(clip, "Hello.")
+
+
+@asynccontextmanager
+async def slow_upload(peer: Peer) -> AsyncIterator[None]:
+    """An upload that has begun and whose body does not come."""
+    admission = peer.server.services.admission
+    before = admission.uploads
+    asked = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        asked.set()
+        await asyncio.Event().wait()
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    sending = asyncio.create_task(peer.http.post(URL, data=body(), headers=headers).__aenter__())
+    await asked.wait()
+    while admission.uploads == before:
+        await get(peer, "/unknown")  # as long as it takes the server to read
+    yield
+    sending.cancel()
+    await asyncio.wait({sending})
+
+
+async def test_references_beyond_the_limit_are_refused(served, clip: bytes) -> None:
+    async with (
+        served(max_references_per_token=1) as (server, engine),
+        Peer.of(server, engine) as alice,
+        Peer.of(server, engine, "bob-secret") as bob,
+    ):
+        made = await alice.upload(clip)
+        form = aiohttp.FormData({"text": "Hello."})
+        form.add_field("file", clip, filename="clip.wav")
+        async with alice.http.post(URL, data=form) as answer:
+            assert answer.status == 413
+            found = await answer.json()
+        assert found["code"] == "TooManyReferences"
+        assert "at most 1 references" in found["message"]
+        await bob.upload(clip)
+        async with alice.http.delete(f"{URL}/{made}") as answer:
+            assert answer.status == 200
+        await alice.upload(clip)
+
+
+async def test_uploads_hold_up_no_look_up_and_no_voice(
+    served, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        served(references_shared=True) as (server, engine),
+        Peer.of(server, engine) as alice,
+        Peer.of(server, engine, "bob-secret") as bob,
+    ):
+        made = await alice.upload(clip, name="anna")
+        engine.known.clear()
+        begun, go_on, real = threading.Semaphore(0), threading.Event(), intake.decode_clip
+
+        def hold(*arguments: Any) -> Any:
+            begun.release()
+            assert go_on.wait(60)
+            return real(*arguments)
+
+        monkeypatch.setattr(intake, "decode_clip", hold)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in (alice, bob) * 4:
+                    group.create_task(each.upload(clip, "Held."))
+                for _ in range(server.services.intake.at_once):
+                    await asyncio.to_thread(begun.acquire)
+                assert (await get(bob, "/" + made))[0] == 200
+                assert [each["id"] for each in (await get(bob))[1]] == [made]
+                async with bob.socket() as socket:
+                    said = text("finish-task", "t", "one two")
+                    await socket.send(run_task("t", reference_audio_id="anna"), said)
+                    assert audio(await socket.until("task-finished"))
+                go_on.set()
+        finally:
+            go_on.set()
+        assert len((await get(bob))[1]) == 9
 
 
 async def test_list_is_newest_first_and_limited(peer: Peer, clip: bytes) -> None:

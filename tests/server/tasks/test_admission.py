@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +16,7 @@ from cosyserve.server.tasks.admission import (
     MAX_RETRY_AFTER,
     Admission,
     ConnectionTicket,
+    TaskTicket,
     Ticket,
 )
 
@@ -234,3 +236,109 @@ async def test_uploads_have_a_limit_of_their_own() -> None:
     with admission.upload(ANN):
         pass
     assert admission.tasks == 0
+
+
+def several(**limits: int) -> Admission:
+    return Admission(Limits(**limits, tokens=("ann", "bob", "cid")))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["connect", "upload"])
+def test_of_several_tokens_none_takes_what_others_need(what: str) -> None:
+    limit = 12
+    admission = several(max_connections=limit, max_uploads=limit)
+
+    def fill(caller: Caller) -> list[Ticket]:
+        places: list[Ticket] = []
+        with suppress(Throttled):
+            while True:
+                places.append(getattr(admission, what)(caller))
+        return places
+
+    first = fill(ANN)
+    assert len(first) == limit // 2
+    second = fill(BOB)
+    assert len(second) == limit // 4
+    with pytest.raises(Throttled, match="3 places left are for others"):
+        getattr(admission, what)(BOB)
+    assert len(fill(Caller("cid"))) == 2
+    for place in first:
+        place.release()
+    assert len(fill(BOB)) == 2  # 5 of 12 then, of which 5 are free
+
+
+@pytest.mark.parametrize("what", ["connect", "upload"])
+def test_one_token_alone_takes_all_places(what: str) -> None:
+    admission = Admission(Limits(max_connections=12, max_uploads=12))
+    for _ in range(12):
+        getattr(admission, what)(ANN)
+    with pytest.raises(Throttled, match="12"):
+        getattr(admission, what)(ANN)
+
+
+class Waiting:
+    """Tasks that wait for text, with a clock in hand; `lost` has those that lost their place."""
+
+    def __init__(self, **limits: int) -> None:
+        self.clock = Clock()
+        self.admission = Admission(Limits(**limits), self.clock)  # type: ignore[arg-type]
+        self.lost: list[str] = []
+
+    def enter(self, caller: Caller, name: str) -> TaskTicket:
+        ticket = self.admission.enter(caller)
+        ticket.await_text(lambda error: self.lost.append(f"{name} {error.code}"))
+        self.clock.now += 1
+        return ticket
+
+
+def test_the_task_that_has_waited_longest_gives_its_place_up() -> None:
+    waiting = Waiting()
+    first, second = waiting.enter(ANN, "first"), waiting.enter(ANN, "second")
+    third, fourth = waiting.enter(BOB, "third"), waiting.enter(BOB, "fourth")
+    with pytest.raises(Throttled):  # nobody has waited 10 seconds
+        waiting.admission.enter(BOB)
+    waiting.clock.now += 10
+    first.active()
+    waiting.enter(BOB, "fifth")
+    assert waiting.lost == ["third TaskPreempted"]
+    assert waiting.admission.tasks == 4
+    third.release()
+    second.keep()
+    waiting.admission.enter(BOB)
+    assert waiting.lost == ["third TaskPreempted", "fourth TaskPreempted"]
+    with pytest.raises(Throttled):  # the first was active, the second has its text, two are new
+        waiting.admission.enter(ANN)
+    fourth.release()
+    assert waiting.admission.tasks == 4
+
+
+def test_who_holds_most_waiting_tasks_gives_up_first() -> None:
+    waiting = Waiting(max_tasks=4)
+    waiting.enter(BOB, "bob's")
+    for name in ("first", "second", "third"):
+        waiting.enter(ANN, name)
+    waiting.clock.now += 60
+    waiting.enter(BOB, "bob's second")
+    assert waiting.lost == ["first TaskPreempted"]
+
+
+def test_a_task_without_text_yields_no_place_that_its_own_limits_refuse() -> None:
+    waiting = Waiting(max_tasks=3)
+    for name in ("first", "second", "third"):
+        waiting.enter(ANN, name)
+    waiting.clock.now += 60
+    with pytest.raises(Throttled, match="for this token"):
+        waiting.admission.enter(ANN)
+    assert waiting.lost == []
+
+
+async def test_a_task_that_lost_its_place_is_waited_for() -> None:
+    waiting = Waiting(max_tasks=1, preempt_after=0)
+    first = waiting.enter(ANN, "first")
+    second = waiting.admission.enter(BOB)
+    second.release()
+    idle = asyncio.ensure_future(waiting.admission.wait_idle())
+    await asyncio.sleep(0)
+    assert not idle.done()
+    first.release()
+    await idle
+    assert waiting.admission.tasks == 0

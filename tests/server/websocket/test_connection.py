@@ -305,6 +305,23 @@ async def test_too_many_connections_are_refused_at_the_handshake(served) -> None
     assert int(refused.value.response.headers["Retry-After"]) >= 1
 
 
+async def test_no_token_takes_all_connections(served) -> None:
+    async with (
+        served(max_connections=3) as (server, engine),
+        Peer.of(server, engine) as alice,
+        Peer.of(server, engine, "bob-secret") as bob,
+        alice.socket(),
+        alice.socket(),
+    ):
+        with pytest.raises(InvalidStatus) as refused:
+            async with alice.socket():
+                pass
+        assert refused.value.response.status_code == 429
+        async with bob.socket() as socket:
+            await socket.send(run_task("t"), text("finish-task", "t", "one"))
+            await socket.until("task-finished")
+
+
 async def test_an_idle_connection_is_closed_where_a_limit_is_set(served) -> None:
     async with served(idle_connection_timeout=0.05) as (server, engine):
         async with Peer.of(server, engine) as peer, peer.socket() as socket:

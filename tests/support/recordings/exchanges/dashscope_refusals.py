@@ -143,6 +143,19 @@ async def more_tasks_than_are_allowed(stage: Stage) -> None:
         await second.closed()
 
 
+@book.exchange(max_tasks=1, preempt_after=0)
+async def a_place_that_another_task_takes(stage: Stage) -> None:
+    async with (
+        stage.open(INFERENCE, name="a") as first,
+        stage.open(INFERENCE, name="b") as second,
+    ):
+        await first.send(run_hosted("t"))
+        await first.until(STARTED)
+        await second.send(run_hosted("u"))
+        await second.until(STARTED)
+        await first.closed()
+
+
 @book.exchange(dashscope_text_timeout=1.0)
 async def text_that_does_not_come(stage: Stage) -> None:
     async with stage.open(INFERENCE) as talk:

@@ -197,6 +197,19 @@ async def more_tasks_than_are_allowed(stage: Stage) -> None:
         await second.closed()
 
 
+@book.exchange(max_tasks=1, preempt_after=0)
+async def a_place_that_another_task_takes(stage: Stage) -> None:
+    async with (
+        stage.open(address(), name="a") as first,
+        stage.open(address(), ALICE, name="b") as second,
+    ):
+        await first.send(say("one "))
+        await first.until(SOUND)
+        await second.send(say("one "), say(""))
+        await second.closed()
+        await first.closed()
+
+
 @book.exchange()
 async def text_that_does_not_come(stage: Stage) -> None:
     async with stage.open(address("output_format=pcm_24000&inactivity_timeout=1")) as talk:

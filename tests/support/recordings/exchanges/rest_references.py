@@ -46,6 +46,13 @@ async def lists_in_order_and_cut(stage: Stage) -> None:
         await stage.get(PATH + query)
 
 
+@book.exchange(max_references_per_token=1)
+async def more_references_than_are_allowed(stage: Stage) -> None:
+    await stage.upload()
+    await stage.ask(form(CLIP, WORDS, ALICE))
+    await stage.ask(form(CLIP, WORDS, BOB))
+
+
 @book.exchange(references_shared=True)
 async def references_that_everybody_sees(stage: Stage) -> None:
     reference_id = await stage.upload(name="Anna")

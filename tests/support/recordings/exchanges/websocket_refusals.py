@@ -208,6 +208,19 @@ async def more_tasks_than_are_allowed(stage: Stage) -> None:
         await fifth.read()
 
 
+@book.exchange(max_tasks=1, preempt_after=0)
+async def a_place_that_another_task_takes(stage: Stage) -> None:
+    async with (
+        stage.open(SPEECH, name="a") as first,
+        stage.open(SPEECH, BOB, name="b") as second,
+    ):
+        await first.send(run_task("t"))
+        await first.until(STARTED)
+        await second.send(run_task("u"), finish("u", "one"))
+        await second.until(FINISHED)
+        await first.until(FAILED)
+
+
 @book.exchange(idle_text_timeout=1.0)
 async def text_that_does_not_come(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:
