@@ -44,7 +44,7 @@ async def test_a_text_that_begins_with_a_break(peer: Peer, talk: Talk) -> None:
 async def test_a_document_is_a_document(peer: Peer, talk: Talk) -> None:
     told = await talk.say(peer, ["<spe", "ak>one<break time='1s'/></speak>"], ssml=True)
     assert told.seconds == pytest.approx(1 + WORD_SECONDS)
-    assert "outside of <speak>" in (await talk.say(peer, ["<breakfast>one"], ssml=True)).error
+    assert "outside <speak>" in (await talk.say(peer, ["<breakfast>one"], ssml=True)).error
 
 
 @each_talk

@@ -157,7 +157,9 @@ def test_tls_files(kept: tuple[str, str], tmp_path: Path) -> None:
     outcome = run_serve(*kept, "--tls-cert", str(cert), "--tls-key", str(cert))
     assert outcome.status == 2
     line = outcome.line("tls_key")
-    assert line.startswith(f"cosyserve serve: tls_key: {cert} is not usable; it contains no private key")
+    assert line.startswith(
+        f"cosyserve serve: tls_key: {cert} is not usable; it contains no private key"
+    )
 
 
 def test_a_port_that_is_taken(kept: tuple[str, str]) -> None:
@@ -179,7 +181,9 @@ def test_a_port_for_the_superuser_only(other_user: int, their_folder: str) -> No
     outcome = run_serve("--port", "80", "--references", their_folder, user=other_user)
     assert outcome.status == 1
     line = outcome.line("port")
-    assert "port: 80 at 127.0.0.1 is not permitted to this user; allowed: usually ports from" in line
+    assert (
+        "port: 80 at 127.0.0.1 is not permitted to this user; allowed: usually ports from" in line
+    )
 
 
 @pytest.mark.parametrize(
