@@ -1,1 +1,1 @@
-"""The wire, without I/O: messages, codec, the state machine of a task, errors, and REST bodies."""
+"""The wire, without I/O: messages, the state machine of a task, errors, and the parts of each dialect."""

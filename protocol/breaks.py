@@ -1,6 +1,6 @@
-"""Pauses in a plain text: `<break time="600ms"/>` between words that are no SSML document.
+"""Pauses in a plain text: `<break time="600ms"/>` between words of a text that is not SSML.
 
-Where SSML is asked for, a text that begins with a tag is SSML; but `<break>` may begin a plain text.
+If SSML is enabled, a text that begins with a tag is SSML, unless that tag is `<break>`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 LONGEST_TAG: Final = 256
-"""Characters; what goes on longer without `>` is no tag."""
+"""Characters; a longer one without `>` is not a tag."""
 
 _START: Final = "<break"
 _END: Final = "</break>"
@@ -23,9 +23,9 @@ _ATTRIBUTES: Final = re.compile(_ATTRIBUTE)
 
 
 def begins_markup(text: str, *, final: bool = False) -> bool | None:
-    """Whether a text that begins so is SSML; None while that depends on what comes.
+    """Whether a text with this beginning is SSML; None while that depends on the text to come.
 
-    final: it is known now, unless there is nothing but blanks yet.
+    final: decide now, unless there are only blanks.
     """
     begun = text.lstrip()
     if _START.startswith(begun) and not (final and begun):
@@ -47,36 +47,36 @@ class Break:
 
 
 class BreakScanner:
-    """An incremental transform of a plain text: its breaks, and the text between them as it is.
+    """An incremental transform of a plain text: its breaks, and the unchanged text between them.
 
-    A tag may be cut anywhere. `<break` that has anything but attributes in it, or no end, is text.
-    What comes out does not depend on how the text is cut, but for where its stretches of text are.
+    A tag may be cut anywhere. `<break` with anything but attributes in it, or without an end, is text.
+    The output does not depend on where the text is cut, except for where its stretches of text are cut.
     """
 
     def __init__(self) -> None:
-        self._held = ""
-        self._expects_end = False
-        self._line = 1
+        self._held = ""  # may be the beginning of a tag
+        self._expects_end = False  # a `<break>` without `/` came, so `</break>` may follow
+        self._line = 1  # the place of the first character that is not given out yet
         self._column = 1
 
     @property
     def holds(self) -> bool:
-        """Whether the text so far ends with what may be the beginning of a tag."""
+        """Whether the text so far may end in the middle of a tag."""
         return bool(self._held)
 
     def feed(self, text: str) -> list[str | Break]:
-        """What is decided now, in order."""
+        """Everything that is decided with this piece, in order."""
         text, self._held = self._held + text, ""
         found: list[str | Break] = []
         begin = at = 0
         while True:
             if self._expects_end:
-                rest = text[begin : begin + len(_END)]
-                if rest != _END and _END.startswith(rest):
+                following = text[begin : begin + len(_END)]
+                if following != _END and _END.startswith(following):
                     break
                 self._expects_end = False
-                if rest == _END:
-                    self._pass_over(rest)
+                if following == _END:
+                    self._pass_over(following)
                     begin = at = begin + len(_END)
             at = text.find("<", at)
             if at < 0:
@@ -100,7 +100,7 @@ class BreakScanner:
         return found
 
     def finish(self) -> list[str | Break]:
-        """The rest, once no more text comes."""
+        """What is left, once no more text comes."""
         held, self._held, self._expects_end = self._held, "", False
         return [held] if held else []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, TypeVar
 
-from .errors import InvalidParameter
+from .errors import BadFrame, InvalidParameter
 from .json_text import JsonObject as JsonObject
 from .json_text import decode
 
@@ -67,6 +67,14 @@ def json_object(data: bytes | str, text: tuple[str, ...] = ()) -> JsonObject:
     if not isinstance(message, dict):
         raise InvalidParameter(f"message: {shown(message)} is not allowed; allowed: an object")
     return message
+
+
+def body_object(body: bytes) -> JsonObject:
+    """Parse the whole body of an HTTP request. Raises InvalidParameter if it is no JSON object."""
+    try:
+        return json_object(body)
+    except BadFrame as error:
+        raise InvalidParameter(f"body: {error.message}") from None
 
 
 def optional(fields: JsonObject, name: str, kind: type[T], path: str = "") -> T | None:

@@ -1,7 +1,6 @@
-"""Every message of a task, one frozen type each.
+"""Every message of a task, one frozen type each, in the vocabulary of all dialects.
 
-Commands come from the client, events go to it. A message says what it means; how it looks on the
-wire (`header`, `payload`) is the codec's business.
+Commands come from the client, events go to it. A dialect's codec turns them from and into its frames.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class RunTask:
 class ContinueTask:
     """The next piece of the task's text; pieces are joined as they come.
 
-    flush: a sentence ends after it: what has come is spoken without waiting for more.
+    flush: a sentence ends here; speak the text received so far without waiting for more.
     """
 
     task_id: str
@@ -55,12 +54,12 @@ class CancelTask:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """No more commands come: finish every task, then close the connection. Other dialects have it.
+    """No more commands come: finish every task, then close the connection. The native dialect has none.
 
-    rest: by task_id, the last piece of a text that was not whole before.
+    remainders: by task_id, the last piece of a text that was not whole before.
     """
 
-    rest: Mapping[str, str] = field(default_factory=dict)
+    remainders: Mapping[str, str] = field(default_factory=dict)
 
 
 TaskCommand = RunTask | ContinueTask | FinishTask | CancelTask
@@ -138,7 +137,7 @@ class TaskMetrics:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveAudio:
-    """What the encoder really does, where that may differ from the request.
+    """The encoder's real settings, which may differ from those requested.
 
     bit_rate: as in the parameters ("160k"); None where lossless.
     """
@@ -157,8 +156,8 @@ class TaskStarted:
 class ResultGenerated:
     """One chunk of encoded audio; with `binary`, its bytes follow in a frame of their own.
 
-    begin: seconds of the task's speech before it. words, sentences: that begin in it; marks: that lie
-    in it. Words are there only where they were asked for and the engine knows them.
+    begin: seconds of the task's speech before it. words, sentences: those that begin in it; marks: those
+    that lie in it. Words are there only if they were asked for and the engine gives their times.
     """
 
     task_id: str
@@ -175,7 +174,7 @@ class ResultGenerated:
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished:
-    """notices: what of the text could not be done as asked, a sentence each."""
+    """notices: a sentence for each part of the text that could not be spoken as asked."""
 
     task_id: str
     finish_reason: FinishReason = "stop"

@@ -1,9 +1,10 @@
-"""The OpenAI dialect's bodies: what is read from requests and what is answered. No HTTP library here."""
+"""Bodies of OpenAI's speech API: what requests ask for, and what answers hold."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from .errors import (
     TTSError,
     Unauthorized,
 )
-from .fields import JsonObject, json_object, number, optional, refusal, required, shown
+from .fields import JsonObject, body_object, number, optional, refusal, required, shown
 from .parameters import ALLOWED, MODELS, AudioFormat, Mode, SpeechParameters
 
 SAMPLE_RATE: Final = 24000
@@ -54,15 +55,7 @@ HOSTED_VOICES: Final = {
 }
 """The hosted service's voices and what they are heard as."""
 
-CONTENT_TYPES: Final = {
-    AudioFormat.MP3: "audio/mpeg",
-    AudioFormat.OPUS: "audio/ogg",
-    AudioFormat.AAC: "audio/aac",
-    AudioFormat.FLAC: "audio/flac",
-    AudioFormat.WAV: "audio/wav",
-    AudioFormat.PCM: "audio/pcm",
-}
-
+_FORMATS: Final = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 _MODEL: Final = re.compile(rf"({'|'.join(HOSTED_MODELS)})(-\d{{4}}(-\d\d-\d\d)?)?", re.ASCII)
 _PUBLISHED: Final = 1734048000  # CosyVoice 2's release, for `created`, which says nothing here
 
@@ -116,15 +109,11 @@ def parse_speech(body: bytes, longest: int) -> OpenAISpeech:
     Raises InvalidField (InvalidParameter for a body that is no JSON object), ModelNotFound,
     TextTooLong.
     """
-    try:
-        request = json_object(body)
-    except BadFrame as error:
-        raise InvalidParameter(f"body: {error.message}") from None
+    request = body_object(body)
     model = check_model(_required(request, "model"))
     text = _required(request, "input")
     if not text.strip():
-        allowed = "a text that is more than blanks"
-        raise InvalidField("input", refusal("input", text, allowed).message)
+        raise _refusal("input", text, "a text that is more than blanks")
     if len(text) > longest:
         raise TextTooLong(f"input: {len(text)} characters; allowed: {longest}")
     return OpenAISpeech(
@@ -235,35 +224,28 @@ def _voice(value: object) -> str:
     name = value.get("id") if isinstance(value, dict) else value
     if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_VOICE:
         allowed = f'an id or a name of 1 to {LONGEST_VOICE} characters, or {{"id": ...}}'
-        raise InvalidField("voice", refusal("voice", name, allowed).message)
+        raise _refusal("voice", name, allowed)
     return name
 
 
 def _instructions(request: JsonObject) -> str:
-    try:
+    with _about("instructions"):
         text = optional(request, "instructions", str) or ""
-    except InvalidParameter as error:
-        raise InvalidField("instructions", error.message) from None
     if len(text) > LONGEST_INSTRUCTIONS:
-        allowed = ALLOWED["instruct"]
-        raise InvalidField("instructions", refusal("instructions", text, allowed).message)
+        raise _refusal("instructions", text, ALLOWED["instruct"])
     return text if text.strip() else ""
 
 
 def _format(request: JsonObject) -> AudioFormat:
-    formats = tuple(audio_format.value for audio_format in CONTENT_TYPES)
-    return AudioFormat(_choice(request, "response_format", formats, AudioFormat.MP3.value))
+    return AudioFormat(_choice(request, "response_format", _FORMATS, "mp3"))
 
 
 def _speed(request: JsonObject) -> float:
     low, high = SPEEDS
-    try:
+    with _about("speed"):
         speed = number(request, "speed", "", 1.0)
-    except InvalidParameter as error:
-        raise InvalidField("speed", error.message) from None
     if not low <= speed <= high:
-        allowed = f"a number from {low:g} to {high:g}"
-        raise InvalidField("speed", refusal("speed", request["speed"], allowed).message)
+        raise _refusal("speed", request["speed"], f"a number from {low:g} to {high:g}")
     return speed
 
 
@@ -272,12 +254,23 @@ def _choice(request: JsonObject, name: str, allowed: tuple[str, ...], default: s
     if value is None:
         return default
     if not isinstance(value, str) or value not in allowed:
-        raise InvalidField(name, refusal(name, value, ", ".join(allowed)).message)
+        raise _refusal(name, value, ", ".join(allowed))
     return value
 
 
 def _required(request: JsonObject, name: str) -> str:
-    try:
+    with _about(name):
         return required(request, name, str)
+
+
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Names the field in the error that reading it raises."""
+    try:
+        yield
     except InvalidParameter as error:
         raise InvalidField(name, error.message) from None
+
+
+def _refusal(name: str, value: object, allowed: str) -> InvalidField:
+    return InvalidField(name, refusal(name, value, allowed).message)

@@ -55,6 +55,21 @@ class AudioFormat(StrEnum):
         """Whether a bit rate means anything to this format."""
         return self in (AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC)
 
+    @property
+    def content_type(self) -> str:
+        """The media type of an HTTP answer in this format."""
+        return _CONTENT_TYPES[self]
+
+
+_CONTENT_TYPES: Final = {
+    AudioFormat.WAV: "audio/wav",
+    AudioFormat.MP3: "audio/mpeg",
+    AudioFormat.PCM: "audio/pcm",
+    AudioFormat.OPUS: "audio/ogg",
+    AudioFormat.AAC: "audio/aac",
+    AudioFormat.FLAC: "audio/flac",
+}
+
 
 def _whole(value: object) -> object:
     """A number without a fraction is an integer, however JSON wrote it."""

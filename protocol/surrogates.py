@@ -1,4 +1,4 @@
-"""Text in which a surrogate pair may be cut in two.
+"""Joining surrogate pairs that were cut in two.
 
 JSON can write a character beyond the basic plane as two escapes, and a client that cuts its text
 between UTF-16 code units sends one half in one message and the other in the next.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 
 def join(half: str, text: str, *, last: bool = False) -> tuple[str, str]:
-    """The next piece of a text whose pieces so far ended with `half`, and the half that it ends with.
+    """Well-formed text from the next piece, and the high surrogate that the piece ends with, or "".
 
-    half: a high surrogate, or "" where nothing is pending. The piece that comes back is well-formed;
-    a half at its end is kept back, for its other half may come. last: no more text comes.
+    half: the one that the piece before ended with, or "". A high surrogate at the end is held back, since
+    its other half may come. last: no more text comes, so nothing is held back.
     """
     text = half + text
     if not last and "\ud800" <= text[-1:] <= "\udbff":

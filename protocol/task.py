@@ -1,10 +1,9 @@
-"""The tasks of one connection, without the connection: commands in, events out.
+"""The tasks of one connection as a state machine without I/O: commands in, events out.
 
-The life of a task, as one table: what may be received and sent in each state, and what then.
-
-A step that the table does not have is illegal: received, it is the client's fault (InvalidState);
-sent, it is a fault of ours (LocalProtocolError). IGNORED is legal and changes nothing: the client
-sent it before it could know better.
+TRANSITIONS holds what may be received and sent in each state, and the state after it. A step that is not
+in the table is illegal: if received, the client is at fault (InvalidState), if sent, the server is
+(LocalProtocolError). An IGNORED step is legal and changes nothing: the client sent it before it could know
+of the task's end.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
-from .cosyvoice.codec import TASK_ID, CosyVoiceCodec, Frame
+from .codec import TASK_ID, DialectCodec, Frame
 from .errors import InvalidState, TextTooLong, TTSError
 from .messages import (
     CancelTask,
@@ -170,22 +169,9 @@ ENDED_REMEMBERED: Final = 64
 """Ended tasks whose end is remembered, for commands that were already on their way."""
 
 
-class DialectCodec(Protocol):
-    """A dialect's wire, for one connection; it may remember what its tasks were about."""
-
-    def decode(self, data: bytes | str) -> Command | None:
-        """A client's text frame; None if it says nothing.
-
-        Raises only TTSError, with the task_id where it could read one.
-        """
-
-    def encode(self, event: Event) -> tuple[Frame, ...]:
-        """The frames that tell the event, in their order; none if the dialect has no word for it."""
-
-
 @dataclass(slots=True)
 class _Task:
-    """half: what its text ends with so far, if that is half of a surrogate pair."""
+    """half: the high surrogate that its text ends with so far, or ""."""
 
     state: TaskState
     characters: int = 0
@@ -202,17 +188,17 @@ class TaskProtocol:
 
     def __init__(
         self,
-        codec: DialectCodec | None = None,
+        codec: DialectCodec,
         limits: TextLimits | None = None,
         *,
         one_at_a_time: bool = False,
     ) -> None:
-        """one_at_a_time: a run-task takes the place of the task that runs, of which nothing more is told."""
+        """one_at_a_time: a run-task replaces the task that runs, which gets no further event."""
         self._one_at_a_time = one_at_a_time
-        self._codec: DialectCodec = CosyVoiceCodec() if codec is None else codec
+        self._codec = codec
         self._limits = TextLimits() if limits is None else limits
-        self._tasks: dict[str, _Task] = {}
-        self._ended: OrderedDict[str, TaskState] = OrderedDict()
+        self._tasks: dict[str, _Task] = {}  # that run
+        self._ended: OrderedDict[str, TaskState] = OrderedDict()  # the latest, oldest first
 
     def __len__(self) -> int:
         """How many tasks run."""
@@ -256,9 +242,6 @@ class TaskProtocol:
             raise LocalProtocolError(f"cannot send {step}: task {event.task_id!r} is {state}")
         frames = self._codec.encode(event)
         self._move(event.task_id, after)
-        if frames and isinstance(event, ResultGenerated):
-            first = replace(frames[0], seconds=event.metrics.speech_len)
-            frames = (first, *frames[1:])
         return frames
 
     def fail(self, task_id: str, error: TTSError) -> tuple[Frame, ...]:
@@ -326,8 +309,8 @@ class TaskProtocol:
             return command, ""
         half = "" if isinstance(command, RunTask) else self._tasks[command.task_id].half
         last = isinstance(command, FinishTask)
-        text, rest = join(half, command.text, last=last)
-        return (command if text == command.text else replace(command, text=text)), rest
+        text, half = join(half, command.text, last=last)
+        return (command if text == command.text else replace(command, text=text)), half
 
     def _count_text(self, command: TaskCommand) -> int:
         """The characters of the task with this command's. Raises TextTooLong."""

@@ -1,9 +1,4 @@
-"""A text that comes in pieces.
-
-Counting text for `usage.characters`.
-
-How much text a client may send.
-"""
+"""The text of a task: how its characters count, how much of it may come, and how it is kept as it grows."""
 
 from __future__ import annotations
 
@@ -49,19 +44,17 @@ _BLOCK: Final = 1024
 
 
 class GrowingText:
-    """Code points; to append and to read a part cost what the piece and the part cost, however
-    long the text is.
-    """
+    """A text that is appended to. Appending and reading take time by the length of the piece alone."""
 
     def __init__(self) -> None:
-        self._blocks: list[str] = []
-        self._tail = ""
+        self._blocks: list[str] = []  # of _BLOCK code points each
+        self._tail = ""  # what is not a whole block yet
 
     def __len__(self) -> int:
         return len(self._blocks) * _BLOCK + len(self._tail)
 
     def append(self, text: str) -> None:
-        """The text goes on."""
+        """Add the next piece."""
         tail = self._tail + text
         whole = len(tail) - len(tail) % _BLOCK
         self._blocks += (tail[begin : begin + _BLOCK] for begin in range(0, whole, _BLOCK))

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .delivery.patient import PatientConnection
+from .dialects import Dialect, labels_of
+from .dialects.served import DIALECTS
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
@@ -102,18 +104,20 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterator[RunningServer]:
+async def serve(
+    settings: Settings, engine: Engine | None = None, dialects: Sequence[Dialect] = DIALECTS
+) -> AsyncIterator[RunningServer]:
     """A context in which a server runs; it is ready when the context is entered.
 
-    engine: replaces the one that the settings name. Leaving the context closes the server at once; `drain`
-    it first if running tasks matter.
+    engine: replaces the one that the settings name. dialects: the APIs to speak, the native one first.
+    Leaving the context closes the server at once; `drain` it first if running tasks matter.
     Raises OSError if the port or a place cannot be used, EngineError if the engine cannot start,
     SettingsError for a setting that proves wrong only when it is used.
     """
     async with AsyncExitStack() as stack:
-        services = await _build_services(settings, engine, stack)
-        http = await _http(services, stack)
-        handshake = Handshake(services)
+        services = await _build_services(settings, engine, dialects, stack)
+        http = await _http(services, dialects, stack)
+        handshake = Handshake(services, dialects)
 
         async def handle(connection: ServerConnection) -> None:
             assert isinstance(connection, PatientConnection)
@@ -126,7 +130,7 @@ async def serve(settings: Settings, engine: Engine | None = None) -> AsyncIterat
             except TTSError as error:  # the last place was taken during the handshake
                 await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
                 return
-            with place, services.metrics.connection(route.dialect.name):
+            with place, services.metrics.connection(route.dialect.websocket_label):
                 await SpeechConnection(connection, caller, place, services, route).run()
 
         tls = tls_context(settings.tls_cert, settings.tls_key)
@@ -179,7 +183,10 @@ def _open_port(
 
 
 async def _build_services(
-    settings: Settings, engine: Engine | None, stack: AsyncExitStack
+    settings: Settings,
+    engine: Engine | None,
+    dialects: Sequence[Dialect],
+    stack: AsyncExitStack,
 ) -> Services:
     engine = engine or build_engine(settings)
     stack.push_async_callback(engine.stop)
@@ -194,6 +201,7 @@ async def _build_services(
         ready=lambda: engine.ready and not admission.draining,
         token_names=[token.name for token in settings.tokens],
         extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
+        transports=labels_of(dialects),
     )
     lag = asyncio.create_task(watch_loop_lag(metrics))
     stack.callback(lag.cancel)
@@ -210,10 +218,12 @@ async def _build_services(
     )
 
 
-async def _http(services: Services, stack: AsyncExitStack) -> web.AppRunner:
+async def _http(
+    services: Services, dialects: Sequence[Dialect], stack: AsyncExitStack
+) -> web.AppRunner:
     """The REST side of the port."""
     runner = web.AppRunner(
-        build_app(services),
+        build_app(services, dialects),
         handler_cancellation=True,
         access_log=None,
         shutdown_timeout=services.settings.close_timeout,

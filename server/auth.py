@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -26,6 +26,14 @@ class Caller:
 ANONYMOUS: Final = Caller("anonymous")
 
 
+def token_headers(
+    values_of: Callable[[str], Sequence[str]], token_header: str | None
+) -> Sequence[str]:
+    """The values of Authorization, or where there is none, of the dialect's own header for a token."""
+    values = values_of("Authorization")
+    return values_of(token_header) if not values and token_header is not None else values
+
+
 class Authenticator:
     """Knows the configured tokens. If there are none, every caller is ANONYMOUS."""
 
@@ -40,6 +48,10 @@ class Authenticator:
         if len(words) == 2 and words[0].lower() == "bearer":
             return self._find(words[1].strip())
         return self._find((authorization or "").strip())
+
+    def by_headers(self, values: Sequence[str]) -> Caller | None:
+        """The caller by all values of the header; None if unknown, or if there are several."""
+        return None if len(values) > 1 else self.by_header(values[0] if values else None)
 
     def by_subprotocols(self, offered: Sequence[str]) -> Caller | None:
         """The caller that offers the subprotocols `cosyvoice.v1, bearer.TOKEN`; None if unknown."""

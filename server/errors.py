@@ -1,4 +1,4 @@
-"""Where every exception becomes an error with a wire code."""
+"""From any exception to an error with a wire code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 def error_headers(error: TTSError) -> dict[str, str]:
-    """The headers of an HTTP answer that tells this error, on REST and at a handshake alike."""
+    """The headers of an HTTP answer with this error, to a request or an upgrade."""
     match error:
         case Throttled():
             return {"Retry-After": str(error.retry_after)}
@@ -39,15 +39,15 @@ def error_headers(error: TTSError) -> dict[str, str]:
 
 
 class ContractBroken(Exception):
-    """An engine broke engine.interface; the message says how, for the log and never for a client."""
+    """An engine did what `engine.interface` forbids; the message is for the log, never for a client."""
 
 
-def goes_on(error: BaseException) -> bool:
-    """Whether an exception is no failure of the work it came out of, and has to be raised on.
+def must_propagate(error: BaseException) -> bool:
+    """Whether an exception ends the code that caught it, so that it is no failure of the work it came from.
 
-    It is none if it ends whoever waits for that work: the current asyncio task is being cancelled, its
-    coroutine closed without a task that runs it, or the process ends. A CancelledError that comes without
-    that is a failure like any other, for it came from inside: what was waited for had been cancelled.
+    Such code is ended when its asyncio task is being cancelled, when its coroutine is closed without a
+    task that runs it, or when the process ends. Any other CancelledError is a failure like the rest: the
+    work itself had waited for something that was cancelled.
     """
     match error:
         case asyncio.CancelledError():
@@ -67,7 +67,7 @@ def _current_task() -> asyncio.Task[object] | None:
 
 
 def as_tts_error(error: BaseException) -> TTSError:
-    """The wire's error for any exception; one that nobody foresaw is logged whole and told bare."""
+    """The wire's error for any exception. An unexpected one is logged whole and sent without its message."""
     match error:
         case TTSError():
             return error
@@ -87,6 +87,6 @@ def as_tts_error(error: BaseException) -> TTSError:
 
 
 def report(error: BaseException) -> None:
-    """Log an exception that nobody foresaw, with its traceback; one of an engine's names what it broke."""
+    """Log an unexpected exception with its traceback, and of a ContractBroken what the engine broke."""
     broke = {"broke": str(error)} if isinstance(error, ContractBroken) else {}
     log.error("unexpected_error", exc_info=error, **broke)

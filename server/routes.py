@@ -1,45 +1,39 @@
-"""The REST side of the port, an aiohttp application."""
+"""The HTTP side of the port, an aiohttp application: the dialects' routes and the server's own."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from cosyserve.protocol.errors import InvalidParameter
-
-from .dialects import SPEECH_PATH, references
-from .dialects.cosyvoice import speech
-from .dialects.elevenlabs import add_elevenlabs
-from .dialects.openai import add_openai
-from .http import probes as operations
-from .http.envelope import FILES, SERVICES, envelope
+from .dialects import Dialect
+from .http import probes
+from .http.envelope import DIALECTS, FILES, SERVICES, envelope
 from .page.assets import add_docs, add_page
 from .services import Services
 
 
-def build_app(services: Services) -> web.Application:
+def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Application:
     """All routes; uploads have their own limit, every other body that of a message."""
-    most = services.settings.max_message_bytes
-    app = web.Application(middlewares=[envelope], client_max_size=most)
+    settings = services.settings
+    app = web.Application(middlewares=[envelope], client_max_size=settings.max_message_bytes)
     app[SERVICES] = services
+    app[DIALECTS] = dialects
     app[FILES] = set(add_docs(app))
-    if services.settings.page:
-        app[FILES] |= add_page(app, needs_token=bool(services.settings.tokens))
-    clips = "/api/v1/audio/reference_audio"
-    app.router.add_post(clips, references.upload)
-    app.router.add_get(clips, references.listing)
-    app.router.add_get(clips + "/{id}", references.get)
-    app.router.add_delete(clips + "/{id}", references.delete)
-    app.router.add_post("/api/v1/audio/speech", speech)
-    add_openai(app, services)
-    add_elevenlabs(app)
-    app.router.add_get(SPEECH_PATH, _no_upgrade)
-    app.router.add_get("/healthz", operations.healthz)
-    app.router.add_get("/readyz", operations.readyz)
-    app.router.add_get("/version", operations.version)
-    if services.settings.metrics_address is None:
-        app.router.add_get("/metrics", operations.metrics)
+    if settings.page:
+        app[FILES] |= add_page(app, needs_token=bool(settings.tokens))
+    for dialect in dialects:
+        for route in dialect.http:
+            app.router.add_route(route.method, route.path, route.handler)
+            if route.method == "GET":
+                app.router.add_route("HEAD", route.path, route.handler)
+            if route.is_open(settings):
+                app[FILES].add(route.path)
+    app.router.add_get("/healthz", probes.healthz)
+    app.router.add_get("/readyz", probes.readyz)
+    app.router.add_get("/version", probes.version)
+    if settings.metrics_address is None:
+        app.router.add_get("/metrics", probes.metrics)
     return app
 
 
@@ -47,9 +41,5 @@ def build_metrics_app(services: Services) -> web.Application:
     """Only the metrics, for an address of their own."""
     app = web.Application()
     app[SERVICES] = services
-    app.router.add_get("/metrics", operations.metrics)
+    app.router.add_get("/metrics", probes.metrics)
     return app
-
-
-async def _no_upgrade(request: web.Request) -> NoReturn:
-    raise InvalidParameter(f"{SPEECH_PATH} is a WebSocket: connect with an upgrade")

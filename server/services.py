@@ -1,4 +1,4 @@
-"""What every request handler is given: the parts of one server, built once and handed down."""
+"""The parts of one server, built once and passed to every handler."""
 
 from __future__ import annotations
 

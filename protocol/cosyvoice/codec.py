@@ -1,24 +1,20 @@
-"""Commands to and from the wire: what a client sends on `/api-ws/v1/audio/speech`.
+"""The wire of `/api-ws/v1/audio/speech`: JSON messages with `header` and `payload`, for both sides.
 
-Events to and from the wire: what the server sends on `/api-ws/v1/audio/speech`.
-
-Messages to and from the wire of `/api-ws/v1/audio/speech`: JSON with `header` and `payload`.
-
-Decoding checks everything: what it returns can be trusted. Unknown fields are ignored, and null
-means absent. Whatever the peer sends, only a TTSError comes out.
+Decoding checks every field, so that the result can be trusted. It ignores unknown fields and treats
+null as absent. Whatever the peer sends, decoding raises nothing but TTSError.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final, assert_never
 
 import orjson
 import pybase64
 
-from ..errors import BadFrame, TTSError
+from ..codec import LONGEST_TASK_ID, TASK_ID, Frame
+from ..errors import TTSError
 from ..fields import JsonObject, json_object, number, optional, refusal, required
 from ..messages import (
     CancelTask,
@@ -45,25 +41,13 @@ from ..parameters import check_model, parse_parameters
 EVENTS: Final = ("task-started", "result-generated", "task-finished", "task-failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A text frame and, unless None, the binary frame to send right after it, even if empty.
-
-    seconds: how long the sound in both plays, for who sends them; it is not on the wire.
-    """
-
-    text: bytes
-    attachment: bytes | None = None
-    seconds: float = field(default=0.0, compare=False)
-
-
 def encode_event(event: Event) -> Frame:
     """The text frame of an event, and the binary frame of its audio where it goes as one."""
     match event:
         case TaskStarted():
-            return _frame(event.task_id, "task-started", {})
+            return event_frame(event.task_id, "task-started", {})
         case ResultGenerated():
-            return _frame(
+            return event_frame(
                 event.task_id,
                 "result-generated",
                 _result_payload(event),
@@ -71,16 +55,16 @@ def encode_event(event: Event) -> Frame:
             )
         case TaskFinished():
             output: JsonObject = {"finish_reason": event.finish_reason}
-            output |= told_output(notices=event.notices)
+            output |= spoken_output(notices=event.notices)
             payload = {
                 "output": output,
                 "usage": {"characters": event.characters},
                 "metrics": asdict(event.metrics),
             }
-            return _frame(event.task_id, "task-finished", payload)
+            return event_frame(event.task_id, "task-finished", payload)
         case TaskFailed():
-            error = {"error_code": event.error_code, "error_message": event.error_message}
-            return _frame(event.task_id, "task-failed", {}, error)
+            error = error_fields(event.error_code, event.error_message)
+            return event_frame(event.task_id, "task-failed", {}, error)
         case _:
             assert_never(event)
 
@@ -113,16 +97,23 @@ def decode_event(data: bytes | str) -> Event:
             raise refusal("header.event", event, ", ".join(EVENTS))
 
 
-def _frame(
+def event_frame(
     task_id: str,
     event: str,
     payload: JsonObject,
     error: JsonObject | None = None,
     *,
+    attributes: JsonObject | None = None,
     attachment: bytes | None = None,
 ) -> Frame:
-    header = {"task_id": task_id, "event": event, **(error or {}), "attributes": {}}
+    """The frame of an event. error: the header's fields for an error; attributes: the header's own."""
+    header = {"task_id": task_id, "event": event, **(error or {}), "attributes": attributes or {}}
     return Frame(orjson.dumps({"header": header, "payload": payload}), attachment)
+
+
+def error_fields(code: str, message: str) -> JsonObject:
+    """The header's fields for an error."""
+    return {"error_code": code, "error_message": message}
 
 
 def _result_payload(event: ResultGenerated) -> JsonObject:
@@ -140,14 +131,14 @@ def _result_payload(event: ResultGenerated) -> JsonObject:
     if cost.stages is not None:
         metrics |= asdict(cost.stages)
     output: JsonObject = {"finish_reason": None, "audio": audio}
-    output |= told_output(event.words, event.marks)
+    output |= spoken_output(event.words, event.marks)
     return {"output": output, "metrics": metrics}
 
 
-def told_output(
+def spoken_output(
     words: Sequence[Word] = (), marks: Sequence[Mark] = (), notices: Sequence[str] = ()
 ) -> JsonObject:
-    """The fields of an output for these, those that are not empty."""
+    """The fields of an output that report these; empty ones are left out."""
     fields: JsonObject = {
         "words": [word_object(word) for word in words],
         "marks": [{"name": mark.name, "time": milliseconds(mark.at)} for mark in marks],
@@ -283,12 +274,10 @@ def _notices(output: JsonObject) -> tuple[str, ...]:
     return tuple(given)
 
 
-LONGEST_TASK_ID: Final = 64
-TASK_ID: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TASK_ID}}}")
 ACTIONS: Final = ("run-task", "continue-task", "finish-task", "cancel-task")
 
 TEXT_PATH: Final = ("payload", "input", "text")
-"""Where a message has its piece of the text, in this API and in those made after it."""
+"""Where a message holds its piece of the text."""
 
 _INPUT: Final = "payload.input"
 
@@ -296,19 +285,33 @@ _INPUT: Final = "payload.input"
 def decode_command(data: bytes | str) -> TaskCommand:
     """Read a client's text frame.
 
+    The text may hold halves of surrogate pairs: see `surrogates.join`. Raises as `read_command` does.
+    """
+    return read_command(data, _command)
+
+
+def read_command(
+    data: bytes | str, command: Callable[[str, str, JsonObject], TaskCommand]
+) -> TaskCommand:
+    """Read a text frame with `header` and `payload`. command: makes it of action, task_id and message.
+
     Raises BadFrame if it is not JSON, InvalidParameter or ModelNotFound if a field is wrong. Those
-    two carry the `task_id` as far as one could be read: an invalid string is given back as it is,
+    two carry the task_id as far as one could be read: an invalid string is given back as it is,
     one that is too long is cut with an ellipsis, so that it is never taken for another task's.
-    The text may have halves of surrogate pairs in it: see `surrogates.join`.
     """
     message = json_object(data, TEXT_PATH)
     header = required(message, "header", dict)
-    task_id, action = header.get("task_id"), header.get("action")
     try:
-        return _command(message, header)
+        action = required(header, "action", str, "header")
+        task_id = required(header, "task_id", str, "header")
+        if TASK_ID.fullmatch(task_id) is None:
+            allowed = f"1 to {LONGEST_TASK_ID} characters of A-Z a-z 0-9 _ -"
+            raise refusal("header.task_id", task_id, allowed)
+        return command(action, task_id, message)
     except TTSError as error:
-        readable = _echo(task_id) if isinstance(task_id, str) else None
-        raise error.for_task(readable, starting=action == "run-task") from None
+        given = header.get("task_id")
+        readable = _echo(given) if isinstance(given, str) else None
+        raise error.for_task(readable, starting=header.get("action") == "run-task") from None
 
 
 def encode_command(command: TaskCommand) -> bytes:
@@ -343,13 +346,8 @@ def _echo(task_id: str) -> str:
     return task_id if len(task_id) <= LONGEST_TASK_ID else task_id[: LONGEST_TASK_ID - 3] + "..."
 
 
-def _command(message: JsonObject, header: JsonObject) -> TaskCommand:
-    action = required(header, "action", str, "header")
-    task_id = required(header, "task_id", str, "header")
-    if TASK_ID.fullmatch(task_id) is None:
-        allowed = f"1 to {LONGEST_TASK_ID} characters of A-Z a-z 0-9 _ -"
-        raise refusal("header.task_id", task_id, allowed)
-    optional(header, "streaming", str, "header")
+def _command(action: str, task_id: str, message: JsonObject) -> TaskCommand:
+    optional(message["header"], "streaming", str, "header")
     match action:
         case "run-task":
             return _run_task(task_id, required(message, "payload", dict))
@@ -380,9 +378,6 @@ def _optional_text(payload: JsonObject) -> str:
     return optional(optional(payload, "input", dict, "payload") or {}, "text", str, _INPUT) or ""
 
 
-CLOSE_UNSUPPORTED_DATA: Final = 1003  # RFC 6455, section 7.4.1
-
-
 class CosyVoiceCodec:
     """The wire of this server's own API."""
 
@@ -391,8 +386,3 @@ class CosyVoiceCodec:
 
     def encode(self, event: Event) -> tuple[Frame, ...]:
         return (encode_event(event),)
-
-
-def refuse_binary() -> BadFrame:
-    """The error for a binary frame from a client: no command is binary."""
-    return BadFrame("a binary frame; commands are JSON in text frames", CLOSE_UNSUPPORTED_DATA)

@@ -1,4 +1,4 @@
-"""The REST bodies: what is read from requests and what is answered. No HTTP library here."""
+"""Bodies of the native HTTP API: what requests ask for, and what answers hold."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final, Literal, Protocol
 
 import pybase64
 
-from ..errors import BadFrame, InvalidParameter, TTSError
-from ..fields import JsonObject, json_object, optional, refusal, required
+from ..errors import TTSError
+from ..fields import JsonObject, body_object, optional, refusal, required
 from ..parameters import SpeechParameters, check_model, parse_parameters
 from ..text import TextLimits
 
@@ -62,10 +62,7 @@ def parse_speech_request(body: bytes, limits: TextLimits | None = None) -> Speec
 
     Raises InvalidParameter (also for a body that is not JSON), ModelNotFound, TextTooLong.
     """
-    try:
-        request = json_object(body)
-    except BadFrame as error:
-        raise InvalidParameter(f"body: {error.message}") from None
+    request = body_object(body)
     model = check_model(required(request, "model", str), "model")
     given = required(request, "input", dict)
     stream = optional(request, "stream", bool)

@@ -1,7 +1,4 @@
-"""The wire of this dialect, with what it must remember of a task to speak of sentences.
-
-What a client of this dialect sends.
-"""
+"""The wire of `/api-ws/v1/inference`, and what the codec remembers of a task to report its sentences."""
 
 from __future__ import annotations
 
@@ -10,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-import orjson
-
 from ..breaks import Break, BreakScanner, begins_markup, spoken_text
-from ..cosyvoice.codec import TASK_ID, TEXT_PATH, Frame, milliseconds, told_output
-from ..errors import TTSError
-from ..fields import JsonObject, json_object, optional, refusal, required
+from ..codec import Frame
+from ..cosyvoice.codec import error_fields, event_frame, milliseconds, read_command, spoken_output
+from ..fields import JsonObject, optional, refusal, required
 from ..messages import (
     CancelTask,
     ContinueTask,
@@ -39,27 +34,14 @@ _INPUT: Final = "payload.input"
 
 
 def decode_command(data: bytes | str) -> TaskCommand:
-    """Read a client's text frame.
+    """Read a client's text frame. The text is as the client wrote it: see `surrogates.join`.
 
-    Raises BadFrame if it is not JSON, InvalidParameter or ModelNotFound if a field is wrong, with the
-    task_id as far as one could be read. The text is as the client wrote it: see `surrogates.join`.
+    Raises as `read_command` does.
     """
-    message = json_object(data, TEXT_PATH)
-    header = required(message, "header", dict)
-    task_id = header.get("task_id")
-    action = header.get("action")
-    try:
-        return _command(message, header)
-    except TTSError as error:
-        readable = task_id[:64] if isinstance(task_id, str) else None
-        raise error.for_task(readable, starting=action == "run-task") from None
+    return read_command(data, _command)
 
 
-def _command(message: JsonObject, header: JsonObject) -> TaskCommand:
-    action = required(header, "action", str, "header")
-    task_id = required(header, "task_id", str, "header")
-    if TASK_ID.fullmatch(task_id) is None:
-        raise refusal("header.task_id", task_id, "1 to 64 characters of A-Z a-z 0-9 _ -")
+def _command(action: str, task_id: str, message: JsonObject) -> TaskCommand:
     payload = optional(message, "payload", dict) or {}
     given = optional(payload, "input", dict, "payload") or {}
     match action:
@@ -103,19 +85,20 @@ ERROR_CODES: Final = {
     "InvalidAudio": "InvalidParameter",
     "EngineUnavailable": "ServiceUnavailable",
 }
-"""Our codes as this dialect's clients know them; the others are the same in both."""
+"""This dialect's names for wire codes; a code that is not here has the same name."""
 
 _BRACKET: Final = re.compile("([<>])")
 
 
 @dataclass(slots=True)
 class _Spoken:
-    """What is known of a task: the text that came, and the sentence that is being spoken.
+    """A task's text so far, and the sentence that is being spoken.
 
-    is_markup: None while it is not known. breaks: finds those of a plain text, None where they are text as
-    well. text: without them. half: what it ends with, if that is half of a surrogate pair.
-    characters: those outside of tags, so far as it is known what is one. undecided: what may begin the
-    markup. tag: the characters since the last `<` that no `>` has followed, itself included.
+    is_markup: whether the text is SSML; None while undecided. breaks: finds the breaks of a plain text;
+    None if they count as text. text: without breaks. half: the high surrogate that the text ends with.
+    characters: usage, without tags, as far as it is known what is a tag. undecided: text that may begin
+    markup. tag: characters from the last `<` on that no `>` has followed.
+    sentence: the one being spoken; words: those of it that were spoken.
     """
 
     is_markup: bool | None
@@ -129,7 +112,7 @@ class _Spoken:
     words: list[Word] = field(default_factory=list)
 
     def take(self, text: str, *, flush: bool = False, last: bool = False) -> str:
-        """The text goes on; the same text back, less or more half a surrogate pair."""
+        """Add the next piece; returns it with surrogate pairs joined that were cut in two."""
         taken, self.half = join(self.half, text, last=last)
         text = self.undecided + taken
         if self.is_markup is None:
@@ -171,13 +154,13 @@ class _Spoken:
 
 
 class DashScopeCodec:
-    """protocol.task.Codec of one connection."""
+    """The codec of one connection."""
 
     def __init__(self, text_timeout: float, new_id: Callable[[], str]) -> None:
-        """text_timeout: seconds, for the message that tells of it. new_id: makes ids for requests."""
+        """text_timeout: seconds, for the message of a timeout. new_id: makes ids for requests."""
         self._text_timeout = text_timeout
         self._new_id = new_id
-        self._tasks: dict[str, _Spoken] = {}
+        self._tasks: dict[str, _Spoken] = {}  # by task_id
 
     def decode(self, data: bytes | str) -> TaskCommand:
         """Raises TTSError."""
@@ -202,7 +185,7 @@ class DashScopeCodec:
     def encode(self, event: Event) -> tuple[Frame, ...]:
         match event:
             case TaskStarted():
-                return (_frame(event.task_id, "task-started", {}),)
+                return (event_frame(event.task_id, "task-started", {}),)
             case ResultGenerated():
                 return tuple(
                     self._result(event, self._tasks.setdefault(event.task_id, _Spoken(False)))
@@ -228,8 +211,8 @@ class DashScopeCodec:
                 self._output(event.task_id, spoken, "sentence-begin", original_text=sentence.text)
             )
         spoken.words += words
-        told = told_output(marks=event.marks)
-        announced = self._output(event.task_id, spoken, "sentence-synthesis", **told)
+        marks = spoken_output(marks=event.marks)
+        announced = self._output(event.task_id, spoken, "sentence-synthesis", **marks)
         frames.append(Frame(announced.text, event.data))
         return frames
 
@@ -253,18 +236,20 @@ class DashScopeCodec:
         index = 0 if spoken.sentence is None else spoken.sentence.number
         output = {"type": kind, "sentence": {"index": index, "words": words or []}, **more}
         payload = {"output": output, "usage": {"characters": spoken.characters}}
-        return _frame(task_id, "result-generated", payload)
+        return event_frame(task_id, "result-generated", payload)
 
     def _finished(self, event: TaskFinished, spoken: _Spoken) -> list[Frame]:
         whole = event.finish_reason == "stop"
         frames = self._sentence_ends(event.task_id, spoken, None) if whole else []
-        output = {"sentence": {"words": []}, **told_output(notices=event.notices)}
+        output = {"sentence": {"words": []}, **spoken_output(notices=event.notices)}
         payload = {
             "output": output,
             "usage": {"characters": spoken.characters},
         }
         frames.append(
-            _frame(event.task_id, "task-finished", payload, {"request_uuid": self._new_id()})
+            event_frame(
+                event.task_id, "task-finished", payload, attributes={"request_uuid": self._new_id()}
+            )
         )
         return frames
 
@@ -274,14 +259,8 @@ class DashScopeCodec:
             message = f"request timeout after {self._text_timeout:g} seconds."
         elif event.error_code == "ReferenceAudioNotFound":
             message = f"{WHERE}.voice: {message}"
-        header = {
-            "task_id": event.task_id,
-            "event": "task-failed",
-            "error_code": ERROR_CODES.get(event.error_code, event.error_code),
-            "error_message": message,
-            "attributes": {},
-        }
-        return Frame(orjson.dumps({"header": header, "payload": {}}))
+        error = error_fields(ERROR_CODES.get(event.error_code, event.error_code), message)
+        return event_frame(event.task_id, "task-failed", {}, error)
 
 
 def _word(word: Word, sentence_begin: int) -> JsonObject:
@@ -293,10 +272,3 @@ def _word(word: Word, sentence_begin: int) -> JsonObject:
         "begin_time": milliseconds(word.begin),
         "end_time": milliseconds(word.end),
     }
-
-
-def _frame(
-    task_id: str, event: str, payload: JsonObject, attributes: JsonObject | None = None
-) -> Frame:
-    header = {"task_id": task_id, "event": event, "attributes": attributes or {}}
-    return Frame(orjson.dumps({"header": header, "payload": payload}))

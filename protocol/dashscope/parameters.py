@@ -1,8 +1,7 @@
-"""Parameters of this dialect in our own terms.
+"""From this dialect's parameters to SpeechParameters.
 
-What has no meaning here and would change nothing that a listener could miss is passed over (language_hints,
-type, enable_markdown_filter, phoneme timestamps); hot_fix is refused, because speech without it would be
-wrong.
+Parameters without a meaning here are ignored if a listener would not miss them (language_hints, type,
+enable_markdown_filter, phoneme timestamps). hot_fix is refused, because speech without it would be wrong.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ..fields import JsonObject
 from ..text import GrowingText
 
 _NOTHING = 1e-6
-"""Seconds, for comparing times that were added up on different ways."""
+"""Seconds; times summed in a different order may differ by less."""
 
 
 class TimedWord(Protocol):
@@ -41,7 +41,7 @@ class CharacterSpans:
 
 
 class CharacterTimes:
-    """Gives out a growing text in order, each character once, with the chunk of sound it begins in.
+    """Assigns each character of a growing text, in order, to the chunk of sound in which it begins.
 
     Within a word the characters share its time evenly. What stands between words begins where the word
     before it ends; the last of it lasts until the next word, or to the end of the chunk.
@@ -49,12 +49,12 @@ class CharacterTimes:
 
     def __init__(self) -> None:
         self._text = GrowingText()
-        self._placed = 0
-        self._time = 0.0
-        self._waiting: deque[tuple[str, float]] = deque()
+        self._placed = 0  # code points that have a time
+        self._time = 0.0  # where the last of these ends
+        self._waiting: deque[tuple[str, float]] = deque()  # have a time, but no chunk yet
 
     def feed(self, text: str) -> None:
-        """The text goes on."""
+        """Add the next piece of the text."""
         self._text.append(text)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class CharacterTimes:
         return len(self._text)
 
     def take(self, words: Iterable[TimedWord], until: float) -> CharacterSpans | None:
-        """What begins before `until`, the end of a chunk in which these words begin; None if nothing."""
+        """The characters that begin before `until`, the end of a chunk with these words; None if none do."""
         for word in words:
             self._place(word)
         given: list[tuple[str, float]] = []
@@ -70,8 +70,8 @@ class CharacterTimes:
             given.append(self._waiting.popleft())
         return _joined(given, until)
 
-    def rest(self) -> CharacterSpans | None:
-        """What no chunk had, once the speech is over. None as well if no word ever had a time."""
+    def remainder(self) -> CharacterSpans | None:
+        """The characters left once the speech is over. None as well if no word had a time."""
         if self._placed:
             self._spread(len(self._text), self._time, self._time)
         given = list(self._waiting)
@@ -108,7 +108,7 @@ def _joined(given: list[tuple[str, float]], end: float) -> CharacterSpans | None
 
 
 def joined(parts: Iterable[CharacterSpans | None]) -> CharacterSpans | None:
-    """Characters that came in several goes."""
+    """The characters of several parts as one."""
     found = [part for part in parts if part is not None]
     if not found:
         return None

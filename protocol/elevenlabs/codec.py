@@ -1,4 +1,4 @@
-"""The wire of this dialect's two WebSockets."""
+"""The codecs of `stream-input` and `multi-stream-input`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from ..cosyvoice.codec import TASK_ID, Frame
+from ..codec import TASK_ID, Frame
 from ..errors import TTSError
 from ..fields import JsonObject, json_object
 from ..messages import (
@@ -32,11 +32,11 @@ _TEXT_PATH: Final = ("text",)
 
 
 class StreamCodec(Texts):
-    """protocol.task.Codec of one `stream-input` connection: one text, then it closes."""
+    """The codec of one `stream-input` connection: one text, then the connection closes."""
 
     def __init__(self, options: StreamOptions) -> None:
         super().__init__(options, from_start=False)
-        self._context: Context | None = None
+        self._context: Context | None = None  # None before the first message
 
     def decode(self, data: bytes | str) -> Command | None:
         """An empty text ends the session; what comes after it is ignored. Raises TTSError."""
@@ -50,9 +50,9 @@ class StreamCodec(Texts):
             return None
         if message.text == "" or message.close_socket:
             self._context = context or Context(None)
-            rest = self.rest(self._context)
+            remainder = self.remainder(self._context)
             self._context.state = State.CLOSING
-            return EndSession({_ONLY: rest} if rest else {})
+            return EndSession({_ONLY: remainder} if remainder else {})
         if context is None:
             self._context = Context(None)
             return self.start(_ONLY, self._context, message)
@@ -73,23 +73,23 @@ class StreamCodec(Texts):
 
 
 class MultiStreamCodec(Texts):
-    """protocol.task.Codec of one `multi-stream-input` connection: a task for every context.
+    """The codec of one `multi-stream-input` connection: a task for every context.
 
-    A text opens its context. To close a context is to give up what it has still to say, unless all of
-    its text was flushed: then it speaks to its end, or until it is closed once more. Its name is free
-    at once. After a failure only a message that is written like a first one opens the context again,
-    so that text which was on its way is not spoken by itself.
+    A text opens its context. Closing a context drops the speech still to come, unless all of its text was
+    flushed: then it speaks to its end, or until it is closed once more. Its name is free at once. After a
+    failure only a message that is written like a first one opens the context again, so that text which
+    was on its way is not spoken by itself.
 
-    With sync_alignment, times count from the beginning of the context's speech; else they go on from
-    where the message before ended: what clients that ask for it, and those that do not, reckon with.
+    With sync_alignment, times count from the beginning of the context's speech, else from the end of the
+    message before.
     """
 
     def __init__(self, options: StreamOptions) -> None:
         super().__init__(options, from_start=options.sync_alignment)
-        self._contexts: dict[str, Context] = {}
-        self._task_ids: dict[str | None, str] = {}
-        self._named = 0
-        self._over = False
+        self._contexts: dict[str, Context] = {}  # by task_id
+        self._task_ids: dict[str | None, str] = {}  # of the latest context with each name
+        self._named = 0  # how many task_ids were made up
+        self._over = False  # the client closed the socket
 
     def decode(self, data: bytes | str) -> Command | None:
         """Raises TTSError, with the task_id of the context."""
@@ -107,7 +107,7 @@ class MultiStreamCodec(Texts):
             return None
         if message.close_socket:
             self._over = True
-            return EndSession(self._rests())
+            return EndSession(self._remainders())
         task_id = self._task_id(name)
         context = self._contexts.get(task_id)
         if message.close_context:
@@ -126,10 +126,10 @@ class MultiStreamCodec(Texts):
             task_id = self._new_task_id()
         return self.start(task_id, self._remember(task_id, Context(name)), message)
 
-    def _rests(self) -> dict[str, str]:
+    def _remainders(self) -> dict[str, str]:
         contexts = self._contexts.items()
-        rests = {key: self.rest(each) for key, each in contexts if each.state is State.OPEN}
-        return {task_id: rest for task_id, rest in rests.items() if rest}
+        found = {key: self.remainder(each) for key, each in contexts if each.state is State.OPEN}
+        return {task_id: text for task_id, text in found.items() if text}
 
     def _close(self, task_id: str, context: Context | None) -> Command | None:
         if context is None:
@@ -139,7 +139,7 @@ class MultiStreamCodec(Texts):
             return None
         speaks_on = context.state is State.OPEN and context.flushed
         context.state = State.CLOSING
-        return FinishTask(task_id, self.rest(context)) if speaks_on else CancelTask(task_id)
+        return FinishTask(task_id, self.remainder(context)) if speaks_on else CancelTask(task_id)
 
     def encode(self, event: Event) -> tuple[Frame, ...]:
         context = self._contexts.get(event.task_id)
@@ -148,17 +148,17 @@ class MultiStreamCodec(Texts):
                 return ()
             case ResultGenerated():
                 assert context is not None
-                return (self._told(context, self.result(context, event)),)
+                return (self._addressed(context, self.result(context, event)),)
             case TaskFinished():
                 assert context is not None
-                frames = tuple(self._told(context, each) for each in self.ended(context))
+                frames = tuple(self._addressed(context, each) for each in self.ended(context))
                 self._forget(event.task_id)
                 return frames
             case TaskFailed():
                 return (self._failed(event, context),)
 
     def _failed(self, event: TaskFailed, context: Context | None) -> Frame:
-        """The error, which says as well that the context's speech is over."""
+        """The frame of the error, which also ends the context's speech."""
         message = error_message(event.error_code, event.error_message)
         if context is None:
             return _frame(message)
@@ -166,18 +166,18 @@ class MultiStreamCodec(Texts):
         failed = [key for key, each in self._contexts.items() if each.state is State.FAILED]
         for task_id in failed[:-MOST_FAILED]:
             self._forget(task_id)
-        return self._told(context, {**message, "isFinal": True})
+        return self._addressed(context, {**message, "isFinal": True})
 
     @staticmethod
-    def _told(context: Context, message: JsonObject) -> Frame:
-        """With both spellings that the hosted service has had; clients read one or the other."""
+    def _addressed(context: Context, message: JsonObject) -> Frame:
+        """The frame of a context's message, with its name in both spellings that clients read."""
         both: JsonObject = {"contextId": context.name, "context_id": context.name}
         if message["isFinal"]:
             both["is_final"] = True
         return _frame({**message, **both})
 
     def _task_id(self, name: str | None) -> str:
-        """That of the context with this name, or the one that it would have if it were opened now."""
+        """The id of the context with this name, or the id that it would get if it were opened now."""
         if name in self._task_ids:
             return self._task_ids[name]
         if name is not None and not name.startswith("_") and TASK_ID.fullmatch(name):

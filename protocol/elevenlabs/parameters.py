@@ -1,8 +1,8 @@
-"""What an address of this dialect asks for, in our own terms.
+"""From the query of this dialect's addresses to SpeechParameters.
 
-What has no meaning here and would change nothing that a listener could miss is passed over:
-language_code (the text tells), text normalization (always on), logging, chunk schedules, stability and
-its kin. Pronunciation dictionaries are refused, because speech without them would be wrong.
+Fields without a meaning here are ignored if a listener would not miss them: language_code (the text shows
+it), text normalization (always on), logging, chunk schedules, stability and similar voice settings.
+Pronunciation dictionaries are refused, because speech without them would be wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ HOSTED_VOICES: Final = re.compile("[A-Za-z0-9]{20}")
 """What the ids of the hosted service's voices look like."""
 
 _MODEL: Final = re.compile(r"eleven_[A-Za-z0-9_.-]{1,64}")
-_OUTPUT: Final = re.compile(r"(mp3|opus|pcm|wav)_(\d{4,5})(?:_(\d{2,3}))?", re.ASCII)
+FORMATS: Final = (AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.PCM, AudioFormat.WAV)
+_OUTPUT: Final = re.compile(rf"({'|'.join(FORMATS)})_(\d{{4,5}})(?:_(\d{{2,3}}))?", re.ASCII)
 _ALLOWED_OUTPUT: Final = (
     "mp3_RATE_KBPS, opus_RATE_KBPS, pcm_RATE or wav_RATE, where RATE is one of "
     f"{', '.join(map(str, SAMPLE_RATES))} (opus: {', '.join(map(str, OPUS_SAMPLE_RATES))}); "
@@ -46,7 +47,7 @@ _DEFAULT_KBPS: Final = {AudioFormat.MP3: 128, AudioFormat.OPUS: 64}
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How the sound is sent; bit_rate is the nearest that is made here."""
+    """The encoding of the sound; bit_rate is the nearest one available."""
 
     audio_format: AudioFormat
     sample_rate: int
@@ -55,7 +56,7 @@ class OutputFormat:
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """What holds for all text of a connection, or of an HTTP request.
+    """The options of a connection, or of an HTTP request, for all of its text.
 
     auto_mode: every message that ends like a sentence is spoken without waiting for more.
     inactivity_timeout: seconds. sync_alignment: as asked for.
@@ -71,7 +72,7 @@ class StreamOptions:
     seed: int | None = None
 
     def speech(self, speed: float = 1.0) -> SpeechParameters:
-        """The same in the terms of the other APIs, with the times of words."""
+        """The options as parameters of a task that reports the times of words."""
         return ParametersWithBreaks(
             mode=Mode.FAST,
             reference_audio_id=self.voice,
@@ -86,7 +87,7 @@ class StreamOptions:
 
 
 def stream_options(voice: str, query: Mapping[str, str]) -> StreamOptions:
-    """What the address of a WebSocket, or of a POST, asks for; unknown fields are passed over.
+    """Read the query of a WebSocket's address, or of a POST's; unknown fields are ignored.
 
     Raises InvalidParameter, which names the field, and ModelNotFound.
     """

@@ -1,7 +1,4 @@
-"""This dialect's HTTP bodies: what is read from requests and what is answered.
-
-Errors as this dialect's clients know them.
-"""
+"""Bodies of ElevenLabs' HTTP API, and the names that its clients know errors by."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from typing import Final, Literal
 
 import pybase64
 
-from ..errors import BadFrame, InvalidParameter, TTSError
-from ..fields import JsonObject, json_object, number, optional, required
-from ..parameters import AudioFormat, SpeechParameters
+from ..errors import TTSError
+from ..fields import JsonObject, body_object, number, optional, required
+from ..parameters import SpeechParameters
 from ..text import TextLimits
 from .alignment import CharacterSpans, in_seconds
 from .parameters import StreamOptions, refuse_dictionaries, speed_of, stream_options
@@ -61,13 +58,6 @@ def error_message(code: str, message: str) -> JsonObject:
     }
 
 
-CONTENT_TYPES: Final = {
-    AudioFormat.MP3: "audio/mpeg",
-    AudioFormat.OPUS: "audio/ogg",
-    AudioFormat.PCM: "audio/pcm",
-    AudioFormat.WAV: "audio/wav",
-}
-
 Category = Literal["premade", "cloned"]
 
 
@@ -85,17 +75,14 @@ class TextToSpeech:
 
     @property
     def content_type(self) -> str:
-        return CONTENT_TYPES[self.options.output.audio_format]
+        return self.options.output.audio_format.content_type
 
 
 def parse_speech(
     voice: str, query: Mapping[str, str], body: bytes, limits: TextLimits
 ) -> TextToSpeech:
     """Read a speech call. Raises InvalidParameter, ModelNotFound, TextTooLong."""
-    try:
-        fields = json_object(body)
-    except BadFrame as error:
-        raise InvalidParameter(f"body: {error.message}") from None
+    fields = body_object(body)
     refuse_dictionaries(fields)
     text = required(fields, "text", str)
     limits.check(text)
@@ -110,7 +97,7 @@ def parse_speech(
 
 
 def timed_speech(data: bytes, found: CharacterSpans | None) -> JsonObject:
-    """Sound with the characters heard in it; the text is told as it was sent."""
+    """Sound with the characters heard in it, under both names: the text is not normalized."""
     times = None if found is None else in_seconds(found)
     return {
         "audio_base64": pybase64.b64encode_as_string(data),

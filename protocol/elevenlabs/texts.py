@@ -1,7 +1,4 @@
-"""What this dialect's two WebSockets share: texts become tasks, events become messages.
-
-What a client of this dialect's WebSockets sends.
-"""
+"""What both WebSockets share: a client's messages, the contexts that they feed, and what is sent of these."""
 
 from __future__ import annotations
 
@@ -24,9 +21,9 @@ LONGEST_CONTEXT_ID: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. text: None if it has none, which "" is not.
+    """A client's message. text: None if it has none; "" is a text.
 
-    opens: it is written like the first one of a context, with a blank text or with settings.
+    opens: whether it looks like a context's first one, with a blank text or with settings.
     """
 
     text: str | None
@@ -68,7 +65,7 @@ def _is_set(fields: JsonObject, name: str) -> bool:
 
 
 _WIDE_ENDS: Final = "\u2026\u3002\uff01\uff1f"
-"""Sentence ends of scripts without blanks, where a piece may be a sentence without one."""
+"""Sentence ends of scripts without blanks, in which a single word may be a sentence."""
 _ENDS: Final = f".!?{_WIDE_ENDS}"
 
 
@@ -80,11 +77,12 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Context:
-    """One text: its name there, and what has been told of it.
+    """A text, its name at the client, and how far its speech was reported.
 
-    begun: it is more than blanks. blank: it ends with one. flushed: it ends where a client's flush is.
-    half: what it ends with, if that is half of a surrogate pair. breaks: tells pauses from what is said.
-    told: milliseconds of the speech up to which characters were told.
+    begun: the text is more than blanks. blank: it ends with one. flushed: it ends with a client's flush.
+    half: the high surrogate that it ends with. breaks: finds the pauses in it. times: of its characters.
+    reported: milliseconds of speech whose characters were sent. words_end: end of the last word, in code
+    points of the text without markup.
     """
 
     name: str | None
@@ -95,7 +93,7 @@ class Context:
     half: str = ""
     breaks: BreakScanner = field(default_factory=BreakScanner)
     times: CharacterTimes = field(default_factory=CharacterTimes)
-    told: int = 0
+    reported: int = 0
     words_end: int = 0
 
 
@@ -121,8 +119,8 @@ class Texts:
     def _text(self, context: Context, message: Message) -> tuple[str, bool]:
         """The text to speak, and whether a sentence ends after it.
 
-        Blanks before a text say only that the client is there. A sentence that ends is followed by a
-        blank: clients that send sentences send none, and join what they are told of the characters.
+        Blanks before a text only keep the connection alive. A blank is added after a sentence: clients
+        that send whole sentences send none, and join the characters that come back.
         """
         text, context.half = join(context.half, message.text or "")
         if not context.begun:
@@ -143,14 +141,14 @@ class Texts:
         self._note(context, said)
         return text, flush
 
-    def rest(self, context: Context) -> str:
-        """What of the text is still to be sent on when no more of it comes."""
+    def remainder(self, context: Context) -> str:
+        """The end of the text that was held back, once no more of it comes."""
         text, context.half = join(context.half, "", last=True)
         self._note(context, [*context.breaks.feed(text), *context.breaks.finish()])
         return text
 
     def _note(self, context: Context, said: Sequence[str | Break]) -> None:
-        """The text that characters are told of goes on; that of SSML is known only by its words."""
+        """Add to the text whose characters get times; in SSML only the words give that text."""
         if not self._options.enable_ssml:
             context.times.feed(spoken_text(said))
 
@@ -166,10 +164,10 @@ class Texts:
         }
 
     def _words(self, context: Context, words: Sequence[Word]) -> Sequence[Word]:
-        """The words with their places in the text that characters are told of."""
+        """The words with their places in the text whose characters get times."""
         if not self._options.enable_ssml:
             return words
-        # Their places are those in the text without its markup, which only the words tell of.
+        # The text without its markup is known by its words alone.
         found = []
         for word in words:
             if context.words_end < word.text_begin and context.times:
@@ -181,19 +179,19 @@ class Texts:
         return found
 
     def _aligned(self, context: Context, found: CharacterSpans | None) -> JsonObject:
-        """The same under both names: the text is told as it was sent."""
+        """The same times under both names: the text is not normalized."""
         times = None
         if found is not None:
-            times = in_milliseconds(found, 0 if self._from_start else context.told)
-            context.told = round(found.end * 1000)
+            times = in_milliseconds(found, 0 if self._from_start else context.reported)
+            context.reported = round(found.end * 1000)
         return {"normalizedAlignment": times, "alignment": times}
 
     def ended(self, context: Context) -> list[JsonObject]:
         last: JsonObject = {"audio": None, "isFinal": True, **self._aligned(context, None)}
-        rest = context.times.rest()
-        if rest is None:
+        remainder = context.times.remainder()
+        if remainder is None:
             return [last]
-        return [{"audio": "", "isFinal": None, **self._aligned(context, rest)}, last]
+        return [{"audio": "", "isFinal": None, **self._aligned(context, remainder)}, last]
 
 
 def _ends_with(text: str, marks: str) -> bool:

@@ -1,50 +1,42 @@
-"""Which API a WebSocket path speaks, and what its clients expect of a connection.
+"""What a dialect is: one API that clients speak, as one value. `served.py` lists those of this server.
 
-A dialect is a codec and some terms; the tasks, their speakers and their limits are the same for all.
+A dialect's messages and bodies are in `protocol/`, free of I/O; its value stands in a file here: its
+addresses, the terms of a connection, its voices' names, its errors. The rest of the server is the same
+for all dialects: the life of a task, its limits, its metrics.
 """
 
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from websockets.frames import CloseCode
+from aiohttp import web
 
-from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec
-from cosyserve.protocol.dashscope import DashScopeCodec
-from cosyserve.protocol.elevenlabs import (
-    MultiStreamCodec,
-    StreamCodec,
-    StreamOptions,
-    stream_options,
-)
-from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
-from cosyserve.protocol.errors import InvalidParameter
-from cosyserve.protocol.task import DialectCodec
+from cosyserve.protocol.codec import DialectCodec
+from cosyserve.protocol.errors import InvalidParameter, TTSError
+from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.text import TextLimits
 
-from ..observe.metrics import Transport
 from ..port.request_target import tidy_target
 from ..settings import Settings
 from ..voices.book import HostedVoices
 
-SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
-_DASHSCOPE_VOICES: Final = re.compile(r"loo?ng[a-z]+([_-][a-z0-9]+)*", re.IGNORECASE)
+MOST_QUERY_FIELDS: Final = 100
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds on one connection. Times are seconds, None is for ever.
+    """What holds on one WebSocket connection. Times are seconds, None is for ever.
 
     codec: this connection's own. text_timeout: a task without new text fails after this.
     first_timeout: until the first task begins; idle_timeout: between tasks.
-    one_at_a_time: a run-task takes the place of the task that runs.
-    failure_closes: the code that the connection closes with after a task-failed; None: it stays.
-    hosted: the voices of the service that the dialect is of.
+    one_at_a_time: a run-task replaces the task that runs.
+    failure_closes: the code to close the connection with after a task-failed; None keeps it open.
     """
 
     codec: DialectCodec
@@ -54,124 +46,150 @@ class Terms:
     idle_timeout: float | None
     one_at_a_time: bool = False
     failure_closes: int | None = None
-    hosted: HostedVoices | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeTarget:
-    """Where an upgrade goes to: `parts` are the path's named parts, percent-decoded."""
+    """The address of an upgrade: `parts` are the path's named parts, percent-decoded."""
 
     parts: Mapping[str, str]
     query: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """One API. path: matches the whole tidied path; its groups are UpgradeTarget.parts.
+class WebSocketRoute:
+    """A path of WebSockets: `{name}` in it stands for one segment, `UpgradeTarget.parts[name]`.
 
     open: the terms of a new connection; raises TTSError, which refuses the upgrade.
-    token_header: where a token may stand besides Authorization.
     """
 
-    name: Transport
-    path: re.Pattern[str]
+    path: str
     open: Callable[[UpgradeTarget, Settings], Terms]
-    token_header: str | None = None
+
+    def match(self, path: str) -> Mapping[str, str] | None:
+        """The named parts of a path that is this one, None if it is another."""
+        match = _pattern(self.path).fullmatch(path)
+        return match and {name: unquote(part) for name, part in match.groupdict().items()}
+
+
+def _nobody(settings: Settings) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A dialect with the address that was asked for."""
+class HttpRoute:
+    """A method and a path, as aiohttp's router takes them. GET answers HEAD as well.
+
+    is_open: whether anybody may ask, without a token; such requests are not logged.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    is_open: Callable[[Settings], bool] = _nobody
+
+
+def _no_voices(settings: Settings) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One API.
+
+    name: also its value of the metrics' label `transport`. labels: where its WebSockets and its HTTP
+    requests have different values of that label, in this order.
+    error_body: the JSON that answers a failed HTTP request, from the error and the request's id.
+    http_prefixes: paths below which all HTTP requests are this dialect's, also where there is no route;
+    the longest that fits counts.
+    token_header: a header that may carry the token in place of Authorization.
+    hosted_voices: the names of the voices of the service whose API this is.
+    """
+
+    name: str
+    error_body: Callable[[TTSError, str], JsonObject]
+    websockets: Sequence[WebSocketRoute] = ()
+    http: Sequence[HttpRoute] = ()
+    http_prefixes: tuple[str, ...] = ()
+    token_header: str | None = None
+    hosted_voices: Callable[[Settings], HostedVoices | None] = _no_voices
+    labels: tuple[str, str] | None = None
+
+    @property
+    def websocket_label(self) -> str:
+        return self.labels[0] if self.labels else self.name
+
+    @property
+    def http_label(self) -> str:
+        return self.labels[1] if self.labels else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRoute:
+    """The dialect and the route of an upgrade, with the address that was asked for."""
 
     dialect: Dialect
-    address: UpgradeTarget
+    route: WebSocketRoute
+    target: UpgradeTarget
+
+    def open(self, settings: Settings) -> Terms:
+        """The terms of a new connection. Raises TTSError, which refuses the upgrade."""
+        return self.route.open(self.target, settings)
 
 
-def find_route(target: str, dialects: tuple[Dialect, ...]) -> Route | None:
-    """The dialect of a request's target, None if no dialect has such a path.
+def find_route(target: str, dialects: Iterable[Dialect]) -> UpgradeRoute | None:
+    """Where an upgrade to a request's target goes, None if no dialect has such a path.
 
-    Raises InvalidParameter if the query has too many fields to be anybody's.
+    Raises InvalidParameter if the query has more fields than any dialect reads.
     """
     try:
         url = urlsplit(tidy_target(target))
     except ValueError:  # a broken host in it
         return None
     for dialect in dialects:
-        if match := dialect.path.fullmatch(url.path):
-            parts = {name: unquote(part) for name, part in match.groupdict().items()}
+        for route in dialect.websockets:
+            if (parts := route.match(url.path)) is None:
+                continue
             try:
-                query = dict(parse_qsl(url.query, keep_blank_values=True, max_num_fields=100))
+                fields = parse_qsl(
+                    url.query, keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS
+                )
             except ValueError:
-                raise InvalidParameter("the query has over 100 fields") from None
-            return Route(dialect, UpgradeTarget(parts, query))
+                message = f"the query has over {MOST_QUERY_FIELDS} fields"
+                raise InvalidParameter(message) from None
+            return UpgradeRoute(dialect, route, UpgradeTarget(parts, dict(fields)))
     return None
 
 
-def _limits(settings: Settings) -> TextLimits:
+def dialect_of(path: str, dialects: Sequence[Dialect]) -> Dialect:
+    """The dialect whose clients ask for this path, whether or not it has a route there.
+
+    A path below nobody's prefixes is the first dialect's.
+    """
+    fitting = (
+        (len(prefix), dialect)
+        for dialect in dialects
+        for prefix in dialect.http_prefixes
+        if path == prefix or path.startswith(f"{prefix}/")
+    )
+    return max(fitting, key=lambda each: each[0], default=(0, dialects[0]))[1]
+
+
+def labels_of(dialects: Iterable[Dialect]) -> tuple[str, ...]:
+    """Every value of the metrics' label `transport`."""
+    both = ((each.websocket_label, each.http_label) for each in dialects)
+    return tuple(dict.fromkeys(label for labels in both for label in labels))
+
+
+def text_limits(settings: Settings) -> TextLimits:
+    """The characters that a WebSocket's messages and tasks may have."""
     return TextLimits(settings.max_message_characters, settings.max_task_characters)
 
 
-def _own_terms(address: UpgradeTarget, settings: Settings) -> Terms:
-    return Terms(
-        codec=CosyVoiceCodec(),
-        limits=_limits(settings),
-        text_timeout=settings.idle_text_timeout,
-        first_timeout=settings.idle_connection_timeout,
-        idle_timeout=settings.idle_connection_timeout,
-    )
+def body_limits(settings: Settings) -> TextLimits:
+    """The characters that the text of an HTTP request may have: a whole task's."""
+    return TextLimits(settings.max_task_characters, settings.max_task_characters)
 
 
-OWN: Final = Dialect("websocket", re.compile(re.escape(SPEECH_PATH)), _own_terms)
-
-
-def _dashscope_terms(address: UpgradeTarget, settings: Settings) -> Terms:
-    idle = settings.idle_connection_timeout
-    return Terms(
-        codec=DashScopeCodec(settings.dashscope_text_timeout, lambda: str(uuid.uuid4())),
-        limits=_limits(settings),
-        text_timeout=settings.dashscope_text_timeout,
-        # Pools connect long before they speak.
-        first_timeout=None if idle is None else max(idle, settings.dashscope_idle_timeout),
-        idle_timeout=settings.dashscope_idle_timeout,
-        one_at_a_time=True,
-        failure_closes=CloseCode.NORMAL_CLOSURE,
-        hosted=HostedVoices(_DASHSCOPE_VOICES, settings.dashscope_default_voice),
-    )
-
-
-DASHSCOPE: Final = Dialect("dashscope", re.compile("/api-ws/v1/inference"), _dashscope_terms)
-
-
-def _elevenlabs_terms(
-    codec: Callable[[StreamOptions], DialectCodec], address: UpgradeTarget, settings: Settings
-) -> Terms:
-    options = stream_options(address.parts["voice"], address.query)
-    idle = settings.idle_connection_timeout
-    idle = None if idle is None else max(idle, options.inactivity_timeout)
-    return Terms(
-        codec=codec(options),
-        limits=_limits(settings),
-        text_timeout=options.inactivity_timeout,
-        first_timeout=idle,
-        idle_timeout=idle,
-        hosted=HostedVoices(HOSTED_VOICES, settings.elevenlabs_default_voice),
-    )
-
-
-def _stream_terms(address: UpgradeTarget, settings: Settings) -> Terms:
-    terms = _elevenlabs_terms(StreamCodec, address, settings)
-    return replace(terms, failure_closes=CloseCode.POLICY_VIOLATION)
-
-
-def _multi_stream_terms(address: UpgradeTarget, settings: Settings) -> Terms:
-    return _elevenlabs_terms(MultiStreamCodec, address, settings)
-
-
-_SPEECH: Final = "/v1/text-to-speech/(?P<voice>[^/]+)"
-_KEY: Final = "xi-api-key"
-STREAM: Final = Dialect("elevenlabs", re.compile(f"{_SPEECH}/stream-input"), _stream_terms, _KEY)
-MULTI_STREAM: Final = Dialect(
-    "elevenlabs", re.compile(f"{_SPEECH}/multi-stream-input"), _multi_stream_terms, _KEY
-)
-
-DIALECTS: Final = (OWN, DASHSCOPE, STREAM, MULTI_STREAM)
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))

@@ -1,92 +1,126 @@
-"""`POST /api/v1/audio/speech`: a thin shim over the session code of the WebSocket."""
+"""The server's own dialect: a WebSocket, `POST /api/v1/audio/speech`, and the reference clips."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Literal
+from typing import ClassVar, Final, NoReturn
 
 from aiohttp import web
 
-from cosyserve.protocol.cosyvoice.codec import told_output
-from cosyserve.protocol.cosyvoice.rest import parse_speech_request, speech_event, speech_whole
-from cosyserve.protocol.errors import TTSError
-from cosyserve.protocol.fields import JsonObject
-from cosyserve.protocol.messages import Mark, Word
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec, spoken_output
+from cosyserve.protocol.cosyvoice.rest import (
+    error_body,
+    parse_speech_request,
+    speech_event,
+    speech_whole,
+)
+from cosyserve.protocol.errors import InvalidParameter, TTSError
+from cosyserve.protocol.messages import ResultGenerated
 from cosyserve.protocol.parameters import AudioFormat
-from cosyserve.protocol.text import TextLimits
 
 from ..audio import sized
-from ..http.answers import ChunkedAnswer, sse
-from ..http.envelope import CALLER, REQUEST_ID, SERVICES, json_response
-from ..http.task import SpeechTask, read_body
+from ..http.answers import sse
+from ..http.envelope import REQUEST_ID, SERVICES, json_response
+from ..http.task import HttpTask, SpeechBody, read_body
+from ..settings import Settings
+from ..tasks.life import TaskLife
+from . import (
+    Dialect,
+    HttpRoute,
+    Terms,
+    UpgradeTarget,
+    WebSocketRoute,
+    body_limits,
+    references,
+    text_limits,
+)
 
-SSE_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8"}
+SPEECH_PATH: Final = "/api-ws/v1/audio/speech"
+REFERENCES_PATH: Final = "/api/v1/audio/reference_audio"
+SSE_HEADERS: Final = {"Content-Type": "text/event-stream; charset=utf-8"}
+
+
+def _terms(target: UpgradeTarget, settings: Settings) -> Terms:
+    return Terms(
+        codec=CosyVoiceCodec(),
+        limits=text_limits(settings),
+        text_timeout=settings.idle_text_timeout,
+        first_timeout=settings.idle_connection_timeout,
+        idle_timeout=settings.idle_connection_timeout,
+    )
 
 
 async def speech(request: web.Request) -> web.StreamResponse:
-    services = request.app[SERVICES]
-    body = await read_body(request)
-    most = services.settings.max_task_characters
-    asked = parse_speech_request(body, TextLimits(message=most, task=most))
-    task = SpeechTask(asked.parameters, asked.text, request[CALLER], services)
+    """Speak a text: as server-sent events while it is made, or all of it as one JSON object."""
+    limits = body_limits(request.app[SERVICES].settings)
+    asked = parse_speech_request(await read_body(request), limits)
+    task = HttpTask(request, asked.parameters, asked.text)
     if asked.stream:
-        return await task.run(lambda: _stream(request, task))
-    return await task.run(lambda: _whole(request, task, asked.parameters.output_format))
+        return await task.stream(SSE_HEADERS, _SpeechEvents(request[REQUEST_ID]))
+    return await task.whole(
+        lambda results, life: _whole(request, results, life, asked.parameters.output_format)
+    )
 
 
-async def _whole(request: web.Request, task: SpeechTask, audio_format: AudioFormat) -> web.Response:
-    """All of the speech as one JSON object."""
-    audio = bytearray()
-    words: list[Word] = []
-    marks: list[Mark] = []
-    async with aclosing(task.chunks()) as chunks:
-        async for chunk in chunks:
-            audio += chunk.data
-            words += chunk.words
-            marks += chunk.marks
-    data = sized(bytes(audio), audio_format)
-    told = told_output(words, marks, task.notices)
-    return json_response(speech_whole(request[REQUEST_ID], uuid.uuid4().hex, data, told))
+def _whole(
+    request: web.Request, results: list[ResultGenerated], life: TaskLife, audio_format: AudioFormat
+) -> web.Response:
+    data = sized(b"".join(each.data for each in results), audio_format)
+    words = [word for each in results for word in each.words]
+    marks = [mark for each in results for mark in each.marks]
+    output = spoken_output(words, marks, life.notices)
+    return json_response(speech_whole(request[REQUEST_ID], uuid.uuid4().hex, data, output))
 
 
-async def _stream(request: web.Request, task: SpeechTask) -> web.StreamResponse:
-    """The speech as server-sent events; an event tells what failed, and ends them as well."""
-    answer = ChunkedAnswer(request, SSE_HEADERS)
-    events = _Events(request[REQUEST_ID])
-    return await task.stream(answer, events.of(task), events.failed, cut=False)
+class _SpeechEvents(SpeechBody):
+    """The server-sent events of one request; the last one says how the speech ended."""
 
-
-class _Events:
-    """The server-sent events of one request."""
+    reports_failures: ClassVar[bool] = True
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
         self._audio_id = uuid.uuid4().hex
-        self._sent = 0
+        self._sent = 0  # bytes of sound
 
-    async def of(self, task: SpeechTask) -> AsyncGenerator[bytes, None]:
-        """All of them, unless the speech fails."""
-        async with aclosing(task.chunks()) as chunks:
-            async for chunk in chunks:
-                yield self._event(chunk.data, more=told_output(chunk.words, chunk.marks))
-        told = told_output(notices=task.notices)
-        yield self._event(b"", finish_reason="stop", more=told)
-
-    def failed(self, error: TTSError) -> bytes:
-        return self._event(b"", error=error)
-
-    def _event(
-        self,
-        data: bytes,
-        finish_reason: Literal["stop"] | None = None,
-        error: TTSError | None = None,
-        more: JsonObject | None = None,
-    ) -> bytes:
-        self._sent += len(data)
+    def chunk(self, event: ResultGenerated) -> bytes:
+        self._sent += len(event.data)
         return sse(
             speech_event(
-                self._request_id, self._audio_id, data, finish_reason, self._sent, error, more
+                self._request_id,
+                self._audio_id,
+                event.data,
+                None,
+                self._sent,
+                more=spoken_output(event.words, event.marks),
             )
         )
+
+    def end(self, life: TaskLife) -> bytes:
+        output = spoken_output(notices=life.notices)
+        return sse(
+            speech_event(self._request_id, self._audio_id, b"", "stop", self._sent, more=output)
+        )
+
+    def failed(self, error: TTSError) -> bytes:
+        return sse(speech_event(self._request_id, self._audio_id, b"", None, self._sent, error))
+
+
+async def _no_upgrade(request: web.Request) -> NoReturn:
+    raise InvalidParameter(f"{SPEECH_PATH} is a WebSocket: connect with an upgrade")
+
+
+COSYVOICE: Final = Dialect(
+    name="cosyvoice",
+    error_body=error_body,
+    websockets=(WebSocketRoute(SPEECH_PATH, _terms),),
+    http=(
+        HttpRoute("POST", REFERENCES_PATH, references.upload),
+        HttpRoute("GET", REFERENCES_PATH, references.listing),
+        HttpRoute("GET", REFERENCES_PATH + "/{id}", references.get),
+        HttpRoute("DELETE", REFERENCES_PATH + "/{id}", references.delete),
+        HttpRoute("POST", "/api/v1/audio/speech", speech),
+        HttpRoute("GET", SPEECH_PATH, _no_upgrade),
+    ),
+    http_prefixes=("",),  # whatever is no other dialect's
+    labels=("websocket", "rest"),
+)

@@ -1,39 +1,139 @@
-"""The HTTP routes of the ElevenLabs dialect.
-
-The voices of this dialect: `GET /v1/voices` and its kin.
-
-ElevenLabs' HTTP API: `text-to-speech` and `voices`; its WebSockets are in ..dialects.
-"""
+"""The ElevenLabs dialect: two WebSockets that take text as it comes, `text-to-speech`, and `voices`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import orjson
 from aiohttp import web
+from websockets.frames import CloseCode
 
 from cosyserve.protocol.breaks import without_breaks
+from cosyserve.protocol.codec import DialectCodec
 from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
+from cosyserve.protocol.elevenlabs import (
+    MultiStreamCodec,
+    StreamCodec,
+    StreamOptions,
+    stream_options,
+)
 from cosyserve.protocol.elevenlabs.alignment import CharacterSpans, CharacterTimes, joined
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import (
     TextToSpeech,
+    error_body,
     parse_speech,
     timed_speech,
     voice_list,
     voice_object,
     voice_page,
 )
+from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.fields import JsonObject
-from cosyserve.protocol.text import TextLimits
+from cosyserve.protocol.messages import ResultGenerated
 
 from ..audio import sized
-from ..http.answers import ChunkedAnswer
 from ..http.envelope import CALLER, SERVICES, json_response
-from ..http.task import SpeechTask, read_body
+from ..http.task import HttpTask, SpeechBody, read_body
+from ..settings import Settings
+from ..tasks.life import TaskLife
 from ..voices.book import HostedVoices, Voice
+from . import Dialect, HttpRoute, Terms, UpgradeTarget, WebSocketRoute, body_limits, text_limits
+
+# WebSockets
+
+
+def _stream_terms(target: UpgradeTarget, settings: Settings) -> Terms:
+    """One text for each connection, which a failure therefore ends."""
+    terms = _terms(StreamCodec, target, settings)
+    return replace(terms, failure_closes=CloseCode.POLICY_VIOLATION)
+
+
+def _multi_stream_terms(target: UpgradeTarget, settings: Settings) -> Terms:
+    return _terms(MultiStreamCodec, target, settings)
+
+
+def _terms(
+    codec: Callable[[StreamOptions], DialectCodec], target: UpgradeTarget, settings: Settings
+) -> Terms:
+    options = stream_options(target.parts["voice_id"], target.query)
+    idle = settings.idle_connection_timeout
+    idle = None if idle is None else max(idle, options.inactivity_timeout)
+    return Terms(
+        codec=codec(options),
+        limits=text_limits(settings),
+        text_timeout=options.inactivity_timeout,
+        first_timeout=idle,
+        idle_timeout=idle,
+    )
+
+
+# Speech over HTTP
+
+
+async def sound(request: web.Request) -> web.StreamResponse:
+    """Answer with the sound itself, while it is made."""
+    asked, task = await _asked(request)
+    return await task.stream({"Content-Type": asked.content_type}, SpeechBody())
+
+
+async def timed_stream(request: web.Request) -> web.StreamResponse:
+    """Answer with a JSON object on a line for each chunk, while it is made."""
+    asked, task = await _asked(request)
+    return await task.stream({"Content-Type": "application/json"}, _TimedLines(asked.text))
+
+
+async def timed_whole(request: web.Request) -> web.StreamResponse:
+    """Answer with all of the speech as one JSON object."""
+    asked, task = await _asked(request)
+    return await task.whole(lambda results, _: _whole(asked, results))
+
+
+async def _asked(request: web.Request) -> tuple[TextToSpeech, HttpTask]:
+    limits = body_limits(request.app[SERVICES].settings)
+    body = await read_body(request)
+    asked = parse_speech(request.match_info["voice_id"], request.query, body, limits)
+    return asked, HttpTask(request, asked.parameters, asked.text)
+
+
+def _whole(asked: TextToSpeech, results: list[ResultGenerated]) -> web.Response:
+    times = _times_of(asked.text)
+    found = [_characters(times, each) for each in results]
+    data = sized(b"".join(each.data for each in results), asked.options.output.audio_format)
+    return json_response(timed_speech(data, joined([*found, times.remainder()])))
+
+
+class _TimedLines(SpeechBody):
+    """Each chunk with the characters that begin in it; times are those of the whole speech."""
+
+    def __init__(self, text: str) -> None:
+        self._times = _times_of(text)
+
+    def chunk(self, event: ResultGenerated) -> bytes:
+        return _line(timed_speech(event.data, _characters(self._times, event)))
+
+    def end(self, life: TaskLife) -> bytes:
+        remainder = self._times.remainder()
+        return b"" if remainder is None else _line(timed_speech(b"", remainder))
+
+
+def _times_of(text: str) -> CharacterTimes:
+    times = CharacterTimes()
+    times.feed(without_breaks(text))
+    return times
+
+
+def _characters(times: CharacterTimes, event: ResultGenerated) -> CharacterSpans | None:
+    return times.take(event.words, event.begin + event.metrics.speech_len)
+
+
+def _line(body: JsonObject) -> bytes:
+    return orjson.dumps(body) + b"\n"
+
+
+# Voices
 
 
 async def voices(request: web.Request) -> web.Response:
@@ -58,9 +158,9 @@ async def voice(request: web.Request) -> web.Response:
 
 
 async def _all(request: web.Request) -> list[JsonObject]:
-    voices, owner = request.app[SERVICES].voices, request.app[SERVICES].owner(request[CALLER])
-    cloned = await voices.cloned(owner, LIMIT_MAX)
-    return [*map(_premade, voices.built_in()), *map(_cloned, cloned)]
+    services = request.app[SERVICES]
+    cloned = await services.voices.cloned(services.owner(request[CALLER]), LIMIT_MAX)
+    return [*map(_premade, services.voices.built_in()), *map(_cloned, cloned)]
 
 
 def _premade(voice: Voice) -> JsonObject:
@@ -71,91 +171,33 @@ def _cloned(voice: Voice) -> JsonObject:
     return voice_object(voice.id, voice.name, "cloned")
 
 
-_TimedSound = tuple[bytes, CharacterSpans | None]
-_Answer = Callable[[web.Request, SpeechTask, TextToSpeech], Awaitable[web.StreamResponse]]
+def _hosted_voices(settings: Settings) -> HostedVoices:
+    return HostedVoices(HOSTED_VOICES, settings.elevenlabs_default_voice)
+
+
+def _error_body(error: TTSError, request_id: str) -> JsonObject:
+    return error_body(error)
+
 
 _SPEECH: Final = "/v1/text-to-speech/{voice_id}"
 
-
-def add_elevenlabs(app: web.Application) -> None:
-    """Add the dialect to an application whose middleware is the REST envelope."""
-    app.router.add_post(_SPEECH, _spoken(_sound))
-    app.router.add_post(f"{_SPEECH}/stream", _spoken(_sound))
-    app.router.add_post(f"{_SPEECH}/with-timestamps", _spoken(_timed_whole))
-    app.router.add_post(f"{_SPEECH}/stream/with-timestamps", _spoken(_timed_stream))
-    app.router.add_get("/v1/voices", voices)
-    app.router.add_get("/v1/voices/{voice_id}", voice)
-    app.router.add_get("/v2/voices", voices_page)
-
-
-def _spoken(answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """A handler that reads the call and answers it like this."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        services, caller = request.app[SERVICES], request[CALLER]
-        most = services.settings.max_task_characters
-        body = await read_body(request)
-        voice_id = request.match_info["voice_id"]
-        asked = parse_speech(voice_id, request.query, body, TextLimits(message=most, task=most))
-        hosted = HostedVoices(HOSTED_VOICES, services.settings.elevenlabs_default_voice)
-        task = SpeechTask(asked.parameters, asked.text, caller, services, "elevenlabs", hosted)
-        return await task.run(lambda: answer(request, task, asked))
-
-    return handler
-
-
-async def _sound(request: web.Request, task: SpeechTask, asked: TextToSpeech) -> web.StreamResponse:
-    """The sound itself, as it is made."""
-    return await _streamed(request, task, asked, asked.content_type, lambda data, _: data)
-
-
-async def _timed_stream(
-    request: web.Request, task: SpeechTask, asked: TextToSpeech
-) -> web.StreamResponse:
-    """A JSON object on a line for each chunk, as it is made; times are those of the whole speech."""
-
-    def line(data: bytes, found: CharacterSpans | None) -> bytes:
-        return orjson.dumps(timed_speech(data, found)) + b"\n"
-
-    return await _streamed(request, task, asked, "application/json", line)
-
-
-async def _timed_whole(request: web.Request, task: SpeechTask, asked: TextToSpeech) -> web.Response:
-    """All of the speech as one JSON object."""
-    sound = bytearray()
-    found = []
-    async with aclosing(_timed(task, asked.text)) as chunks:
-        async for data, characters in chunks:
-            sound += data
-            found.append(characters)
-    whole = sized(bytes(sound), asked.options.output.audio_format)
-    return json_response(timed_speech(whole, joined(found)))
-
-
-async def _streamed(
-    request: web.Request,
-    task: SpeechTask,
-    asked: TextToSpeech,
-    content_type: str,
-    written: Callable[[bytes, CharacterSpans | None], bytes],
-) -> web.StreamResponse:
-    headers = {"Content-Type": content_type}
-    answer = ChunkedAnswer(request, headers)
-
-    async def pieces() -> AsyncGenerator[bytes, None]:
-        async with aclosing(_timed(task, asked.text)) as chunks:
-            async for data, characters in chunks:
-                yield written(data, characters)
-
-    return await task.stream(answer, pieces())
-
-
-async def _timed(task: SpeechTask, text: str) -> AsyncGenerator[_TimedSound, None]:
-    """The speech with the characters that begin in each chunk; a last one may have only these."""
-    times = CharacterTimes()
-    times.feed(without_breaks(text))
-    async with aclosing(task.chunks()) as chunks:
-        async for chunk in chunks:
-            yield chunk.data, times.take(chunk.words, task.account.speech_seconds)
-    if rest := times.rest():
-        yield b"", rest
+ELEVENLABS: Final = Dialect(
+    name="elevenlabs",
+    error_body=_error_body,
+    websockets=(
+        WebSocketRoute(f"{_SPEECH}/stream-input", _stream_terms),
+        WebSocketRoute(f"{_SPEECH}/multi-stream-input", _multi_stream_terms),
+    ),
+    http=(
+        HttpRoute("POST", _SPEECH, sound),
+        HttpRoute("POST", f"{_SPEECH}/stream", sound),
+        HttpRoute("POST", f"{_SPEECH}/with-timestamps", timed_whole),
+        HttpRoute("POST", f"{_SPEECH}/stream/with-timestamps", timed_stream),
+        HttpRoute("GET", "/v1/voices", voices),
+        HttpRoute("GET", "/v1/voices/{voice_id}", voice),
+        HttpRoute("GET", "/v2/voices", voices_page),
+    ),
+    http_prefixes=("/v1/text-to-speech", "/v1/voices", "/v2/voices"),
+    token_header="xi-api-key",
+    hosted_voices=_hosted_voices,
+)

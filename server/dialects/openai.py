@@ -1,25 +1,25 @@
-"""The routes of the OpenAI dialect, each with and without `/v1`.
-
-The OpenAI dialect: `audio/speech`, `audio/voices`, `audio/models` and `models`.
-"""
+"""The OpenAI dialect: `audio/speech`, `audio/voices`, `audio/models` and `models`, with and without `/v1`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Iterator
+from typing import Final
 
 from aiohttp import web
 
 from cosyserve.engine.interface import Capabilities
 from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
+from cosyserve.protocol.errors import TTSError
+from cosyserve.protocol.fields import JsonObject
+from cosyserve.protocol.messages import ResultGenerated
 from cosyserve.protocol.openai import (
-    CONTENT_TYPES,
     HOSTED_VOICES,
     OpenAISpeech,
     audio_delta,
     audio_done,
     audio_models,
     check_model,
+    error_body,
     error_event,
     model_list,
     model_object,
@@ -28,42 +28,30 @@ from cosyserve.protocol.openai import (
 )
 from cosyserve.protocol.parameters import Mode
 
-from ..http.answers import ChunkedAnswer, sse
-from ..http.envelope import CALLER, FILES, SERVICES, authenticate, json_response
-from ..http.task import SpeechTask, read_body
-from ..services import Services
+from ..http.answers import sse
+from ..http.envelope import CALLER, SERVICES, authenticate, json_response
+from ..http.task import HttpTask, SpeechBody, read_body
 from ..settings import Settings
+from ..tasks.life import TaskLife
 from ..voices.book import HostedVoices, Voice
-
-
-def add_openai(app: web.Application, services: Services) -> None:
-    """Add the dialect to an application whose middleware is the REST envelope."""
-    settings = services.settings
-    for prefix in ("/v1", ""):
-        app.router.add_post(f"{prefix}/audio/speech", speech)
-        app.router.add_get(f"{prefix}/audio/voices", voices)
-        app.router.add_get(f"{prefix}/audio/models", models_of_audio)
-        app.router.add_get(f"{prefix}/models", models)
-        app.router.add_get(f"{prefix}/models/{{id}}", model)
-        if settings.openai_open_lists and settings.tokens:
-            app[FILES] |= {f"{prefix}/audio/voices", f"{prefix}/audio/models"}
+from . import Dialect, HttpRoute
 
 
 async def speech(request: web.Request) -> web.StreamResponse:
+    """Speak a text: as sound, or as server-sent events that carry it."""
     services = request.app[SERVICES]
     asked = parse_speech(await read_body(request), services.settings.max_task_characters)
     follows = bool(asked.instructions) and _follows_instructions(services.engine.capabilities)
-    parameters = asked.parameters(instruct=follows)
-    hosted = _hosted(services.settings)
-    task = SpeechTask(parameters, asked.text, request[CALLER], services, "openai", hosted)
-    headers = _headers(asked, follows)
-    return await task.run(lambda: _answer(request, task, headers, asked.events))
+    task = HttpTask(request, asked.parameters(instruct=follows), asked.text)
+    return await task.stream(
+        _headers(asked, follows), _AudioEvents() if asked.events else SpeechBody()
+    )
 
 
 async def voices(request: web.Request) -> web.Response:
     """The engine's own voices, the names that stand for voices, and the caller's references."""
     services = request.app[SERVICES]
-    own = services.voices.built_in(_hosted(services.settings))
+    own = services.voices.built_in(_hosted_voices(services.settings))
     listed = [*own, *await _cloned(request)]
     return json_response(voice_list((voice.id, voice.name) for voice in listed))
 
@@ -91,7 +79,7 @@ async def _cloned(request: web.Request) -> list[Voice]:
     return await services.voices.cloned(services.owner(caller), LIMIT_MAX)
 
 
-def _hosted(settings: Settings) -> HostedVoices:
+def _hosted_voices(settings: Settings) -> HostedVoices:
     return HostedVoices(
         HOSTED_VOICES,
         settings.openai_default_voice,
@@ -105,8 +93,8 @@ def _follows_instructions(engine: Capabilities) -> bool:
 
 
 def _headers(asked: OpenAISpeech, follows: bool) -> dict[str, str]:
-    """What the answer says of a request that is not spoken just as it was asked for."""
-    headers = {"Content-Type": CONTENT_TYPES[asked.audio_format]}
+    """The answer's headers, which tell where a request is not spoken just as it was asked for."""
+    headers = {"Content-Type": asked.audio_format.content_type}
     if asked.events:
         headers["Content-Type"] = "text/event-stream; charset=utf-8"
     if asked.effective_speed != asked.speed:
@@ -116,25 +104,40 @@ def _headers(asked: OpenAISpeech, follows: bool) -> dict[str, str]:
     return headers
 
 
-async def _answer(
-    request: web.Request, task: SpeechTask, headers: dict[str, str], events: bool
-) -> web.StreamResponse:
-    """The sound as it is made, bare or in server-sent events."""
-    answer = ChunkedAnswer(request, headers)
-    if events:
-        return await task.stream(answer, _events(task), lambda error: sse(error_event(error)))
-    return await task.stream(answer, _sound(task))
+class _AudioEvents(SpeechBody):
+    """Server-sent events; clients of this API expect no end after an error."""
+
+    def chunk(self, event: ResultGenerated) -> bytes:
+        return sse(audio_delta(event.data))
+
+    def end(self, life: TaskLife) -> bytes:
+        return sse(audio_done(life.account.characters, life.account.speech_seconds))
+
+    def failed(self, error: TTSError) -> bytes:
+        return sse(error_event(error))
 
 
-async def _sound(task: SpeechTask) -> AsyncGenerator[bytes, None]:
-    async with aclosing(task.chunks()) as chunks:
-        async for chunk in chunks:
-            yield chunk.data
+def _error_body(error: TTSError, request_id: str) -> JsonObject:
+    return error_body(error)
 
 
-async def _events(task: SpeechTask) -> AsyncGenerator[bytes, None]:
-    async with aclosing(_sound(task)) as sound:
-        async for data in sound:
-            yield sse(audio_delta(data))
-    account = task.account
-    yield sse(audio_done(account.characters, account.speech_seconds))
+def _lists_are_open(settings: Settings) -> bool:
+    return settings.openai_open_lists and bool(settings.tokens)
+
+
+def _routes() -> Iterator[HttpRoute]:
+    for prefix in ("/v1", ""):
+        yield HttpRoute("POST", f"{prefix}/audio/speech", speech)
+        yield HttpRoute("GET", f"{prefix}/audio/voices", voices, _lists_are_open)
+        yield HttpRoute("GET", f"{prefix}/audio/models", models_of_audio, _lists_are_open)
+        yield HttpRoute("GET", f"{prefix}/models", models)
+        yield HttpRoute("GET", f"{prefix}/models/{{id}}", model)
+
+
+OPENAI: Final = Dialect(
+    name="openai",
+    error_body=_error_body,
+    http=tuple(_routes()),
+    http_prefixes=("/v1", "/audio", "/models"),
+    hosted_voices=_hosted_voices,
+)

@@ -1,4 +1,4 @@
-"""`/api/v1/audio/reference_audio`: upload, list, get and delete reference clips."""
+"""The native dialect's reference clips, `/api/v1/audio/reference_audio`: upload, list, get, delete."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def _store(form: _Form, owner: str, services: Services) -> Reference:
         raise InvalidParameter("file: missing; it must be an audio file (WAV, MP3, PCM, ...)")
     text = form.fields.get("text", "").strip()
     if not text:
-        raise InvalidParameter("text: missing; it must be what is said in the file")
+        raise InvalidParameter("text: missing; it must be the transcript of the file")
     name = services.voices.check_name(form.fields["name"]) if "name" in form.fields else ""
     limits = ClipLimits.of(services.settings)
     pcm_rate = _pcm_rate(form.fields.get("sample_rate"))
@@ -132,7 +132,7 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
-                raise InvalidParameter("nested multipart bodies are not understood")
+                raise InvalidParameter("nested multipart bodies are not supported")
             await _read_part(part, form, limit)
     # What aiohttp raises for a body that is no multipart, or has a part with a head that is none.
     except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:

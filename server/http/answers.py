@@ -1,4 +1,4 @@
-"""An answer that is sent while it is made."""
+"""An answer whose body is sent while it is made."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ def sse(body: JsonObject) -> bytes:
 class ChunkedAnswer:
     """The body of one request in chunks. What fails before the first `write` can have another status.
 
-    A client that takes nothing is cut off: see Delivery.
+    A client that reads nothing is cut off: see Delivery.
     """
 
     def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
         self._request = request
         self._delivery = request[DELIVERY]
-        self._spoken = 0.0
         self.response = web.StreamResponse(
             headers={
                 "Cache-Control": "no-cache",
@@ -45,13 +44,12 @@ class ChunkedAnswer:
     def started(self) -> bool:
         return self.response.prepared
 
-    async def write(self, data: bytes, spoken: float = 0.0) -> None:
+    async def write(self, data: bytes, seconds: float = 0.0) -> None:
         """Send some of the body; returns when the kernel has most of it.
 
-        spoken: seconds of sound in all of the body so far. Raises ClientGone if the client left.
+        seconds: how long the sound in it plays. Raises ClientGone if the client left.
         """
-        self._delivery.sound(len(data), spoken - self._spoken)
-        self._spoken = spoken
+        self._delivery.sound(len(data), seconds)
         await self._awaited(self._write(data))
 
     async def end(self) -> None:
@@ -59,7 +57,7 @@ class ChunkedAnswer:
         await self._awaited(self.response.write_eof())
 
     def cut(self) -> ClientGone:
-        """What the handler raises to have the body end without its end."""
+        """What the handler raises to leave the body without its end."""
         return CutOff("cut off: the speech failed after it began")
 
     async def _write(self, data: bytes) -> None:

@@ -1,21 +1,17 @@
-"""What wraps every REST request: its id, who asks, and the one shape of errors."""
+"""What wraps every HTTP request: its id, its dialect, its caller, and its dialect's shape of errors."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 import structlog
 from aiohttp import web
 
-from cosyserve.protocol import openai
-from cosyserve.protocol.cosyvoice.rest import error_body
-from cosyserve.protocol.elevenlabs import rest as elevenlabs
 from cosyserve.protocol.errors import (
     InvalidParameter,
     MethodNotAllowed,
@@ -28,23 +24,21 @@ from cosyserve.protocol.errors import (
 from cosyserve.protocol.fields import JsonObject
 from cosyserve.version import VERSION
 
-from ..auth import Caller
+from ..auth import Caller, token_headers
+from ..dialects import Dialect, Handler, dialect_of
 from ..errors import as_tts_error, error_headers
 from ..observe.logs import log_ids
-from ..observe.metrics import Transport
 from ..services import Services
 from .sending import DELIVERY, CutOff, cut_off, send
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 SERVICES: Final = web.AppKey("services", Services)
+DIALECTS: Final = web.AppKey("dialects", Sequence[Dialect])
+DIALECT: Final = web.RequestKey("dialect", Dialect)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 SERVER: Final = f"cosyserve/{VERSION}"
-_ELEVENLABS_PATHS: Final = re.compile(r"/v1/text-to-speech(/|$)|/v[12]/voices(/|$)")
-_OPENAI_PATHS: Final = re.compile(r"/v1(/|$)|/(audio|models)(/|$)")
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 FILES: Final = web.AppKey("files", set[str])
 """Paths of static files and the like; as OPEN_PATHS they need no token and are not logged."""
@@ -59,37 +53,25 @@ def json_response(body: JsonObject | list[JsonObject], status: int = 200) -> web
 
 def error_response(error: TTSError, request: web.Request) -> web.Response:
     """The answer for an error: the same body on every route of a dialect."""
-    match transport_of(request.path):
-        case "openai":
-            body = openai.error_body(error)
-        case "elevenlabs":
-            body = elevenlabs.error_body(error)
-        case _:
-            body = error_body(error, request[REQUEST_ID])
+    body = request[DIALECT].error_body(error, request[REQUEST_ID])
     response = json_response(body, error.status)
     response.headers.update(error_headers(error))
     return response
 
 
-def transport_of(path: str) -> Transport:
-    """Whose address this is, whether or not there is anything at it."""
-    if _ELEVENLABS_PATHS.match(path):
-        return "elevenlabs"
-    return "openai" if _OPENAI_PATHS.match(path) else "rest"
-
-
 @web.middleware
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Outermost: gives the request its id, knows the caller, answers every failure."""
+    """Outermost: gives the request its id and its dialect, finds the caller, answers every failure."""
     request_id = str(uuid.uuid4())
     request[REQUEST_ID] = request_id
     services = request.app[SERVICES]
+    dialect = request[DIALECT] = dialect_of(request.path, request.app[DIALECTS])
     began = time.monotonic()
     if (transport := request.transport) is None:
         raise asyncio.CancelledError
     with log_ids(request_id=request_id), services.deliveries.answer(transport) as delivery:
         request[DELIVERY] = delivery
-        with services.metrics.connection(transport_of(request.path)):
+        with services.metrics.connection(dialect.http_label):
             response = await _answer(request, handler)
             if not _is_open(request):
                 log.info(
@@ -124,8 +106,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise asyncio.CancelledError from None
     except Exception as error:
         if isinstance(error, ConnectionResetError) and _is_gone(request):
-            # Nobody is there to answer. So ends a request where aiohttp sees it first; anything else
-            # it would log as a fault of ours.
+            # There is nobody to answer. Where aiohttp sees that first, it ends the request like this; any
+            # other exception it would log as a fault of the server.
             raise asyncio.CancelledError from None
         return error_response(as_tts_error(error), request)
 
@@ -140,11 +122,10 @@ def _is_open(request: web.Request) -> bool:
 
 def authenticate(request: web.Request) -> Caller:
     """Whose token the request carries. Raises Unauthorized."""
-    headers = request.headers.getall("Authorization", [])
-    if not headers and transport_of(request.path) == "elevenlabs":
-        headers = request.headers.getall("xi-api-key", [])
-    authenticator = request.app[SERVICES].authenticator
-    caller = authenticator.by_header(headers[0] if headers else None) if len(headers) < 2 else None
+    tokens = token_headers(
+        lambda name: request.headers.getall(name, []), request[DIALECT].token_header
+    )
+    caller = request.app[SERVICES].authenticator.by_headers(tokens)
     if caller is None:
         raise Unauthorized("a valid token is needed: Authorization: Bearer TOKEN")
     return caller
@@ -153,7 +134,7 @@ def authenticate(request: web.Request) -> Caller:
 def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
     match refused:
         case web.HTTPNotFound():
-            return RouteNotFound(f"there is no {request.path[:200]} here")
+            return RouteNotFound(f"no route at {request.path[:200]}")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(refused.allowed_methods))
             return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")

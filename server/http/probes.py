@@ -1,4 +1,4 @@
-"""What operators and probes ask: is it up, is it ready, which version, how does it do."""
+"""For operators and probes: liveness, readiness, version and metrics."""
 
 from __future__ import annotations
 

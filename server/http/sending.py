@@ -1,4 +1,4 @@
-"""How an answer ends: with its last byte taken, or cut off so that no client takes it for whole."""
+"""How an answer ends: once the client has its last byte, or cut off so that no client takes it for whole."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
 class ClientGone(ConnectionResetError):
-    """There is nobody to answer any more: the client left or does not read, or is to be cut off."""
+    """There is nobody to answer: the client left, does not read, or is to be cut off."""
 
 
 class CutOff(ClientGone):
-    """The body is to have no end: what it should hold failed after it began."""
+    """The body must not end properly: its content failed after it began."""
 
 
 async def send(request: web.Request, response: web.StreamResponse) -> None:
-    """Send what of the response is not sent yet, and wait until the client has taken all of it.
+    """Send what is left of the response, and wait until the client has taken all of it.
 
-    Raises CancelledError if the client is gone: so ends a request where aiohttp sees it first.
+    Raises CancelledError if the client is gone, as aiohttp does when it is the first to see that.
     """
     delivery = request[DELIVERY]
     try:

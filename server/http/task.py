@@ -1,32 +1,25 @@
-"""One request's synthesis, the same for every HTTP dialect."""
+"""A request's task: one text, one answer. The dialects say how the speech is written into its body."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import ClassVar
 
 import structlog
 from aiohttp import web
 
 from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
+from cosyserve.protocol.messages import ResultGenerated
 from cosyserve.protocol.parameters import SpeechParameters
 
-from ..auth import Caller
-from ..errors import as_tts_error, goes_on
-from ..observe.metrics import Transport
-from ..services import Services
-from ..tasks.account import TaskAccount
-from ..tasks.admission import TaskTicket
+from ..errors import must_propagate
 from ..tasks.life import TaskLife
-from ..tasks.synthesis import SpokenChunk
-from ..voices.book import HostedVoices
 from .answers import ChunkedAnswer, ClientGone
-from .envelope import SERVICES
+from .envelope import CALLER, DIALECT, SERVICES
 
 log = structlog.get_logger(__name__)
-
-_Answer = Callable[[], Awaitable[web.StreamResponse]]
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -38,115 +31,110 @@ async def read_body(request: web.Request) -> bytes:
     except TimeoutError:
         raise RequestTimeout(f"the body took longer than {limit:g} s") from None
     except web.RequestPayloadError as error:
-        raise InvalidParameter("body: not in the encoding that its head names") from error
+        raise InvalidParameter("body: not encoded as its Content-Encoding says") from error
 
 
-class SpeechTask:
-    """A text to be spoken in answer to a request."""
+class SpeechBody:
+    """How a dialect writes a speech into the body of an answer: this one, the bare sound."""
 
-    def __init__(
-        self,
-        parameters: SpeechParameters,
-        text: str,
-        caller: Caller,
-        services: Services,
-        transport: Transport = "rest",
-        hosted: HostedVoices | None = None,
-    ) -> None:
-        """hosted: as in VoiceBook.resolve."""
-        self.services = services
+    reports_failures: ClassVar[bool] = False
+    """Whether `failed` says all: else the body is cut off, so that no client takes it for whole."""
+
+    def chunk(self, event: ResultGenerated) -> bytes:
+        """The bytes for the next sound."""
+        return event.data
+
+    def end(self, life: TaskLife) -> bytes:
+        """The bytes after the last sound."""
+        return b""
+
+    def failed(self, error: TTSError) -> bytes:
+        """The bytes that say why no more sound comes."""
+        return b""
+
+
+class HttpTask:
+    """A text to be spoken in answer to a request, with the voices and the label of its dialect."""
+
+    def __init__(self, request: web.Request, parameters: SpeechParameters, text: str) -> None:
+        services, dialect = request.app[SERVICES], request[DIALECT]
+        self._request = request
         self._text = text
-        self._life = TaskLife(parameters, caller, services, transport, hosted)
-        self._place: TaskTicket | None = None
+        self._life = TaskLife(
+            parameters,
+            request[CALLER],
+            services,
+            dialect.http_label,
+            dialect.hosted_voices(services.settings),
+        )
 
-    @property
-    def account(self) -> TaskAccount:
-        """What the task has cost so far."""
-        return self._life.account
+    async def whole(
+        self, write: Callable[[list[ResultGenerated], TaskLife], web.Response]
+    ) -> web.Response:
+        """Answer when all is spoken. Raises TTSError."""
+        async with self._alive() as life:
+            async with aclosing(life.events()) as events:
+                results = [event async for event in events if isinstance(event, ResultGenerated)]
+            return write(results, life)
 
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What of the text cannot be done as asked; whole once all chunks are taken."""
-        return self._life.notices
+    async def stream(self, headers: Mapping[str, str], body: SpeechBody) -> web.StreamResponse:
+        """Answer while it is spoken.
 
-    async def run(self, answer: _Answer) -> web.StreamResponse:
-        """Admit, answer, and settle the accounts however it ends.
-
-        Raises TTSError, and ClientGone.
+        What fails before the first byte of the body is raised: it can still have a status of its own.
+        Raises TTSError, and ClientGone if the client left or the body has to be cut off.
         """
-        life = self._life
-        try:
-            with self.services.admission.enter(life.caller) as self._place:
-                response = await answer()
-            life.settle("finished")
-            return response
-        except ClientGone:
-            raise
-        except BaseException as error:
-            if goes_on(error):
-                raise
-            raise self._failed(error) from None  # what nobody foresaw is logged by now
-        finally:
-            life.over()
-
-    async def stream(
-        self,
-        answer: ChunkedAnswer,
-        pieces: AsyncGenerator[bytes, None],
-        told: Callable[[TTSError], bytes] | None = None,
-        *,
-        cut: bool = True,
-    ) -> web.StreamResponse:
-        """Send the pieces of a body as they are made; to be called within `run`.
-
-        What fails before the first of them is raised: it still has a status of its own. What fails later
-        is sent as `told` has it, and with `cut` the body has no end then, so that no client takes it
-        for whole; neither has it one where that cannot be told. Raises ClientGone.
-        """
-        async with aclosing(pieces):
+        answer = ChunkedAnswer(self._request, headers)
+        async with self._alive() as life:
             try:
-                async for piece in pieces:
-                    if piece:
-                        await answer.write(piece, self.account.speech_seconds)
+                await self._write(answer, body, life)
             except ClientGone:
                 raise
             except BaseException as error:
-                if goes_on(error) or not answer.started:
+                if must_propagate(error) or not answer.started:
                     raise
-                failure = self._failed(error)
-                if told is not None:
-                    cut = not await _told(answer, told, failure) or cut
-                if cut:
+                reported = await _report(answer, body, life.fail(error))
+                if not (reported and body.reports_failures):
                     raise answer.cut() from None
-            if self._place is not None:  # whoever reads the end finds it free
-                self._place.free()
+            life.free_place()
             await answer.end()
         return answer.response
 
-    async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
-        """The speech, accounted for as it is taken."""
+    @asynccontextmanager
+    async def _alive(self) -> AsyncIterator[TaskLife]:
+        """The task's life, from its place to its line in the log.
+
+        Raises TTSError for whatever fails within, and ClientGone.
+        """
         life = self._life
-        async with await life.open() as synthesis:
-            life.text(self._text)
-            await synthesis.feed(self._text)
-            await synthesis.finish()
-            async with aclosing(synthesis.chunks()) as chunks:
-                async for chunk in chunks:
-                    life.chunk(chunk)
-                    yield chunk
+        life.enter()
+        try:
+            await life.finish(self._text)
+            yield life
+            life.settle("finished")
+        except ClientGone:
+            raise
+        except BaseException as error:
+            if must_propagate(error):
+                raise
+            raise life.fail(error) from None  # an unexpected error is logged by now
+        finally:
+            life.over()
 
-    def _failed(self, error: BaseException) -> TTSError:
-        failure = as_tts_error(error)
-        self._life.settle("failed", failure.code)
-        return failure
+    @staticmethod
+    async def _write(answer: ChunkedAnswer, body: SpeechBody, life: TaskLife) -> None:
+        async with aclosing(life.events()) as events:
+            async for event in events:
+                if isinstance(event, ResultGenerated) and (data := body.chunk(event)):
+                    await answer.write(data, event.metrics.speech_len)
+        if end := body.end(life):
+            await answer.write(end)
 
 
-async def _told(
-    answer: ChunkedAnswer, told: Callable[[TTSError], bytes], failure: TTSError
-) -> bool:
-    """Send what tells of a failure; whether it could be written at all. Raises ClientGone."""
+async def _report(answer: ChunkedAnswer, body: SpeechBody, failure: TTSError) -> bool:
+    """Send the failure as the body has it; False if it cannot be written. Raises ClientGone."""
     try:
-        await answer.write(told(failure))
+        if data := body.failed(failure):
+            await answer.write(data)
     except ClientGone:
         raise
     except Exception as error:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, get_args, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -180,11 +180,9 @@ class PlaybackClock:
         return late
 
 
-Transport = Literal["websocket", "rest", "openai", "dashscope", "elevenlabs"]
 Outcome = Literal["finished", "cancelled", "failed", "throttled", "disconnected"]
 UploadOutcome = Literal["stored", "refused", "failed"]
 
-TRANSPORTS: Final[tuple[Transport, ...]] = get_args(Transport)
 UPLOAD_OUTCOMES: Final[tuple[UploadOutcome, ...]] = ("stored", "refused", "failed")
 LAG_INTERVAL: Final = 0.5
 
@@ -205,7 +203,7 @@ class Metrics:
 
     stats: the engine's statistics, read at each scrape. ready: whether new tasks would be served.
     token_names: allowed values of the label `token`. extra: metrics of the engine's libraries, read at each
-    scrape.
+    scrape. transports: values of the label `transport` whose series exist from the start; it has no others.
     """
 
     def __init__(
@@ -215,13 +213,14 @@ class Metrics:
         ready: Callable[[], bool] = lambda: True,
         token_names: Iterable[str] = (),
         extra: Callable[[], Iterable[Metric]] = lambda: (),
+        transports: Iterable[str] = (),
     ) -> None:
         families = Families()
         self._families = families
         self._token_names = frozenset(token_names)
         self._make_task_metrics(families)
         self._make_audio_metrics(families)
-        self._make_server_metrics(families)
+        self._make_server_metrics(families, transports)
         families.gauge(
             "build_info", "Always 1; version and engine are in the labels.", "version", "engine"
         ).labels(VERSION, engine_name).set(1)
@@ -283,7 +282,7 @@ class Metrics:
         self.uploads = make.counter("uploads_total", "Uploads of reference audio.", "outcome")
         self.upload_bytes = make.counter("upload_bytes_total", "Bytes of reference audio stored.")
 
-    def _make_server_metrics(self, make: Families) -> None:
+    def _make_server_metrics(self, make: Families, transports: Iterable[str]) -> None:
         self.connections = make.gauge("connections", "Open connections.", "transport")
         self.connections_opened = make.counter(
             "connections_opened_total", "Connections opened since the start.", "transport"
@@ -291,7 +290,7 @@ class Metrics:
         self.loop_lag = make.histogram(
             "event_loop_lag_seconds", "Delay of timers on the event loop.", LAG_BUCKETS
         )
-        for transport in TRANSPORTS:  # so that the series are there from the start
+        for transport in transports:
             self.connections.labels(transport)
             self.underruns.labels(transport)
         for mode in Mode:
@@ -310,7 +309,7 @@ class Metrics:
         return self._families.registry
 
     @contextmanager
-    def connection(self, transport: Transport) -> Iterator[None]:
+    def connection(self, transport: str) -> Iterator[None]:
         """Count a connection as open within the context."""
         self.connections_opened.labels(transport).inc()
         gauge = self.connections.labels(transport)
@@ -321,7 +320,7 @@ class Metrics:
             gauge.dec()
 
     def task_arrived(
-        self, transport: Transport, parameters: SpeechParameters, caller: Caller | None = None
+        self, transport: str, parameters: SpeechParameters, caller: Caller | None = None
     ) -> TaskMeter:
         """A task was asked for; its meter must be told how it ends."""
         name = ANONYMOUS.name if caller is None else caller.name
@@ -343,7 +342,7 @@ class TaskMeter:
     """The metrics of one task. Its labels are resolved once, so that a chunk costs microseconds."""
 
     def __init__(
-        self, metrics: Metrics, transport: Transport, mode: Mode, form: AudioFormat, token: str
+        self, metrics: Metrics, transport: str, mode: Mode, form: AudioFormat, token: str
     ) -> None:
         self._metrics = metrics
         self._labels = (transport, mode.value, form.value)
@@ -353,22 +352,20 @@ class TaskMeter:
         self._speech = metrics.speech_seconds.labels(form.value)
         self._bytes = metrics.audio_bytes.labels(form.value)
         self._playback = PlaybackClock()
-        self._last_chunk: float | None = None
+        self._begun = False  # a chunk was sent
         self._over = False
         self._running.inc()
 
-    def chunk(
-        self, speech_seconds: float, size: int, now: float, first_package_seconds: float | None
-    ) -> None:
-        """A chunk was sent: its seconds of speech, its bytes, when (seconds of a steady clock).
+    def chunk(self, speech_seconds: float, size: int, now: float, waited: float) -> None:
+        """A chunk is sent: its seconds of speech, its bytes, when (seconds of a steady clock).
 
-        first_package_seconds: what the task's first chunk took, None if that is not known.
+        waited: seconds since the chunk before; for the first one, since the task's first text.
         """
-        if self._last_chunk is not None:
-            self._gap.observe(now - self._last_chunk)
-        elif first_package_seconds is not None:
-            self._metrics.first_package.labels(self._labels[0]).observe(first_package_seconds)
-        self._last_chunk = now
+        if self._begun:
+            self._gap.observe(waited)
+        else:
+            self._begun = True
+            self._metrics.first_package.labels(self._labels[0]).observe(waited)
         self._speech.inc(speech_seconds)
         self._bytes.inc(size)
         if self._playback.chunk_sent(now, speech_seconds):
@@ -381,14 +378,12 @@ class TaskMeter:
         totals: TaskMetrics | None = None,
         characters: int = 0,
     ) -> None:
-        """The task is over; only the first call counts. Throttled is an outcome of its own."""
+        """The task is over; only the first call counts."""
         if self._over:
             return
         self._over = True
         metrics, transport = self._metrics, self._labels[0]
         self._running.dec()
-        if code == "Throttled":
-            outcome = "throttled"
         metrics.tasks.labels(*self._labels, outcome, _known_code(code)).inc()
         metrics.token_tasks.labels(self._token).inc()
         metrics.characters.labels(transport).inc(characters)

@@ -14,7 +14,7 @@ from cosyserve.engine.segmentation.scripts import is_cjk
 from cosyserve.engine.segmentation.segmenter import SegmentPolicy, TextSegmenter
 from cosyserve.protocol.errors import InvalidParameter
 
-from .held import HeldSession
+from ..tasks.contract import CheckedSession
 from .parse import (
     ALPHABETS,
     EMPHASES,
@@ -73,11 +73,6 @@ class Run:
     _last: str = ""  # the last character before closing quotes and brackets
 
     @property
-    def finished(self) -> bool:
-        """Whether its text is complete."""
-        return True
-
-    @property
     def text(self) -> str:
         return "".join(piece.spoken for piece in self.pieces)
 
@@ -87,7 +82,7 @@ class Run:
         self.length += len(piece.spoken)
         self._last = piece.spoken.rstrip(_CLOSERS)[-1:] or self._last
 
-    async def say_in(self, session: HeldSession) -> None:
+    async def say_in(self, session: CheckedSession) -> None:
         """Give the whole text to the session."""
         text, begin = self.text, 0
         for place in self.flushes:

@@ -11,13 +11,13 @@ from cosyserve.protocol.breaks import Break, BreakScanner
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.text import GrowingText
 
+from ..tasks.contract import CheckedSession
 from .document import Part, Run, Silence
-from .held import HeldSession
 from .parse import BreakTotal, Element, Prosody, break_seconds, checked
 
 _ALLOWED: Final = 'attributes in quotes, each once, as <break time="500ms"/>'
 
-_Step = Callable[[HeldSession], Awaitable[None]]
+_Step = Callable[[CheckedSession], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -25,21 +25,16 @@ class LiveRun(Run):
     """A run that is spoken while its text arrives. begin: its place in the plain text."""
 
     begin: int = 0
-    _session: HeldSession | None = None  # speaks the run, once it is open
+    _session: CheckedSession | None = None  # speaks the run, once it is open
     _waiting: list[_Step] = field(
         default_factory=list
     )  # what the session is to be told when it opens
     _flushed: bool = True  # whether no text came since the last flush
-    _finished: bool = False  # whether all text has come
-
-    @property
-    def finished(self) -> bool:
-        return self._finished
 
     def plain(self, begin: int, end: int) -> tuple[int, int]:
         return self.begin + begin, self.begin + end
 
-    async def say_in(self, session: HeldSession) -> None:
+    async def say_in(self, session: CheckedSession) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             for step in waiting:
@@ -58,7 +53,6 @@ class LiveRun(Run):
             await self._do(lambda session: session.flush())
 
     async def finish(self) -> None:
-        self._finished = True
         await self._do(lambda session: session.finish())
 
     async def _do(self, step: _Step) -> None:

@@ -25,9 +25,8 @@ from cosyserve.engine.interface import (
 from cosyserve.engine.segmentation.characters import speakable, weight
 
 from ..audio.filters import Filter, open_filters
-from ..tasks.contract import LETS_GO, calling
+from ..tasks.contract import LEAVE_TIMEOUT, CheckedSession, calling
 from .document import Part, Run, Silence
-from .held import HeldSession
 from .parse import FASTEST, LOUDEST, SLOWEST
 
 _PACE: Final = 14.0
@@ -43,7 +42,7 @@ class RunVoice:
     def __init__(
         self,
         run: Run,
-        session: HeldSession,
+        session: CheckedSession,
         filters: Filter,
         *,
         rate: int,
@@ -59,7 +58,6 @@ class RunVoice:
         """
         self.run = run
         self.session = session
-        self.chunks = session.chunks()
         self.position = begin
         self.sentences = sentences
         self._filters = filters
@@ -178,10 +176,12 @@ class RunSessions:
         self._options = options  # of the task
         self._native = engine.capabilities
         # Opened without a run; None once a run speaks in it or it is freed.
-        self._first: HeldSession | None = HeldSession(engine.open_session(prompt, options))
+        self._first: CheckedSession | None = CheckedSession(engine.open_session(prompt, options))
         self._open = [self._first]  # sessions that nobody has released
         self._leaving: list[asyncio.Task[None]] = []  # tasks that free released sessions
-        self._ahead: tuple[Run, asyncio.Task[HeldSession]] | None = None  # the next run's session
+        self._ahead: tuple[Run, asyncio.Task[CheckedSession]] | None = (
+            None  # the next run's session
+        )
         self._closed = False  # whether the task is cancelled
 
     def reads(self, alphabet: str, sounds: str) -> bool:
@@ -209,7 +209,9 @@ class RunSessions:
         pace = self._options.speed if part.natural and self._native.speed else 1.0
         return round(part.seconds / pace * self._native.sample_rate)
 
-    def run_voice(self, run: Run, session: HeldSession, *, begin: int, sentences: int) -> RunVoice:
+    def run_voice(
+        self, run: Run, session: CheckedSession, *, begin: int, sentences: int
+    ) -> RunVoice:
         """The transform for the chunks of a run's session. begin, sentences: as in RunVoice."""
         rate = self._native.sample_rate
         how = self._rendering(run)
@@ -232,7 +234,7 @@ class RunSessions:
             if (run := next(following, None)) is not None:
                 self._begin(run)
 
-    async def session_of(self, run: Run) -> HeldSession | None:
+    async def session_of(self, run: Run) -> CheckedSession | None:
         """The session of this run, the next one to be spoken; None after cancel. Cancel-safe.
 
         Raises EngineError.
@@ -251,10 +253,10 @@ class RunSessions:
             if last or task.cancelled() or not isinstance(task.exception(), EngineError):
                 return task.result()
             if self._leaving:
-                await asyncio.wait(self._leaving, timeout=LETS_GO)
+                await asyncio.wait(self._leaving, timeout=LEAVE_TIMEOUT)
         return None
 
-    def release(self, session: HeldSession) -> None:
+    def release(self, session: CheckedSession) -> None:
         """Free a session that was read to its end, in the background."""
         if session in self._open:
             self._open.remove(session)
@@ -279,13 +281,13 @@ class RunSessions:
         task.add_done_callback(_note_error)
         self._ahead = (run, task)
 
-    async def _start(self, run: Run) -> HeldSession:
+    async def _start(self, run: Run) -> CheckedSession:
         """Open a session and give it the run's text."""
         session = await self._open_one(run)
         await run.say_in(session)
         return session
 
-    async def _open_one(self, run: Run) -> HeldSession:
+    async def _open_one(self, run: Run) -> CheckedSession:
         options = self._rendering(run).options
         first, self._first = self._first, None
         if first is not None:
@@ -293,14 +295,14 @@ class RunSessions:
                 await first.enter()
                 return first
             self.release(first)
-            await asyncio.wait({first.leave()}, timeout=LETS_GO)
+            await asyncio.wait({first.leave()}, timeout=LEAVE_TIMEOUT)
         with calling("open_session"):
             if run.alphabet:
                 assert isinstance(self._engine, PhoneticEngine)
                 opened = self._engine.open_phonetic(self._prompt, options, run.alphabet)
             else:
                 opened = self._engine.open_session(self._prompt, options)
-        session = HeldSession(opened)
+        session = CheckedSession(opened)
         self._open.append(session)
         await session.enter()
         return session
@@ -328,7 +330,7 @@ def _is_well(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _note_error(task: asyncio.Task[HeldSession]) -> None:
+def _note_error(task: asyncio.Task[CheckedSession]) -> None:
     """Retrieve the error of a task that nobody may wait for: asyncio would log it."""
     if not task.cancelled():
         task.exception()

@@ -23,8 +23,6 @@ from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.text import GrowingText
 
-from ..errors import ContractBroken
-from ..tasks.contract import next_chunk
 from .document import MarkPlace, Part, Reads, Run, Silence, SpokenDocument, spoken_document
 from .parse import LONGEST_DOCUMENT, BreakTotal, parse
 from .plain import PausedText, plain_nodes
@@ -221,10 +219,8 @@ class SsmlSession(CancelsOnExit):
 
     async def _read(self, run: RunVoice) -> None:
         """Wait for the next chunk of a run, or for its end."""
-        chunk = await next_chunk(run.chunks)
+        chunk = await run.session.next_chunk()
         if chunk is None:
-            if not run.run.finished:
-                raise ContractBroken("iteration ended before finish or cancel")
             chunks, marks = run.finish()
             self._ready.extend(chunks)
             self._position, self._sentences = run.position, run.sentences

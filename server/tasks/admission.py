@@ -1,4 +1,4 @@
-"""How many connections and tasks may run at once. Admission says no at once and never queues."""
+"""How many connections, tasks and uploads may run at once: over a limit they are refused, never queued."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ class Admission:
         self._clock = clock
         self._connections = 0
         self._uploads = 0
-        self._tasks: Counter[str] = Counter()
-        self._mean_duration = 1.0
+        self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
+        self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
-        self._unaccounted = 0
-        self._idle = asyncio.Event()
+        self._unaccounted = 0  # tasks that are not over, whether or not their place is free
+        self._idle = asyncio.Event()  # there are none of these
         self._idle.set()
 
     @property
@@ -114,7 +114,7 @@ class Admission:
         """Take a place for a connection. Raises Throttled, EngineUnavailable (draining)."""
         self._refuse_if_draining()
         if self._connections >= self._limits.max_connections:
-            raise Throttled(f"the server has its limit of {self._connections} connections")
+            raise Throttled(f"the server is at its limit of {self._connections} connections")
         self._connections += 1
         return ConnectionTicket(self._disconnected)
 
@@ -147,7 +147,7 @@ class Admission:
         return Ticket(self._uploaded)
 
     def drain(self) -> None:
-        """Let nothing new in from now on; what runs goes on."""
+        """Refuse everything new from now on; running tasks continue."""
         self._draining = True
 
     async def wait_idle(self) -> None:
@@ -156,7 +156,9 @@ class Admission:
 
     def _refuse_if_draining(self) -> None:
         if self._draining:
-            raise EngineUnavailable("the server is shutting down; connect again for another one")
+            raise EngineUnavailable(
+                "the server is shutting down; connect again to reach another one"
+            )
 
     def _check(self, running: int, limit: int, what: str) -> None:
         if running >= limit:

@@ -1,50 +1,112 @@
-"""Holds an engine's sessions to engine.interface.Session, at the one place where the server calls them."""
+"""An engine's session as the server calls it: held to `engine.interface.Session`, left in bounded time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
 
-from cosyserve.engine.interface import EngineError, PcmChunk
+from cosyserve.engine.interface import EngineError, PcmChunk, Session
 from cosyserve.protocol.errors import TTSError
 
-from ..errors import ContractBroken, goes_on
+from ..errors import ContractBroken, must_propagate, report
 
-LETS_GO: Final = 10.0
-"""Seconds that an engine has to free a session; then who waits for that goes on without it."""
+LEAVE_TIMEOUT: Final = 10.0
+"""Seconds that the server waits for an engine to free a session."""
 
 
 @contextmanager
 def calling(step: str) -> Iterator[None]:
-    """Around a call into the engine: an exception that no engine may raise becomes a ContractBroken.
+    """Around a call into the engine: turns an exception that no engine may raise into a ContractBroken.
 
-    step: what is called, as the log names it. A SystemExit is such an exception, too: an engine does not
-    end the server.
+    step: the call's name in the log. A SystemExit is such an exception, too: an engine does not end the
+    server.
     """
     try:
         yield
     except (EngineError, TTSError, ContractBroken):
         raise
     except BaseException as error:
-        if goes_on(error):
+        if must_propagate(error):
             raise
         raise ContractBroken(f"{step} raised {type(error).__name__}") from error
 
 
-async def next_chunk(chunks: AsyncIterator[PcmChunk]) -> PcmChunk | None:
-    """The next chunk of a session; None where its iteration ends.
+class CheckedSession:
+    """A session of which every call raises EngineError or ContractBroken, and nothing else."""
 
-    Raises EngineError, and ContractBroken for what is no PcmChunk or holds no speech.
-    """
-    with calling("iteration"):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._entered = False
+        self._finished = False
+        self._chunks: AsyncIterator[PcmChunk] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def enter(self) -> None:
+        """Enter its context; a session that cannot be entered is freed before this raises."""
         try:
-            chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return None
-    return _checked(chunk)
+            with calling("enter"):
+                await self._session.__aenter__()
+        except BaseException:
+            await self.left()
+            raise
+        self._entered = True
+
+    async def feed(self, text: str) -> None:
+        with calling("feed"):
+            await self._session.feed(text)
+
+    async def flush(self) -> None:
+        with calling("flush"):
+            await self._session.flush()
+
+    async def finish(self) -> None:
+        self._finished = True
+        with calling("finish"):
+            await self._session.finish()
+
+    async def next_chunk(self) -> PcmChunk | None:
+        """The next chunk; None once all is spoken. To be called by one reader, until it gives None.
+
+        Raises ContractBroken as well for what is no chunk of speech, or an end before `finish`.
+        """
+        with calling("iteration"):
+            if self._chunks is None:
+                self._chunks = aiter(self._session)
+            try:
+                chunk = await anext(self._chunks)
+            except StopAsyncIteration:
+                chunk = None
+        if chunk is None and not self._finished:
+            raise ContractBroken("iteration ended before finish or cancel")
+        return None if chunk is None else _checked(chunk)
+
+    def leave(self) -> asyncio.Task[None]:
+        """Free the session, in a task of its own, since an engine may take long. The same one every time."""
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave())
+        return self._leaving
+
+    async def left(self) -> None:
+        """Free the session, and wait for that, but not for ever.
+
+        Whoever waits may be cancelled meanwhile: the session is freed all the same.
+        """
+        leaving = self.leave()
+        done, _ = await asyncio.wait({leaving}, timeout=LEAVE_TIMEOUT)
+        if done:
+            leaving.result()
+        else:
+            report(ContractBroken(f"cancel takes over {LEAVE_TIMEOUT:g} s"))
+
+    async def _leave(self) -> None:
+        with calling("cancel"):
+            await self._session.cancel()
+            if self._entered:
+                await self._session.__aexit__(None, None, None)
 
 
 def _checked(chunk: object) -> PcmChunk:

@@ -1,32 +1,47 @@
-"""The life of a task, whatever carries it: its voice, its synthesis, its accounts and its outcome."""
+"""The life of a task: everything about it but the way in which its text comes and its speech goes.
+
+enter -> feed, finish -> events -> settle or fail -> over
+"""
 
 from __future__ import annotations
 
 import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import asdict
 
 import structlog
 
-from cosyserve.protocol.errors import Throttled
-from cosyserve.protocol.messages import ChunkMetrics, TaskMetrics
+from cosyserve.protocol.errors import Throttled, TTSError
+from cosyserve.protocol.messages import (
+    FinishReason,
+    ResultGenerated,
+    TaskFinished,
+    TaskMetrics,
+    TaskStarted,
+)
 from cosyserve.protocol.parameters import SpeechParameters
 
 from ..auth import Caller
-from ..errors import report
+from ..errors import as_tts_error, report
 from ..observe.logs import log_ids
-from ..observe.metrics import Outcome, Transport
+from ..observe.metrics import Outcome
 from ..services import Services
 from ..voices.book import HostedVoices
 from .account import TaskAccount
+from .admission import ConnectionTicket, TaskTicket
 from .synthesis import SpokenChunk, Synthesis
 
 log = structlog.get_logger(__name__)
 
 
 class TaskLife:
-    """One task from its arrival to its line in the log. The transport feeds it and writes what comes of it.
+    """One task: its place, voice, synthesis, account, meter, outcome, and its line in the log.
 
-    Where nothing settles how the task ends, nobody heard its end: its outcome is "disconnected".
+    A transport calls `enter` first, passes text to `feed` and `finish`, writes what `events` yields, says
+    how the task ended with `settle` or `fail`, and calls `over` last. A task that nobody settled has the
+    outcome "disconnected": no client heard how it ended.
     """
 
     def __init__(
@@ -34,28 +49,98 @@ class TaskLife:
         parameters: SpeechParameters,
         caller: Caller,
         services: Services,
-        transport: Transport,
+        transport: str,
         hosted: HostedVoices | None = None,
-        task_id: str | None = None,
+        task_id: str = "",
     ) -> None:
-        """hosted: as in VoiceBook.resolve. task_id: the client's, where the transport has one."""
+        """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none."""
         self.parameters = parameters
         self.caller = caller
-        self.services = services
         self.task_id = task_id
         self.account = TaskAccount(parameters.debug)
+        self._services = services
         self._transport = transport
         self._hosted = hosted
-        self._outcome: tuple[Outcome, str] | None = None
+        self._place: TaskTicket | None = None
+        self._early: (
+            list[tuple[str, bool]] | None
+        ) = []  # text and flushes until the synthesis has them
+        self._text_is_whole = False
         self._synthesis: Synthesis | None = None
+        self._outcome: tuple[Outcome, str] | None = None  # with the code of the error that ended it
         self._meter = services.metrics.task_arrived(transport, parameters, caller)
 
-    async def open(self) -> Synthesis:
-        """Find the voice and begin the synthesis; to be entered as a context.
+    def enter(self, connection: ConnectionTicket | None = None) -> None:
+        """Take its place, also among the tasks of a connection. A task that is refused is over.
 
-        Raises what VoiceBook.resolve and Synthesis.open do.
+        Raises Throttled, EngineUnavailable.
         """
-        services, parameters = self.services, self.parameters
+        try:
+            self._place = self._services.admission.enter(self.caller, connection)
+        except Exception as error:
+            failure = self.fail(error)
+            self.over()
+            raise failure from None
+
+    # Text
+
+    @property
+    def text_is_whole(self) -> bool:
+        """Whether `finish` was called."""
+        return self._text_is_whole
+
+    async def feed(self, text: str, *, flush: bool = False) -> None:
+        """Take the next piece of text, which may come before the voice is found. Does not wait for speech.
+
+        flush: speak what has come without waiting for more.
+        """
+        self.account.text(text, time.monotonic())
+        if self._early is None:
+            assert self._synthesis is not None
+            await self._synthesis.feed(text, flush=flush)
+        # A second flush in a row adds nothing, and there may be any number of them.
+        elif text or (flush and not (self._early and self._early[-1][1])):
+            self._early.append((text, flush))
+
+    async def finish(self, text: str = "") -> None:
+        """Take the last piece of text."""
+        self._text_is_whole = True
+        await self.feed(text)
+        if self._early is None:
+            assert self._synthesis is not None
+            await self._synthesis.finish()
+
+    # Speech
+
+    async def events(self) -> AsyncGenerator[TaskStarted | ResultGenerated, None]:
+        """The task from its start to its last sound, accounted for as it is taken.
+
+        Close it to free the voice's session. Raises what VoiceBook.resolve and Synthesis do.
+        """
+        async with await self._open() as synthesis:
+            await self._feed_early(synthesis)
+            yield TaskStarted(self.task_id)
+            async with aclosing(synthesis.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield self._result(chunk, synthesis)
+
+    def finished(self, reason: FinishReason) -> TaskFinished:
+        """The event that ends the task."""
+        return TaskFinished(
+            task_id=self.task_id,
+            finish_reason=reason,
+            characters=self.account.characters,
+            metrics=self._totals(),
+            notices=self.notices,
+        )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence for each part of the text that cannot be spoken as asked."""
+        return () if self._synthesis is None else self._synthesis.notices
+
+    async def _open(self) -> Synthesis:
+        services, parameters = self._services, self.parameters
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
@@ -64,35 +149,57 @@ class TaskLife:
         )
         return self._synthesis
 
-    def text(self, text: str) -> None:
-        """Account for a piece of text, as it comes."""
-        self.account.text(text, time.monotonic())
+    async def _feed_early(self, synthesis: Synthesis) -> None:
+        while self._early:
+            early, self._early = self._early, []
+            for text, flush in early:
+                await synthesis.feed(text, flush=flush)
+        # Nothing was awaited since the last look: from here on `feed` goes straight on, in order.
+        self._early = None
+        if self._text_is_whole:
+            await synthesis.finish()
 
-    def chunk(self, chunk: SpokenChunk) -> ChunkMetrics:
-        """Account for a chunk that goes out now."""
-        now = time.monotonic()
-        told = self.account.chunk(chunk, now)
-        self._meter.chunk(chunk.seconds, len(chunk.data), now, self.account.first_package_seconds)
-        return told
+    def _result(self, chunk: SpokenChunk, synthesis: Synthesis) -> ResultGenerated:
+        now, begin = time.monotonic(), self.account.speech_seconds
+        metrics = self.account.chunk(chunk, now)
+        self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
+        return ResultGenerated(
+            task_id=self.task_id,
+            audio_id=uuid.uuid4().hex,
+            data=chunk.data,
+            begin=begin,
+            metrics=metrics,
+            audio=synthesis.audio,
+            binary=self.parameters.audio_transport == "binary",
+            words=chunk.words,
+            sentences=chunk.sentences,
+            marks=chunk.marks,
+        )
 
-    def totals(self) -> TaskMetrics:
-        """What the whole task has cost up to now."""
-        return self.account.totals(time.monotonic())
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What of the text cannot be done as asked, a sentence each."""
-        return () if self._synthesis is None else self._synthesis.notices
+    # The end
 
     def settle(self, outcome: Outcome, code: str = "") -> None:
-        """How the task ends; code: of the error that ends it. Only the first call counts."""
+        """Name the outcome; code: of the error that ends the task. Only the first call counts."""
         if self._outcome is None:
             self._outcome = ("throttled" if code == Throttled.code else outcome), code
 
+    def fail(self, error: BaseException) -> TTSError:
+        """Settle that this ended the task; returns it as the client is to see it."""
+        failure = as_tts_error(error)
+        self.settle("failed", failure.code)
+        return failure
+
+    def free_place(self) -> None:
+        """To be called just before the last word goes out: whoever reads that finds the place free."""
+        if self._place is not None:
+            self._place.free()
+
     def over(self) -> None:
-        """Enter the task into the metrics and the log. To be called once. Never raises."""
+        """Give the place back, and enter the task into metrics and log. To be called once. Never raises."""
         outcome, code = self._outcome or ("disconnected", "")
-        with log_ids(task_id=self.task_id, caller=self.caller.name):
+        if self._place is not None:
+            self._place.release()
+        with log_ids(task_id=self.task_id or None, caller=self.caller.name):
             totals = self._last_totals()
             try:
                 self._meter.ended(outcome, code, totals, self.account.characters)
@@ -106,9 +213,12 @@ class TaskLife:
                 **({} if totals is None else _rounded(totals)),
             )
 
+    def _totals(self) -> TaskMetrics:
+        return self.account.totals(time.monotonic())
+
     def _last_totals(self) -> TaskMetrics | None:
         try:
-            return self.totals()
+            return self._totals()
         except Exception as error:
             report(error)
             return None

@@ -1,4 +1,4 @@
-"""One task from text to encoded bytes: the session code that the WebSocket and REST share."""
+"""From text to encoded bytes: an engine's session with an encoder behind it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from cosyserve.engine.interface import (
     Engine,
     PcmChunk,
     Prompt,
     Samples,
-    Session,
     SynthesisOptions,
     Work,
 )
@@ -24,21 +24,23 @@ from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.protocol.text import GrowingText
 
 from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
-from ..errors import ContractBroken, report
 from ..ssml import SsmlSession, open_ssml
-from .contract import LETS_GO, calling, next_chunk
+from .contract import CheckedSession, calling
 
-SILENCE_SECONDS = 0.02
-LONGEST_SECONDS = 1.0
-"""Of sound in one event: many clients take no message over 1 MiB, and long ones come late."""
+SILENCE_SECONDS: Final = 0.02
+"""What a task without anything to say is answered with."""
+LONGEST_SECONDS: Final = 1.0
+"""Of sound in one event: many clients accept no message over 1 MiB, and a long one arrives late."""
 
-_Step = Callable[[], Encoded]
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenChunk:
-    """Bytes of the stream with what they cost: seconds of sound, engine work, seconds of encoding."""
+    """Bytes of the stream and what they cost: seconds of sound, engine work, seconds of encoding.
+
+    words, sentences: that begin in it; marks: that lie in it.
+    """
 
     data: bytes
     seconds: float
@@ -52,13 +54,16 @@ class SpokenChunk:
 def _parts(chunk: PcmChunk, longest: int) -> Iterator[PcmChunk]:
     """A chunk in pieces of at most `longest` samples; its costs, words and so on go with the first."""
     samples = chunk.samples
+    if len(samples) <= longest:
+        yield chunk
+        return
     yield replace(chunk, samples=samples[:longest])
     for begin in range(longest, len(samples), longest):
         yield PcmChunk(samples[begin : begin + longest])
 
 
 def options_of(parameters: SpeechParameters) -> SynthesisOptions:
-    """What of the parameters concerns the engine."""
+    """The parameters that the engine takes."""
     return SynthesisOptions(
         mode=parameters.mode.value,
         instruct=parameters.instruct,
@@ -69,14 +74,14 @@ def options_of(parameters: SpeechParameters) -> SynthesisOptions:
 
 
 class _Pending:
-    """What chunks told whose bytes the encoder still holds back.
+    """Costs, words, sentences and marks of chunks whose bytes the encoder still holds back.
 
-    text: gives parts of the task's text. tells_words: whether anybody wants to know of them.
+    text: gives parts of the task's text. with_words: whether the client asked for words.
     """
 
-    def __init__(self, text: Callable[[int, int], str], tells_words: bool) -> None:
+    def __init__(self, text: Callable[[int, int], str], with_words: bool) -> None:
         self._text = text
-        self._tells_words = tells_words
+        self._with_words = with_words
         self._clear()
 
     def _clear(self) -> None:
@@ -87,7 +92,7 @@ class _Pending:
         self._marks: tuple[Mark, ...] = ()
 
     def add(self, chunk: PcmChunk | None, encoded: Encoded, spent: float) -> SpokenChunk | None:
-        """Take one step's costs; gives all that is pending once the step gave bytes."""
+        """Add one step's costs; returns everything that is pending once the step has given bytes."""
         self._encode_time += spent
         if chunk is not None:
             self._work += chunk.work
@@ -107,9 +112,9 @@ class _Pending:
         return done
 
     def _note(self, chunk: PcmChunk) -> None:
-        """What the chunk tells of the text, in the wire's terms."""
+        """Add the chunk's words, sentences and marks, in the wire's terms."""
         text = self._text
-        if self._tells_words:
+        if self._with_words:
             self._words += tuple(
                 Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
                 for w in chunk.words
@@ -122,34 +127,37 @@ class _Pending:
 
 
 class Synthesis:
-    """An engine session with an encoder behind it. Use as a context manager; leaving it cancels.
+    """An engine's session with an encoder behind it. Use as a context manager; leaving it cancels.
 
-    Iterate it once for the chunks; each has data, and words only where they were asked for. A task
-    with nothing to say yields 20 ms of silence, so that every stream is a valid one of its format.
-    Iterating raises EngineError. Whatever an engine does that `Session` forbids is a ContractBroken.
+    Iterate `chunks` once. A task without anything to say yields 20 ms of silence, so that every stream
+    is a valid one of its format. Iterating raises EngineError, InvalidParameter for wrong SSML, and
+    ContractBroken for anything an engine does that `Session` forbids.
     """
 
     def __init__(
         self,
-        session: Session,
+        session: CheckedSession,
         rate: int,
         encoder: AudioEncoder,
         encode_pool: Executor | None,
-        tells_words: bool,
+        *,
+        ssml: SsmlSession | None,
+        with_words: bool,
     ) -> None:
+        """rate: Hz of the session's PCM. encode_pool: None encodes in place. ssml: what the session wraps."""
         self._session = session
-        self._tells_words = tells_words
         self._rate = rate
         self._encoder = encoder
         self._pool = encode_pool
-        self._text = GrowingText()
-        self._finished = False
+        self._ssml = ssml
+        self._with_words = with_words
+        self._text = GrowingText()  # as it was fed, tags included
 
     @classmethod
     async def open(
         cls, engine: Engine, voice: Prompt, parameters: SpeechParameters, encode_pool: Executor
     ) -> Self:
-        """A task of this voice; its encoder works in the pool where it is heavy, else in place.
+        """A synthesis with this voice. An expensive encoder works in the pool, any other in place.
 
         Raises EngineNotReady, UnsupportedRequest.
         """
@@ -166,27 +174,28 @@ class Synthesis:
         else:
             encoder, pool = make(), None
         options = options_of(parameters)
-        session: Session
+        ssml = None
         with calling("open_session"):
             if parameters.enable_ssml or parameters.plain_breaks:
-                session = open_ssml(engine, voice, options, markup=parameters.enable_ssml)
+                ssml = open_ssml(engine, voice, options, markup=parameters.enable_ssml)
+                session = CheckedSession(ssml)
             else:
-                session = engine.open_session(voice, options)
-        return cls(session, rate, encoder, pool, parameters.word_timestamp_enabled)
+                session = CheckedSession(engine.open_session(voice, options))
+        with_words = parameters.word_timestamp_enabled
+        return cls(session, rate, encoder, pool, ssml=ssml, with_words=with_words)
 
     @property
     def audio(self) -> EffectiveAudio:
         """What is really written, e.g. the nearest bit rate that the codec has."""
         return self._encoder.effective
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence for each part of the text that cannot be spoken as asked."""
+        return () if self._ssml is None else self._ssml.notices
+
     async def __aenter__(self) -> Self:
-        try:
-            with calling("enter"):
-                await self._session.__aenter__()
-        except BaseException:
-            with calling("cancel"):
-                await self._session.cancel()
-            raise
+        await self._session.enter()
         return self
 
     async def __aexit__(
@@ -195,95 +204,68 @@ class Synthesis:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # In a task of its own: who leaves may be cancelled meanwhile, and need not wait for ever.
-        leaving = asyncio.create_task(self._leave(exc_type, exc, traceback))
-        done, _ = await asyncio.wait({leaving}, timeout=LETS_GO)
-        if not done:
-            report(ContractBroken(f"cancel takes over {LETS_GO:g} s"))
-        else:
-            leaving.result()
+        await self._session.left()
 
-    async def _leave(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with calling("cancel"):
-            await self._session.__aexit__(exc_type, exc, traceback)
+    async def feed(self, text: str, *, flush: bool = False) -> None:
+        """Take the next piece of text. flush: speak what has come without waiting for more.
 
-    async def feed(self, text: str) -> None:
-        """Take the next piece of text; does not wait for speech."""
-        self._text.append(text)
-        with calling("feed"):
+        Does not wait for speech.
+        """
+        if text:
+            self._text.append(text)
             await self._session.feed(text)
-
-    def text(self, begin: int, end: int) -> str:
-        """A part of the task's text so far, as words and sentences count it: without SSML's tags."""
-        if isinstance(self._session, SsmlSession):
-            return self._session.text(begin, end)
-        return self._text.part(begin, end)
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What of the text cannot be done as asked, a sentence each."""
-        return self._session.notices if isinstance(self._session, SsmlSession) else ()
-
-    async def flush(self) -> None:
-        """Speak what has come without waiting for more."""
-        with calling("flush"):
+        if flush:
             await self._session.flush()
 
     async def finish(self) -> None:
         """Say that no more text comes."""
-        self._finished = True
-        with calling("finish"):
-            await self._session.finish()
+        await self._session.finish()
+
+    def text(self, begin: int, end: int) -> str:
+        """A part of the task's text so far, as words and sentences count it: without SSML's tags."""
+        return (self._text.part if self._ssml is None else self._ssml.text)(begin, end)
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
-        pending = _Pending(self.text, self._tells_words)
+        pending = _Pending(self.text, self._with_words)
+        longest = round(LONGEST_SECONDS * self._rate)
         silent = True
-        with calling("iteration"):
-            session = aiter(self._session)
-        while (whole := await next_chunk(session)) is not None:
+        while (whole := await self._session.next_chunk()) is not None:
             silent = False
-            for chunk in _parts(whole, round(LONGEST_SECONDS * self._rate)):
+            for chunk in _parts(whole, longest):
                 encoded, spent = await self._encode(chunk.samples)
                 if done := pending.add(chunk, encoded, spent):
                     yield done
-        if not self._finished:
-            raise ContractBroken("iteration ended before finish or cancel")
         if silent:
             encoded, spent = await self._encode(silence(SILENCE_SECONDS, self._rate))
             if done := pending.add(None, encoded, spent):
                 yield done
-        encoded, spent = await self._run(self._encoder.flush)
+        encoded, spent = await self._timed(self._encoder.flush)
         if done := pending.add(None, encoded, spent):
             yield done
 
     async def _encode(self, samples: Samples) -> tuple[Encoded, float]:
-        return await self._run(lambda: self._encoder.encode(samples))
+        return await self._timed(partial(self._encoder.encode, samples))
 
-    async def _run(self, step: _Step) -> tuple[Encoded, float]:
-        """One encoder step and its seconds; on a thread where the codec is heavy."""
-
-        def timed() -> tuple[Encoded, float]:
-            began = time.perf_counter()
-            return step(), time.perf_counter() - began
-
+    async def _timed(self, step: Callable[[], Encoded]) -> tuple[Encoded, float]:
+        """One encoder step and the seconds it took; on a thread where the encoder is expensive."""
         if self._pool is None:
-            return timed()
-        return await _in_pool(self._pool, timed)
+            return _timed(step)
+        return await _in_pool(self._pool, partial(_timed, step))
+
+
+def _timed(step: Callable[[], Encoded]) -> tuple[Encoded, float]:
+    began = time.perf_counter()
+    return step(), time.perf_counter() - began
 
 
 async def _in_pool(pool: Executor, step: Callable[[], _Result]) -> _Result:
-    """What the step gives, on a thread of the pool. Raises what it raises."""
+    """Run the step on a thread of the pool. Raises what the step raises."""
 
     def safe() -> _Result:
         try:
             return step()
-        except StopIteration as error:  # no future takes it, and who waits would wait for ever
+        except StopIteration as error:  # a future refuses it, and its waiter would wait for ever
             raise RuntimeError("an encoder raised StopIteration") from error
 
     return await asyncio.get_running_loop().run_in_executor(pool, safe)

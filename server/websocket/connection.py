@@ -1,4 +1,4 @@
-"""The WebSocket side: one reader per connection that feeds its speakers."""
+"""One WebSocket connection: reads its frames and passes its commands to its tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from cosyserve.protocol.cosyvoice.codec import Frame, refuse_binary
+from cosyserve.protocol.codec import Frame, refuse_binary
 from cosyserve.protocol.errors import BadFrame, InternalError, TTSError
 from cosyserve.protocol.messages import (
     CancelTask,
@@ -25,14 +25,14 @@ from cosyserve.protocol.task import TaskProtocol
 
 from ..auth import Caller
 from ..delivery.patient import PatientConnection
-from ..dialects import Route, Terms
+from ..dialects import UpgradeRoute
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
 from .outbox import Outbox
-from .speaker import Speaker
+from .task import WebSocketTask
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 
 
 class SpeechConnection:
-    """One accepted connection: receives until the peer is gone, whatever its speakers are doing."""
+    """One accepted connection: receives until the peer is gone, whatever its tasks are doing."""
 
     def __init__(
         self,
@@ -48,26 +48,26 @@ class SpeechConnection:
         caller: Caller,
         place: ConnectionTicket,
         services: Services,
-        route: Route,
+        route: UpgradeRoute,
     ) -> None:
         """Raises TTSError if the dialect refuses the address."""
-        settings = services.settings
-        self._terms: Terms = route.dialect.open(route.address, settings)
-        self._transport = route.dialect.name
+        self._dialect = route.dialect
+        self._terms = route.open(services.settings)
         self._socket = socket
         self._caller = caller
-        self._place = place
+        self._place = place  # counts the tasks of this connection
         self._services = services
         self._outbox = Outbox(socket)
         self._protocol = TaskProtocol(
             self._terms.codec, self._terms.limits, one_at_a_time=self._terms.one_at_a_time
         )
-        self._speakers: dict[str, Speaker] = {}
-        self._running: dict[asyncio.Task[None], Speaker] = {}
-        self._began = False
-        self._quiet_since = time.monotonic()
-        self._ends_with_tasks = False
-        self._closing: asyncio.Task[None] | None = None
+        self._tasks: dict[str, WebSocketTask] = {}  # by task_id: those that take commands
+        # All that run: a task whose id was taken over runs on until it is stopped.
+        self._running: dict[asyncio.Task[None], WebSocketTask] = {}
+        self._began = False  # there was a run-task
+        self._quiet_since = time.monotonic()  # since when no message came and no task ended
+        self._ends_with_tasks = False  # the client sends nothing more
+        self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
 
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
@@ -77,12 +77,12 @@ class SpeechConnection:
             pass
         except BadFrame as error:
             log.warning("bad_frame", caller=self._caller.name, reason=error.message)
-            self._stop_speakers("failed", error.code)
+            self._stop_tasks("failed", error.code)
             await self._socket.close(error.close_code, error.message)
         except Exception as error:
             await self._close_broken(as_tts_error(error))
         finally:
-            self._stop_speakers("disconnected")
+            self._stop_tasks("disconnected")
             running = [task for task in (*self._running, self._closing) if task is not None]
             if running:
                 await asyncio.wait(running)
@@ -94,13 +94,13 @@ class SpeechConnection:
                 await self._socket.close(CloseCode.NORMAL_CLOSURE, "idle")
                 return
             if self._closing is not None:
-                continue  # it was on its way when the end was told
+                continue  # it was on its way when the connection was closed
             try:
                 if isinstance(data, bytes):
                     raise refuse_binary()
                 command = self._protocol.receive(data)
                 if command is not None:
-                    await self._obey(command)
+                    await self._handle(command)
             except BadFrame:
                 raise
             except TTSError as error:
@@ -125,82 +125,81 @@ class SpeechConnection:
         limit = self._terms.idle_timeout if self._began else self._terms.first_timeout
         return limit is not None and time.monotonic() - self._quiet_since >= limit
 
-    async def _obey(self, command: Command) -> None:
+    async def _handle(self, command: Command) -> None:
         match command:
             case RunTask():
                 await self._start(command)
             case EndSession():
-                for each in list(self._speakers.values()):
-                    await each.finish(command.rest.get(each.task_id, ""))
+                for each in list(self._tasks.values()):
+                    await each.finish(command.remainders.get(each.task_id, ""))
                 self._ends_with_tasks = True
                 self._close_if_done()
-            case _:
-                # There may be none: it has just sent its last event.
-                if speaker := self._speakers.get(command.task_id):
-                    await _tell(speaker, command)
+            case ContinueTask(task_id, text, flush):
+                # A task that has just sent its last event is not there any more.
+                if task := self._tasks.get(task_id):
+                    await task.feed(text, flush=flush)
+            case FinishTask(task_id, text):
+                if task := self._tasks.get(task_id):
+                    await task.finish(text)
+            case CancelTask(task_id):
+                if task := self._tasks.get(task_id):
+                    task.cancel()
 
     async def _start(self, command: RunTask) -> None:
         self._began = True
         if self._terms.one_at_a_time and self._running:
-            self._stop_speakers("cancelled")
-            await asyncio.wait(self._running)  # its place is free only then
+            self._stop_tasks("cancelled")
+            await asyncio.wait(self._running)  # only then is its place free
             if self._closing is not None:  # it failed before it could be stopped
                 return
-        life = None
         try:
             life = TaskLife(
                 command.parameters,
                 self._caller,
                 self._services,
-                self._transport,
-                self._terms.hosted,
+                self._dialect.websocket_label,
+                self._dialect.hosted_voices(self._services.settings),
                 command.task_id,
             )
-            ticket = self._services.admission.enter(self._caller, self._place)
+            life.enter(self._place)
         except Exception as error:
             failure = as_tts_error(error)
-            if life is not None:
-                life.settle("failed", failure.code)
-                life.over()
-            await self._tell_failure(failure, self._protocol.fail(command.task_id, failure))
+            await self._send_failure(failure, self._protocol.fail(command.task_id, failure))
             return
-        speaker = Speaker(
-            command, life, self._protocol, self._outbox, self._terms.text_timeout, ticket.free
-        )
-        self._speakers[command.task_id] = speaker
-        task = asyncio.create_task(speaker.run())
-        self._running[task] = speaker
+        task = WebSocketTask(life, self._protocol, self._outbox, self._terms.text_timeout)
+        self._tasks[task.task_id] = task
+        running = asyncio.create_task(task.run())
+        self._running[running] = task
+        running.add_done_callback(self._ended)
+        await task.feed(command.text, flush=command.flush)
 
-        def ended(task: asyncio.Task[None]) -> None:
-            ticket.release()
-            speaker.over()
-            del self._running[task]
-            self._quiet_since = time.monotonic()
-            if self._speakers.get(command.task_id) is speaker:
-                del self._speakers[command.task_id]
-            if (failure := speaker.failed_with) is not None:
-                if speaker.left_untold:
-                    self._stop_speakers("failed", InternalError.code)
-                    self._close_soon(CloseCode.INTERNAL_ERROR, _reason(failure))
-                else:
-                    self._close_after(failure)
-            self._close_if_done()
-
-        task.add_done_callback(ended)
-        await speaker.feed(command.text, command.flush)
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        """A task has sent its last event, or was stopped."""
+        task = self._running.pop(running)
+        task.over()
+        self._quiet_since = time.monotonic()
+        if self._tasks.get(task.task_id) is task:
+            del self._tasks[task.task_id]
+        if (failure := task.failed_with) is not None:
+            if task.unreported:
+                self._stop_tasks("failed", InternalError.code)
+                self._close_soon(CloseCode.INTERNAL_ERROR, _reason(failure))
+            else:
+                self._close_after(failure)
+        self._close_if_done()
 
     async def _refuse(self, error: TTSError) -> None:
-        """Answer a message that could not be obeyed; it ends the running task that it was for."""
-        speaker = self._speakers.get(error.task_id or "")
-        if speaker is not None and self._protocol.ends_task(error):
-            speaker.fail(error)
+        """Answer a message that cannot be handled; it ends the running task that it was for."""
+        task = self._tasks.get(error.task_id or "")
+        if task is not None and self._protocol.ends_task(error):
+            task.fail(error)
         else:
-            await self._tell_failure(error, self._protocol.refuse(error))
+            await self._send_failure(error, self._protocol.refuse(error))
 
-    async def _tell_failure(self, error: TTSError, frames: Sequence[Frame]) -> None:
-        """Send what tells of a failure that no speaker tells; it may be the connection's last word."""
+    async def _send_failure(self, error: TTSError, frames: Sequence[Frame]) -> None:
+        """Send an error that belongs to no task; its frames may be the last before the close."""
         if self._terms.failure_closes is not None:
-            self._stop_speakers("failed", error.code)
+            self._stop_tasks("failed", error.code)
         await self._outbox.send(frames)
         self._close_after(error)
 
@@ -211,36 +210,26 @@ class SpeechConnection:
             self._close_soon(self._terms.failure_closes, _reason(failure))
 
     async def _close_broken(self, failure: TTSError) -> None:
-        """Close because nothing else can tell the client of a fault of ours."""
-        self._stop_speakers("failed", failure.code)
+        """Close, because nothing else can report a fault of the server to the client."""
+        self._stop_tasks("failed", failure.code)
         await self._socket.close(CloseCode.INTERNAL_ERROR, _reason(failure))
 
-    def _stop_speakers(self, outcome: Outcome, code: str = "") -> None:
+    def _stop_tasks(self, outcome: Outcome, code: str = "") -> None:
         """Nothing more is sent for any task."""
-        for task, speaker in self._running.items():
-            if not task.cancelling():
-                speaker.drop(outcome, code)
-                task.cancel()
+        for running, task in self._running.items():
+            if not running.cancelling():
+                task.drop(outcome, code)
+                running.cancel()
 
     def _close_if_done(self) -> None:
         if self._ends_with_tasks and not self._running:
             self._close_soon(CloseCode.NORMAL_CLOSURE, "")
 
     def _close_soon(self, code: int, reason: str) -> None:
-        """Close, which ends `run`; who calls is not made to wait."""
+        """Close, which ends `run`, without waiting for it."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._socket.close(code, reason))
 
 
 def _reason(failure: TTSError) -> str:
     return failure.message.encode(errors="replace")[:LONGEST_REASON].decode(errors="ignore")
-
-
-async def _tell(speaker: Speaker, command: ContinueTask | FinishTask | CancelTask) -> None:
-    match command:
-        case ContinueTask():
-            await speaker.feed(command.text, command.flush)
-        case FinishTask():
-            await speaker.finish(command.text)
-        case CancelTask():
-            speaker.cancel()

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 import orjson
 from websockets.asyncio.server import ServerConnection
-from websockets.datastructures import Headers, MultipleValuesError
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from cosyserve.protocol.cosyvoice.rest import error_body
 from cosyserve.protocol.errors import RouteNotFound, TTSError, Unauthorized
 
-from ..auth import SUBPROTOCOL, Caller
-from ..dialects import DIALECTS, SPEECH_PATH, Dialect, Route, find_route
+from ..auth import SUBPROTOCOL, Caller, token_headers
+from ..dialects import Dialect, UpgradeRoute, find_route
+from ..dialects.cosyvoice import SPEECH_PATH
 from ..errors import error_headers
 from ..services import Services
 
@@ -24,7 +25,7 @@ from ..services import Services
 class Handshake:
     """Decides which upgrades are accepted, and whose they are."""
 
-    def __init__(self, services: Services, dialects: tuple[Dialect, ...] = DIALECTS) -> None:
+    def __init__(self, services: Services, dialects: Sequence[Dialect]) -> None:
         self._services = services
         self._dialects = dialects
 
@@ -34,34 +35,28 @@ class Handshake:
             route = self.route(request)
             if self.caller(request, route) is None:
                 raise Unauthorized("a valid token is needed")
-            route.dialect.open(route.address, self._services.settings)
+            route.open(self._services.settings)
             self._services.admission.connect().release()
         except TTSError as error:
             return refusal(error)
         return None
 
-    def route(self, request: Request) -> Route:
+    def route(self, request: Request) -> UpgradeRoute:
         """The dialect that is asked for. Raises RouteNotFound, InvalidParameter."""
         route = find_route(request.path, self._dialects)
         if route is None:
-            raise RouteNotFound(f"there is no WebSocket here; it is at {SPEECH_PATH}")
+            raise RouteNotFound(f"no WebSocket at this path; use {SPEECH_PATH}")
         return route
 
-    def caller(self, request: Request, route: Route) -> Caller | None:
+    def caller(self, request: Request, route: UpgradeRoute) -> Caller | None:
         """Who asks: by the Authorization header or the dialect's own, or, for browsers, by a subprotocol."""
         authenticator = self._services.authenticator
-        own = route.dialect.token_header
-        try:
-            authorization = request.headers.get("Authorization")
-            if authorization is None and own is not None:
-                authorization = request.headers.get(own)
-        except MultipleValuesError:
-            return None
-        if authorization is None:
+        tokens = token_headers(request.headers.get_all, route.dialect.token_header)
+        if not tokens:
             offers = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
             if caller := authenticator.by_subprotocols([offer.strip() for offer in offers]):
                 return caller
-        return authenticator.by_header(authorization)
+        return authenticator.by_headers(tokens)
 
 
 def select_subprotocol(
@@ -72,7 +67,7 @@ def select_subprotocol(
 
 
 def refusal(error: TTSError) -> Response:
-    """An HTTP answer to an upgrade, with the same body as REST has."""
+    """An HTTP answer to an upgrade. Its body is the native dialect's: libraries show clients the status."""
     status = http.HTTPStatus(error.status)
     body = orjson.dumps(error_body(error, str(uuid.uuid4())))
     headers = Headers(

@@ -8,7 +8,7 @@ from websockets.asyncio.connection import broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from cosyserve.protocol.cosyvoice.codec import Frame
+from cosyserve.protocol.codec import Frame
 
 from ..delivery.patient import PatientConnection
 
@@ -19,11 +19,12 @@ class Outbox:
     def __init__(self, socket: PatientConnection) -> None:
         self._socket = socket
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
         """Write these frames, each with its attachment right behind it, then wait until the kernel has them.
 
-        Raises ConnectionClosed as soon as nothing can be sent any more, also where the reader stalled. If
-        it is cancelled all are written, or none: they go to the transport before the first wait.
+        seconds: how long the sound in them plays. Raises ConnectionClosed once nothing can be sent any
+        more, also where the reader stalled. A cancelled call has written all frames or none: they go to
+        the transport before the first wait.
         """
         parts: list[tuple[bytes, bool]] = []
         for frame in frames:
@@ -35,7 +36,6 @@ class Outbox:
         socket = self._socket
         if socket.state is not State.OPEN:  # the library would wait for the end of the handshake
             raise ConnectionClosed(None, None)
-        seconds = sum(frame.seconds for frame in frames)
         socket.delivery.sound(sum(len(data) for data, _ in parts), seconds)
         with socket.delivery.awaited():
             for data, text in parts[:-1]:

@@ -32,7 +32,8 @@ def test_the_drawn_tree_is_the_real_one() -> None:
 def test_every_error_has_a_code_and_a_status_of_its_own(each: type[TTSError]) -> None:
     assert "code" in vars(each)
     assert "status" in vars(each)
-    assert each.code == ("InvalidParameter" if each is errors.BadFrame else each.__name__)
+    others = {errors.BadFrame: "InvalidParameter", errors.RouteNotFound: "NotFound"}
+    assert each.code == others.get(each, each.__name__)
     assert 400 <= http.HTTPStatus(each.status) < 600
 
 

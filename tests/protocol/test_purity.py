@@ -15,6 +15,7 @@ FILES = sorted(FOLDER.rglob("*.py"))
 PURE = {
     "__future__",
     "collections",
+    "contextlib",
     "dataclasses",
     "enum",
     "json",

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cosyserve.protocol.cosyvoice.codec import encode_command
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec, encode_command
 from cosyserve.protocol.errors import InternalError, InvalidParameter, InvalidState, TTSError
 from cosyserve.protocol.messages import (
     CancelTask,
@@ -51,7 +51,7 @@ class Model:
 class Connection(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.protocol = TaskProtocol()
+        self.protocol = TaskProtocol(CosyVoiceCodec())
         self.tasks = {task_id: Model() for task_id in "abc"}
 
     def receive(self, command: Command) -> Command | TTSError | None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from cosyserve.engine import interface as engine_errors
 from cosyserve.engine.interface import EngineError
 from cosyserve.protocol.errors import Throttled
-from cosyserve.server.errors import ContractBroken, as_tts_error, goes_on
+from cosyserve.server.errors import ContractBroken, as_tts_error, must_propagate
 
 CODES = {
     "EngineNotReady": "EngineUnavailable",
@@ -63,14 +63,14 @@ def test_what_an_engine_broke_is_in_the_log_and_not_on_the_wire() -> None:
     assert line["exc_info"] is error
 
 
-async def test_only_who_is_cancelled_goes_on_to_be_so() -> None:
+async def test_only_a_cancelled_task_is_to_end() -> None:
     seen: list[bool] = []
 
     async def waits() -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError as error:
-            seen.append(goes_on(error))
+            seen.append(must_propagate(error))
             raise
 
     task = asyncio.create_task(waits())
@@ -81,12 +81,12 @@ async def test_only_who_is_cancelled_goes_on_to_be_so() -> None:
     try:
         await task
     except asyncio.CancelledError as error:
-        seen.append(goes_on(error))
+        seen.append(must_propagate(error))
     assert seen == [True, False]
 
 
-async def test_a_closed_coroutine_goes_on_only_where_no_task_runs_it() -> None:
-    assert not goes_on(GeneratorExit())
-    assert await asyncio.to_thread(goes_on, GeneratorExit())
-    assert goes_on(KeyboardInterrupt())
-    assert not goes_on(SystemExit())
+async def test_a_closed_coroutine_is_to_end_only_where_no_task_runs_it() -> None:
+    assert not must_propagate(GeneratorExit())
+    assert await asyncio.to_thread(must_propagate, GeneratorExit())
+    assert must_propagate(KeyboardInterrupt())
+    assert not must_propagate(SystemExit())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from cosyserve.protocol.codec import refuse_binary
 from cosyserve.protocol.cosyvoice.codec import (
     CosyVoiceCodec,
     decode_command,
     encode_command,
     encode_event,
-    refuse_binary,
 )
 from support.tools.protocol_examples import COMMANDS, EVENTS
 

@@ -9,7 +9,8 @@ import orjson
 import pytest
 from hypothesis import given
 
-from cosyserve.protocol.cosyvoice.codec import Frame, decode_event, encode_event
+from cosyserve.protocol.codec import Frame
+from cosyserve.protocol.cosyvoice.codec import decode_event, encode_event
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, TTSError
 from cosyserve.protocol.messages import (
     ChunkMetrics,

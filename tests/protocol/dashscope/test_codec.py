@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.protocol.cosyvoice.codec import Frame
+from cosyserve.protocol.codec import Frame
 from cosyserve.protocol.dashscope import DashScopeCodec
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, ModelNotFound, TTSError
 from cosyserve.protocol.messages import (

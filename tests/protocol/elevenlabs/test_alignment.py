@@ -60,7 +60,7 @@ def test_a_character_goes_with_the_chunk_that_it_begins_in() -> None:
     assert last is not None
     assert last.characters == "d ef"
     assert last.starts == pytest.approx((0.3, 0.4, 0.5, 0.6))
-    assert times.rest() is None
+    assert times.remainder() is None
 
 
 def test_text_that_comes_after_its_word_was_told_follows_later() -> None:
@@ -78,17 +78,17 @@ def test_the_rest_is_what_no_word_ended() -> None:
     times = times_of("one")
     times.take([word("one", 0.0, 0.3, 0)], 0.3)
     times.feed("?! \U0001f642")
-    rest = times.rest()
+    rest = times.remainder()
     assert rest is not None
     assert rest.characters == "?! \U0001f642"
     assert set(rest.starts) == {0.3}
-    assert times.rest() is None
+    assert times.remainder() is None
 
 
 def test_without_any_word_there_is_nothing_to_tell() -> None:
     times = times_of("one two")
     assert times.take([], 1.0) is None
-    assert times.rest() is None
+    assert times.remainder() is None
 
 
 def test_words_that_overlap_or_go_back_still_give_each_character_once_in_order() -> None:
@@ -120,7 +120,7 @@ def test_every_cut_of_the_speech_tells_the_same(
         begun = [each for each in words if before <= each.begin < cut]
         parts.append(times.take(begun, cut))
         before = cut
-    assert times.rest() is None
+    assert times.remainder() is None
     found = joined(parts)
     assert whole is not None
     assert found is not None

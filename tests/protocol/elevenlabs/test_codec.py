@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cosyserve.protocol.cosyvoice.codec import Frame
+from cosyserve.protocol.codec import Frame
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec, stream_options
 from cosyserve.protocol.elevenlabs.codec import MOST_FAILED
 from cosyserve.protocol.errors import BadFrame, InvalidParameter, TTSError

@@ -9,9 +9,14 @@ import orjson
 import pytest
 
 from cosyserve.protocol.elevenlabs.alignment import CharacterSpans
-from cosyserve.protocol.elevenlabs.parameters import LONGEST_VOICE, SPEEDS, check_model, output_of
+from cosyserve.protocol.elevenlabs.parameters import (
+    FORMATS,
+    LONGEST_VOICE,
+    SPEEDS,
+    check_model,
+    output_of,
+)
 from cosyserve.protocol.elevenlabs.rest import (
-    CONTENT_TYPES,
     error_body,
     parse_speech,
     timed_speech,
@@ -76,7 +81,7 @@ def test_limits_are_those_of_the_code() -> None:
     settings = SCHEMAS["ElevenLabsSpeech"]["properties"]["voice_settings"]
     speed = settings["properties"]["speed"]
     assert (speed["minimum"], speed["maximum"]) == SPEEDS
-    assert set(SPEECH["responses"]["200"]["content"]) == set(CONTENT_TYPES.values())
+    assert set(SPEECH["responses"]["200"]["content"]) == {each.content_type for each in FORMATS}
 
 
 @pytest.mark.parametrize("error_class", error_classes(), ids=lambda each: each.__name__)

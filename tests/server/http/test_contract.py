@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cosyserve.server.dialects.served import DIALECTS
 from cosyserve.server.http.envelope import FILES
 from cosyserve.server.routes import build_app
 from support.listening.audio import make_file, speechlike
@@ -18,7 +19,7 @@ METHODS = ("get", "post", "put", "delete", "patch")
 
 
 async def test_the_routes_are_those_of_the_contract(peer: Peer) -> None:
-    app = build_app(peer.server.services)
+    app = build_app(peer.server.services, DIALECTS)
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()

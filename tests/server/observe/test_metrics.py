@@ -19,7 +19,7 @@ TASK = {"transport": "websocket", "mode": "fast_replication", "format": "mp3"}
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics("fake", token_names=["ann"])
+    return Metrics("fake", token_names=["ann"], transports=["websocket"])
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_connections(metrics: Metrics) -> None:
 def test_a_finished_task(metrics: Metrics, meter: TaskMeter) -> None:
     assert value(metrics, "tasks_running", mode="fast_replication") == 1
     meter.chunk(0.5, 100, 10.0, 0.03)
-    meter.chunk(0.5, 200, 10.2, 0.03)
+    meter.chunk(0.5, 200, 10.2, 0.2)
     meter.ended("finished", "", TaskMetrics(1.0, 0.03, 0.2), characters=7)
     websocket = {"transport": "websocket"}
     assert value(metrics, "tasks_running", mode="fast_replication") == 0
@@ -83,7 +83,7 @@ def test_a_task_ends_once(metrics: Metrics, meter: TaskMeter) -> None:
 
 
 def test_refusals(metrics: Metrics, meter: TaskMeter) -> None:
-    meter.ended("failed", "Throttled")
+    meter.ended("throttled", "Throttled")
     metrics.task_arrived("websocket", PARAMETERS).ended("failed", "EngineUnavailable")
     assert value(metrics, "tasks_total", **TASK, outcome="throttled", code="Throttled") == 1
     assert value(metrics, "tasks_total", **TASK, outcome="failed", code="EngineUnavailable") == 1

@@ -54,7 +54,11 @@ def test_with_a_model_cosyvoice_and_its_settings(tmp_path: Path) -> None:
     assert isinstance(engine, CosyVoiceEngine)
     options = engine._options
     assert (options.device_memory, options.memory_overflow) == (3 * 2**30, "recompute")
-    assert (options.hops.first_hop_tokens, options.voice_folder, options.duplex_text) == (9, None, False)
+    assert (options.hops.first_hop_tokens, options.voice_folder, options.duplex_text) == (
+        9,
+        None,
+        False,
+    )
     assert (options.vllm.max_model_len, options.vllm.kv_cache_bytes) == (1024, 2**26)
     assert (options.vllm.args, options.vllm.folder) == ({"block_size": 16}, tmp_path / "lm")
     assert not engine.ready

@@ -49,5 +49,4 @@ def test_a_task_without_speech_has_totals() -> None:
     account = TaskAccount(debug=False)
     account.text("汉字 ab", now=0.0)
     assert account.totals(now=3.0).rtf == 0.0
-    assert account.first_package_seconds is None
     assert account.characters == 7

@@ -8,8 +8,8 @@ from contextlib import ExitStack, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from cosyserve.server.tasks import synthesis
-from cosyserve.server.websocket import speaker
+from cosyserve.server.tasks import contract
+from cosyserve.server.websocket import task
 from support.engines.faulty_engine import EARLY_END, FAULTS, Fault, cancel_who_calls
 from support.peers.last_word import (
     WHOLE,
@@ -92,7 +92,7 @@ async def test_a_task_that_its_engine_cancels_fails(faulty: Peer, way: Way) -> N
 async def test_an_engine_that_goes_on_after_cancel_is_left_alone(
     faulty: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speaker, "ENDS", 0.05)
+    monkeypatch.setattr(task, "STOP_TIMEOUT", 0.05)
     released = asyncio.Event()
 
     async def deaf() -> None:
@@ -128,7 +128,7 @@ async def test_an_engine_that_goes_on_after_cancel_is_left_alone(
 async def test_a_session_that_is_never_freed_keeps_no_client_waiting(
     faulty: Peer, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synthesis, "LETS_GO", 0.05)
+    monkeypatch.setattr(contract, "LEAVE_TIMEOUT", 0.05)
     engine = engine_of(faulty)
     never = asyncio.Event()
     engine.fault = Fault("never freed", "cancel", never.wait, "")

@@ -20,15 +20,15 @@ from cosyserve.engine.interface import (
 )
 from cosyserve.protocol import errors
 from cosyserve.protocol.dashscope.codec import ERROR_CODES as DASHSCOPE_CODES
-from cosyserve.protocol.elevenlabs.rest import CONTENT_TYPES as ELEVENLABS_FORMATS
+from cosyserve.protocol.elevenlabs.parameters import FORMATS as ELEVENLABS_FORMATS
 from cosyserve.protocol.elevenlabs.rest import status_of
 from cosyserve.protocol.errors import BadFrame, TTSError
 from cosyserve.protocol.messages import Event, TaskCommand
 from cosyserve.protocol.openai import error_body
 from cosyserve.protocol.parameters import BIT_RATES, SAMPLE_RATES, AudioFormat, SpeechParameters
 from cosyserve.server.app import RunningServer, serve
-from cosyserve.server.dialects import DIALECTS
-from cosyserve.server.observe.metrics import TRANSPORTS
+from cosyserve.server.dialects import labels_of
+from cosyserve.server.dialects.served import DIALECTS
 from cosyserve.server.settings import load_settings
 
 __all__ = [
@@ -57,6 +57,9 @@ __all__ = [
     "load_settings",
     "serve",
 ]
+
+TRANSPORTS = labels_of(DIALECTS)
+
 
 def events() -> set[str]:
     """The names that the native dialect has for everything that can happen to a task."""

@@ -159,7 +159,9 @@ async def test_the_folder_has_one_limit_for_the_voices_of_all_models(tmp_path: P
     [first] = files(tmp_path)
     os.utime(first, ns=(0, 0))
     limit = first.stat().st_size
-    cache = VoicePromptCache(Preparer(), model="n", memory_bytes=0, folder=tmp_path, disk_bytes=limit)
+    cache = VoicePromptCache(
+        Preparer(), model="n", memory_bytes=0, folder=tmp_path, disk_bytes=limit
+    )
     await cache.get(reference("b"))
     assert not first.exists()
     assert [path.parent.name for path in files(tmp_path)] == ["n"]

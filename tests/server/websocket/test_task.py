@@ -1,9 +1,9 @@
-"""A speaker by itself: what it sends, and when no more."""
+"""A task of a WebSocket by itself: what it sends, and when no more."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,13 +11,14 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosedError
 
 from cosyserve.engine.interface import Prompt
-from cosyserve.protocol.cosyvoice.codec import Frame, encode_command
+from cosyserve.protocol.codec import Frame
+from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec, encode_command
 from cosyserve.protocol.messages import CancelTask, FinishTask, RunTask
 from cosyserve.protocol.parameters import Mode, SpeechParameters
 from cosyserve.protocol.task import TaskProtocol, TaskState
 from cosyserve.server.auth import Caller
 from cosyserve.server.tasks.life import TaskLife
-from cosyserve.server.websocket.speaker import Speaker
+from cosyserve.server.websocket.task import WebSocketTask
 from support.peers.peers import Peer
 
 TASK = RunTask("t", "cosyvoice-v2", SpeechParameters(mode=Mode.FAST, reference_audio_id="plain"))
@@ -29,7 +30,7 @@ class SentFrames:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
         self.frames += frames
 
 
@@ -43,101 +44,106 @@ class LateVoice:
         return await self.voice
 
 
-def speaker_of(
+def task_of(
     peer: Peer,
     protocol: TaskProtocol,
     outbox: SentFrames,
     voices: LateVoice,
     text_timeout: float = 60,
-    give_place_back: Callable[[], None] = lambda: None,
-) -> Speaker:
+) -> WebSocketTask:
     services = replace(peer.server.services, voices=cast(Any, voices))
     life = TaskLife(TASK.parameters, Caller("alice"), services, "websocket", task_id="t")
-    return Speaker(TASK, life, protocol, cast(Any, outbox), text_timeout, give_place_back)
+    life.enter()
+    return WebSocketTask(life, protocol, cast(Any, outbox), text_timeout)
 
 
-async def test_a_dropped_speaker_sends_nothing_though_its_voice_came_at_that_moment(
+async def test_a_dropped_task_sends_nothing_though_its_voice_came_at_that_moment(
     peer: Peer,
 ) -> None:
-    protocol, outbox, voices = TaskProtocol(one_at_a_time=True), SentFrames(), LateVoice()
+    protocol, outbox, voices = (
+        TaskProtocol(CosyVoiceCodec(), one_at_a_time=True),
+        SentFrames(),
+        LateVoice(),
+    )
     protocol.receive(encode_command(TASK))
-    speaker = speaker_of(peer, protocol, outbox, voices)
-    running = asyncio.create_task(speaker.run())
+    task = task_of(peer, protocol, outbox, voices)
+    running = asyncio.create_task(task.run())
     for _ in range(5):
         await asyncio.sleep(0)
     voices.voice.set_result(Prompt("plain"))
     protocol.receive(encode_command(TASK))  # the same id again: what is sent now is another's
-    speaker.drop("cancelled")
+    task.drop("cancelled")
     running.cancel()
     await asyncio.wait({running})
-    speaker.over()
+    task.over()
     assert protocol.state("t") is TaskState.ACCEPTED
     assert not outbox.frames
     assert not peer.engine.open
 
 
 async def test_flushes_that_wait_for_the_voice_are_kept_as_one(peer: Peer) -> None:
-    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol, outbox, voices = TaskProtocol(CosyVoiceCodec()), SentFrames(), LateVoice()
     protocol.receive(encode_command(TASK))
-    speaker = speaker_of(peer, protocol, outbox, voices)
+    task = task_of(peer, protocol, outbox, voices)
     for text in ("one", *[""] * 1000, "two", *[""] * 1000):
-        await speaker.feed(text, flush=not text)
+        await task.feed(text, flush=not text)
     for _ in range(1000):
-        await speaker.feed("")
+        await task.feed("")
     protocol.receive(encode_command(FinishTask("t")))
-    await speaker.finish("")
+    await task.finish("")
     voices.voice.set_result(Prompt("plain"))
-    await speaker.run()
-    speaker.over()
+    await task.run()
+    task.over()
     assert peer.engine.sessions[0].flushes == [3, 6]
     assert peer.engine.sessions[0].text == "onetwo"
     assert protocol.state("t") is TaskState.FINISHED
 
 
 async def test_a_finished_text_does_not_time_out(peer: Peer) -> None:
-    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
+    protocol, outbox, voices = TaskProtocol(CosyVoiceCodec()), SentFrames(), LateVoice()
     protocol.receive(encode_command(TASK))
-    speaker = speaker_of(peer, protocol, outbox, voices, text_timeout=0.01)
-    await speaker.feed("one")
+    task = task_of(peer, protocol, outbox, voices, text_timeout=0.01)
+    await task.feed("one")
     protocol.receive(encode_command(FinishTask("t")))
-    await speaker.finish("")
+    await task.finish("")
     asyncio.get_running_loop().call_later(0.05, voices.voice.set_result, Prompt("plain"))
-    await speaker.run()
-    speaker.over()
+    await task.run()
+    task.over()
     assert protocol.state("t") is TaskState.FINISHED
 
 
 async def test_a_client_that_is_gone_when_it_is_sent_to_is_no_failure(peer: Peer) -> None:
     class ClosedOutbox(SentFrames):
-        async def send(self, frames: Sequence[Frame]) -> None:
+        async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
             raise ConnectionClosedError(None, None)
 
-    protocol, voices = TaskProtocol(), LateVoice()
+    protocol, voices = TaskProtocol(CosyVoiceCodec()), LateVoice()
     protocol.receive(encode_command(TASK))
-    speaker = speaker_of(peer, protocol, ClosedOutbox(), voices)
+    task = task_of(peer, protocol, ClosedOutbox(), voices)
     voices.voice.set_result(Prompt("plain"))
     with capture_logs() as lines:
-        await speaker.run()
-        speaker.over()
+        await task.run()
+        task.over()
     assert [(line["event"], line["outcome"]) for line in lines] == [("task_ended", "disconnected")]
-    assert speaker.failed_with is None
+    assert task.failed_with is None
     assert not peer.engine.open
 
 
 async def test_the_place_is_free_before_the_last_event_is_out(peer: Peer) -> None:
-    protocol, outbox, voices = TaskProtocol(), SentFrames(), LateVoice()
-    sent_before: list[int] = []
+    places: list[int] = []
+
+    class CountingOutbox(SentFrames):
+        async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
+            places.append(peer.server.services.admission.tasks)
+            await super().send(frames, seconds)
+
+    protocol, outbox, voices = TaskProtocol(CosyVoiceCodec()), CountingOutbox(), LateVoice()
     protocol.receive(encode_command(TASK))
     protocol.receive(encode_command(CancelTask("t")))
-    speaker = speaker_of(
-        peer,
-        protocol,
-        outbox,
-        voices,
-        give_place_back=lambda: sent_before.append(len(outbox.frames)),
-    )
-    speaker.cancel()
-    await speaker.run()
-    speaker.over()
-    assert sent_before == [0]
+    task = task_of(peer, protocol, outbox, voices)
+    assert peer.server.services.admission.tasks == 1
+    task.cancel()
+    await task.run()
+    task.over()
+    assert places == [0]
     assert [b"task-finished" in frame.text for frame in outbox.frames] == [True]
