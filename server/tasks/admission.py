@@ -101,12 +101,18 @@ class TaskTicket(Ticket):
     """A task's place. `free` lets the next task have it before this one is accounted for."""
 
     def __init__(
-        self, name: str, waiting: _Waiting, free: Callable[[], None], give_back: Callable[[], None]
+        self,
+        name: str,
+        waiting: _Waiting,
+        empty: Ticket,
+        free: Callable[[], None],
+        give_back: Callable[[], None],
     ) -> None:
-        """name: the caller's."""
+        """name: the caller's. empty: held until there is text."""
         super().__init__(give_back)
         self._name = name
         self._waiting = waiting
+        self._empty = empty
         self._freed = Ticket(free)
 
     def await_text(self, give_up: Callable[[TTSError], None]) -> None:
@@ -118,15 +124,17 @@ class TaskTicket(Ticket):
 
     def active(self) -> None:
         """Text has come or sound goes out: if the task waits for text, it does so from now on."""
+        self._empty.release()
         self._waiting.again(self)
 
     def keep(self) -> None:
         """All text has come: the place is this task's to the end."""
+        self._empty.release()
         self._waiting.discard(self)
 
     def free(self) -> None:
         """To be called just before the last word goes out: whoever reads that finds the place free."""
-        self._waiting.discard(self)
+        self.keep()
         self._freed.release()
 
     def release(self) -> None:
@@ -143,11 +151,11 @@ class ConnectionTicket(Ticket):
 class Admission:
     """Counts what runs. For one event loop; no method waits but `wait_idle`.
 
-    Of several tokens, none may hold more places for connections, or for uploads, than are left free:
-    alone it gets half of them, and of n that want all they can get, each gets one part in n + 1, so that
-    whoever comes next finds a place. Tasks have a limit per token; once all their places are taken, one
-    that waits for text gives its place up to the next: the one that has waited longest, among those of
-    the token that has the most of them.
+    Of several tokens, none may hold more connections, uploads, or tasks on connections that have had no text
+    yet, than places are left free: alone it gets half of them, and of n that want all they can get, each
+    gets one part in n + 1, so that whoever comes next finds a place. Tasks with text have a limit per
+    token; once all places are taken, one that waits for text gives its place up to the next: the one that
+    has waited longest, among those of the token that has the most of them.
 
     `clock` gives seconds: how long tasks wait, and when a place should be free.
     """
@@ -157,10 +165,12 @@ class Admission:
     ) -> None:
         self._limits = limits
         self._clock = clock
+        self._several = len(limits.tokens) > 1  # tokens: places are shared among them
         self._connections: Counter[str] = Counter()  # by the caller's name
         self._uploads: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
         self._waiting = _Waiting(clock)
+        self._empty: Counter[str] = Counter()  # tasks on connections that have had no text yet
         self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
         self._unaccounted = 0  # tasks that are not over, whether or not their place is free
@@ -189,7 +199,7 @@ class Admission:
         limit = self._limits.max_connections
         if self.connections >= limit:
             raise Throttled(f"the server is at its limit of {limit} connections")
-        self._check_share(self._connections, caller, limit, "connections")
+        self._check_share(self._connections, caller, limit - self.connections, "connections")
         return ConnectionTicket(_take(self._connections, caller.name))
 
     def enter(self, caller: Caller, connection: ConnectionTicket | None = None) -> TaskTicket:
@@ -201,17 +211,24 @@ class Admission:
                 connection.tasks, limits.max_tasks_per_connection, "tasks on this connection"
             )
         self._check(self._tasks[name], limits.max_tasks_per_token, "tasks for this token")
-        if self.tasks >= limits.max_tasks:
+        left = limits.max_tasks - self.tasks
+        if left <= 0 and not (self._several and self._empty[name]):
             self._preempt()
         self._check(self.tasks, limits.max_tasks, "tasks in all")
         if connection is not None:
+            self._check_share(self._empty, caller, left, "tasks without text")
             connection.tasks += 1
         give_back = _take(self._tasks, name)
+        empty = _take(self._empty, name) if connection is not None else lambda: None
         self._unaccounted += 1
         self._idle.clear()
         began = self._clock()
         return TaskTicket(
-            name, self._waiting, lambda: self._freed(give_back, connection, began), self._task_ended
+            name,
+            self._waiting,
+            Ticket(empty),
+            lambda: self._freed(give_back, connection, began),
+            self._task_ended,
         )
 
     def upload(self, caller: Caller) -> Ticket:
@@ -222,7 +239,7 @@ class Admission:
         self._refuse_if_draining()
         limit = self._limits.max_uploads
         self._check(self.uploads, limit, "uploads at once")
-        self._check_share(self._uploads, caller, limit, "uploads")
+        self._check_share(self._uploads, caller, limit - self.uploads, "uploads under way")
         return Ticket(_take(self._uploads, caller.name))
 
     def drain(self) -> None:
@@ -243,10 +260,10 @@ class Admission:
         if running >= limit:
             raise Throttled(f"at most {limit} {what} are allowed", self._retry_after(running))
 
-    def _check_share(self, taken: Counter[str], caller: Caller, limit: int, what: str) -> None:
-        """Raises Throttled if the caller holds as many of these places as are left for everybody."""
-        held, left = taken[caller.name], limit - taken.total()
-        if len(self._limits.tokens) > 1 and held >= left:
+    def _check_share(self, taken: Counter[str], caller: Caller, left: int, what: str) -> None:
+        """Raises Throttled if the caller holds as many of these as places are left for everybody."""
+        held = taken[caller.name]
+        if self._several and held and held >= left:
             raise Throttled(f"this token has {held} {what}; the {left} places left are for others")
 
     def _preempt(self) -> None:
@@ -256,7 +273,7 @@ class Admission:
             ticket.free()
             wait.give_up(
                 TaskPreempted(
-                    "no text came for long, and another task needed the place of this one"
+                    "all places for tasks were taken while this one waited for text: another has its place"
                 )
             )
 

@@ -342,3 +342,56 @@ async def test_a_task_that_lost_its_place_is_waited_for() -> None:
     first.release()
     await idle
     assert waiting.admission.tasks == 0
+
+
+def test_tokens_without_text_leave_places_to_others() -> None:
+    admission = several(
+        max_connections=100, max_tasks=12, max_tasks_per_token=12, max_tasks_per_connection=12
+    )
+
+    def fill(caller: Caller) -> list[TaskTicket]:
+        tickets: list[TaskTicket] = []
+        connection = admission.connect(caller)
+        with suppress(Throttled):
+            while True:
+                tickets.append(admission.enter(caller, connection))
+        return tickets
+
+    first, second = fill(ANN), fill(BOB)
+    assert (len(first), len(second)) == (6, 3)
+    with pytest.raises(Throttled, match="6 tasks without text; the 3 places left are for others"):
+        admission.enter(ANN, admission.connect(ANN))
+    assert admission.enter(ANN)  # with its text
+    first[0].active()
+    first[1].keep()
+    first[2].release()
+    assert len(fill(ANN)) == 0  # it has three without text, and three places are left
+    for ticket in first:
+        ticket.release()
+    assert len(fill(ANN)) == 4
+    assert len(fill(Caller("cid"))) == 2
+
+
+def test_who_has_tasks_without_text_takes_no_place_from_others() -> None:
+    clock = Clock()
+    admission = Admission(Limits(max_tasks=2, tokens=("ann", "bob")), clock)
+    lost: list[str] = []
+    for caller in (ANN, BOB):
+        ticket = admission.enter(caller, admission.connect(caller))
+        ticket.await_text(lambda error, name=caller.name: lost.append(name))
+    clock.now += 60
+    with pytest.raises(Throttled):
+        admission.enter(ANN)
+    assert lost == []
+    admission.enter(Caller("cid"))
+    assert lost == ["ann"]
+
+
+def test_one_token_alone_takes_the_place_of_its_own_task() -> None:
+    clock = Clock()
+    admission = Admission(Limits(max_tasks=1), clock)
+    lost: list[str] = []
+    admission.enter(ANN, admission.connect(ANN)).await_text(lambda error: lost.append(error.code))
+    clock.now += 60
+    admission.enter(ANN, admission.connect(ANN))
+    assert lost == ["TaskPreempted"]
