@@ -63,9 +63,8 @@ class Ticket:
 
 @dataclass(slots=True)
 class _Wait:
-    """A task that waits for text. name: its caller's. since: when it last had text or gave sound."""
+    """A task that waits for text. since: when it last had text or gave sound."""
 
-    name: str
     since: float
     give_up: Callable[[TTSError], None]
 
@@ -77,13 +76,13 @@ class _Waiting:
         self._clock = clock
         self._waits: dict[TaskTicket, _Wait] = {}  # the one that has waited longest first
 
-    def add(self, ticket: TaskTicket, name: str, give_up: Callable[[TTSError], None]) -> None:
-        self._waits[ticket] = _Wait(name, self._clock(), give_up)
+    def add(self, ticket: TaskTicket, give_up: Callable[[TTSError], None]) -> None:
+        self._waits[ticket] = _Wait(self._clock(), give_up)
 
     def again(self, ticket: TaskTicket) -> None:
         """The task, if it waits, does so from now on."""
         if wait := self.discard(ticket):
-            self.add(ticket, wait.name, wait.give_up)
+            self.add(ticket, wait.give_up)
 
     def discard(self, ticket: TaskTicket) -> _Wait | None:
         return self._waits.pop(ticket, None)
@@ -91,10 +90,10 @@ class _Waiting:
     def first_to_yield(self, after: float) -> TaskTicket | None:
         """Of the caller with most tasks that have waited `after` seconds, the one that did so longest."""
         latest = self._clock() - after
-        overdue = [(ticket, w.name) for ticket, w in self._waits.items() if w.since <= latest]
-        held = Counter(name for _, name in overdue)
-        first = max(overdue, key=lambda each: held[each[1]], default=None)  # the first of several
-        return first and first[0]
+        overdue = [ticket for ticket, wait in self._waits.items() if wait.since <= latest]
+        held = Counter(ticket.name for ticket in overdue)
+        # Of several with most of them, `max` takes the first.
+        return max(overdue, key=lambda ticket: held[ticket.name], default=None)
 
 
 class TaskTicket(Ticket):
@@ -110,7 +109,7 @@ class TaskTicket(Ticket):
     ) -> None:
         """name: the caller's. empty: held until there is text."""
         super().__init__(give_back)
-        self._name = name
+        self.name = name
         self._waiting = waiting
         self._empty = empty
         self._freed = Ticket(free)
@@ -120,7 +119,7 @@ class TaskTicket(Ticket):
 
         `give_up` is called then, with the error that is to end the task. The place is free already.
         """
-        self._waiting.add(self, self._name, give_up)
+        self._waiting.add(self, give_up)
 
     def active(self) -> None:
         """Text has come or sound goes out: if the task waits for text, it does so from now on."""
@@ -211,12 +210,13 @@ class Admission:
                 connection.tasks, limits.max_tasks_per_connection, "tasks on this connection"
             )
         self._check(self._tasks[name], limits.max_tasks_per_token, "tasks for this token")
-        left = limits.max_tasks - self.tasks
-        if left <= 0 and not (self._several and self._empty[name]):
-            self._preempt()
-        self._check(self.tasks, limits.max_tasks, "tasks in all")
-        if connection is not None:
+        if self.tasks >= limits.max_tasks:
+            self._preempt(name)
+            self._check(self.tasks, limits.max_tasks, "tasks in all")
+        elif connection is not None:
+            left = limits.max_tasks - self.tasks
             self._check_share(self._empty, caller, left, "tasks without text")
+        if connection is not None:
             connection.tasks += 1
         give_back = _take(self._tasks, name)
         empty = _take(self._empty, name) if connection is not None else lambda: None
@@ -263,13 +263,18 @@ class Admission:
     def _check_share(self, taken: Counter[str], caller: Caller, left: int, what: str) -> None:
         """Raises Throttled if the caller holds as many of these as places are left for everybody."""
         held = taken[caller.name]
-        if self._several and held and held >= left:
+        if self._several and held >= left:
             raise Throttled(f"this token has {held} {what}; the {left} places left are for others")
 
-    def _preempt(self) -> None:
-        """Free the place of a task that has waited too long for text, if there is one."""
+    def _preempt(self, name: str) -> None:
+        """Free the place of a task that has waited too long for text, if there is one, for this caller.
+
+        Who has tasks without text takes no place from others, only from another of these.
+        """
         ticket = self._waiting.first_to_yield(self._limits.preempt_after)
-        if ticket is not None and (wait := self._waiting.discard(ticket)):
+        if ticket is None or (self._several and self._empty[name] and ticket.name != name):
+            return
+        if wait := self._waiting.discard(ticket):
             ticket.free()
             wait.give_up(
                 TaskPreempted(

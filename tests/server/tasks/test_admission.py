@@ -381,10 +381,12 @@ def test_who_has_tasks_without_text_takes_no_place_from_others() -> None:
         ticket.await_text(lambda error, name=caller.name: lost.append(name))
     clock.now += 60
     with pytest.raises(Throttled):
-        admission.enter(ANN)
+        admission.enter(BOB)
     assert lost == []
     admission.enter(Caller("cid"))
     assert lost == ["ann"]
+    admission.enter(BOB)
+    assert lost == ["ann", "bob"]
 
 
 def test_one_token_alone_takes_the_place_of_its_own_task() -> None:
