@@ -11,6 +11,7 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Self
@@ -85,7 +86,7 @@ class VoiceBook:
         self._limits = limits
         self._preparing = SingleFlight[str, Prompt]()  # by content_id
         self._threads = Threads("voice-clip", _LOADED_AT_ONCE)  # decode clips for tasks
-        self._turns = defaultdict[str | None, asyncio.Semaphore](
+        self._turns = defaultdict[str, asyncio.Semaphore](
             lambda: asyncio.Semaphore(_LOADED_AT_ONCE_FOR_ONE_OWNER)
         )  # by owner
 
@@ -228,8 +229,8 @@ class VoiceBook:
     # From a reference to a prompt
 
     async def _load(self, owner: str | None, reference: Reference) -> Prompt:
-        # Who asks for many voices leaves threads to others. (One that shares all is asked by everybody.)
-        async with self._turns[owner]:
+        # One who asks for many voices leaves threads to others.
+        async with nullcontext() if owner is None else self._turns[owner]:
             data = await self._store.read(owner, reference.id)
             clip = await self._threads.run(decode_clip, data, reference.pcm_rate, self._limits)
             return await self._prepare(reference.content_id, clip, reference.text)

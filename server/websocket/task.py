@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from cosyserve.protocol.codec import Frame
 from cosyserve.protocol.errors import InternalError, TaskTimeout, TTSError
-from cosyserve.protocol.messages import ResultGenerated
+from cosyserve.protocol.messages import ResultGenerated, TaskStarted
 from cosyserve.protocol.task import TaskProtocol
 
 from ..errors import ContractBroken, as_tts_error, must_propagate, report
@@ -120,7 +120,6 @@ class WebSocketTask:
         stopping = asyncio.create_task(self._ended.wait())
         try:
             self._await_text()
-            self._life.may_be_preempted(self.fail)
             await asyncio.wait({speaking, stopping}, return_when=asyncio.FIRST_COMPLETED)
             error = self._error(speaking)
             await self._stop_and_wait(speaking)
@@ -200,6 +199,10 @@ class WebSocketTask:
             async with aclosing(self._life.events()) as events:
                 async for event in events:
                     seconds = 0.0
+                    if isinstance(
+                        event, TaskStarted
+                    ):  # its voice is there: it is the client's turn
+                        self._life.may_be_preempted(self.fail)
                     if isinstance(event, ResultGenerated):
                         if self._stopped:  # the engine speaks on though it was cancelled
                             raise _ClientGone

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Prompt
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.voices import Reference, open_store
+from cosyserve.server.voices import book as books
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
+from cosyserve.server.voices.clip import Clip, ClipLimits
 from support.engines.fake_engine import FakeEngine
 from support.listening.audio import make_file, speechlike
+from support.peers.references import make_reference
 from support.peers.uploads import LIMITS
 
 ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
@@ -176,3 +180,37 @@ async def test_only_a_name_that_nobody_has_and_the_service_has_stands_for_anothe
     assert await voices.resolve("alice", "anna", HOSTED) == Prompt("digest")
     with pytest.raises(ReferenceAudioNotFound, match="'anybody at all'"):
         await voices.resolve("alice", "anybody at all", HOSTED)
+
+
+async def test_who_asks_for_many_voices_leaves_threads_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path))
+    await store.start()
+    clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
+    stored = [make_reference("alice", data=clip, content_id=f"alice's {n}") for n in range(6)]
+    stored.append(make_reference("bob", data=clip, content_id="bob's"))
+    for reference in stored:
+        await store.put(reference, clip)
+    voices = VoiceBook(FakeEngine(), store, LIMITS)
+    begun, go_on, real = threading.Semaphore(0), threading.Event(), books.decode_clip
+
+    def hold(data: bytes, pcm_rate: int | None, limits: ClipLimits) -> Clip:
+        begun.release()
+        assert go_on.wait(60)
+        return real(data, pcm_rate, limits)
+
+    monkeypatch.setattr(books, "decode_clip", hold)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for reference in stored[:-1]:
+                group.create_task(voices.resolve("alice", reference.id))
+            for _ in range(2):
+                await asyncio.to_thread(begun.acquire)
+            bobs = group.create_task(voices.resolve("bob", stored[-1].id))
+            await asyncio.to_thread(begun.acquire)
+            assert not begun.acquire(blocking=False)
+            go_on.set()
+            assert (await bobs).content_id == "bob's"
+    finally:
+        go_on.set()
