@@ -187,9 +187,13 @@ class LocalStore:
             reference_id = entry.name.removesuffix(_SUFFIX)
             if reference_id == entry.name or not is_id(reference_id) or not entry.is_file():
                 continue
-            with suppress(FileNotFoundError):  # another process may be moving it too
+            try:
                 if head := _head_or_none(Path(entry.path), reference_id):
                     os.replace(entry.path, self._made(head.reference.owner).path(reference_id))
+            except FileNotFoundError:  # another process may be moving it too
+                continue
+            except OSError as error:  # it cannot be served, the others can
+                log.error("reference_unreadable", reference_id=reference_id, error=str(error))
 
     def _sweep(self, before: float) -> None:
         for folder in (self._folder, *(shelf.folder for shelf in self._all())):
@@ -209,9 +213,10 @@ class LocalStore:
     def _made(self, owner: str) -> _Shelf:
         """The owner's, which exists durably. Raises OSError."""
         shelf = self._shelf(digest_of(owner))
+        with suppress(FileExistsError):
+            os.mkdir(shelf.folder, 0o700)
+            self._durable.discard(shelf.folder)  # an operator may have removed it
         if shelf.folder not in self._durable:
-            with suppress(FileExistsError):
-                os.mkdir(shelf.folder, 0o700)
             flush(self._folder)
             self._durable.add(shelf.folder)
         return shelf

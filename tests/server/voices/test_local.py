@@ -255,6 +255,17 @@ async def test_a_list_of_ten_thousand_reads_only_what_is_new(
     assert reads == [newest.id]
 
 
+async def test_an_owners_folder_that_was_removed_is_made_again(
+    store: LocalStore, folder: Path
+) -> None:
+    await store.put(reference := make_reference(), SOUND)
+    await store.delete("alice", reference.id)
+    await asyncio.to_thread(clip_path(folder, "").parent.rmdir)
+    assert await store.list("alice", 10, "asc") == []
+    await store.put(reference := make_reference(), SOUND)
+    assert await store.list("alice", 10, "asc") == [reference]
+
+
 async def test_one_owners_listing_waits_for_no_others(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +297,11 @@ async def test_clips_that_lie_in_the_folder_itself_are_given_to_their_owners(
         clip = encode_head(reference, 1, SOUND) + SOUND
         (folder / f"{reference.id}.clip").write_bytes(clip)
     (folder / f"{uuid.uuid4()}.clip").write_bytes(b"damaged")
-    await LocalStore(folder).start()
+    (folder / f"{uuid.uuid4()}.clip").symlink_to("/proc/self/mem")  # cannot be read
+    with capture_logs() as logs:
+        await LocalStore(folder).start()
+    events = sorted(line["event"] for line in logs)
+    assert events == ["reference_damaged", "reference_unreadable"]
     for reference in references:
         assert await store.list(reference.owner, 10, "asc") == [reference]
         assert await store.read(None, reference.id) == SOUND
