@@ -209,6 +209,7 @@ OF_HTTP = {
     "MethodNotAllowed",
     "RequestTimeout",
     "PayloadTooLarge",
+    "TooManyReferences",
     "UnsupportedMediaType",
 }
 
