@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -83,15 +85,20 @@ class RunningServer:
             async with asyncio.timeout_at(deadline):
                 await admission.wait_idle()
                 await self.services.deliveries.all_taken()
+        if admission.tasks:
+            log.warning("drain_over", tasks=admission.tasks, grace=grace)
         await self.close(deadline)
 
     async def close(self, deadline: float = 0.0) -> None:
-        """Close every connection with 1012 (service restart) and stop listening.
+        """Close every connection with 1012 (service restart), fail running requests and stop listening.
 
+        Requests are answered with EngineUnavailable: those that are spoken, because the engine stops, those
+        whose body is still coming, by `envelope`.
         deadline: loop time until which clients may read and answer the close; they have at least
         close_timeout.
         """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        await self.services.engine.stop()
         await self.http.cleanup()  # the port closes only when the last request is over
         least = self.services.settings.close_timeout
         deadline = max(deadline, asyncio.get_running_loop().time() + least)
@@ -226,7 +233,8 @@ async def _http(
         build_app(services, dialects),
         handler_cancellation=True,
         access_log=None,
-        shutdown_timeout=services.settings.close_timeout,
+        # aiohttp waits twice: for the answer, then for what the handler makes of its end.
+        shutdown_timeout=services.settings.close_timeout / 2,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -285,6 +293,21 @@ async def _serve_until_signalled(settings: Settings) -> None:
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        if again.done():
+            log.warning("closing_at_once", reason="a second signal")
+            _exit_within(2 * settings.close_timeout)
         for task in (draining, again):
             task.cancel()
         await asyncio.wait({draining, again})
+
+
+def _exit_within(seconds: float) -> None:
+    """End the process by then, whatever it waits for: a thread that decodes, a store, a device."""
+
+    def end() -> None:
+        log.error("ended_unfinished", waited=seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

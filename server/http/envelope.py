@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from cosyserve.protocol.errors import (
+    EngineUnavailable,
     InvalidParameter,
     MethodNotAllowed,
     PayloadTooLarge,
@@ -26,7 +27,7 @@ from cosyserve.version import VERSION
 
 from ..auth import Caller, token_headers
 from ..dialects import Dialect, Handler, dialect_of
-from ..errors import as_tts_error, error_headers
+from ..errors import as_tts_error, error_headers, must_propagate
 from ..observe.logs import log_ids
 from ..services import Services
 from .sending import DELIVERY, CutOff, cut_off, send
@@ -104,6 +105,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except CutOff:
         await cut_off(request)
         raise asyncio.CancelledError from None
+    except asyncio.CancelledError as error:
+        if must_propagate(error):
+            raise
+        # So aiohttp ends the wait for a body when the server shuts down.
+        return error_response(EngineUnavailable("the server is shutting down"), request)
     except Exception as error:
         if isinstance(error, ConnectionResetError) and _is_gone(request):
             # There is nobody to answer. Where aiohttp sees that first, it ends the request like this; any
