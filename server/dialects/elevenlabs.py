@@ -25,6 +25,7 @@ from cosyserve.protocol.elevenlabs.rest import (
     TextToSpeech,
     error_body,
     parse_speech,
+    parse_voice_query,
     timed_speech,
     voice_list,
     voice_object,
@@ -137,15 +138,14 @@ def _line(body: JsonObject) -> bytes:
 
 
 async def voices(request: web.Request) -> web.Response:
-    """The engine's own voices and the caller's references."""
+    """The engine's own voices and the caller's newest references."""
     return json_response(voice_list(await _all(request)))
 
 
 async def voices_page(request: web.Request) -> web.Response:
-    """The same on one page; `search` keeps those that have it in their name."""
-    search = request.query.get("search", "").casefold()
-    found = [each for each in await _all(request) if search in each["name"].casefold()]
-    return json_response(voice_page(found))
+    """The same page by page; `search` keeps those that have it in their name."""
+    query = parse_voice_query(request.query)
+    return json_response(voice_page(await _all(request), query))
 
 
 async def voice(request: web.Request) -> web.Response:
