@@ -12,6 +12,7 @@ from cosyserve.protocol.parameters import AudioFormat, SpeechParameters
 
 from .encoder import AudioEncoder, Encoded, FormatCodec
 from .filters import Filter, open_filters, sound
+from .flac import FlacCodec
 from .packets import PacketCodec, effective_bit_rate
 from .pcm import PcmCodec, sized, wav_header
 
@@ -72,6 +73,8 @@ def _codec(audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> Fo
             return PcmCodec(sample_rate)
         case AudioFormat.WAV:
             return PcmCodec(sample_rate, wav_header(sample_rate))
+        case AudioFormat.FLAC:
+            return FlacCodec(sample_rate)
         case _:
             return PacketCodec(audio_format, sample_rate, kbits)
 

@@ -10,17 +10,21 @@ import soundfile
 
 from cosyserve.protocol.parameters import AudioFormat
 from cosyserve.server.audio import sized
+from cosyserve.server.audio.flac import FlacCodec
 from cosyserve.server.audio.packets import PacketCodec
 from cosyserve.server.audio.pcm import PcmCodec, wav_header
 from support.listening.audio import decode, speechlike
 
 
 def stream(audio_format: AudioFormat, rate: int, seconds: float) -> bytes:
-    codec = (
-        PcmCodec(rate, wav_header(rate))
-        if audio_format is AudioFormat.WAV
-        else PacketCodec(audio_format, rate, 64)
-    )
+    codec: PcmCodec | FlacCodec | PacketCodec
+    match audio_format:
+        case AudioFormat.WAV:
+            codec = PcmCodec(rate, wav_header(rate))
+        case AudioFormat.FLAC:
+            codec = FlacCodec(rate)
+        case _:
+            codec = PacketCodec(audio_format, rate, 64)
     return codec.encode(speechlike(rate, seconds)).data + codec.flush().data
 
 
