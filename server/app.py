@@ -39,6 +39,7 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .startup.exposure import exposure_notices
 from .startup.open_files import make_room
 from .startup.parts import (
     build_engine,
@@ -278,7 +279,11 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve_until_signalled(settings: Settings) -> None:
     loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    starting = (make_room(settings.max_connections), voice_folder_notice(settings))
+    starting = (
+        make_room(settings.max_connections),
+        voice_folder_notice(settings),
+        *exposure_notices(settings),
+    )
     for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
