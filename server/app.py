@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -82,11 +82,11 @@ class RunningServer:
         admission.drain()
         log.info("draining", tasks=admission.tasks, grace=grace)
         deadline = asyncio.get_running_loop().time() + grace
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout_at(deadline):
                 await admission.wait_idle()
                 await self.services.deliveries.all_taken()
-        if admission.tasks:
+        except TimeoutError:
             log.warning("drain_over", tasks=admission.tasks, grace=grace)
         await self.close(deadline)
 

@@ -334,7 +334,7 @@ class WorkerPool:
         self._failures = 0
         if self._reported is not None and self.workers == self._size:
             self._reported = None
-            _log.warning("all %d workers of the embedded voice run again", self._size)
+            _log.info("all %d workers of the embedded voice run again", self._size)
         self._changed.set()
         self._dispatch()
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 
+from cosyserve.protocol.parameters import SAMPLE_RATES
 from cosyserve.server.settings import load_settings
 from support.tools.external_programs import DEPLOY, ROOT
 
@@ -21,7 +22,6 @@ _CONNECTION: Final = 18 << 10
 _SESSION: Final = MIB
 _ENCODER: Final = round(0.75 * MIB)
 _FLAC_ENCODER: Final = round(7.1 * MIB)
-_RATES: Final = 8
 _COPIES: Final = 3
 
 
@@ -33,7 +33,7 @@ def needed() -> int:
         + _MOST_WORKERS * _WORKER
         + settings.max_connections * _CONNECTION
         + settings.max_tasks * (_SESSION + _ENCODER)
-        + settings.encode_threads * _RATES * _FLAC_ENCODER
+        + settings.encode_threads * len(SAMPLE_RATES) * _FLAC_ENCODER
         + settings.max_uploads * _COPIES * int(settings.max_upload_bytes)
     )
 

@@ -236,6 +236,7 @@ async def heard(pool: WorkerPool) -> Listener:
 async def test_a_worker_that_cannot_be_replaced_leaves_the_others_at_work(
     watched: WatchedPool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, pools.__name__)
     watched.allowed.unlink()
     os.kill(watched.pids[0], signal.SIGKILL)
     await times(1 + 10, watched.losses)
