@@ -125,14 +125,17 @@ async def whole_answers(server: LaunchedServer, answers: int, limit: float) -> S
     delays: list[float] = []
     waiting = asyncio.Barrier(answers)
     began = perf_counter()
-    probing = asyncio.create_task(_probe(server.url, delays))
+    over = asyncio.Event()
+    probing = asyncio.create_task(_probe(server.url, delays, over))
     with suppress(TimeoutError):
         async with asyncio.timeout(limit), asyncio.TaskGroup() as attackers:
             for _ in range(answers):
                 attackers.create_task(_whole_answer(server.url, waiting, statuses))
     seconds = perf_counter() - began
-    probing.cancel()
-    await asyncio.wait({probing})
+    over.set()
+    if not (await asyncio.wait({probing}, timeout=limit))[0]:
+        probing.cancel()
+        delays.append(limit)  # the server does not answer any more
     statuses[0] = answers - statuses.total()
     return Siege(
         statuses={str(status): count for status, count in statuses.items() if count},
@@ -160,9 +163,11 @@ def peak_kib(pid: int) -> int:
     raise ProcessLookupError(f"process {pid} has ended")
 
 
-async def _probe(url: str, delays: list[float]) -> None:
+async def _probe(url: str, delays: list[float], over: asyncio.Event) -> None:
     while True:
         delays.append(await first_sound(url))
+        if over.is_set():
+            return
         await asyncio.sleep(PAUSE)
 
 

@@ -101,8 +101,8 @@ class Spools:
             file.write(b"\0")
 
     def stop(self) -> None:
-        """To be called when all are closed."""
-        self._threads.shutdown()
+        """To be called when all are closed. Does not wait for the file system."""
+        self._threads.shutdown(wait=False)
 
     # For spools
 

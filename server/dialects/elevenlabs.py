@@ -20,7 +20,7 @@ from cosyserve.protocol.elevenlabs import (
     StreamOptions,
     stream_options,
 )
-from cosyserve.protocol.elevenlabs.alignment import CharacterSpans, CharacterTimes, joined
+from cosyserve.protocol.elevenlabs.alignment import CharacterTimes, joined
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import (
     TextToSpeech,
@@ -33,7 +33,7 @@ from cosyserve.protocol.elevenlabs.rest import (
 )
 from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.fields import JsonObject
-from cosyserve.protocol.messages import ResultGenerated
+from cosyserve.protocol.messages import ResultGenerated, Word
 
 from ..http.envelope import CALLER, SERVICES, json_response
 from ..http.task import HttpTask, SpeechBody, read_body
@@ -102,14 +102,17 @@ class _TimedObject:
     """The whole speech with when each of its characters is heard."""
 
     def __init__(self, text: str) -> None:
-        self._times = _times_of(text)
-        self._found: list[CharacterSpans | None] = []
+        self._text = text
+        self._heard: list[tuple[tuple[Word, ...], float]] = []
+        """Each chunk's words and end: a long text's characters are placed on the document's thread."""
 
     def chunk(self, event: ResultGenerated) -> None:
-        self._found.append(_characters(self._times, event))
+        self._heard.append((event.words, _end(event)))
 
     def document(self, sound: str, size: int, notices: Sequence[str]) -> JsonObject:
-        return timed_speech(sound, joined([*self._found, self._times.remainder()]))
+        times = _times_of(self._text)
+        found = [times.take(words, end) for words, end in self._heard]
+        return timed_speech(sound, joined([*found, times.remainder()]))
 
 
 class _TimedLines(SpeechBody):
@@ -120,7 +123,7 @@ class _TimedLines(SpeechBody):
 
     def chunk(self, event: ResultGenerated) -> bytes:
         sound = pybase64.b64encode_as_string(event.data)
-        return _line(timed_speech(sound, _characters(self._times, event)))
+        return _line(timed_speech(sound, self._times.take(event.words, _end(event))))
 
     def end(self, life: TaskLife) -> bytes:
         remainder = self._times.remainder()
@@ -133,8 +136,9 @@ def _times_of(text: str) -> CharacterTimes:
     return times
 
 
-def _characters(times: CharacterTimes, event: ResultGenerated) -> CharacterSpans | None:
-    return times.take(event.words, event.begin + event.metrics.speech_len)
+def _end(event: ResultGenerated) -> float:
+    """When the event's sound ends, in seconds of the whole speech."""
+    return event.begin + event.metrics.speech_len
 
 
 def _line(body: JsonObject) -> bytes:

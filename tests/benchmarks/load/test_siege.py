@@ -30,7 +30,7 @@ def test_an_attack_is_measured(
 def test_an_attack_ends_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(
         [
-            *("whole-answers", "--answers", "2", "--megabytes", "300", "--seconds", "0.001"),
+            *("whole-answers", "--answers", "2", "--megabytes", "300", "--seconds", "0.01"),
             *("--out", str(tmp_path)),
         ]
     )
