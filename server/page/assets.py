@@ -56,7 +56,7 @@ class Asset:
     headers: Mapping[str, str]
 
     @classmethod
-    def of(cls, name: str, body: bytes, policy: str, *, compress: bool) -> Self:
+    def of(cls, name: str, body: bytes, policy: str, *, compress: bool = False) -> Self:
         """policy: its Content-Security-Policy. compress: whether clients may have it compressed."""
         suffix, tag = Path(name).suffix, hashlib.sha256(body).hexdigest()[:24]
         charset = "" if suffix in _WITHOUT_CHARSET else "; charset=utf-8"
@@ -95,7 +95,7 @@ def load_page(needs_token: bool) -> dict[str, Asset]:
         body = file.read_bytes()
         if file.name == INDEX and not needs_token:
             body = body.replace(_NEEDS_TOKEN, b'data-access="open"')
-        assets[file.name] = Asset.of(file.name, body, _PAGE_POLICY, compress=False)
+        assets[file.name] = Asset.of(file.name, body, _PAGE_POLICY)
     return assets
 
 
