@@ -44,6 +44,7 @@ from .startup.open_files import make_room
 from .startup.parts import (
     build_engine,
     start_engine,
+    started_spools,
     started_store,
     voice_folder_notice,
     warn_of_missing_voices,
@@ -200,6 +201,8 @@ async def _build_services(
     stack.push_async_callback(engine.stop)
     store = await started_store(settings)
     stack.push_async_callback(store.stop)
+    spools = started_spools(settings)
+    stack.callback(spools.stop)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     admission = Admission(settings)
@@ -222,6 +225,7 @@ async def _build_services(
         admission=admission,
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
+        spools=spools,
         encode_pool=pool,
     )
 

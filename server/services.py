@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cosyserve.engine.interface import Engine
 
 from .auth import Authenticator, Caller
-from .delivery import Deliveries
+from .delivery import Deliveries, Spools
 from .observe.metrics import Metrics
 from .settings import Settings
 from .tasks.admission import Admission
@@ -26,6 +26,7 @@ class Services:
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
+    spools: Spools
     encode_pool: Executor
 
     def owner(self, caller: Caller) -> str | None:

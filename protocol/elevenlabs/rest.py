@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import pybase64
-
 from ..errors import TTSError
 from ..fields import JsonObject, body_object, number, optional, refusal, required
 from ..parameters import SpeechParameters
@@ -96,11 +94,11 @@ def parse_speech(
     return TextToSpeech(stream_options(voice, asked), text, speed_of(fields))
 
 
-def timed_speech(data: bytes, found: CharacterSpans | None) -> JsonObject:
+def timed_speech(sound: str, found: CharacterSpans | None) -> JsonObject:
     """Sound with the characters heard in it, under both names: the text is not normalized."""
     times = None if found is None else in_seconds(found)
     return {
-        "audio_base64": pybase64.b64encode_as_string(data),
+        "audio_base64": sound,
         "alignment": times,
         "normalized_alignment": times,
     }

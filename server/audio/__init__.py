@@ -14,9 +14,18 @@ from .encoder import AudioEncoder, Encoded, FormatCodec
 from .filters import Filter, open_filters, sound
 from .flac import FlacCodec
 from .packets import PacketCodec, effective_bit_rate
-from .pcm import PcmCodec, sized, wav_header
+from .pcm import SIZED_HEAD, PcmCodec, sized_head, wav_header
 
-__all__ = ["NOTHING", "AudioEncoder", "Encoded", "heavy", "open_encoder", "silence", "sized"]
+__all__ = [
+    "NOTHING",
+    "SIZED_HEAD",
+    "AudioEncoder",
+    "Encoded",
+    "heavy",
+    "open_encoder",
+    "silence",
+    "sized_head",
+]
 
 _LIGHT: Final = (AudioFormat.PCM, AudioFormat.WAV)
 

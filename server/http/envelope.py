@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import orjson
@@ -30,7 +31,7 @@ from ..dialects import Dialect, Handler, dialect_of
 from ..errors import as_tts_error, error_headers, must_propagate
 from ..observe.logs import log_ids
 from ..services import Services
-from .sending import DELIVERY, CutOff, cut_off, send
+from .sending import DELIVERY, UNTIL_SENT, CutOff, cut_off, send
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +71,12 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     began = time.monotonic()
     if (transport := request.transport) is None:
         raise asyncio.CancelledError
-    with log_ids(request_id=request_id), services.deliveries.answer(transport) as delivery:
-        request[DELIVERY] = delivery
+    with (
+        log_ids(request_id=request_id),
+        services.deliveries.answer(transport) as delivery,
+        ExitStack() as until_sent,
+    ):
+        request[DELIVERY], request[UNTIL_SENT] = delivery, until_sent
         with services.metrics.connection(dialect.http_label):
             response = await _answer(request, handler)
             if not _is_open(request):
