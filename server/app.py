@@ -33,11 +33,12 @@ from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
 from .port.listening import BACKLOG, Servers, Setting, listen
+from .port.sockets import SPARE, Sockets
 from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
-from .startup.open_files import make_room
+from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
     start_engine,
@@ -169,7 +170,9 @@ def _open_port(
         handle,
         sock=listening,
         backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
-        create_connection=switch_to(http, services.deliveries, settings.head_timeout, tls),
+        create_connection=switch_to(
+            http, services.deliveries, services.sockets, settings.head_timeout, tls
+        ),
         process_request=handshake.check,
         select_subprotocol=select_subprotocol,
         compression=None,  # deflate takes ten times as long as the rest of a message
@@ -214,6 +217,7 @@ async def _build_services(
         admission=admission,
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
+        sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
     )
 
@@ -226,6 +230,7 @@ async def _http(
         build_app(services, dialects),
         handler_cancellation=True,
         access_log=None,
+        keepalive_timeout=services.settings.head_timeout,  # also the limit for a head that aiohttp misses
         shutdown_timeout=services.settings.close_timeout,
     )
     await runner.setup()
@@ -237,7 +242,11 @@ async def _serve_metrics(address: ListenAddress, services: Services, stack: Asyn
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(build_metrics_app(services), access_log=None)
+    metrics = web.AppRunner(
+        build_metrics_app(services),
+        access_log=None,
+        keepalive_timeout=services.settings.head_timeout,  # the only limit there for a head
+    )
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
     for each in listening.sockets:

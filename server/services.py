@@ -10,6 +10,7 @@ from cosyserve.engine.interface import Engine
 from .auth import Authenticator, Caller
 from .delivery import Deliveries
 from .observe.metrics import Metrics
+from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
 from .voices.book import VoiceBook
@@ -26,6 +27,7 @@ class Services:
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
+    sockets: Sockets
     encode_pool: Executor
 
     def owner(self, caller: Caller) -> str | None:
