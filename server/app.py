@@ -26,7 +26,6 @@ from .auth import Authenticator
 from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
-from .delivery.patient import PatientConnection
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
 from .observe.logs import configure_logging
@@ -51,6 +50,7 @@ from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .websocket.connection import SpeechConnection
 from .websocket.handshake import Handshake, select_subprotocol
+from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +121,7 @@ async def serve(
         handshake = Handshake(services, dialects)
 
         async def handle(connection: ServerConnection) -> None:
-            assert isinstance(connection, PatientConnection)
+            assert isinstance(connection, FairConnection)
             assert connection.request is not None
             route = handshake.route(connection.request)
             caller = handshake.caller(connection.request, route)
@@ -171,7 +171,7 @@ def _open_port(
         sock=listening,
         backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
         create_connection=switch_to(
-            http, services.deliveries, services.sockets, settings.head_timeout, tls
+            http, services.deliveries, services.sockets, settings, settings.head_timeout, tls
         ),
         process_request=handshake.check,
         select_subprotocol=select_subprotocol,

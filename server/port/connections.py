@@ -19,7 +19,7 @@ from websockets.asyncio.server import ServerConnection
 
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
-from ..delivery.patient import PatientConnection
+from ..websocket.intake import FairConnection, FrameLimits
 from .request_target import tidy_head
 from .sockets import Sockets
 
@@ -53,7 +53,7 @@ class _Begun(Generic[_T]):
         return (yield from self._steps)
 
 
-class PortSwitch(PatientConnection):
+class PortSwitch(FairConnection):
     """A WebSocket connection that hands its bytes to `make_http()` if the client wants plain HTTP.
 
     sockets: where it takes a place, to the end of the socket. tls: if given, every connection begins with
@@ -207,6 +207,7 @@ def switch_to(
     make_http: Callable[[], asyncio.Protocol],
     deliveries: Deliveries,
     sockets: Sockets,
+    limits: FrameLimits,
     head_timeout: float,
     tls: ssl.SSLContext | None = None,
 ) -> type[ServerConnection]:
@@ -216,6 +217,7 @@ def switch_to(
         make_http=make_http,
         deliveries=deliveries,
         sockets=sockets,
+        limits=limits,
         head_timeout=head_timeout,
         tls=tls,
     )
