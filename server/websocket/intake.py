@@ -43,7 +43,7 @@ class FrameLimits(Protocol):
 
 
 class Budget:
-    """So many things a second, BURST_SECONDS' worth at once. clock: seconds.
+    """So many things a second, BURST_SECONDS' worth at once, after a rest twice that. clock: seconds.
 
     It can be overdrawn; `wait` then tells for how long nothing more should be spent.
     """
@@ -56,8 +56,9 @@ class Budget:
         self._behind_since: float | None = None
 
     def spend(self) -> None:
-        self._refill()
         self._left -= 1
+        if self._left < 0:  # asked for its clock only now: it is spent from for every frame
+            self._refill()
 
     def wait(self) -> float:
         """Seconds until it is balanced; 0 if it is."""
@@ -72,7 +73,8 @@ class Budget:
 
     def behind(self) -> float:
         """For how many seconds it has been overdrawn without half a burst being saved since."""
-        return 0.0 if self._behind_since is None else self._clock() - self._behind_since
+        self._refill()
+        return 0.0 if self._behind_since is None else self._at - self._behind_since
 
     def _refill(self) -> None:
         now = self._clock()
@@ -112,8 +114,12 @@ class Intake:
 
     def take(self, data: bytes) -> None:
         """Parse what has been read, now or in later turns."""
-        self._unparsed += data
-        if self._next is None and not self._held:
+        if self._next is not None or self._held or self._unparsed:
+            self._unparsed += data
+        elif len(data) <= SLICE and not self._overdrawn():
+            self._feed(data)  # all that a usual client ever needs
+        else:
+            self._unparsed += data
             self._turn()
 
     def frame(self, *, control: bool) -> None:
@@ -149,7 +155,7 @@ class Intake:
             if self._frames >= FRAMES_PER_TURN or parsed >= BYTES_PER_TURN:
                 self._next = self._loop.call_soon(self._turn)
                 break
-            if wait := max(self._messages.wait(), self._control.wait()):
+            if wait := self._overdrawn():
                 self._wait(wait)
                 break
             piece = bytes(self._unparsed[:SLICE])
@@ -157,6 +163,10 @@ class Intake:
             parsed += len(piece)
             self._feed(piece)
         self._read_if_due()
+
+    def _overdrawn(self) -> float:
+        """Seconds until both budgets are balanced."""
+        return self._messages.wait() or self._control.wait()
 
     def _wait(self, seconds: float) -> None:
         for budget, what in ((self._messages, "messages"), (self._control, "control frames")):
