@@ -28,19 +28,19 @@ from .auth import Authenticator
 from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
-from .delivery.patient import PatientConnection
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
 from .port.listening import BACKLOG, Servers, Setting, listen
+from .port.sockets import SPARE, Sockets
 from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
 from .startup.exposure import exposure_notices
-from .startup.open_files import make_room
+from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
     start_engine,
@@ -54,6 +54,7 @@ from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .websocket.connection import SpeechConnection
 from .websocket.handshake import Handshake, select_subprotocol
+from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ async def serve(
         handshake = Handshake(services, dialects)
 
         async def handle(connection: ServerConnection) -> None:
-            assert isinstance(connection, PatientConnection)
+            assert isinstance(connection, FairConnection)
             assert connection.request is not None
             route = handshake.route(connection.request)
             caller = handshake.caller(connection.request, route)
@@ -178,7 +179,9 @@ def _open_port(
         handle,
         sock=listening,
         backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
-        create_connection=switch_to(http, services.deliveries, settings.head_timeout, tls),
+        create_connection=switch_to(
+            http, services.deliveries, services.sockets, settings, settings.head_timeout, tls
+        ),
         process_request=handshake.check,
         select_subprotocol=select_subprotocol,
         compression=None,  # deflate takes ten times as long as the rest of a message
@@ -226,6 +229,7 @@ async def _build_services(
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
+        sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
     )
 
@@ -238,6 +242,7 @@ async def _http(
         build_app(services, dialects),
         handler_cancellation=True,
         access_log=None,
+        keepalive_timeout=services.settings.head_timeout,  # also the limit for a head that aiohttp misses
         # aiohttp waits twice: for the answer, then for what the handler makes of its end.
         shutdown_timeout=services.settings.close_timeout / 2,
     )
@@ -250,7 +255,11 @@ async def _serve_metrics(address: ListenAddress, services: Services, stack: Asyn
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(build_metrics_app(services), access_log=None)
+    metrics = web.AppRunner(
+        build_metrics_app(services),
+        access_log=None,
+        keepalive_timeout=services.settings.head_timeout,  # the only limit there for a head
+    )
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
     for each in listening.sockets:

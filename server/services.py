@@ -10,6 +10,7 @@ from cosyserve.engine.interface import Engine
 from .auth import Authenticator, Caller
 from .delivery import Deliveries, Spools
 from .observe.metrics import Metrics
+from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
 from .voices.book import VoiceBook
@@ -27,6 +28,7 @@ class Services:
     metrics: Metrics
     deliveries: Deliveries
     spools: Spools
+    sockets: Sockets
     encode_pool: Executor
 
     def owner(self, caller: Caller) -> str | None:

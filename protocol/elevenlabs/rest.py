@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import pybase64
+
 from ..errors import TTSError
 from ..fields import JsonObject, body_object, number, optional, refusal, required
 from ..parameters import SpeechParameters

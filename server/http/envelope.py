@@ -99,6 +99,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if not _is_open(request):
             request[CALLER] = authenticate(request)
+            if request.transport is not None:
+                request.app[SERVICES].sockets.know(request.transport.get_protocol())
         return await handler(request)
     except web.HTTPException as refused:
         if refused.status < 400:

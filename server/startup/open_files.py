@@ -40,6 +40,16 @@ def make_room(max_connections: int) -> str | None:
     )
 
 
+def affordable(max_connections: int) -> int:
+    """How many of these connections the files that this process may have open suffice for, at least 1."""
+    if resource is None:
+        return max_connections
+    soft: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if _covers(soft, max_connections + BESIDES):
+        return max_connections
+    return max(1, soft - BESIDES)
+
+
 def _covers(limit: int, needed: int) -> bool:
     assert resource is not None
     return limit == resource.RLIM_INFINITY or limit >= needed
