@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,21 +29,23 @@ from .auth import Authenticator
 from .delivery import Deliveries
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
-from .delivery.patient import PatientConnection
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
 from .port.listening import BACKLOG, Servers, Setting, listen
+from .port.sockets import SPARE, Sockets
 from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
-from .startup.open_files import make_room
+from .startup.exposure import exposure_notices
+from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
     start_engine,
+    started_spools,
     started_store,
     voice_folder_notice,
     warn_of_missing_voices,
@@ -49,9 +53,10 @@ from .startup.parts import (
 from .tasks.admission import Admission
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
-from .voices.intake import Intake
+from .voices.intake import UploadDesk
 from .websocket.connection import SpeechConnection
 from .websocket.handshake import Handshake, select_subprotocol
+from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
 
@@ -83,19 +88,24 @@ class RunningServer:
         admission.drain()
         log.info("draining", tasks=admission.tasks, grace=grace)
         deadline = asyncio.get_running_loop().time() + grace
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout_at(deadline):
                 await admission.wait_idle()
                 await self.services.deliveries.all_taken()
+        except TimeoutError:
+            log.warning("drain_over", tasks=admission.tasks, grace=grace)
         await self.close(deadline)
 
     async def close(self, deadline: float = 0.0) -> None:
-        """Close every connection with 1012 (service restart) and stop listening.
+        """Close every connection with 1012 (service restart), fail running requests and stop listening.
 
+        Requests are answered with EngineUnavailable: those that are spoken, because the engine stops, those
+        whose body is still coming, by `envelope`.
         deadline: loop time until which clients may read and answer the close; they have at least
         close_timeout.
         """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        await self.services.engine.stop()
         await self.http.cleanup()  # the port closes only when the last request is over
         least = self.services.settings.close_timeout
         deadline = max(deadline, asyncio.get_running_loop().time() + least)
@@ -124,7 +134,7 @@ async def serve(
         handshake = Handshake(services, dialects)
 
         async def handle(connection: ServerConnection) -> None:
-            assert isinstance(connection, PatientConnection)
+            assert isinstance(connection, FairConnection)
             assert connection.request is not None
             route = handshake.route(connection.request)
             caller = handshake.caller(connection.request, route)
@@ -173,7 +183,9 @@ def _open_port(
         handle,
         sock=listening,
         backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
-        create_connection=switch_to(http, services.deliveries, settings.head_timeout, tls),
+        create_connection=switch_to(
+            http, services.deliveries, services.sockets, settings, settings.head_timeout, tls
+        ),
         process_request=handshake.check,
         select_subprotocol=select_subprotocol,
         compression=None,  # deflate takes ten times as long as the rest of a message
@@ -198,8 +210,10 @@ async def _build_services(
     stack.push_async_callback(store.stop)
     voices = VoiceBook(engine, store, ClipLimits.of(settings))
     stack.callback(voices.close)
-    intake = Intake(voices, store, settings)
+    intake = UploadDesk(voices, store, settings)
     stack.callback(intake.close)
+    spools = started_spools(settings)
+    stack.callback(spools.stop)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     ssml_threads = Threads("ssml", _SSML_THREADS)
@@ -225,6 +239,8 @@ async def _build_services(
         admission=admission,
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
+        spools=spools,
+        sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
         ssml_threads=ssml_threads,
     )
@@ -238,7 +254,9 @@ async def _http(
         build_app(services, dialects),
         handler_cancellation=True,
         access_log=None,
-        shutdown_timeout=services.settings.close_timeout,
+        keepalive_timeout=services.settings.head_timeout,  # also the limit for a head that aiohttp misses
+        # aiohttp waits twice: for the answer, then for what the handler makes of its end.
+        shutdown_timeout=services.settings.close_timeout / 2,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -249,7 +267,11 @@ async def _serve_metrics(address: ListenAddress, services: Services, stack: Asyn
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(build_metrics_app(services), access_log=None)
+    metrics = web.AppRunner(
+        build_metrics_app(services),
+        access_log=None,
+        keepalive_timeout=services.settings.head_timeout,  # the only limit there for a head
+    )
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
     for each in listening.sockets:
@@ -282,7 +304,11 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve_until_signalled(settings: Settings) -> None:
     loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    starting = (make_room(settings.max_connections), voice_folder_notice(settings))
+    starting = (
+        make_room(settings.max_connections),
+        voice_folder_notice(settings),
+        *exposure_notices(settings),
+    )
     for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
@@ -297,6 +323,21 @@ async def _serve_until_signalled(settings: Settings) -> None:
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        if again.done():
+            log.warning("closing_at_once", reason="a second signal")
+            _exit_within(2 * settings.close_timeout)
         for task in (draining, again):
             task.cancel()
         await asyncio.wait({draining, again})
+
+
+def _exit_within(seconds: float) -> None:
+    """End the process by then, whatever it waits for: a thread that decodes, a store, a device."""
+
+    def end() -> None:
+        log.error("ended_unfinished", waited=seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

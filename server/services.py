@@ -9,12 +9,13 @@ from cosyserve.engine.interface import Engine
 from cosyserve.engine.threads import Threads
 
 from .auth import Authenticator, Caller
-from .delivery import Deliveries
+from .delivery import Deliveries, Spools
 from .observe.metrics import Metrics
+from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
 from .voices.book import VoiceBook
-from .voices.intake import Intake
+from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
 
 
@@ -24,11 +25,13 @@ class Services:
     engine: Engine
     store: ReferenceStore
     voices: VoiceBook
-    intake: Intake
+    intake: UploadDesk
     authenticator: Authenticator
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
+    spools: Spools
+    sockets: Sockets
     encode_pool: Executor
     ssml_threads: Threads
 

@@ -17,9 +17,10 @@ from cosyserve.protocol.errors import (
     UnsupportedMediaType,
 )
 
+from ..auth import Caller
 from ..errors import as_tts_error
 from ..http.envelope import CALLER, SERVICES, json_response
-from ..voices.book import VoiceBook
+from ..services import Services
 from ..voices.clip import PCM_RATES
 from ..voices.intake import Upload
 
@@ -45,7 +46,7 @@ async def upload(request: web.Request) -> web.Response:
         with services.admission.upload(caller):
             async with asyncio.timeout(limit):
                 form = await _read_form(request, services.settings.max_upload_bytes)
-            stored = await services.intake.take(_upload(form, caller.name, services.voices))
+            stored = await services.intake.take(_upload(form, caller, services))
     except TimeoutError:
         services.metrics.upload("refused", 0)
         raise RequestTimeout(f"the upload took longer than {limit:g} s") from None
@@ -80,16 +81,17 @@ async def delete(request: web.Request) -> web.Response:
     return json_response(deleted_body(reference_id))
 
 
-def _upload(form: _Form, owner: str, voices: VoiceBook) -> Upload:
+def _upload(form: _Form, caller: Caller, services: Services) -> Upload:
     """What the form says. Raises InvalidParameter."""
     if form.file is None:
         raise InvalidParameter("file: missing; it must be an audio file (WAV, MP3, PCM, ...)")
     text = form.fields.get("text", "").strip()
     if not text:
         raise InvalidParameter("text: missing; it must be the transcript of the file")
-    name = voices.check_name(form.fields["name"]) if "name" in form.fields else ""
+    name = services.voices.check_name(form.fields["name"]) if "name" in form.fields else ""
     pcm_rate = _pcm_rate(form.fields.get("sample_rate"))
-    return Upload(owner, form.file, form.filename, text, pcm_rate, name)
+    seen_by = services.owner(caller)
+    return Upload(caller.name, seen_by, form.file, form.filename, text, pcm_rate, name)
 
 
 def _pcm_rate(value: str | None) -> int | None:

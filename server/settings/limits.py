@@ -22,6 +22,14 @@ class LimitSettings(BaseModel):
     max_message_bytes: Size = Field(
         ByteSize(2 * MIB), description="largest WebSocket message or JSON body"
     )
+    max_messages_per_second: Count = Field(
+        1000,
+        description="WebSocket messages a connection may send per second, 4 s of it at once; more wait to "
+        "be read; fragments count as messages",
+    )
+    max_control_frames_per_second: Count = Field(
+        20, description="the same for WebSocket control frames: pings, pongs, close"
+    )
     max_message_characters: Count = Field(20_000, description="characters of text per message")
     max_task_characters: int = Field(
         200_000, ge=1, le=100_000_000, description="characters of text per task"
@@ -56,6 +64,10 @@ class TimeoutSettings(BaseModel):
     )
     body_timeout: Seconds = Field(
         30.0, description="a JSON body must have arrived by then; uploads: upload_timeout"
+    )
+    flood_timeout: Seconds = Field(
+        60.0,
+        description="a WebSocket that sends more than its frames per second for this long is closed",
     )
     ping_interval: Annotated[Seconds | None, OrNone] = Field(
         20.0, description="time between WebSocket pings; none: no pings"

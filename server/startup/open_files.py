@@ -12,8 +12,8 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None
 
-BESIDES: Final = 512
-"""Open files besides the connections that are let in: those being refused, references, workers, libraries."""
+BESIDES: Final = 1024
+"""Open files besides the connections that are let in: those being refused, spools, workers, libraries."""
 
 
 def make_room(max_connections: int) -> str | None:
@@ -38,6 +38,16 @@ def make_room(max_connections: int) -> str | None:
         f"may have {soft}, enough for about {max(0, soft - BESIDES)}; allowed: fewer connections, or a "
         "higher hard limit of open files (LimitNOFILE, ulimit -Hn)"
     )
+
+
+def affordable(max_connections: int) -> int:
+    """How many of these connections the files that this process may have open suffice for, at least 1."""
+    if resource is None:
+        return max_connections
+    soft: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if _covers(soft, max_connections + BESIDES):
+        return max_connections
+    return max(1, soft - BESIDES)
 
 
 def _covers(limit: int, needed: int) -> bool:

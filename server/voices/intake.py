@@ -22,7 +22,7 @@ from .store import Reference, ReferenceStore
 log = structlog.get_logger(__name__)
 
 
-class IntakeSettings(ClipSettings, Protocol):
+class UploadDeskSettings(ClipSettings, Protocol):
     """The settings that the intake reads."""
 
     @property
@@ -37,10 +37,11 @@ class IntakeSettings(ClipSettings, Protocol):
 class Upload:
     """A file and what its owner says of it. text: the transcript. pcm_rate: as in `decode_clip`.
 
-    name: as `VoiceBook.check_name` returns it, or "".
+    name: as `VoiceBook.check_name` returns it, or "". seen_by: `VoiceBook.learn`'s owner.
     """
 
     owner: str
+    seen_by: str | None
     file: bytes
     filename: str
     text: str
@@ -48,7 +49,7 @@ class Upload:
     name: str = ""
 
 
-class Intake:
+class UploadDesk:
     """Works on a few uploads at a time, at most one of each owner; the others wait in order, undecoded.
 
     In all it works on as many as there are threads for it, or as the memory holds when each of them has the
@@ -56,7 +57,9 @@ class Intake:
     the place until the step under way is over, because a thread cannot be stopped.
     """
 
-    def __init__(self, voices: VoiceBook, store: ReferenceStore, settings: IntakeSettings) -> None:
+    def __init__(
+        self, voices: VoiceBook, store: ReferenceStore, settings: UploadDeskSettings
+    ) -> None:
         self._voices = voices
         self._store = store
         self._limits = ClipLimits.of(settings)
@@ -80,7 +83,7 @@ class Intake:
                 )
             clip, digest = await uninterrupted(self._threads.run(self._decode, upload))
             try:
-                await uninterrupted(self._voices.learn(digest, clip, upload.text))
+                await uninterrupted(self._voices.learn(upload.seen_by, digest, clip, upload.text))
             except EngineNotReady:
                 log.warning("voice_not_prepared", reason="the engine is not ready")
             stored = Reference(

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from cosyserve.engine.files import TEMPORARY, flush, write_file, write_temporary
+from cosyserve.engine.files import flush, sweep_temporary, write_file, write_temporary
 from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
@@ -38,7 +38,6 @@ from .store import Order, Reference
 log = structlog.get_logger(__name__)
 
 _SUFFIX: Final = ".clip"
-_STALE_S: Final = 3600.0  # no write takes so long: whoever began this file is gone
 _FIRST_READ: Final = 4096  # bytes; holds the head of nearly every clip
 _LOOKUP_THREADS: Final = 4
 _READ_THREADS: Final = 2
@@ -173,7 +172,9 @@ class LocalStore:
             now = probe.stat().st_mtime
             probe.unlink()
             self._adopt()
-            self._sweep(now - _STALE_S)
+            for folder in (self._folder, *(shelf.folder for shelf in self._all())):
+                for name in sweep_temporary(folder, now):
+                    log.info("stale_upload_removed", file=name)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -194,16 +195,6 @@ class LocalStore:
                 continue
             except OSError as error:  # it cannot be served, the others can
                 log.error("reference_unreadable", reference_id=reference_id, error=str(error))
-
-    def _sweep(self, before: float) -> None:
-        for folder in (self._folder, *(shelf.folder for shelf in self._all())):
-            for entry in os.scandir(folder):
-                if not (entry.name.startswith(".") and entry.name.endswith(TEMPORARY)):
-                    continue
-                with suppress(FileNotFoundError):  # another process may be sweeping too
-                    if entry.stat(follow_symlinks=False).st_mtime < before:
-                        os.unlink(entry.path)
-                        log.info("stale_upload_removed", file=entry.name)
 
     def _put(self, reference: Reference, sequence: int, data: bytes) -> None:
         head = encode_head(reference, sequence, data)

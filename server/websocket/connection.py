@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from cosyserve.protocol.codec import Frame, refuse_binary
-from cosyserve.protocol.errors import BadFrame, InternalError, TTSError
+from cosyserve.protocol.errors import BadFrame, InternalError, Throttled, TTSError
 from cosyserve.protocol.messages import (
     CancelTask,
     Command,
@@ -24,19 +25,21 @@ from cosyserve.protocol.messages import (
 from cosyserve.protocol.task import TaskProtocol
 
 from ..auth import Caller
-from ..delivery.patient import PatientConnection
 from ..dialects import UpgradeRoute
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
+from .intake import FairConnection
 from .outbox import Outbox
 from .task import WebSocketTask
 
 log = structlog.get_logger(__name__)
 
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
+MESSAGES_PER_TURN: Final = 8
+"""Messages after which the reader lets others run: a queued one makes it wait for nothing."""
 
 
 class SpeechConnection:
@@ -44,7 +47,7 @@ class SpeechConnection:
 
     def __init__(
         self,
-        socket: PatientConnection,
+        socket: FairConnection,
         caller: Caller,
         place: ConnectionTicket,
         services: Services,
@@ -66,8 +69,10 @@ class SpeechConnection:
         self._running: dict[asyncio.Task[None], WebSocketTask] = {}
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
-        self._ends_with_tasks = False  # the client sends nothing more
+        self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
+        self._flooded = False  # nothing more is read, and the tasks are being told so
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
+        socket.on_flood = self._end_flood
 
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
@@ -88,12 +93,14 @@ class SpeechConnection:
                 await asyncio.wait(running)
 
     async def _read(self) -> None:
-        while True:
+        for number in itertools.count(1):
+            if not number % MESSAGES_PER_TURN:
+                await asyncio.sleep(0)
             data = await self._receive()
             if data is None:
                 await self._socket.close(CloseCode.NORMAL_CLOSURE, "idle")
                 return
-            if self._closing is not None:
+            if self._closing is not None or self._flooded:
                 continue  # it was on its way when the connection was closed
             try:
                 if isinstance(data, bytes):
@@ -132,7 +139,7 @@ class SpeechConnection:
             case EndSession():
                 for each in list(self._tasks.values()):
                     await each.finish(command.remainders.get(each.task_id, ""))
-                self._ends_with_tasks = True
+                self._end = self._end or (CloseCode.NORMAL_CLOSURE, "")
                 self._close_if_done()
             case ContinueTask(task_id, text, flush):
                 # A task that has just sent its last event is not there any more.
@@ -150,7 +157,7 @@ class SpeechConnection:
         if self._terms.one_at_a_time and self._running:
             self._stop_tasks("cancelled")
             await asyncio.wait(self._running)  # only then is its place free
-            if self._closing is not None:  # it failed before it could be stopped
+            if self._closing is not None or self._flooded:  # it failed before it could be stopped
                 return
         try:
             life = TaskLife(
@@ -206,8 +213,17 @@ class SpeechConnection:
     # Closing from this side.
 
     def _close_after(self, failure: TTSError) -> None:
-        if self._terms.failure_closes is not None:
+        if self._terms.failure_closes is not None and not self._flooded:
             self._close_soon(self._terms.failure_closes, _reason(failure))
+
+    def _end_flood(self, error: Throttled) -> None:
+        """Fail every task, then close, because the client sends too much."""
+        log.warning("connection_floods", caller=self._caller.name, reason=error.message)
+        self._flooded = True
+        self._end = (CloseCode.POLICY_VIOLATION, _reason(error))
+        for task in self._running.values():
+            task.fail(error)
+        self._close_if_done()
 
     async def _close_broken(self, failure: TTSError) -> None:
         """Close, because nothing else can report a fault of the server to the client."""
@@ -222,8 +238,8 @@ class SpeechConnection:
                 running.cancel()
 
     def _close_if_done(self) -> None:
-        if self._ends_with_tasks and not self._running:
-            self._close_soon(CloseCode.NORMAL_CLOSURE, "")
+        if self._end is not None and not self._running:
+            self._close_soon(*self._end)
 
     def _close_soon(self, code: int, reason: str) -> None:
         """Close, which ends `run`, without waiting for it."""

@@ -38,6 +38,7 @@ class Handshake:
                 raise Unauthorized("a valid token is needed")
             route.open(self._services.settings)
             self._services.admission.connect(caller).release()
+            self._services.sockets.know(socket)
         except TTSError as error:
             return refusal(error)
         return None

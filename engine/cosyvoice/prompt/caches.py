@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from ...files import write_file
+from ...files import sweep_temporary, write_file
 from ...interface import TranscribedClip
 from ...single_flight import SingleFlight
 from ...threads import Threads
@@ -248,6 +249,8 @@ class _Disk:
     def __init__(self, folder: Path, limit: int | None) -> None:
         self._folder = folder
         self._limit = limit
+        with suppress(OSError):  # the folder appears with the first voice
+            sweep_temporary(folder, time.time())
 
     def read(self, content_id: str) -> VoicePrompt | None:
         """None if there is none or it cannot be reached.

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 
 import pytest
 
+from cosyserve.server.port.sockets import SPARE
 from support.peers.peers import PATH, Peer
 from support.peers.tls import self_signed
 
@@ -59,6 +61,70 @@ async def test_a_head_that_never_ends_is_cut_off(served) -> None:
         writer.write(b"GET /healthz HTTP/1.1\r\nHost")
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["endless", "whole"])
+async def test_a_head_that_is_too_large_is_refused_and_given_no_time(
+    peer: Peer, end: bytes
+) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + bytes(16 * 1024).replace(b"\0", b"x") + end
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(head)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.endswith(b"16384 bytes\n")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_client_that_goes_on_after_a_refused_head_is_cut_off(served) -> None:
+    async with served(head_timeout=0.1) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nX: " + 40_000 * b"x")
+        assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
+        with suppress(ConnectionError):
+            while len(server.services.sockets):  # until the deadline, whatever comes
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0)
+        assert len(server.services.sockets) == 0
+        writer.close()
+
+
+async def test_blank_lines_are_no_head_and_get_no_time(served) -> None:
+    async with served(head_timeout=0.1) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"\r\n\r\n\r\n\r\n")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_whoever_says_nothing_keeps_nobody_out(served) -> None:
+    async with served(max_connections=1) as (server, engine):
+        silent = [
+            await asyncio.open_connection("127.0.0.1", server.port) for _ in range(SPARE + 10)
+        ]
+        async with Peer.of(server, engine) as peer, peer.socket():
+            async with peer.http.get("/healthz") as answer:
+                assert answer.status == 200
+            assert len(server.services.sockets) <= 1 + SPARE
+            assert await asyncio.wait_for(silent[0][0].read(), 5) == b""
+        for _reader, writer in silent:
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("words", [b"nothing of TLS", b""])
+async def test_a_failed_tls_handshake_gives_its_place_back(served, tmp_path, words) -> None:
+    cert_file, key_file = self_signed(tmp_path)
+    tls = {"tls_cert": str(cert_file), "tls_key": str(key_file)}
+    async with served(head_timeout=0.1, **tls) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(words)
+        await asyncio.wait_for(reader.read(), 5)
+        while len(server.services.sockets):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
         writer.close()
 
 

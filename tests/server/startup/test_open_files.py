@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.server.startup import open_files
-from cosyserve.server.startup.open_files import BESIDES, make_room
+from cosyserve.server.startup.open_files import BESIDES, affordable, make_room
 
 
 class Limits:
@@ -34,7 +34,7 @@ class Limits:
         (1024, -1, 4000, 4000 + BESIDES),
         (-1, -1, 4000, -1),
         (65536, 65536, 4000, 65536),
-        (1024, 65536, 10, 1024),
+        (2048, 65536, 10, 2048),
     ],
 )
 def test_the_soft_limit_becomes_what_is_needed_and_never_less(
@@ -68,3 +68,14 @@ def test_a_system_that_lets_less_than_it_says(monkeypatch: pytest.MonkeyPatch) -
 def test_a_system_without_such_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_files, "resource", None)
     assert make_room(1_000_000) is None
+
+
+@pytest.mark.parametrize(
+    ("soft", "connections", "then"),
+    [(1024, 4000, 1024 - BESIDES), (65536, 4000, 4000), (-1, 4000, 4000), (256, 4000, 1)],
+)
+def test_no_more_connections_than_there_are_files_for(
+    monkeypatch: pytest.MonkeyPatch, soft: int, connections: int, then: int
+) -> None:
+    monkeypatch.setattr(open_files, "resource", Limits(soft, soft))
+    assert affordable(connections) == then

@@ -15,7 +15,7 @@ from cosyserve.server.voices import LocalStore
 from cosyserve.server.voices import intake as intakes
 from cosyserve.server.voices.book import VoiceBook
 from cosyserve.server.voices.clip import Clip, ClipLimits
-from cosyserve.server.voices.intake import Intake, Upload
+from cosyserve.server.voices.intake import Upload, UploadDesk
 from support.engines.fake_engine import FakeEngine
 from support.listening.audio import make_file, speechlike
 
@@ -74,9 +74,9 @@ def clip() -> bytes:
     return make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
 
 
-def intake_of(store: LocalStore, options: Options | None = None) -> Intake:
+def intake_of(store: LocalStore, options: Options | None = None) -> UploadDesk:
     options = options or Options()
-    return Intake(VoiceBook(FakeEngine(), store, ClipLimits.of(options)), store, options)
+    return UploadDesk(VoiceBook(FakeEngine(), store, ClipLimits.of(options)), store, options)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ async def test_one_upload_of_each_owner_is_worked_on_at_a_time(
     intake = intake_of(store, Options(upload_threads=4))
     async with asyncio.TaskGroup() as group:
         for owner in ("alice", "alice", "alice", "bob"):
-            group.create_task(intake.take(Upload(owner, clip, "a.wav", "text")))
+            group.create_task(intake.take(Upload(owner, owner, clip, "a.wav", "text")))
         await held.begun()
         await held.begun()
         # Both names are taken by look-ups that wait for no thread, so a third would have begun by now.
@@ -116,7 +116,7 @@ async def test_no_more_than_the_threads_are_worked_on(
     intake = intake_of(store, Options(upload_threads=2))
     async with asyncio.TaskGroup() as group:
         for owner in ("alice", "bob", "carol", "dave"):
-            group.create_task(intake.take(Upload(owner, clip, "a.wav", "text")))
+            group.create_task(intake.take(Upload(owner, owner, clip, "a.wav", "text")))
         await held.begun()
         await held.begun()
         assert await store.count("carol") == 0
@@ -129,9 +129,9 @@ async def test_who_is_cancelled_keeps_the_place_until_the_thread_is_free_and_sto
     store: LocalStore, held: Held, clip: bytes
 ) -> None:
     intake = intake_of(store, Options(upload_threads=1))
-    first = asyncio.create_task(intake.take(Upload("alice", clip, "a.wav", "text")))
+    first = asyncio.create_task(intake.take(Upload("alice", "alice", clip, "a.wav", "text")))
     await held.begun()
-    second = asyncio.create_task(intake.take(Upload("bob", clip, "b.wav", "text")))
+    second = asyncio.create_task(intake.take(Upload("bob", "bob", clip, "b.wav", "text")))
     first.cancel()
     assert await store.count("bob") == 0
     assert not held.another_began
@@ -147,7 +147,7 @@ async def test_references_have_a_limit_per_owner(store: LocalStore, clip: bytes)
     intake = intake_of(store)
 
     async def take(owner: str, file: bytes = clip) -> str:
-        return (await intake.take(Upload(owner, file, "a.wav", "text"))).id
+        return (await intake.take(Upload(owner, owner, file, "a.wav", "text"))).id
 
     results = await asyncio.gather(*(take("alice") for _ in range(5)), return_exceptions=True)
     assert [type(each) for each in results] == [str] * 3 + [TooManyReferences] * 2
