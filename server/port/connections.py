@@ -174,7 +174,7 @@ class PortSwitch(FairConnection):
         Closed while there are bytes to read, the socket would be reset, and the answer lost.
         """
         self._refused, self._head = True, b""
-        log.info("head_refused", limit=MAX_HEAD_BYTES)
+        log.debug("head_refused", limit=MAX_HEAD_BYTES)
         transport.write(_TOO_LARGE)
         if transport.can_write_eof():
             transport.write_eof()

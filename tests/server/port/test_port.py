@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
+import structlog
 
 from cosyserve.server.port.sockets import SPARE
 from support.peers.peers import PATH, Peer
@@ -98,6 +100,16 @@ async def test_blank_lines_are_no_head_and_get_no_time(served) -> None:
         writer.write(b"\r\n\r\n\r\n\r\n")
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
+
+
+async def test_a_silent_client_of_the_metrics_address_is_cut_off(served) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with served(head_timeout=0.1, metrics_address="127.0.0.1:0"):
+            (url,) = (entry["url"] for entry in logs if entry["event"] == "metrics_listening")
+            reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost")
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
 
 
 async def test_whoever_says_nothing_keeps_nobody_out(served) -> None:
