@@ -226,6 +226,7 @@ async def _http(
         build_app(services, dialects),
         handler_cancellation=True,
         access_log=None,
+        auto_decompress=False,  # see server/http/bodies.py
         shutdown_timeout=services.settings.close_timeout,
     )
     await runner.setup()

@@ -20,8 +20,9 @@ from cosyserve.protocol.parameters import AudioFormat
 
 from ..audio import sized
 from ..http.answers import sse
+from ..http.bodies import read_body
 from ..http.envelope import REQUEST_ID, SERVICES, json_response
-from ..http.task import HttpTask, SpeechBody, read_body
+from ..http.task import HttpTask, SpeechBody
 from ..settings import Settings
 from ..tasks.life import TaskLife
 from . import (
