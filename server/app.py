@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -29,6 +28,7 @@ from .delivery.kernel import keep_unsent_below
 from .delivery.patient import PatientConnection
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
+from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
@@ -49,7 +49,12 @@ from .tasks.admission import Admission
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .websocket.connection import SpeechConnection
-from .websocket.handshake import Handshake, select_subprotocol
+from .websocket.handshake import (
+    Handshake,
+    head_refusal,
+    reworded_refusal,
+    select_subprotocol,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -136,10 +141,17 @@ async def serve(
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        open_port = partial(_open_port, handle, handshake, services, _http_protocols(http), tls)
+        create_connection = switch_to(
+            _http_connections(http, dialects),
+            partial(head_refusal, dialects),
+            services.deliveries,
+            settings.head_timeout,
+            tls,
+        )
+        open_port = partial(_open_port, handle, handshake, services, create_connection)
         servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
         if settings.metrics_address is not None:
-            await _serve_metrics(settings.metrics_address, services, stack)
+            await _serve_metrics(settings.metrics_address, services, dialects, stack)
         scheme = "http" if tls is None else "https"
         server = RunningServer(
             services,
@@ -158,8 +170,7 @@ def _open_port(
     handle: Callable[[ServerConnection], Awaitable[None]],
     handshake: Handshake,
     services: Services,
-    http: web.Server,
-    tls: ssl.SSLContext | None,
+    create_connection: type[ServerConnection],
     listening: socket.socket,
 ) -> AbstractAsyncContextManager[Server]:
     """A context that serves both protocols on a listening socket."""
@@ -169,8 +180,9 @@ def _open_port(
         handle,
         sock=listening,
         backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
-        create_connection=switch_to(http, services.deliveries, settings.head_timeout, tls),
+        create_connection=create_connection,
         process_request=handshake.check,
+        process_response=reworded_refusal,
         select_subprotocol=select_subprotocol,
         compression=None,  # deflate takes ten times as long as the rest of a message
         max_size=settings.max_message_bytes,
@@ -225,8 +237,6 @@ async def _http(
     runner = web.AppRunner(
         build_app(services, dialects),
         handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,  # see server/http/bodies.py
         shutdown_timeout=services.settings.close_timeout,
     )
     await runner.setup()
@@ -234,21 +244,28 @@ async def _http(
     return runner
 
 
-async def _serve_metrics(address: ListenAddress, services: Services, stack: AsyncExitStack) -> None:
+async def _serve_metrics(
+    address: ListenAddress, services: Services, dialects: Sequence[Dialect], stack: AsyncExitStack
+) -> None:
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(build_metrics_app(services), access_log=None)
+    metrics = web.AppRunner(build_metrics_app(services))
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
+    loop = asyncio.get_running_loop()
     for each in listening.sockets:
-        await web.SockSite(metrics, each, backlog=BACKLOG).start()
+        connections = _http_connections(metrics, dialects)
+        server = await loop.create_server(connections, sock=each, backlog=BACKLOG)
+        stack.callback(server.close)
     log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
 
 
-def _http_protocols(runner: web.AppRunner) -> web.Server:
+def _http_connections(
+    runner: web.AppRunner, dialects: Sequence[Dialect]
+) -> Callable[[], HttpConnection]:
     assert isinstance(runner.server, web.Server)
-    return runner.server
+    return partial(HttpConnection, runner.server, dialects)
 
 
 def run(settings: Settings) -> int:

@@ -41,8 +41,8 @@ def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Applicatio
 
 
 def build_metrics_app(services: Services) -> web.Application:
-    """Only the metrics, for an address of their own."""
+    """Only the metrics, for an address of their own. Doubled and trailing slashes do not count."""
     app = web.Application()
     app[SERVICES] = services
-    app.router.add_get("/metrics", probes.metrics)
+    app.router.add_get("/{before:/*}metrics{after:/*}", probes.metrics)
     return app

@@ -90,7 +90,7 @@ def _part(part: memoryview) -> Part:
                 raise InvalidParameter(
                     f"Content-Transfer-Encoding: not understood; allowed: {', '.join(_PLAIN)}"
                 )
-    told = {}
+    told: dict[str, str] = {}
     for key, quoted, bare in _PARAMETER.findall(disposition):
         told.setdefault(key.lower(), _ESCAPED.sub(r"\1", quoted) or bare)
     filename = _extended(told["filename*"]) if "filename*" in told else told.get("filename")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar, cast
@@ -17,17 +16,20 @@ from typing import Any, Generic, TypeVar, cast
 import structlog
 from websockets.asyncio.server import ServerConnection
 
+from cosyserve.protocol.errors import InvalidParameter, TTSError
+
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
 from ..delivery.patient import PatientConnection
+from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
 from .request_target import tidy_head
 
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
-MAX_HEAD_BYTES = 16 * 1024
-_UPGRADE = re.compile(rb"^upgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE | re.MULTILINE)
+Refusal = Callable[[str, TTSError], bytes]
+"""The HTTP answer, head and body, to a request for this target that is refused with this error."""
 
 
 class _Begun(Generic[_T]):
@@ -50,23 +52,25 @@ class PortSwitch(PatientConnection):
     """A WebSocket connection that hands its transport to `make_http()` if the client wants plain HTTP.
 
     tls: if given, every connection begins with a TLS handshake. head_timeout: seconds after which a
-    connection without a complete head is aborted. A head longer than MAX_HEAD_BYTES goes to the HTTP side,
-    which refuses it.
+    connection without a complete head is aborted. refusal: how a malformed head is answered.
     """
 
     def __init__(
         self,
         *args: Any,
         make_http: Callable[[], asyncio.Protocol],
+        refusal: Refusal,
         head_timeout: float,
         tls: ssl.SSLContext | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._make_http = make_http
+        self._refusal = refusal
         self._head_timeout = head_timeout
         self._tls = tls
         self._head: bytes | None = b""  # of the first request; None once it is decided
+        self._refused = False
         self._undecided: asyncio.Transport | None = None  # the transport, until it is decided
         self._deadline: asyncio.TimerHandle | None = None  # of the head
         self._securing: asyncio.Task[None] | None = None  # the TLS handshake
@@ -96,7 +100,8 @@ class PortSwitch(PatientConnection):
         if self._head is None:
             super().data_received(data)
             return
-        self._head += data
+        if not self._refused:
+            self._head += data
         self._look_at_head()
 
     def eof_received(self) -> None:
@@ -124,18 +129,45 @@ class PortSwitch(PatientConnection):
         self._look_at_head()  # the first bytes may have come before the transport
 
     def _look_at_head(self) -> None:
-        if self._head and self._undecided is not None:
+        if self._head and self._undecided is not None and not self._refused:
             end = self._head.find(b"\r\n\r\n")
-            if end >= 0 or len(self._head) > MAX_HEAD_BYTES:
-                self._decide(end >= 0 and _UPGRADE.search(self._head, 0, end) is not None)
+            if end < 0 and len(self._head) <= MAX_HEAD_BYTES:
+                return
+            try:
+                if not 0 <= end <= MAX_HEAD_BYTES:
+                    raise InvalidParameter(
+                        f"the request's head is too long; allowed: {MAX_HEAD_BYTES} bytes"
+                    )
+                found = parse_head(self._head[:end])
+            except TTSError as error:
+                self._refuse(error)
+            else:
+                self._decide(found)
 
-    def _decide(self, websocket: bool) -> None:
+    def _refuse(self, error: TTSError) -> None:
+        """Answer, and drop what else comes until the client closes or the deadline has come.
+
+        To close at once could reset the connection before the client has read the answer.
+        """
+        assert self._head is not None
+        assert self._undecided is not None
+        log.info("request_refused", code=error.code, reason=error.message)
+        self._refused = True
+        target = rough_target(tidy_head(self._head))
+        self._head = b""
+        self._undecided.write(self._refusal(target, error))
+        if self._undecided.can_write_eof():
+            self._undecided.write_eof()
+        else:
+            self._undecided.close()
+
+    def _decide(self, found: RequestHead) -> None:
         assert self._head is not None
         assert self._undecided is not None
         head, self._head = tidy_head(self._head), None
         transport = self._undecided
         self._drop_deadline()
-        if websocket:
+        if found.is_upgrade:
             super().connection_made(transport)
             super().data_received(head)
         else:
@@ -154,12 +186,18 @@ class PortSwitch(PatientConnection):
 
 def switch_to(
     make_http: Callable[[], asyncio.Protocol],
+    refusal: Refusal,
     deliveries: Deliveries,
     head_timeout: float,
     tls: ssl.SSLContext | None = None,
 ) -> type[ServerConnection]:
     """The `create_connection` argument for `websockets.serve`."""
     factory = functools.partial(
-        PortSwitch, make_http=make_http, deliveries=deliveries, head_timeout=head_timeout, tls=tls
+        PortSwitch,
+        make_http=make_http,
+        refusal=refusal,
+        deliveries=deliveries,
+        head_timeout=head_timeout,
+        tls=tls,
     )
     return cast(type[ServerConnection], factory)

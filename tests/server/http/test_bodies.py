@@ -78,6 +78,23 @@ async def test_a_body_that_is_awaited_is_asked_for_once(peer: Peer) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"2\r\n{}x\r\n", b"-1\r\n"])
+async def test_a_body_in_broken_chunks_is_one_quiet_refusal(
+    peer: Peer, chunk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(
+        head(f"POST {CALLS[0]}", ALICE, "Transfer-Encoding: chunked", "Expect: 100-continue")
+    )
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    writer.write(chunk)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"InvalidParameter"' in answer
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("path", [*CALLS, UPLOAD])
 async def test_a_broken_or_huge_gzip_logs_nothing(
     peer: Peer, path: str, caplog: pytest.LogCaptureFixture
