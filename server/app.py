@@ -33,6 +33,7 @@ from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
 from .port.listening import BACKLOG, Servers, Setting, listen
+from .port.origins import OriginPolicy
 from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
@@ -143,6 +144,7 @@ async def serve(
         stack.callback(listening.close)
         create_connection = switch_to(
             _http_connections(http, dialects),
+            OriginPolicy(settings).check,
             partial(head_refusal, dialects),
             services.deliveries,
             settings.head_timeout,

@@ -52,13 +52,15 @@ class PortSwitch(PatientConnection):
     """A WebSocket connection that hands its transport to `make_http()` if the client wants plain HTTP.
 
     tls: if given, every connection begins with a TLS handshake. head_timeout: seconds after which a
-    connection without a complete head is aborted. refusal: how a malformed head is answered.
+    connection without a complete head is aborted. admit: raises TTSError for a head that is to be
+    refused. refusal: how that or a malformed head is answered.
     """
 
     def __init__(
         self,
         *args: Any,
         make_http: Callable[[], asyncio.Protocol],
+        admit: Callable[[RequestHead], None],
         refusal: Refusal,
         head_timeout: float,
         tls: ssl.SSLContext | None,
@@ -66,6 +68,7 @@ class PortSwitch(PatientConnection):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._make_http = make_http
+        self._admit = admit
         self._refusal = refusal
         self._head_timeout = head_timeout
         self._tls = tls
@@ -139,6 +142,7 @@ class PortSwitch(PatientConnection):
                         f"the request's head is too long; allowed: {MAX_HEAD_BYTES} bytes"
                     )
                 found = parse_head(self._head[:end])
+                self._admit(found)
             except TTSError as error:
                 self._refuse(error)
             else:
@@ -186,6 +190,7 @@ class PortSwitch(PatientConnection):
 
 def switch_to(
     make_http: Callable[[], asyncio.Protocol],
+    admit: Callable[[RequestHead], None],
     refusal: Refusal,
     deliveries: Deliveries,
     head_timeout: float,
@@ -195,6 +200,7 @@ def switch_to(
     factory = functools.partial(
         PortSwitch,
         make_http=make_http,
+        admit=admit,
         refusal=refusal,
         deliveries=deliveries,
         head_timeout=head_timeout,
