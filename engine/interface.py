@@ -37,10 +37,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # the settings read the engines' options, and `--help` need not wait for numpy
+    import numpy as np
+    import numpy.typing as npt
 
 
 class EngineError(Exception):
@@ -62,7 +63,7 @@ class UnsupportedRequest(EngineError): ...
 class InvalidReference(EngineError): ...
 
 
-Samples = npt.NDArray[np.float32]
+Samples: TypeAlias = "npt.NDArray[np.float32]"
 """Mono PCM: one dimension, full scale at ±1."""
 
 

@@ -101,7 +101,7 @@ def listed(command: Path, *words: str, cwd: Path) -> list[str]:
 @contextmanager
 def served(command: Path, folder: Path) -> Iterator[str]:
     """A server of the wheel on a free port; its address."""
-    arguments = ["serve", "--port", "0", "--references", folder / "references"]
+    arguments = ["serve", "--port", "0", "--references", str(folder / "references")]
     arguments += ["--log-level", "warning"]
     with subprocess.Popen(
         [command, *arguments], cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True

@@ -63,8 +63,8 @@ def main(names: list[str]) -> int:
         failed |= status != 0
         lines.append((stage.name, seconds, stage.budget, "failed" if status else ""))
     if len(lines) > 1:
-        _, seconds, budgets, _ = zip(*lines, strict=True)
-        lines.append(("in all", sum(seconds), sum(budgets), ""))
+        took, budget = sum(line[1] for line in lines), sum(line[2] for line in lines)
+        lines.append(("in all", took, budget, ""))
     print(f"\n{'stage':12}{'seconds':>8}{'budget':>8}")
     for name, took, budget, note in lines:
         marks = ", ".join(filter(None, ["over budget" if took > budget else "", note]))

@@ -35,7 +35,7 @@ _PHASE_FRAMES = 40
 
 
 def check_hift(file: GoldenFile, models: GoldenModels) -> None:
-    """d_hift: Hift's parity entries, with the reference's law of phase."""
+    """d_hift: Hift's parity entries, with the reference's phase."""
     hift = models.hift
     with torch.inference_mode():
         _check_f0(file, hift)

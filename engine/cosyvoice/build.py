@@ -313,7 +313,7 @@ def _session_parts(
         text_threads=text_threads,
         flow=flow,
         hops=options.hops,
-        crossfade=StreamPolicy(look_ahead=options.seam_frames),
+        crossfade=StreamPolicy(look_ahead=options.crossfade_frames),
         work_ahead=options.work_ahead,
         utterances_ahead=options.utterances_ahead,
     )

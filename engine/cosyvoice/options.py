@@ -70,7 +70,7 @@ class CosyVoiceOptions:
     strip_markup: whether Markdown and HTML marks are removed from texts instead of read.
     duplex_text: whether an utterance begins before its text is complete.
     max_batch: sessions in one step of flow and vocoder.
-    seam_frames: mel frames (20 ms) that the first sound of an utterance is held back by; after it
+    crossfade_frames: mel frames (20 ms) that the first sound of an utterance is held back by; after it
         the vocoder keeps as many as make its borders exact.
     utterances_ahead: utterances of a session that the LM may be in at once.
     cuda_graphs: "auto" records the flow's steps as CUDA graphs on a GPU.
@@ -98,7 +98,7 @@ class CosyVoiceOptions:
     hops: HopPolicy = field(default_factory=HopPolicy)
     utterances: UtterancePolicy = field(default_factory=UtterancePolicy)
     max_batch: int = 16
-    seam_frames: int = 8
+    crossfade_frames: int = 8
     utterances_ahead: int = 2
     cuda_graphs: GraphMode = "off"
     vllm: VllmOptions = field(default_factory=VllmOptions)

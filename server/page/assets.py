@@ -51,24 +51,27 @@ class Asset:
     """A file as it is answered: the same bytes for the life of the process."""
 
     body: bytes
-    compressed: bytes
+    compressed: bytes | None
     tag: str
     headers: Mapping[str, str]
 
     @classmethod
-    def of(cls, name: str, body: bytes, policy: str) -> Self:
-        """policy: its Content-Security-Policy."""
-        suffix, tag = Path(name).suffix, hashlib.sha256(body).hexdigest()[:16]
+    def of(cls, name: str, body: bytes, policy: str, *, compress: bool = False) -> Self:
+        """policy: its Content-Security-Policy. compress: whether clients may have it compressed."""
+        suffix, tag = Path(name).suffix, hashlib.sha256(body).hexdigest()[:24]
         charset = "" if suffix in _WITHOUT_CHARSET else "; charset=utf-8"
-        headers = {
-            "Content-Type": _TYPES[suffix] + charset,
-            "ETag": f'W/"{tag}"',  # weak: the plain and the compressed body share it
-            "Cache-Control": "no-cache",  # a browser may keep it, and asks whether it has changed
+        kind = {"Content-Type": _TYPES[suffix] + charset}
+        asked = {  # a browser may keep it, and asks whether it has changed
+            "Cache-Control": "no-cache",
             "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Vary": "Accept-Encoding",
         }
+        sniffing = {"X-Content-Type-Options": "nosniff"}
+        referrer = {"Referrer-Policy": "no-referrer"}
+        if not compress:
+            return cls(body, None, tag, kind | asked | referrer | sniffing | {"Etag": f'"{tag}"'})
+        weak = {"ETag": f'W/"{tag}"'}  # the plain and the compressed body share it
+        vary = {"Vary": "Accept-Encoding"}
+        headers = kind | weak | asked | sniffing | referrer | vary
         return cls(body, gzip.compress(body, mtime=0), tag, headers)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -76,7 +79,7 @@ class Asset:
         known = {tag.value for tag in request.if_none_match or ()}
         if known & {self.tag, "*"}:
             return web.Response(status=304, headers=self.headers)
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if self.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
             headers = {**self.headers, "Content-Encoding": "gzip"}
             return web.Response(body=self.compressed, headers=headers)
         return web.Response(body=self.body, headers=self.headers)
@@ -106,7 +109,7 @@ def load_docs() -> dict[str, Asset]:
     assets = {}
     for path, file in files.items():
         body = file.read_bytes()
-        assets[path] = Asset.of(file.name, body, docs_policy(body))
+        assets[path] = Asset.of(file.name, body, docs_policy(body), compress=True)
     return assets
 
 

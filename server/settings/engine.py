@@ -289,7 +289,7 @@ INNER: Final[Mapping[type, Mapping[str, str]]] = {
     CosyVoiceOptions: {
         "memory_share": "device_memory sets the same limit in bytes",
         "utterances": "tuned to the model, which speaks shorter and longer utterances worse",
-        "seam_frames": "trades latency for fidelity, as first_hop_tokens does with more effect",
+        "crossfade_frames": "trades latency for fidelity, as first_hop_tokens does with more effect",
         "utterances_ahead": "two are enough: the one being spoken and the next",
     },
     VllmOptions: {

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from cosyserve.server.settings import load_settings
+from cosyserve.server.settings.describe import flag
+from cosyserve.server.settings.sources import OLD_NAMES, environment_name
 from support.tools.documents import PAGES, ROOT, Block, blocks, code_spans
 
 LANGUAGES = {"sh", "python", "toml", "yaml", "text"}
@@ -115,6 +117,8 @@ def test_flags_and_variables_in_the_text_exist(page: str) -> None:
         known |= set(FLAG.findall(usage(module)))
     variables = set(VARIABLE.findall(usage("cosyserve", "serve") + usage("cosyserve", "say")))
     variables.add("COSYSERVE_TESTS_REQUIRE")
+    known |= set(map(flag, OLD_NAMES))
+    variables |= set(map(environment_name, OLD_NAMES))
     for span in code_spans(page):
         assert set(FLAG.findall(span)) <= known, span
         assert set(VARIABLE.findall(span)) <= variables, span

@@ -93,7 +93,7 @@ def test_numbers_and_switches_that_are_given_reach_the_options(tmp_path: Path) -
 
 @pytest.mark.parametrize("module", ["cosyvoice.options", "embedded.options"])
 def test_options_import_nothing_heavy(module: str) -> None:
-    heavy = ("torch", "onnxruntime", "vllm", "transformers", "tokenizers", "wetext")
+    heavy = ("numpy", "torch", "onnxruntime", "vllm", "transformers", "tokenizers", "wetext")
     code = f"import sys, cosyserve.engine.{module}; print([n for n in {heavy} if n in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (said.stdout, said.stderr) == ("[]\n", "")

@@ -383,7 +383,7 @@ def test_arguments_for_vllm_come_as_json_or_as_a_table(
         ("{", "must be a JSON object"),
         ("[1]", "allowed: a JSON object"),
         ('{"model": "x"}', "model cannot be changed: it is made of the checkpoint"),
-        ('{"logits_processors": []}', "the model's own law"),
+        ('{"logits_processors": []}', "the model's own sampling"),
         ('{"dtype": "half"}', "dtype has a setting of its own: lm_precision"),
     ],
 )
