@@ -7,16 +7,17 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from cosyserve.protocol.errors import InvalidParameter
+from cosyserve.protocol.errors import InvalidParameter, TTSError
 
 from ..dialects import Dialect, dialect_of
 from ..errors import as_tts_error
+from ..observe.logs import log_ids
 from ..port.heads import rough_target
+from .envelope import SERVER, json_response
 
 log = structlog.get_logger(__name__)
 
@@ -62,14 +63,17 @@ class HttpConnection(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, so an error cannot be told any more")
-        if isinstance(exc, _CLIENTS_FAULTS):
-            log.info("request_refused", reason=type(exc).__name__)
-            error = as_tts_error(InvalidParameter("the request is malformed"))
-        else:
-            error = as_tts_error(exc or RuntimeError(message))
+        request_id = str(uuid.uuid4())
+        with log_ids(request_id=request_id):
+            if isinstance(exc, _CLIENTS_FAULTS):
+                log.info("request_refused", reason=type(exc).__name__)
+                error: TTSError = InvalidParameter("the request is malformed")
+            else:
+                error = as_tts_error(exc or RuntimeError(message))
         dialect = dialect_of(self._path or "/", self._dialects)
-        body = orjson.dumps(dialect.error_body(error, str(uuid.uuid4())))
-        response = web.Response(status=error.status, body=body, content_type="application/json")
+        response = json_response(dialect.error_body(error, request_id), error.status)
+        response.headers["X-Request-Id"] = request_id
+        response.headers["Server"] = SERVER
         response.force_close()
         return response
 

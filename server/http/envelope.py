@@ -15,7 +15,6 @@ from aiohttp import web
 from cosyserve.protocol.errors import (
     InvalidParameter,
     MethodNotAllowed,
-    PayloadTooLarge,
     RequestTimeout,
     RouteNotFound,
     TTSError,
@@ -138,8 +137,6 @@ def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(refused.allowed_methods))
             return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")
-        case web.HTTPRequestEntityTooLarge():
-            return PayloadTooLarge("the body is too large")
         case web.HTTPRequestTimeout():
             return RequestTimeout("the body did not come in time")
         case _:

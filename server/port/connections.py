@@ -155,7 +155,6 @@ class PortSwitch(PatientConnection):
         """
         assert self._head is not None
         assert self._undecided is not None
-        log.info("request_refused", code=error.code, reason=error.message)
         self._refused = True
         target = rough_target(tidy_head(self._head))
         self._head = b""

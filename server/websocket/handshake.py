@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -28,6 +28,7 @@ from ..auth import SUBPROTOCOL, Caller, token_headers
 from ..dialects import Dialect, UpgradeRoute, dialect_of, find_route
 from ..dialects.cosyvoice import SPEECH_PATH
 from ..errors import error_headers
+from ..http.envelope import SERVER
 from ..services import Services
 
 log = structlog.get_logger(__name__)
@@ -97,24 +98,30 @@ def reworded_refusal(
     return reworded
 
 
-def refusal(
-    error: TTSError, body_of: Callable[[TTSError, str], JsonObject] = error_body
-) -> Response:
+def refusal(error: TTSError) -> Response:
     """An HTTP answer to an upgrade. Its body is the native dialect's: libraries show clients the status."""
-    status = http.HTTPStatus(error.status)
-    body = orjson.dumps(body_of(error, str(uuid.uuid4())))
+    return _answer(error, error_body(error, str(uuid.uuid4())))
+
+
+def head_refusal(dialects: Sequence[Dialect], target: str, error: TTSError) -> bytes:
+    """The answer to a head that is refused before it is known whether it is an upgrade; logs it."""
+    request_id = str(uuid.uuid4())
+    log.info("request_refused", request_id=request_id, code=error.code, reason=error.message)
+    dialect = dialect_of(target.partition("?")[0], dialects)
+    response = _answer(error, dialect.error_body(error, request_id))
+    response.headers["X-Request-Id"] = request_id
+    response.headers["Server"] = SERVER
+    return response.serialize()
+
+
+def _answer(error: TTSError, body: JsonObject) -> Response:
+    status, data = http.HTTPStatus(error.status), orjson.dumps(body)
     headers = Headers(
         [
             ("Content-Type", _JSON),
-            ("Content-Length", str(len(body))),
+            ("Content-Length", str(len(data))),
             ("Connection", "close"),
             *error_headers(error).items(),
         ]
     )
-    return Response(status, status.phrase, headers, body)
-
-
-def head_refusal(dialects: Sequence[Dialect], target: str, error: TTSError) -> bytes:
-    """The answer to a head that is refused before it is known whether it is an upgrade."""
-    dialect = dialect_of(target.partition("?")[0], dialects)
-    return refusal(error, dialect.error_body).serialize()
+    return Response(status, status.phrase, headers, data)
