@@ -137,6 +137,10 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
         body = await read_bounded(request, limit + MAX_FIELDS_BYTES)
     except PayloadTooLarge:
         raise PayloadTooLarge(f"file: more than {limit} bytes, the most allowed") from None
+    return await asyncio.to_thread(_parsed, body, boundary, limit)
+
+
+def _parsed(body: bytes, boundary: bytes, limit: int) -> _Form:
     form = _Form()
     for part in parse_form(body, boundary):
         _take(part, form, limit)

@@ -57,6 +57,15 @@ def test_a_preamble_and_an_epilogue_are_skipped() -> None:
     assert [bytes(part.data) for part in parse_form(body, b"b")] == [b"1"]
 
 
+@pytest.mark.parametrize("before", [-6, -5, -4, -3, -2, -1, 0, 1])
+def test_a_delimiter_is_found_wherever_a_step_of_the_search_ends(
+    monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setattr(forms, "_STEP", 64)
+    data = b"-" * (64 + before)
+    assert read(FIELD + data, FIELD + b"2") == [("a", None, data), ("a", None, b"2")]
+
+
 @pytest.mark.parametrize(
     "body",
     [
