@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,6 +14,7 @@ from structlog.typing import EventDict
 
 from support.peers.peers import PATH, Peer
 from support.peers.raw import RawAnswer, head, raw_exchange
+from support.peers.tls import self_signed
 
 SECRET = "sk-0123456789abcdef"
 NATIVE = {"code", "message", "request_id", "data"}
@@ -142,6 +146,18 @@ async def test_broken_handshakes(
 ) -> None:
     lines = ("Authorization: alice-secret", *lines)
     answer = await raw_exchange(peer.server.port, head(f"GET {PATH}", *lines))
+    check_refused(answer, logged)
+    assert set(answer.json) == NATIVE
+
+
+async def test_a_refusal_over_tls(served, tmp_path: Path, logged: list[EventDict]) -> None:
+    cert, key = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=cert)
+    async with served(tls_cert=str(cert), tls_key=str(key)) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=trust)
+        writer.write(head("GET /version", f"Authorization: {SECRET}\x01"))
+        answer = RawAnswer(await asyncio.wait_for(reader.read(), 20))
+        writer.close()
     check_refused(answer, logged)
     assert set(answer.json) == NATIVE
 
