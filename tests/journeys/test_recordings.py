@@ -37,7 +37,7 @@ RECORDED = recorded()
 
 # Errors that a dialect cannot have, by the code of the tree.
 _ONLY_HTTP = {
-    "Unauthorized", "NotFound", "MethodNotAllowed", "RequestTimeout", "PayloadTooLarge",
+    "Unauthorized", "Forbidden", "NotFound", "MethodNotAllowed", "RequestTimeout", "PayloadTooLarge",
     "UnsupportedMediaType",
 }  # fmt: skip
 _ONLY_WEBSOCKET = {"InvalidState", "TaskTimeout"}
@@ -45,8 +45,8 @@ NOT_THERE = {
     "websocket": _ONLY_HTTP,
     "dashscope": _ONLY_HTTP,
     "rest": _ONLY_WEBSOCKET,
-    "openai": _ONLY_WEBSOCKET | {"UnsupportedMediaType"},
-    "elevenlabs": {"InvalidState", "UnsupportedMediaType"},
+    "openai": _ONLY_WEBSOCKET,
+    "elevenlabs": {"InvalidState"},
 }
 
 
