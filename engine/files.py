@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Final
 
 TEMPORARY: Final = ".tmp"
 """Suffix of what is being written; the names also begin with a dot. A crash leaves such names behind."""
+
+STALE_SECONDS: Final = 3600.0
+"""No write of a file takes so long: whoever began one that is older is gone."""
 
 _FILE_MODE: Final = 0o644
 _FOLDER_MODE: Final = 0o755
@@ -55,6 +59,24 @@ def write_file(path: Path, *parts: bytes) -> None:
             with suppress(OSError):
                 os.unlink(leaving)
         raise
+
+
+def sweep_temporary(folder: Path, now: float) -> list[str]:
+    """Remove the files that `write_temporary` began long ago and nobody finished; returns their names.
+
+    now: by the clock of the folder's file system, in UNIX seconds; a network mount's may differ from ours.
+    What cannot be removed stays. Raises OSError if the folder cannot be read.
+    """
+    removed = []
+    for entry in os.scandir(folder):
+        if not (entry.name.startswith(".") and entry.name.endswith(TEMPORARY)):
+            continue
+        with suppress(OSError):  # another process may be sweeping too
+            about = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(about.st_mode) and about.st_mtime < now - STALE_SECONDS:
+                os.unlink(entry.path)
+                removed.append(entry.name)
+    return removed
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,10 +39,12 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .startup.exposure import exposure_notices
 from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
     start_engine,
+    started_spools,
     started_store,
     voice_folder_notice,
     warn_of_missing_voices,
@@ -80,19 +84,24 @@ class RunningServer:
         admission.drain()
         log.info("draining", tasks=admission.tasks, grace=grace)
         deadline = asyncio.get_running_loop().time() + grace
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout_at(deadline):
                 await admission.wait_idle()
                 await self.services.deliveries.all_taken()
+        except TimeoutError:
+            log.warning("drain_over", tasks=admission.tasks, grace=grace)
         await self.close(deadline)
 
     async def close(self, deadline: float = 0.0) -> None:
-        """Close every connection with 1012 (service restart) and stop listening.
+        """Close every connection with 1012 (service restart), fail running requests and stop listening.
 
+        Requests are answered with EngineUnavailable: those that are spoken, because the engine stops, those
+        whose body is still coming, by `envelope`.
         deadline: loop time until which clients may read and answer the close; they have at least
         close_timeout.
         """
         self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        await self.services.engine.stop()
         await self.http.cleanup()  # the port closes only when the last request is over
         least = self.services.settings.close_timeout
         deadline = max(deadline, asyncio.get_running_loop().time() + least)
@@ -195,6 +204,8 @@ async def _build_services(
     stack.push_async_callback(engine.stop)
     store = await started_store(settings)
     stack.push_async_callback(store.stop)
+    spools = started_spools(settings)
+    stack.callback(spools.stop)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     admission = Admission(settings)
@@ -217,6 +228,7 @@ async def _build_services(
         admission=admission,
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
+        spools=spools,
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
     )
@@ -231,7 +243,8 @@ async def _http(
         handler_cancellation=True,
         access_log=None,
         keepalive_timeout=services.settings.head_timeout,  # also the limit for a head that aiohttp misses
-        shutdown_timeout=services.settings.close_timeout,
+        # aiohttp waits twice: for the answer, then for what the handler makes of its end.
+        shutdown_timeout=services.settings.close_timeout / 2,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -279,7 +292,11 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve_until_signalled(settings: Settings) -> None:
     loop, signalled = asyncio.get_running_loop(), asyncio.Event()
-    starting = (make_room(settings.max_connections), voice_folder_notice(settings))
+    starting = (
+        make_room(settings.max_connections),
+        voice_folder_notice(settings),
+        *exposure_notices(settings),
+    )
     for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
@@ -294,6 +311,21 @@ async def _serve_until_signalled(settings: Settings) -> None:
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        if again.done():
+            log.warning("closing_at_once", reason="a second signal")
+            _exit_within(2 * settings.close_timeout)
         for task in (draining, again):
             task.cancel()
         await asyncio.wait({draining, again})
+
+
+def _exit_within(seconds: float) -> None:
+    """End the process by then, whatever it waits for: a thread that decodes, a store, a device."""
+
+    def end() -> None:
+        log.error("ended_unfinished", waited=seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cosyserve.engine.interface import Engine
 
 from .auth import Authenticator, Caller
-from .delivery import Deliveries
+from .delivery import Deliveries, Spools
 from .observe.metrics import Metrics
 from .port.sockets import Sockets
 from .settings import Settings
@@ -27,6 +27,7 @@ class Services:
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
+    spools: Spools
     sockets: Sockets
     encode_pool: Executor
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from cachetools import LRUCache
 
@@ -19,7 +21,14 @@ from ..plain import PlainText
 from .alphabets import ALPHABETS, Alphabet
 from .espeak import SAMPLE_RATE
 from .frames import JobFrame
-from .installation import EspeakMissing, find_espeak, make_data, remove_data
+from .installation import (
+    EspeakMissing,
+    find_espeak,
+    lock_data,
+    make_data,
+    remove_data,
+    sweep_data,
+)
 from .options import EmbeddedOptions
 from .pitch import median_f0
 from .pool import WorkerPool, worker_command
@@ -76,6 +85,8 @@ class EmbeddedEngine:
         self._espeak = espeak
         self._data: str | None = None
         """The workers' data folder, while they run."""
+        self._lock: int | None = None
+        """The descriptor that marks the folder as in use."""
         self._pool = WorkerPool(
             size=self._options.workers,
             job_limit=self._options.job_limit,
@@ -107,7 +118,10 @@ class EmbeddedEngine:
     async def start(self) -> None:
         """Start the workers and wait for them. Raises EngineNotReady if they do not start."""
         try:
+            await asyncio.to_thread(sweep_data)
             self._data = await asyncio.to_thread(make_data, self._espeak.data)
+            with suppress(OSError):  # a file system without locks
+                self._lock = lock_data(self._data)
         except OSError as error:
             raise EngineNotReady(
                 f"the voices cannot be written: {error.strerror}; allowed: TMPDIR names a writable folder"
@@ -122,9 +136,12 @@ class EmbeddedEngine:
     async def stop(self) -> None:
         """End the workers; open sessions fail with EngineNotReady."""
         await self._pool.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._data is not None:
-            await asyncio.to_thread(remove_data, self._data)
-            self._data = None
+            data, self._data = self._data, None
+            await asyncio.to_thread(remove_data, data)
 
     async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         """Choose the voice nearest to the clip's median F0, the default one if nothing in it is voiced."""

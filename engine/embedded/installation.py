@@ -14,11 +14,14 @@ with other base pitches; the formants stay, so it remains the same voice speakin
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import re
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,6 +53,9 @@ PITCH_STEP: Final = 2**0.25
 
 _VARIANTS: Final = Path("voices", "!v")
 _PITCH: Final = re.compile(r"^pitch\s+(\d+)\s+(\d+)", re.MULTILINE)
+_PREFIX: Final = "cosyserve-espeak-"
+_STALE_SECONDS: Final = 3600.0
+"""Between the making of a folder and its lock pass milliseconds."""
 _PITCH_ZERO: Final = 9
 """The base that espeak-ng takes for no pitch: it scales the base less this."""
 
@@ -72,7 +78,7 @@ def make_data(installed: str) -> str:
     The caller removes it with `remove_data`. Raises OSError.
     """
     source = Path(installed)
-    data = Path(tempfile.mkdtemp(prefix="cosyserve-"), source.name)
+    data = Path(tempfile.mkdtemp(prefix=_PREFIX), source.name)
     try:
         (data / _VARIANTS).mkdir(parents=True)
         for entry in source.iterdir():
@@ -88,6 +94,46 @@ def make_data(installed: str) -> str:
         remove_data(str(data))
         raise
     return str(data)
+
+
+def lock_data(data: str) -> int:
+    """Mark the folder as in use, until the process ends or closes the descriptor that this returns.
+
+    The lock keeps off `sweep_data` and systemd-tmpfiles, which removes what is old. Raises OSError.
+    """
+    return _lock(os.path.dirname(data), fcntl.LOCK_SH)
+
+
+def sweep_data() -> None:
+    """Remove this user's data folders whose owners died without removing them, as a machine's crash does."""
+    with suppress(OSError):
+        for entry in os.scandir(tempfile.gettempdir()):
+            if entry.name.startswith(_PREFIX):
+                with suppress(OSError):
+                    _remove_if_left(entry)
+
+
+def _remove_if_left(entry: os.DirEntry[str]) -> None:
+    """Raises OSError, of which BlockingIOError says that the folder is in use."""
+    about = entry.stat(follow_symlinks=False)
+    ours = entry.is_dir(follow_symlinks=False) and about.st_uid == os.geteuid()
+    if ours and about.st_mtime < time.time() - _STALE_SECONDS:
+        lock = _lock(entry.path, fcntl.LOCK_EX)
+        try:
+            shutil.rmtree(entry.path, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _lock(folder: str, kind: int) -> int:
+    """A descriptor that holds the lock. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def remove_data(data: str) -> None:

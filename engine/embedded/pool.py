@@ -6,10 +6,13 @@ The next job is that of the listener who will run dry first.
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol, cast
@@ -30,6 +33,8 @@ from .frames import (
     unpack_sound,
 )
 from .jobs import Job, JobQueue
+
+_log = logging.getLogger(__name__)
 
 _MODULE = f"{__package__}.worker"
 
@@ -128,7 +133,12 @@ class WorkerProcess(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         loop = asyncio.get_running_loop()
-        self.reaped = loop.run_in_executor(None, _reap, self._process)
+        try:
+            self.reaped = loop.run_in_executor(None, _reap, self._process)
+        except RuntimeError:  # no thread can be started; a killed process ends without delay
+            self._process.kill()
+            self.reaped = loop.create_future()
+            self.reaped.set_result(self._process.wait())
         self._events.worker_lost(self)
 
     def _write(self, data: bytes) -> None:
@@ -169,21 +179,36 @@ def _reap(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
+def _end(status: int) -> str:
+    """How a process ended, from its return code."""
+    if status >= 0:
+        return f"it ended with status {status}"
+    with suppress(ValueError):  # a real-time signal has no name
+        return f"it was ended by {signal.Signals(-status).name}"
+    return f"it was ended by signal {-status}"
+
+
 _SLICE = round(0.15 * SAMPLE_RATE)
 """Samples that a job may give in one go while listeners who have heard nothing wait. The remainder is
 synthesised later, from the start of the job again: that is fast, and speech repeats exactly."""
 
 _START_FAILURES = 3
+"""Failed starts in a row after which jobs no longer wait for a first worker."""
 _FIRST_DELAY = 0.1
-_LONGEST_DELAY = 10.0
+_DOUBLINGS = 7
+"""Of the delay between starts that fail: the longest is 12.8 s."""
 
 
 @dataclass(slots=True, eq=False)
 class _WorkerSlot:
-    """A worker and its job. alarm: kills the worker if the job, or its start, takes too long."""
+    """A worker and its job.
+
+    alarm: kills the worker if the job, or its start, takes too long. overdue: that it has, in words.
+    """
 
     worker: WorkerProcess
     alarm: asyncio.TimerHandle
+    overdue: str = ""
     ready: bool = False
     job: Job | None = None
     number: int = 0
@@ -193,8 +218,10 @@ class _WorkerSlot:
 class WorkerPool:
     """Runs jobs on worker processes, earliest deadline first, and replaces workers that die.
 
-    The job of a worker that dies fails with EngineDied; waiting jobs go to another worker. While no
-    worker can be started, jobs fail with EngineNotReady.
+    The job of a worker that dies fails with EngineDied; waiting jobs go to another worker. A worker that
+    cannot be replaced leaves the others at work: its start is tried again, ever more seldom, and the log
+    says how many workers are left. While there is none and none can be started, jobs fail with
+    EngineNotReady.
 
     size: number of processes. job_limit, start_limit: seconds that a job and a start may take.
     restarts: workers started in place of dead ones.
@@ -219,12 +246,16 @@ class WorkerPool:
         """Starts under way."""
         self._reaping: set[asyncio.Future[int]] = set()
         """Processes that were told to end."""
+        self._loss = ""
+        """Why the last worker was lost."""
+        self._reported: tuple[int, str] | None = None
+        """The number of workers left and the reason, as the log last said; None while all run."""
         self.restarts = 0
 
     @property
     def ready(self) -> bool:
         """Whether a job submitted now would be run, if only by a dead worker's replacement."""
-        return self._running and self._failures < _START_FAILURES
+        return self._running and (self.workers > 0 or self._failures < _START_FAILURES)
 
     @property
     def workers(self) -> int:
@@ -241,18 +272,20 @@ class WorkerPool:
         return len(self._queue)
 
     async def start(self, command: Sequence[str]) -> None:
-        """Start all workers and wait for them. Raises EngineNotReady if they do not start."""
+        """Start all workers and wait until each runs or has failed. Raises EngineNotReady if none runs."""
         self.command = command
         self._running = True
         self._failures = 0
+        self._reported = None
+        before = self.restarts
         for _ in range(self._size):
             self._launch(delay=0.0)
-        while self.workers < self._size:
+        while self.workers + self.restarts - before < self._size:
             self._changed.clear()
-            if self._failures:
-                await self.stop()
-                raise EngineNotReady("the workers of the embedded voice do not start")
             await self._changed.wait()
+        if not self.workers:
+            await self.stop()
+            raise EngineNotReady(f"the workers of the embedded voice do not start: {self._loss}")
 
     async def stop(self) -> None:
         """End all workers and wait for them; waiting and running jobs fail with EngineNotReady."""
@@ -289,7 +322,7 @@ class WorkerPool:
     # WorkerEvents
 
     def worker_started(self, worker: WorkerProcess) -> None:
-        alarm = asyncio.get_running_loop().call_later(self._start_limit, worker.kill)
+        alarm = self._alarm(worker, self._start_limit, "start")
         self._slots[worker] = _WorkerSlot(worker, alarm)
         if not self._running:
             worker.close()
@@ -299,6 +332,9 @@ class WorkerPool:
         slot.alarm.cancel()
         slot.ready = True
         self._failures = 0
+        if self._reported is not None and self.workers == self._size:
+            self._reported = None
+            _log.info("all %d workers of the embedded voice run again", self._size)
         self._changed.set()
         self._dispatch()
 
@@ -329,7 +365,7 @@ class WorkerPool:
     def worker_lost(self, worker: WorkerProcess) -> None:
         slot = self._slots.pop(worker)
         slot.alarm.cancel()
-        self._track_reaping(worker)
+        self._track_reaping(worker, slot.overdue)
         if slot.job is not None and not slot.job.cancelled:
             reason = (
                 EngineDied("the process that was speaking ended unexpectedly")
@@ -353,25 +389,54 @@ class WorkerPool:
         await asyncio.sleep(delay)
         try:
             await WorkerProcess.spawn(self.command, self)
-        except OSError:
+        except Exception as error:  # whatever it is, the place of this worker must not stay empty
             self._replace(started=False)
+            self._lost(f"it does not start: {error}")
+            self._changed.set()
 
     def _replace(self, *, started: bool) -> None:
         """Start another worker, after a delay that doubles with each failed start."""
         delay = 0.0
         if not started:
             self._failures += 1
-            delay = min(_FIRST_DELAY * 2**self._failures, _LONGEST_DELAY)
+            delay = _FIRST_DELAY * 2 ** min(self._failures, _DOUBLINGS)
         self.restarts += 1
-        if not self.ready and not self.workers:
+        if not self.ready:
             self._fail_waiting(EngineNotReady("the workers of the embedded voice do not start"))
         self._launch(delay)
 
-    def _track_reaping(self, worker: WorkerProcess) -> None:
+    def _track_reaping(self, worker: WorkerProcess, overdue: str) -> None:
+        def reaped(process: asyncio.Future[int]) -> None:
+            self._reaping.discard(process)
+            self._lost(overdue or _end(process.result()))
+            self._changed.set()
+
         assert worker.reaped is not None
         self._reaping.add(worker.reaped)
-        worker.reaped.add_done_callback(self._reaping.discard)
-        worker.reaped.add_done_callback(lambda _: self._changed.set())
+        worker.reaped.add_done_callback(reaped)
+
+    def _lost(self, reason: str) -> None:
+        """Tell the log of a worker that was lost. Starts that keep failing alike are told of once."""
+        self._loss = reason
+        if not self._running or self._reported == (self.workers, reason):
+            return
+        self._reported = self.workers, reason
+        _log.log(
+            logging.WARNING if self.workers else logging.ERROR,
+            "a worker of the embedded voice was lost, %d of %d are left: %s",
+            self.workers,
+            self._size,
+            reason,
+        )
+
+    def _alarm(self, worker: WorkerProcess, seconds: float, what: str) -> asyncio.TimerHandle:
+        """Kill the worker unless the handle is cancelled within so many seconds."""
+
+        def ring() -> None:
+            self._slots[worker].overdue = f"its {what} took longer than {seconds:g} s"
+            worker.kill()
+
+        return asyncio.get_running_loop().call_later(seconds, ring)
 
     # Jobs
 
@@ -392,8 +457,7 @@ class WorkerPool:
         frame = job.frame._replace(
             number=slot.number, skip=job.given, limit=limit, first=job.frame.first and not job.given
         )
-        loop = asyncio.get_running_loop()
-        slot.alarm = loop.call_later(self.job_limit, slot.worker.kill)
+        slot.alarm = self._alarm(slot.worker, self.job_limit, "job")
         slot.worker.give(frame)
 
     def _job_of(self, worker: WorkerProcess, number: int) -> Job | None:

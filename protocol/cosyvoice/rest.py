@@ -140,7 +140,12 @@ def speech_event(
 
 
 def speech_whole(
-    request_id: str, audio_id: str, data: bytes, more: JsonObject | None = None
+    request_id: str, audio_id: str, sound: str, size: int, more: JsonObject | None = None
 ) -> JsonObject:
-    """The answer of a speech call that is not streamed. more: as in `speech_event`."""
-    return speech_event(request_id, audio_id, data, None, len(data), more=more)
+    """The answer of a speech call that is not streamed.
+
+    sound: in base64. size: of the sound, in bytes. more: as in `speech_event`.
+    """
+    whole = speech_event(request_id, audio_id, b"", None, size, more=more)
+    whole["output"]["audio"]["data"] = sound
+    return whole

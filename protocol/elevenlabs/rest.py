@@ -9,7 +9,7 @@ from typing import Final, Literal
 import pybase64
 
 from ..errors import TTSError
-from ..fields import JsonObject, body_object, number, optional, required
+from ..fields import JsonObject, body_object, number, optional, refusal, required
 from ..parameters import SpeechParameters
 from ..text import TextLimits
 from .alignment import CharacterSpans, in_seconds
@@ -96,11 +96,11 @@ def parse_speech(
     return TextToSpeech(stream_options(voice, asked), text, speed_of(fields))
 
 
-def timed_speech(data: bytes, found: CharacterSpans | None) -> JsonObject:
+def timed_speech(sound: str, found: CharacterSpans | None) -> JsonObject:
     """Sound with the characters heard in it, under both names: the text is not normalized."""
     times = None if found is None else in_seconds(found)
     return {
-        "audio_base64": pybase64.b64encode_as_string(data),
+        "audio_base64": sound,
         "alignment": times,
         "normalized_alignment": times,
     }
@@ -127,11 +127,80 @@ def voice_list(voices: list[JsonObject]) -> JsonObject:
     return {"voices": voices}
 
 
-def voice_page(voices: list[JsonObject]) -> JsonObject:
-    """The answer to `GET /v2/voices`: all of them, on one page."""
+PAGE_DEFAULT: Final = 10
+PAGE_MAX: Final = 100
+LONGEST_TOKEN: Final = 1024
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceQuery:
+    """The query of `GET /v2/voices`: voices with `search` in their name, those of one page.
+
+    before: how many voices came on the pages before. last: the id of the last of these, "" on the first page.
+    """
+
+    search: str = ""
+    page_size: int = PAGE_DEFAULT
+    before: int = 0
+    last: str = ""
+
+
+def parse_voice_query(query: Mapping[str, str]) -> VoiceQuery:
+    """Read the query of a call for a page of voices. Raises InvalidParameter."""
+    size = query.get("page_size", str(PAGE_DEFAULT))
+    # isdecimal and the length: int() also takes blanks, signs, underscores and megabytes of digits.
+    is_number = size.isascii() and size.isdecimal() and len(size) <= 9
+    if not is_number or not 1 <= int(size) <= PAGE_MAX:
+        raise refusal("page_size", size, f"an integer from 1 to {PAGE_MAX}")
+    before, last = _place(query.get("next_page_token", ""))
+    return VoiceQuery(query.get("search", ""), int(size), before, last)
+
+
+def _place(token: str) -> tuple[int, str]:
+    """What a token stands for: `before` and `last`. Raises InvalidParameter."""
+    if not token:
+        return 0, ""
+    try:
+        if len(token) > LONGEST_TOKEN:
+            raise ValueError
+        text = pybase64.urlsafe_b64decode(token.encode("ascii")).decode()
+        before, _, last = text.partition(" ")
+        if not (before.isascii() and before.isdecimal() and len(before) <= 9 and last):
+            raise ValueError
+    except ValueError:  # UnicodeError and binascii.Error are such
+        raise refusal("next_page_token", token, "one from the page before") from None
+    return int(before), last
+
+
+def voice_page(voices: list[JsonObject], query: VoiceQuery | None = None) -> JsonObject:
+    """The answer to `GET /v2/voices`: one page of these voices, and the token of the next.
+
+    A voice that is new or gone since the page before makes no other voice be left out.
+    """
+    query = query or VoiceQuery()
+    wanted = query.search.casefold()
+    found = [each for each in voices if wanted in each["name"].casefold()]
+    begin = _begin([each["voice_id"] for each in found], query)
+    page = found[begin : begin + query.page_size]
+    end = begin + len(page)
+    more = end < len(found)
     return {
-        "voices": voices,
-        "has_more": False,
-        "total_count": len(voices),
-        "next_page_token": None,
+        "voices": page,
+        "has_more": more,
+        "total_count": len(found),
+        "next_page_token": _token(end, page[-1]["voice_id"]) if more else None,
     }
+
+
+def _begin(ids: list[str], query: VoiceQuery) -> int:
+    """The place of the first voice on the page: after the last one of the page before."""
+    if not query.last:
+        return 0
+    if query.last in ids:
+        return ids.index(query.last) + 1
+    return max(0, query.before - 1)  # it is gone, and those after it have moved up
+
+
+def _token(before: int, last: str) -> str:
+    return pybase64.urlsafe_b64encode(f"{before} {last}".encode()).decode("ascii")

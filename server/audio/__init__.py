@@ -12,10 +12,20 @@ from cosyserve.protocol.parameters import AudioFormat, SpeechParameters
 
 from .encoder import AudioEncoder, Encoded, FormatCodec
 from .filters import Filter, open_filters, sound
+from .flac import FlacCodec
 from .packets import PacketCodec, effective_bit_rate
-from .pcm import PcmCodec, sized, wav_header
+from .pcm import SIZED_HEAD, PcmCodec, sized_head, wav_header
 
-__all__ = ["NOTHING", "AudioEncoder", "Encoded", "heavy", "open_encoder", "silence", "sized"]
+__all__ = [
+    "NOTHING",
+    "SIZED_HEAD",
+    "AudioEncoder",
+    "Encoded",
+    "heavy",
+    "open_encoder",
+    "silence",
+    "sized_head",
+]
 
 _LIGHT: Final = (AudioFormat.PCM, AudioFormat.WAV)
 
@@ -72,6 +82,8 @@ def _codec(audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> Fo
             return PcmCodec(sample_rate)
         case AudioFormat.WAV:
             return PcmCodec(sample_rate, wav_header(sample_rate))
+        case AudioFormat.FLAC:
+            return FlacCodec(sample_rate)
         case _:
             return PacketCodec(audio_format, sample_rate, kbits)
 

@@ -1,15 +1,11 @@
-"""The formats with a codec: MP3, Opus in Ogg, AAC in ADTS and FLAC, encoded by FFmpeg.
+"""The formats with a codec of their own stream: MP3, Opus in Ogg and AAC in ADTS, encoded by FFmpeg.
 
-libsndfile does not serve here: it has no AAC, holds FLAC back for frames of 4096 samples and rewrites its
-header at the end, and does not tell how many samples the bytes so far hold.
+libsndfile does not serve here: it has no AAC and does not tell how many samples the bytes so far hold.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
@@ -22,7 +18,7 @@ from cosyserve.engine.interface import Samples
 from cosyserve.protocol.parameters import AudioFormat
 
 from .encoder import NOTHING, Encoded
-from .pcm import to_s16
+from .ffmpeg import Sink, on_one_cpu
 
 # kbit/s of ISO/IEC 11172-3 and 13818-3, Layer III. LAME silently replaces any other value by one of these.
 _MPEG1: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -105,57 +101,15 @@ def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
             # Readers recognise ADTS by three frames: two of sound and the start delay.
             coder = "fast" if kbits >= _AAC_FAST_FROM else "twoloop"
             return _Setup("aac", "adts", "fltp", True, {"aac_coder": coder}, least=2 * 1024)
-        case AudioFormat.FLAC:
-            # Frames of 20 ms: FFmpeg's default is five times as long.
-            codec_options = {"frame_size": str(sample_rate // 50)}
-            no_padding = {"metadata_header_padding": "0"}  # by default 8 KiB
-            return _Setup("flac", "flac", "s16", False, codec_options, no_padding)
         case _:
             raise ValueError(f"{audio_format} has no codec")
-
-
-class _Sink:
-    """The muxer's output, taken as it comes. It has no `seek`, so the muxer rewrites nothing."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._data += data
-        return len(data)
-
-    def take(self) -> bytes:
-        data = bytes(self._data)
-        self._data.clear()
-        return data
-
-
-@contextlib.contextmanager
-def _on_one_cpu() -> Iterator[None]:
-    """Restrict this thread to one processor.
-
-    PyAV's `encode` cuts frames with a filter graph that it builds at the first call. FFmpeg gives the
-    graph as many threads as the calling thread has processors, up to 16 per stream, which never do
-    anything; no option prevents that.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    with contextlib.suppress(OSError):  # a sandbox may forbid it; then there are idle threads
-        os.sched_setaffinity(0, {random.choice(list(allowed))})
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, allowed)
 
 
 class _Stream:
     """An open FFmpeg encoder and muxer for one channel."""
 
     def __init__(self, setup: _Setup, sample_rate: int, kbits: int | None) -> None:
-        self.sink = _Sink()
+        self.sink = Sink()
         self._container = av.open(
             self.sink,
             "w",
@@ -180,8 +134,7 @@ class _Stream:
 
     def write(self, frame: av.AudioFrame | None) -> list[Packet[Any]]:
         """Encode and mux a frame, or end the stream if it is None. Returns the packets written."""
-        # FLAC's last packet is empty: it has only the checksum for a header that was sent long ago.
-        packets = [packet for packet in self._stream.encode(frame) if packet.size]
+        packets = self._stream.encode(frame)
         for packet in packets:
             self._container.mux(packet)
         if frame is None:
@@ -211,7 +164,7 @@ class PacketCodec:
         step = self._sample_rate // _PIECES_PER_SECOND
         if self._stream is None:
             self._stream = _Stream(self._setup, self._sample_rate, self._kbits)
-            with _on_one_cpu():
+            with on_one_cpu():
                 self._count(self._stream, self._stream.write(self._frame(samples[:step])))
             samples = samples[step:]
         for begin in range(0, len(samples), step):
@@ -230,9 +183,8 @@ class PacketCodec:
         return self._result(self._stream)
 
     def _frame(self, samples: Samples) -> av.AudioFrame:
-        name = self._setup.sample_format
-        row = to_s16(samples) if name == "s16" else np.clip(samples, -1.0, 1.0)
-        frame = av.AudioFrame.from_ndarray(row.reshape(1, -1), format=name, layout="mono")
+        row = np.clip(samples, -1.0, 1.0).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(row, format=self._setup.sample_format, layout="mono")
         frame.sample_rate = self._sample_rate
         frame.time_base = self._time_base
         frame.pts = self._position

@@ -6,11 +6,9 @@ sizes, and the field's convention for "unknown" overflows them.
 
 from __future__ import annotations
 
-import io
 import struct
 from typing import Final
 
-import av
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +18,8 @@ from cosyserve.protocol.parameters import AudioFormat
 from .encoder import NOTHING, Encoded
 
 _WAV_HEADER: Final = struct.Struct("<4sI8sIHHIIHH4sI")
-WAV_HEADER_SIZE: Final = _WAV_HEADER.size
+SIZED_HEAD: Final = _WAV_HEADER.size
+"""Bytes at the beginning of a stream in which its length is, in every format that has one."""
 _UNKNOWN_SIZE: Final = 0xFFFFFFFF  # every common reader takes it as "to the end"; 0 they do not
 _STREAMINFO: Final = slice(
     18, 26
@@ -39,7 +38,7 @@ def wav_header(sample_rate: int, data_size: int | None = None) -> bytes:
     """The header of mono 16-bit PCM. data_size: in bytes, None for a stream of unknown length."""
     riff, data = _UNKNOWN_SIZE, _UNKNOWN_SIZE
     if data_size is not None:
-        riff, data = data_size + WAV_HEADER_SIZE - 8, data_size
+        riff, data = data_size + SIZED_HEAD - 8, data_size
     pcm, channels, width = 1, 1, 2
     return _WAV_HEADER.pack(
         *(b"RIFF", riff, b"WAVEfmt ", 16, pcm, channels),
@@ -65,28 +64,18 @@ class PcmCodec:
         return NOTHING
 
 
-def sized(data: bytes, audio_format: AudioFormat) -> bytes:
-    """A complete stream with its length in the header, if the format has such a field (WAV, FLAC).
+def sized_head(head: bytes, audio_format: AudioFormat, size: int, samples: int) -> bytes:
+    """The first SIZED_HEAD bytes of a complete stream with its length in them.
 
-    data: all results of one encoder, joined. Takes long for FLAC: it reads the headers of all frames.
+    head: as the encoder made them. size: bytes of the whole stream; samples: of its sound. Formats without
+    a field for the length (all but WAV and FLAC) stay as they are.
     """
-    if audio_format is AudioFormat.WAV and len(data) >= WAV_HEADER_SIZE:
-        (sample_rate,) = struct.unpack_from("<I", data, 24)
-        return wav_header(sample_rate, len(data) - WAV_HEADER_SIZE) + data[WAV_HEADER_SIZE:]
-    if audio_format is AudioFormat.FLAC and data:
-        fields = int.from_bytes(data[_STREAMINFO], "big")
-        total = _flac_samples(data) % (1 << _TOTAL_BITS)
+    if audio_format is AudioFormat.WAV and len(head) >= SIZED_HEAD:
+        (sample_rate,) = struct.unpack_from("<I", head, 24)
+        return wav_header(sample_rate, size - SIZED_HEAD)
+    if audio_format is AudioFormat.FLAC and head:
+        fields = int.from_bytes(head[_STREAMINFO], "big")
+        total = samples % (1 << _TOTAL_BITS)
         patched = (fields >> _TOTAL_BITS << _TOTAL_BITS | total).to_bytes(8, "big")
-        return data[: _STREAMINFO.start] + patched + data[_STREAMINFO.stop :]
-    return data
-
-
-def _flac_samples(data: bytes) -> int:
-    with av.open(io.BytesIO(data), "r", format="flac") as container:
-        stream = container.streams.audio[0]
-        last = 0
-        for packet in container.demux(stream):
-            if packet.pts is not None and packet.duration and packet.time_base is not None:
-                end = (packet.pts + packet.duration) * packet.time_base * stream.rate
-                last = round(end)
-        return last
+        return head[: _STREAMINFO.start] + patched + head[_STREAMINFO.stop :]
+    return head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import ClassVar, Final, NoReturn
 
 from aiohttp import web
@@ -15,12 +16,11 @@ from cosyserve.protocol.cosyvoice.rest import (
     speech_whole,
 )
 from cosyserve.protocol.errors import InvalidParameter, TTSError
-from cosyserve.protocol.messages import ResultGenerated
-from cosyserve.protocol.parameters import AudioFormat
+from cosyserve.protocol.fields import JsonObject
+from cosyserve.protocol.messages import Mark, ResultGenerated, Word
 
-from ..audio import sized
 from ..http.answers import sse
-from ..http.envelope import REQUEST_ID, SERVICES, json_response
+from ..http.envelope import REQUEST_ID, SERVICES
 from ..http.task import HttpTask, SpeechBody, read_body
 from ..settings import Settings
 from ..tasks.life import TaskLife
@@ -57,19 +57,24 @@ async def speech(request: web.Request) -> web.StreamResponse:
     task = HttpTask(request, asked.parameters, asked.text)
     if asked.stream:
         return await task.stream(SSE_HEADERS, _SpeechEvents(request[REQUEST_ID]))
-    return await task.whole(
-        lambda results, life: _whole(request, results, life, asked.parameters.output_format)
-    )
+    return await task.whole(_SpeechObject(request[REQUEST_ID]))
 
 
-def _whole(
-    request: web.Request, results: list[ResultGenerated], life: TaskLife, audio_format: AudioFormat
-) -> web.Response:
-    data = sized(b"".join(each.data for each in results), audio_format)
-    words = [word for each in results for word in each.words]
-    marks = [mark for each in results for mark in each.marks]
-    output = spoken_output(words, marks, life.notices)
-    return json_response(speech_whole(request[REQUEST_ID], uuid.uuid4().hex, data, output))
+class _SpeechObject:
+    """The one JSON object of a request that is not streamed."""
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._words: list[Word] = []
+        self._marks: list[Mark] = []
+
+    def chunk(self, event: ResultGenerated) -> None:
+        self._words += event.words
+        self._marks += event.marks
+
+    def document(self, sound: str, size: int, notices: Sequence[str]) -> JsonObject:
+        output = spoken_output(self._words, self._marks, notices)
+        return speech_whole(self._request_id, uuid.uuid4().hex, sound, size, output)
 
 
 class _SpeechEvents(SpeechBody):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import orjson
+import pybase64
 from aiohttp import web
 from websockets.frames import CloseCode
 
@@ -19,12 +20,13 @@ from cosyserve.protocol.elevenlabs import (
     StreamOptions,
     stream_options,
 )
-from cosyserve.protocol.elevenlabs.alignment import CharacterSpans, CharacterTimes, joined
+from cosyserve.protocol.elevenlabs.alignment import CharacterTimes, joined
 from cosyserve.protocol.elevenlabs.parameters import HOSTED_VOICES
 from cosyserve.protocol.elevenlabs.rest import (
     TextToSpeech,
     error_body,
     parse_speech,
+    parse_voice_query,
     timed_speech,
     voice_list,
     voice_object,
@@ -32,9 +34,8 @@ from cosyserve.protocol.elevenlabs.rest import (
 )
 from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.fields import JsonObject
-from cosyserve.protocol.messages import ResultGenerated
+from cosyserve.protocol.messages import ResultGenerated, Word
 
-from ..audio import sized
 from ..http.envelope import CALLER, SERVICES, json_response
 from ..http.task import HttpTask, SpeechBody, read_body
 from ..settings import Settings
@@ -88,7 +89,7 @@ async def timed_stream(request: web.Request) -> web.StreamResponse:
 async def timed_whole(request: web.Request) -> web.StreamResponse:
     """Answer with all of the speech as one JSON object."""
     asked, task = await _asked(request)
-    return await task.whole(lambda results, _: _whole(asked, results))
+    return await task.whole(_TimedObject(asked.text))
 
 
 async def _asked(request: web.Request) -> tuple[TextToSpeech, HttpTask]:
@@ -98,11 +99,21 @@ async def _asked(request: web.Request) -> tuple[TextToSpeech, HttpTask]:
     return asked, HttpTask(request, asked.parameters, asked.text)
 
 
-def _whole(asked: TextToSpeech, results: list[ResultGenerated]) -> web.Response:
-    times = _times_of(asked.text)
-    found = [_characters(times, each) for each in results]
-    data = sized(b"".join(each.data for each in results), asked.options.output.audio_format)
-    return json_response(timed_speech(data, joined([*found, times.remainder()])))
+class _TimedObject:
+    """The whole speech with when each of its characters is heard."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._heard: list[tuple[tuple[Word, ...], float]] = []
+        """Each chunk's words and end: a long text's characters are placed on the document's thread."""
+
+    def chunk(self, event: ResultGenerated) -> None:
+        self._heard.append((event.words, _end(event)))
+
+    def document(self, sound: str, size: int, notices: Sequence[str]) -> JsonObject:
+        times = _times_of(self._text)
+        found = [times.take(words, end) for words, end in self._heard]
+        return timed_speech(sound, joined([*found, times.remainder()]))
 
 
 class _TimedLines(SpeechBody):
@@ -112,11 +123,12 @@ class _TimedLines(SpeechBody):
         self._times = _times_of(text)
 
     def chunk(self, event: ResultGenerated) -> bytes:
-        return _line(timed_speech(event.data, _characters(self._times, event)))
+        sound = pybase64.b64encode_as_string(event.data)
+        return _line(timed_speech(sound, self._times.take(event.words, _end(event))))
 
     def end(self, life: TaskLife) -> bytes:
         remainder = self._times.remainder()
-        return b"" if remainder is None else _line(timed_speech(b"", remainder))
+        return b"" if remainder is None else _line(timed_speech("", remainder))
 
 
 def _times_of(text: str) -> CharacterTimes:
@@ -125,8 +137,9 @@ def _times_of(text: str) -> CharacterTimes:
     return times
 
 
-def _characters(times: CharacterTimes, event: ResultGenerated) -> CharacterSpans | None:
-    return times.take(event.words, event.begin + event.metrics.speech_len)
+def _end(event: ResultGenerated) -> float:
+    """When the event's sound ends, in seconds of the whole speech."""
+    return event.begin + event.metrics.speech_len
 
 
 def _line(body: JsonObject) -> bytes:
@@ -137,15 +150,14 @@ def _line(body: JsonObject) -> bytes:
 
 
 async def voices(request: web.Request) -> web.Response:
-    """The engine's own voices and the caller's references."""
+    """The engine's own voices and the caller's newest references."""
     return json_response(voice_list(await _all(request)))
 
 
 async def voices_page(request: web.Request) -> web.Response:
-    """The same on one page; `search` keeps those that have it in their name."""
-    search = request.query.get("search", "").casefold()
-    found = [each for each in await _all(request) if search in each["name"].casefold()]
-    return json_response(voice_page(found))
+    """The same page by page; `search` keeps those that have it in their name."""
+    query = parse_voice_query(request.query)
+    return json_response(voice_page(await _all(request), query))
 
 
 async def voice(request: web.Request) -> web.Response:

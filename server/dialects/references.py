@@ -20,6 +20,7 @@ from cosyserve.protocol.errors import (
     UnsupportedMediaType,
 )
 
+from ..auth import Caller
 from ..errors import as_tts_error
 from ..http.envelope import CALLER, SERVICES, json_response
 from ..services import Services
@@ -48,7 +49,7 @@ async def upload(request: web.Request) -> web.Response:
         with services.admission.upload():
             async with asyncio.timeout(limit):
                 form = await _read_form(request, services.settings.max_upload_bytes)
-            stored = await _store(form, caller.name, services)
+            stored = await _store(form, caller, services)
     except TimeoutError:
         services.metrics.upload("refused", 0)
         raise RequestTimeout(f"the upload took longer than {limit:g} s") from None
@@ -83,7 +84,7 @@ async def delete(request: web.Request) -> web.Response:
     return json_response(deleted_body(reference_id))
 
 
-async def _store(form: _Form, owner: str, services: Services) -> Reference:
+async def _store(form: _Form, caller: Caller, services: Services) -> Reference:
     """Judge the clip, make its voice, and keep it; nothing is kept of one that is refused."""
     if form.file is None:
         raise InvalidParameter("file: missing; it must be an audio file (WAV, MP3, PCM, ...)")
@@ -96,12 +97,12 @@ async def _store(form: _Form, owner: str, services: Services) -> Reference:
     clip = await asyncio.to_thread(decode_clip, form.file, pcm_rate, limits)
     digest = await asyncio.to_thread(content_id, clip, text)
     try:
-        await services.voices.learn(digest, clip, text)
+        await services.voices.learn(services.owner(caller), digest, clip, text)
     except EngineNotReady:
         log.warning("voice_not_prepared", reason="the engine is not ready")
     stored = Reference(
         id=str(uuid.uuid4()),
-        owner=owner,
+        owner=caller.name,
         filename=form.filename,
         bytes=len(form.file),
         created_at=int(time.time()),

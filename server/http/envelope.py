@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import orjson
@@ -13,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from cosyserve.protocol.errors import (
+    EngineUnavailable,
     InvalidParameter,
     MethodNotAllowed,
     PayloadTooLarge,
@@ -26,10 +28,10 @@ from cosyserve.version import VERSION
 
 from ..auth import Caller, token_headers
 from ..dialects import Dialect, Handler, dialect_of
-from ..errors import as_tts_error, error_headers
+from ..errors import as_tts_error, error_headers, must_propagate
 from ..observe.logs import log_ids
 from ..services import Services
-from .sending import DELIVERY, CutOff, cut_off, send
+from .sending import DELIVERY, UNTIL_SENT, CutOff, cut_off, send
 
 log = structlog.get_logger(__name__)
 
@@ -69,8 +71,12 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     began = time.monotonic()
     if (transport := request.transport) is None:
         raise asyncio.CancelledError
-    with log_ids(request_id=request_id), services.deliveries.answer(transport) as delivery:
-        request[DELIVERY] = delivery
+    with (
+        log_ids(request_id=request_id),
+        services.deliveries.answer(transport) as delivery,
+        ExitStack() as until_sent,
+    ):
+        request[DELIVERY], request[UNTIL_SENT] = delivery, until_sent
         with services.metrics.connection(dialect.http_label):
             response = await _answer(request, handler)
             if not _is_open(request):
@@ -106,6 +112,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except CutOff:
         await cut_off(request)
         raise asyncio.CancelledError from None
+    except asyncio.CancelledError as error:
+        if must_propagate(error):
+            raise
+        # So aiohttp ends the wait for a body when the server shuts down.
+        return error_response(EngineUnavailable("the server is shutting down"), request)
     except Exception as error:
         if isinstance(error, ConnectionResetError) and _is_gone(request):
             # There is nobody to answer. Where aiohttp sees that first, it ends the request like this; any

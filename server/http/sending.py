@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import ExitStack
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -12,6 +13,8 @@ from aiohttp import HttpVersion11, web
 from ..delivery import Delivery
 
 DELIVERY: Final = web.RequestKey("delivery", Delivery)
+UNTIL_SENT: Final = web.RequestKey("until_sent", ExitStack)
+"""What an answer holds until the client has it or is gone."""
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import structlog
 from aiohttp import web
 
 from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
+from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.messages import ResultGenerated
 from cosyserve.protocol.parameters import SpeechParameters
 
@@ -18,6 +19,8 @@ from ..errors import must_propagate
 from ..tasks.life import TaskLife
 from .answers import ChunkedAnswer, ClientGone
 from .envelope import CALLER, DIALECT, SERVICES
+from .sending import UNTIL_SENT
+from .whole import WholeAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +56,16 @@ class SpeechBody:
         return b""
 
 
+class WholeBody(Protocol):
+    """How a dialect writes a whole speech into one JSON document."""
+
+    def chunk(self, event: ResultGenerated) -> None:
+        """Remember what the document says of the next sound, but not the sound."""
+
+    def document(self, sound: str, size: int, notices: Sequence[str]) -> JsonObject:
+        """The document. sound: in base64, or what stands for it; size: bytes. Called on a thread."""
+
+
 class HttpTask:
     """A text to be spoken in answer to a request, with the voices and the label of its dialect."""
 
@@ -68,14 +81,28 @@ class HttpTask:
             dialect.hosted_voices(services.settings),
         )
 
-    async def whole(
-        self, write: Callable[[list[ResultGenerated], TaskLife], web.Response]
-    ) -> web.Response:
-        """Answer when all is spoken. Raises TTSError."""
+    async def whole(self, body: WholeBody) -> web.Response:
+        """Answer when all is spoken.
+
+        The place is free then; the spool goes when the client has the answer. Raises TTSError.
+        """
+        services, caller = self._request.app[SERVICES], self._request[CALLER]
         async with self._alive() as life:
-            async with aclosing(life.events()) as events:
-                results = [event async for event in events if isinstance(event, ResultGenerated)]
-            return write(results, life)
+            spool = self._request[UNTIL_SENT].enter_context(services.spools.open(caller.name))
+            try:
+                answer = WholeAnswer(spool, services.settings, life.parameters)
+                async with aclosing(life.events()) as events:
+                    async for event in events:
+                        if isinstance(event, ResultGenerated):
+                            await answer.add(event)
+                            body.chunk(event)
+                notices = life.notices
+                return await answer.response(
+                    lambda sound, size: body.document(sound, size, notices)
+                )
+            except BaseException:
+                spool.close()  # an error's answer holds nothing
+                raise
 
     async def stream(self, headers: Mapping[str, str], body: SpeechBody) -> web.StreamResponse:
         """Answer while it is spoken.

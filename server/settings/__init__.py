@@ -1,7 +1,7 @@
 """One frozen settings object, built and validated once and handed down.
 
-The groups have modules of their own: access, engine, references, dialects, limits, observing. Flags win over
-the environment, the environment over the TOML file, the file over defaults.
+The groups have modules of their own: access, engine, references, dialects, limits, spooling, observing.
+Flags win over the environment, the environment over the TOML file, the file over defaults.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .limits import LimitSettings, TimeoutSettings
 from .observing import ObservingSettings
 from .references import ReferenceSettings
 from .sources import ENVIRONMENT_PREFIX, SettingsError, gather, report
+from .spooling import SpoolSettings
 from .values import (
     BucketUrl,
     ListenAddress,
@@ -55,6 +56,7 @@ GROUPS: Final[tuple[type[BaseModel], ...]] = (
     DialectSettings,
     OpenAISettings,
     LimitSettings,
+    SpoolSettings,
     TimeoutSettings,
     ObservingSettings,
 )
@@ -68,6 +70,7 @@ _HUB_ID: Final = re.compile(r"([a-z]+:)?[\w.-]+/[\w.-]+@[\w./-]+", re.ASCII)
 class Settings(
     ObservingSettings,
     TimeoutSettings,
+    SpoolSettings,
     LimitSettings,
     OpenAISettings,
     DialectSettings,

@@ -12,8 +12,8 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None
 
-BESIDES: Final = 512
-"""Open files besides the connections that are let in: those being refused, references, workers, libraries."""
+BESIDES: Final = 1024
+"""Open files besides the connections that are let in: those being refused, spools, workers, libraries."""
 
 
 def make_room(max_connections: int) -> str | None:

@@ -15,6 +15,7 @@ from cosyserve.engine.folders import expanded
 from cosyserve.engine.interface import Engine, EngineError, EngineNotReady
 from cosyserve.protocol.errors import TTSError
 
+from ..delivery import Spools
 from ..services import Services
 from ..settings import Settings
 from ..settings.engine import engine_options
@@ -91,6 +92,33 @@ async def started_store(settings: Settings) -> ReferenceStore:
             f"{where}; {reason}; allowed: a folder that this user can write to"
         ) from error
     return store
+
+
+def started_spools(settings: Settings) -> Spools:
+    """Where whole answers wait, tried out. The system's own folder may fail: then only long ones do.
+
+    Raises SettingsError for a malformed folder, OSError for one that cannot be used.
+    """
+    try:
+        folder = settings.spool_folder and _expanded("spool_folder", settings.spool_folder)
+    except ValueError as error:
+        raise SettingsError([str(error)]) from None
+    spools = Spools(folder, settings)
+    try:
+        spools.start()
+    except OSError as error:
+        reason = error.strerror or error
+        allowed = "allowed: a folder that this user can write to"
+        if folder is not None:
+            raise OSError(
+                f"spool_folder: {str(folder)!r} is not usable; {reason}; {allowed}"
+            ) from error
+        lost = "long answers that are not streamed will fail"
+        log.warning(
+            "notice",
+            notice=f"spool_folder: the system's temporary folder is not usable; {reason}; {lost}; {allowed}",
+        )
+    return spools
 
 
 def voice_folder_notice(settings: Settings) -> str | None:

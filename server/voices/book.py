@@ -19,7 +19,7 @@ from cosyserve.engine.single_flight import SingleFlight
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.protocol.fields import refusal
 
-from .clip import Clip, ClipLimits, decode_clip
+from .clip import Clip, ClipLimits, decode_clip, prompt_id
 from .record import is_id
 from .store import ALLOWED, Reference, ReferenceStore, as_name
 
@@ -70,15 +70,15 @@ _NO_NAMES = HostedVoices({}, None)
 class VoiceBook:
     """The voices of one server: of the engine's own and of stored references.
 
-    The engine caches prompts by the content of their clips. Here two tasks that ask for the same clip
-    at once have it read and prepared once.
+    The engine caches prompts by owner and content of their clips (`prompt_id`). Here two tasks that ask
+    for the same clip at once have it read and prepared once.
     """
 
     def __init__(self, engine: Engine, store: ReferenceStore, limits: ClipLimits) -> None:
         self._engine = engine
         self._store = store
         self._limits = limits
-        self._preparing = SingleFlight[str, Prompt]()  # by content_id
+        self._preparing = SingleFlight[str, Prompt]()  # by prompt_id
 
     async def resolve(
         self, owner: str | None, wanted: str, hosted: HostedVoices | None = None
@@ -138,11 +138,12 @@ class VoiceBook:
         """The voices of this owner's references (None: of anybody's), newest first."""
         return [Voice.of(each) for each in await self._store.list(owner, limit, "desc")]
 
-    async def learn(self, content_id: str, clip: Clip, text: str) -> Prompt:
-        """Prepare the voice of a clip that was just decoded. Raises as `resolve` does."""
-        if known := self._engine.cached_prompt(content_id):
+    async def learn(self, owner: str | None, content_id: str, clip: Clip, text: str) -> Prompt:
+        """Prepare the voice of an owner's clip that was just decoded. Raises as `resolve` does."""
+        key = prompt_id(owner, content_id)
+        if known := self._engine.cached_prompt(key):
             return known
-        return await self._preparing.run(content_id, partial(self._prepare, content_id, clip, text))
+        return await self._preparing.run(key, partial(self._prepare, key, clip, text))
 
     def check_name(self, text: str) -> str:
         """The name in the form in which a reference keeps it. Raises InvalidParameter."""
@@ -196,10 +197,10 @@ class VoiceBook:
         if prompt := self._built_in(wanted):
             return prompt
         reference = await self._stored(owner, wanted)
-        if known := self._engine.cached_prompt(reference.content_id):
+        key = prompt_id(owner, reference.content_id)
+        if known := self._engine.cached_prompt(key):
             return known
-        load = partial(self._load, owner, reference)
-        return await self._preparing.run(reference.content_id, load)
+        return await self._preparing.run(key, partial(self._load, owner, reference, key))
 
     async def _stored(self, owner: str | None, wanted: str) -> Reference:
         try:
@@ -214,11 +215,11 @@ class VoiceBook:
 
     # From a reference to a prompt
 
-    async def _load(self, owner: str | None, reference: Reference) -> Prompt:
+    async def _load(self, owner: str | None, reference: Reference, key: str) -> Prompt:
         data = await self._store.read(owner, reference.id)
         clip = await asyncio.to_thread(decode_clip, data, reference.pcm_rate, self._limits)
-        return await self._prepare(reference.content_id, clip, reference.text)
+        return await self._prepare(key, clip, reference.text)
 
-    async def _prepare(self, content_id: str, clip: Clip, text: str) -> Prompt:
-        transcribed = TranscribedClip(content_id, clip.samples, clip.sample_rate, text)
+    async def _prepare(self, key: str, clip: Clip, text: str) -> Prompt:
+        transcribed = TranscribedClip(key, clip.samples, clip.sample_rate, text)
         return await self._engine.prepare_prompt(transcribed)

@@ -125,6 +125,17 @@ def content_id(clip: Clip, text: str) -> str:
     return digest.hexdigest()
 
 
+def prompt_id(owner: str | None, content: str) -> str:
+    """What engines know the voice of a clip by: its content_id, and whose it is unless all share it.
+
+    So the time that a voice takes does not tell one tenant that another has uploaded the same clip.
+    """
+    if owner is None:
+        return content
+    whose = owner.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(f"{len(whose)} {content}\n".encode() + whose).hexdigest()
+
+
 def _allowed(limits: ClipLimits) -> str:
     return f"{limits.min_seconds:g} to {limits.max_seconds:g} s"
 

@@ -8,13 +8,13 @@ import heapq
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from cosyserve.engine.files import TEMPORARY, flush, write_file, write_temporary
+from cosyserve.engine.files import flush, sweep_temporary, write_file, write_temporary
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
 from .record import (
@@ -36,7 +36,6 @@ from .store import Order, Reference
 log = structlog.get_logger(__name__)
 
 _SUFFIX: Final = ".clip"
-_STALE_S: Final = 3600.0  # no write takes so long: whoever began this file is gone
 _FIRST_READ: Final = 4096  # bytes; holds the head of nearly every clip
 
 # Id -> the file's inode, time and size when it was read, and its head (None: damaged).
@@ -105,22 +104,14 @@ class LocalStore:
             # The file system's clock: a network mount's may differ from ours.
             now = probe.stat().st_mtime
             probe.unlink()
-            self._sweep(now - _STALE_S)
+            for name in sweep_temporary(self._folder, now):
+                log.info("stale_upload_removed", file=name)
         except OSError as error:
             raise OSError(
                 error.errno,
                 f"the folder for reference clips cannot be used: {error.strerror}",
                 str(self._folder),
             ) from error
-
-    def _sweep(self, before: float) -> None:
-        for entry in os.scandir(self._folder):
-            if not (entry.name.startswith(".") and entry.name.endswith(TEMPORARY)):
-                continue
-            with suppress(FileNotFoundError):  # another process may be sweeping too
-                if entry.stat(follow_symlinks=False).st_mtime < before:
-                    os.unlink(entry.path)
-                    log.info("stale_upload_removed", file=entry.name)
 
     def _put(self, reference: Reference, sequence: int, data: bytes) -> None:
         head = encode_head(reference, sequence, data)

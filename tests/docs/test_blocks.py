@@ -113,8 +113,8 @@ def test_yaml_is_read(block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_and_variables_in_the_text_exist(page: str) -> None:
     known = set().union(*map(flags, COMMANDS))
-    for module in ("cosyserve.benchmarks.parity", "cosyserve.benchmarks.model.lm"):
-        known |= set(FLAG.findall(usage(module)))
+    for module in ("parity", "model.lm", "load.siege"):
+        known |= set(FLAG.findall(usage(f"cosyserve.benchmarks.{module}")))
     variables = set(VARIABLE.findall(usage("cosyserve", "serve") + usage("cosyserve", "say")))
     variables.add("COSYSERVE_TESTS_REQUIRE")
     known |= set(map(flag, OLD_NAMES))

@@ -13,11 +13,16 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from cosyserve.server.app import serve
+from cosyserve.engine.interface import EngineNotReady
+from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.settings import load_settings
+from cosyserve.server.tasks.admission import Ticket
+from support.engines.fake_engine import FakeEngine
+from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer, audio, message, run_task, text
 from support.peers.tls import self_signed
 
@@ -67,6 +72,160 @@ async def test_drain_waits_no_longer_than_its_grace(served) -> None:
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     assert not engine.open
+
+
+WHOLE = {
+    "/api/v1/audio/speech": {
+        "model": "CosyVoice2-0.5B",
+        "stream": False,
+        "input": {"mode": "fast_replication", "reference_audio_id": "plain", "text": "one two"},
+    },
+    "/v1/text-to-speech/plain/with-timestamps": {"text": "one two"},
+}
+UPLOADS = "/api/v1/audio/reference_audio"
+
+
+class StoppableEngine(FakeEngine):
+    """Its sessions fail when it is stopped, as those of real engines do."""
+
+    async def stop(self) -> None:
+        self.error = EngineNotReady("the engine was stopped")
+        self.gate.set()
+        await super().stop()
+
+
+class SlowUpload:
+    """A clip of which the second half is sent on command."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    def form(self) -> aiohttp.FormData:
+        form = aiohttp.FormData()
+        form.add_field("text", "What is said.")
+        form.add_field("file", self._clip(), filename="clip.wav")
+        return form
+
+    async def _clip(self) -> AsyncIterator[bytes]:
+        clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
+        yield clip[:1000]
+        self.begun.set()
+        await self.go_on.wait()
+        yield clip[1000:]
+
+
+def _upload_received(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """An event that is set once an upload has its place."""
+    admission, received = server.services.admission, asyncio.Event()
+    take = admission.upload
+
+    def upload() -> Ticket:
+        received.set()
+        return take()
+
+    monkeypatch.setattr(admission, "upload", upload)
+    return received
+
+
+@pytest.mark.parametrize("path", WHOLE)
+async def test_drain_waits_for_whole_answers(served, path: str) -> None:
+    async with served(drain_grace=60) as (server, engine), Peer.of(server, engine) as peer:
+        engine.gate.clear()
+        asked = asyncio.create_task(peer.http.post(path, json=WHOLE[path]))
+        await engine.opened.wait()
+        draining = asyncio.create_task(server.drain())
+        await asyncio.sleep(0)
+        engine.gate.set()
+        async with await asked as answer:
+            assert answer.status == 200
+            assert "audio" in await answer.text()
+        await draining
+
+
+async def test_drain_waits_for_an_upload(served, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = SlowUpload()
+    async with served(drain_grace=60) as (server, engine), Peer.of(server, engine) as peer:
+        received = _upload_received(server, monkeypatch)
+        asked = asyncio.create_task(peer.http.post(UPLOADS, data=upload.form()))
+        await upload.begun.wait()
+        await received.wait()
+        draining = asyncio.create_task(server.drain())
+        await asyncio.sleep(0)
+        upload.go_on.set()
+        async with await asked as answer:
+            assert answer.status == 200, await answer.text()
+        await draining
+    assert engine.prepared
+
+
+@pytest.mark.parametrize("path", WHOLE)
+async def test_a_whole_answer_beyond_the_grace_is_an_error_of_its_own(served, path: str) -> None:
+    engine = StoppableEngine()
+    async with served(engine, drain_grace=0) as (server, _), Peer.of(server, engine) as peer:
+        engine.gate.clear()
+        asked = asyncio.create_task(peer.http.post(path, json=WHOLE[path]))
+        await engine.opened.wait()
+        with capture_logs() as logged:
+            await server.drain()
+        async with await asked as answer:
+            assert answer.status == 503
+            assert "stopped" in await answer.text()
+    [ended] = [line for line in logged if line["event"] == "task_ended"]
+    assert (ended["outcome"], ended["code"]) == ("failed", "EngineUnavailable")
+    assert [line["tasks"] for line in logged if line["event"] == "drain_over"] == [1]
+
+
+async def test_an_upload_beyond_the_grace_is_told_why(
+    served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = SlowUpload()
+    async with (
+        served(drain_grace=0, close_timeout=0.2) as (server, engine),
+        Peer.of(server, engine) as peer,
+    ):
+        received = _upload_received(server, monkeypatch)
+        asked = asyncio.create_task(peer.http.post(UPLOADS, data=upload.form()))
+        await upload.begun.wait()
+        await received.wait()
+        await server.drain()
+        async with await asked as answer:
+            assert answer.status == 503
+            assert "shutting down" in await answer.text()
+        upload.go_on.set()
+
+
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_at_once(tmp_path: Path, again: signal.Signals) -> None:
+    flags = ("--references", str(tmp_path), "--drain-grace", "86400")
+    async with started(*flags) as (process, url):
+        assert process.stderr is not None
+        uri = url.replace("http", "ws", 1) + "/api-ws/v1/audio/speech"
+        async with connect(uri) as socket:
+            await socket.send(run_task("t", reference_audio_id="alba"))
+            assert "task-started" in str(await socket.recv())
+            process.send_signal(signal.SIGTERM)
+            while b"draining" not in await process.stderr.readline():
+                pass
+            process.send_signal(again)
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+        _out, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    assert "closing_at_once" in errors.decode()
+    assert process.returncode == 0
+
+
+def test_a_shutdown_that_hangs_is_ended() -> None:
+    script = (
+        "import threading; from cosyserve.server import app\n"
+        "app._exit_within(0.05); threading.Event().wait()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], timeout=60, capture_output=True, check=False
+    )
+    assert ended.returncode == 1
+    assert b"ended_unfinished" in ended.stdout + ended.stderr
 
 
 async def test_the_same_port_cannot_be_had_twice(served, tmp_path: Path) -> None:

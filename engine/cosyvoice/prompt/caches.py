@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from ...files import write_file
+from ...files import sweep_temporary, write_file
 from ...interface import TranscribedClip
 from ...single_flight import SingleFlight
 from ..flow import FlowPrompt
@@ -243,6 +244,8 @@ class _Disk:
     def __init__(self, folder: Path, limit: int | None) -> None:
         self._folder = folder
         self._limit = limit
+        with suppress(OSError):  # the folder appears with the first voice
+            sweep_temporary(folder, time.time())
 
     def read(self, content_id: str) -> VoicePrompt | None:
         """None if there is none or it cannot be reached.

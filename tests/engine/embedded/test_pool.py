@@ -1,16 +1,20 @@
 import asyncio
+import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from cosyserve.engine.embedded import pool as pools
 from cosyserve.engine.embedded.frames import JobFrame, SoundFrame
 from cosyserve.engine.embedded.installation import find_espeak, make_data, remove_data
 from cosyserve.engine.embedded.jobs import Job
-from cosyserve.engine.embedded.pool import WorkerPool, worker_command
+from cosyserve.engine.embedded.pool import WorkerPool, WorkerProcess, worker_command
 from cosyserve.engine.interface import EngineDied, EngineError, EngineNotReady
 
 SENTENCE = "The birch canoe slid on the smooth planks, and nobody said a word about it."
@@ -136,7 +140,7 @@ async def test_a_job_that_hangs_is_ended(pool: WorkerPool) -> None:
 
 async def test_a_command_that_fails_is_not_ready() -> None:
     pool = WorkerPool(size=2, job_limit=60, start_limit=60)
-    with pytest.raises(EngineNotReady):
+    with pytest.raises(EngineNotReady, match="it ended with status 0"):
         await pool.start([sys.executable, "-c", ""])
     assert not pool.ready
     assert not pool.pids
@@ -180,3 +184,118 @@ async def test_stop_fails_what_is_left_and_leaves_no_process() -> None:
     assert pool.ready
     await pool.stop()
     remove_data(data)
+
+
+class WatchedPool(WorkerPool):
+    """Four workers whose command fails while a file does not exist; tests wait for what befalls them."""
+
+    def __init__(self, allowed: Path) -> None:
+        super().__init__(size=4, job_limit=60, start_limit=60)
+        self.allowed = allowed
+        self.losses = asyncio.Semaphore(0)
+        self.starts = asyncio.Semaphore(0)
+
+    def command_for(self, data: str) -> list[str]:
+        script = f"test -e {self.allowed} || exit 3; exec {shlex.join(command(data))}"
+        return ["/bin/sh", "-c", script]
+
+    def worker_lost(self, worker: WorkerProcess) -> None:
+        super().worker_lost(worker)
+        self.losses.release()
+
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        super().worker_ready(worker)
+        self.starts.release()
+
+
+@pytest_asyncio.fixture
+async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WatchedPool]:
+    monkeypatch.setattr(pools, "_FIRST_DELAY", 0.001)
+    data = make_data(find_espeak().data)
+    pool = WatchedPool(tmp_path / "allowed")
+    pool.allowed.touch()
+    await pool.start(pool.command_for(data))
+    await times(4, pool.starts)
+    yield pool
+    await pool.stop()
+    remove_data(data)
+
+
+async def times(number: int, event: asyncio.Semaphore) -> None:
+    for _ in range(number):
+        await event.acquire()
+
+
+async def heard(pool: WorkerPool) -> Listener:
+    listener = Listener("a", [])
+    pool.submit(make_job(listener))
+    await listener.over.wait()
+    return listener
+
+
+async def test_a_worker_that_cannot_be_replaced_leaves_the_others_at_work(
+    watched: WatchedPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, pools.__name__)
+    watched.allowed.unlink()
+    os.kill(watched.pids[0], signal.SIGKILL)
+    await times(1 + 10, watched.losses)
+    assert watched.workers == 3
+    assert watched.ready
+    assert (await heard(watched)).error is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "a worker of the embedded voice was lost, 3 of 4 are left: it was ended by SIGKILL",
+        "a worker of the embedded voice was lost, 3 of 4 are left: it ended with status 3",
+    ]
+    caplog.clear()
+    watched.allowed.touch()
+    await times(1, watched.starts)
+    assert watched.workers == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "all 4 workers of the embedded voice run again"
+    ]
+
+
+async def test_without_any_worker_it_is_not_ready_and_recovers_by_itself(
+    watched: WatchedPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.allowed.unlink()
+    for pid in watched.pids:
+        os.kill(pid, signal.SIGKILL)
+    await times(4 + 8, watched.losses)
+    assert not watched.ready
+    assert isinstance((await heard(watched)).error, EngineNotReady)
+    assert any(record.levelno == logging.ERROR for record in caplog.records)
+    watched.allowed.touch()
+    await times(1, watched.starts)
+    assert watched.ready
+    assert (await heard(watched)).error is None
+    await times(3, watched.starts)
+    assert watched.workers == 4
+
+
+async def test_a_start_goes_on_with_the_workers_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "_FIRST_DELAY", 60.0)
+    data = make_data(find_espeak().data)
+    pool = WorkerPool(size=2, job_limit=60, start_limit=60)
+    # Only one process can make the folder.
+    script = f"mkdir {tmp_path / 'one'} || exit 3; exec {shlex.join(command(data))}"
+    await pool.start(["/bin/sh", "-c", script])
+    assert pool.workers == 1
+    assert (await heard(pool)).error is None
+    await pool.stop()
+    remove_data(data)
+
+
+async def test_starts_are_tried_again_however_many_have_failed(
+    watched: WatchedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "_failures", 5000)  # a power of two that no float can hold
+    watched.allowed.unlink()
+    os.kill(watched.pids[0], signal.SIGKILL)
+    await times(3, watched.losses)
+    watched.allowed.touch()
+    await times(1, watched.starts)
+    assert watched.workers == 4

@@ -178,7 +178,7 @@ def test_a_failed_speech_event_tells_code_and_message() -> None:
 
 
 def test_speech_that_is_not_streamed() -> None:
-    whole = speech_whole("r", "a", b"sound")
+    whole = speech_whole("r", "a", "c291bmQ=", 5)
     assert whole["output"]["finish_reason"] is None
     assert base64.b64decode(whole["output"]["audio"]["data"]) == b"sound"
     assert whole["usage"] == 5

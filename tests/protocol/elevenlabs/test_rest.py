@@ -107,11 +107,11 @@ def test_every_format_has_a_content_type(name: str, content_type: str) -> None:
 
 
 def test_timed_speech() -> None:
-    found = timed_speech(b"sound", CharacterSpans("a", (0.0,), 0.5))
+    found = timed_speech("c291bmQ=", CharacterSpans("a", (0.0,), 0.5))
     assert base64.b64decode(found["audio_base64"]) == b"sound"
     assert found["alignment"] == found["normalized_alignment"]
     assert found["alignment"]["character_end_times_seconds"] == [0.5]
-    assert timed_speech(b"", None) == {
+    assert timed_speech("", None) == {
         "audio_base64": "", "alignment": None, "normalized_alignment": None,
     }  # fmt: skip
 

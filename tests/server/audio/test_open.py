@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from cosyserve.protocol.parameters import SAMPLE_RATES, AudioFormat
-from cosyserve.server.audio import Encoded, heavy, open_encoder, silence, sized
+from cosyserve.server.audio import SIZED_HEAD, Encoded, heavy, open_encoder, silence, sized_head
 from support.listening.audio import Floats, decode, delay_of, speechlike
 from support.listening.encoding import FORMATS, RATE, encode, joined, parameters, whole
 
@@ -99,7 +99,8 @@ def test_lossless_formats_are_exact_for_another_decoder(audio_format: str, rate:
     speech = speechlike(rate, 0.7)
     data = joined(encode(speech, [960], rate, output_format=audio_format, sample_rate=rate))
     # This decoder takes the length from the header alone.
-    data = sized(data, AudioFormat(audio_format))
+    head = sized_head(data[:SIZED_HEAD], AudioFormat(audio_format), len(data), len(speech))
+    data = head + data[SIZED_HEAD:]
     decoded, decoded_rate = soundfile.read(io.BytesIO(data), dtype="int16")
     assert decoded_rate == rate
     np.testing.assert_array_equal(decoded, np.rint(speech * 32768).astype(np.int16))

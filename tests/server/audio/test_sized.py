@@ -9,19 +9,28 @@ import pytest
 import soundfile
 
 from cosyserve.protocol.parameters import AudioFormat
-from cosyserve.server.audio import sized
+from cosyserve.server.audio import SIZED_HEAD, sized_head
+from cosyserve.server.audio.flac import FlacCodec
 from cosyserve.server.audio.packets import PacketCodec
 from cosyserve.server.audio.pcm import PcmCodec, wav_header
 from support.listening.audio import decode, speechlike
 
 
 def stream(audio_format: AudioFormat, rate: int, seconds: float) -> bytes:
-    codec = (
-        PcmCodec(rate, wav_header(rate))
-        if audio_format is AudioFormat.WAV
-        else PacketCodec(audio_format, rate, 64)
-    )
+    codec: PcmCodec | FlacCodec | PacketCodec
+    match audio_format:
+        case AudioFormat.WAV:
+            codec = PcmCodec(rate, wav_header(rate))
+        case AudioFormat.FLAC:
+            codec = FlacCodec(rate)
+        case _:
+            codec = PacketCodec(audio_format, rate, 64)
     return codec.encode(speechlike(rate, seconds)).data + codec.flush().data
+
+
+def sized(data: bytes, audio_format: AudioFormat, samples: int = 0) -> bytes:
+    head = sized_head(data[:SIZED_HEAD], audio_format, len(data), samples)
+    return head + data[SIZED_HEAD:]
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 48000])
@@ -37,7 +46,7 @@ def test_wav_says_its_sizes(rate: int) -> None:
 @pytest.mark.parametrize("rate", [8000, 22050, 48000])
 def test_flac_says_its_samples(rate: int) -> None:
     data = stream(AudioFormat.FLAC, rate, 1.234)
-    whole = sized(data, AudioFormat.FLAC)
+    whole = sized(data, AudioFormat.FLAC, round(1.234 * rate))
     info = soundfile.info(io.BytesIO(whole))
     assert (info.samplerate, info.frames) == (rate, round(1.234 * rate))
     assert len(soundfile.read(io.BytesIO(whole))[0]) == info.frames

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cosyserve.protocol.cosyvoice.rest import LIMIT_MAX
 from support.engines.fake_engine import RATE
 from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer
@@ -29,6 +30,80 @@ async def test_own_voices_and_references_are_listed(peer: Peer, clip: bytes) -> 
         page = await answer.json()
     assert [each["voice_id"] for each in page["voices"]] == [made]
     assert (page["has_more"], page["total_count"]) == (False, 1)
+
+
+async def page(peer: Peer, **query: str) -> dict[str, Any]:
+    async with peer.http.get("/v2/voices", params=query) as answer:
+        assert answer.status == 200, await answer.text()
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+async def test_voices_come_page_by_page(peer: Peer, clip: bytes) -> None:
+    made = [await peer.upload(clip, name=f"Mine {number}") for number in range(12)]
+    first = await page(peer)
+    assert (len(first["voices"]), first["has_more"], first["total_count"]) == (10, True, 13)
+    told, token = [], None
+    while True:
+        found = await page(
+            peer, page_size="4", **({} if token is None else {"next_page_token": token})
+        )
+        told += [each["voice_id"] for each in found["voices"]]
+        assert found["total_count"] == 13
+        token = found["next_page_token"]
+        assert found["has_more"] == (token is not None)
+        if token is None:
+            break
+    assert told == ["plain", *reversed(made)]
+
+
+async def test_pages_leave_no_voice_out_while_voices_come_and_go(peer: Peer, clip: bytes) -> None:
+    made = [await peer.upload(clip, name=f"Mine {number}") for number in range(5)]
+    first = await page(peer, page_size="3", search="mine")
+    await peer.upload(clip, name="Mine too")
+    second = await page(
+        peer, page_size="1", search="mine", next_page_token=first["next_page_token"]
+    )
+    assert [each["voice_id"] for each in second["voices"]] == [made[1]]
+    async with peer.http.delete(f"/api/v1/audio/reference_audio/{made[1]}") as answer:
+        assert answer.status == 200
+    third = await page(peer, search="mine", next_page_token=second["next_page_token"])
+    assert made[0] in [each["voice_id"] for each in third["voices"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *({"page_size": size} for size in ("0", "101", "-1", "1_0", "x", "9" * 5000)),
+        *({"next_page_token": token} for token in ("x", "é", "AAAA", "MTA=", "A" * 2000)),
+    ],
+    ids=lambda query: str(query)[:40],
+)
+async def test_pages_that_cannot_be_had(peer: Peer, query: dict[str, str]) -> None:
+    async with peer.http.get("/v2/voices", params=query) as answer:
+        assert answer.status == 400
+        detail = (await answer.json())["detail"]
+    assert detail["status"] == "invalid_parameters"
+    assert next(iter(query)) in detail["message"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/voices", "/v2/voices", "/v1/audio/voices", "/api/v1/audio/reference_audio"]
+)
+async def test_every_list_of_clips_has_a_bound(
+    peer: Peer, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+
+    async def listed(owner: str | None, limit: int, order: str) -> list[Any]:
+        limits.append(limit)
+        return []
+
+    monkeypatch.setattr(peer.server.services.store, "list", listed)
+    async with peer.http.get(path) as answer:
+        assert answer.status == 200
+    assert limits
+    assert all(limit <= LIMIT_MAX for limit in limits)
 
 
 async def test_a_voice_by_its_id(peer: Peer, clip: bytes) -> None:

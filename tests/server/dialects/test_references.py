@@ -109,6 +109,26 @@ async def test_another_tokens_reference_is_not_there(peer: Peer, clip: bytes) ->
     assert (await get(peer, "/" + made))[0] == 200
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_clip_that_another_has_is_prepared_as_any_other(
+    served, clip: bytes, shared: bool
+) -> None:
+    async with served(references_shared=shared) as (server, engine):
+        async with Peer.of(server, engine) as alice, Peer.of(server, engine, "bob-secret") as bob:
+            await alice.upload(clip)
+            made = await bob.upload(clip)
+            assert len(set(engine.prepared)) == len(engine.prepared) == (1 if shared else 2)
+            engine.known.clear()
+            body = {
+                "model": "CosyVoice2-0.5B",
+                "input": {"mode": "fast_replication", "reference_audio_id": made, "text": "x"},
+            }
+            async with bob.http.post("/api/v1/audio/speech", json=body) as answer:
+                assert answer.status == 200
+                await answer.read()
+            assert engine.prepared[-1] == engine.prepared[0 if shared else 1]
+
+
 async def test_shared_references_are_everybodys(served, clip: bytes) -> None:
     async with served(references_shared=True) as (server, engine), Peer.of(server, engine) as alice:
         made = await alice.upload(clip)

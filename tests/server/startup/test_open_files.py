@@ -34,7 +34,7 @@ class Limits:
         (1024, -1, 4000, 4000 + BESIDES),
         (-1, -1, 4000, -1),
         (65536, 65536, 4000, 65536),
-        (1024, 65536, 10, 1024),
+        (2048, 65536, 10, 2048),
     ],
 )
 def test_the_soft_limit_becomes_what_is_needed_and_never_less(

@@ -154,6 +154,7 @@ async def test_voices_that_are_there(tmp_path: Path) -> None:
 
 def test_tls_files(kept: tuple[str, str], tmp_path: Path) -> None:
     cert, _key = self_signed(tmp_path)
+    Path(cert).chmod(0o600)  # there is no notice then
     outcome = run_serve(*kept, "--tls-cert", str(cert), "--tls-key", str(cert))
     assert outcome.status == 2
     line = outcome.line("tls_key")

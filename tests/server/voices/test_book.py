@@ -11,11 +11,13 @@ from cosyserve.engine.interface import BuiltinVoice, InvalidReference, Prompt
 from cosyserve.protocol.errors import InvalidParameter, ReferenceAudioNotFound
 from cosyserve.server.voices import Reference, open_store
 from cosyserve.server.voices.book import HostedVoices, VoiceBook
+from cosyserve.server.voices.clip import prompt_id
 from support.engines.fake_engine import FakeEngine
 from support.listening.audio import make_file, speechlike
 from support.peers.uploads import LIMITS
 
 ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+DIGEST = prompt_id("alice", "digest")
 HOSTED = HostedVoices(re.compile("anybody|anna"), default=None)
 
 
@@ -42,7 +44,7 @@ async def test_a_builtin_voice_is_found_by_name_in_any_case(tmp_path: Path, want
 async def test_a_reference_is_found_by_its_name(tmp_path: Path) -> None:
     voices = await book(FakeEngine(), tmp_path)
     for wanted in ("anna", " anna\n"):
-        assert (await voices.resolve("alice", wanted)).content_id == "digest"
+        assert (await voices.resolve("alice", wanted)).content_id == DIGEST
         assert (await voices.resolve(None, wanted)).content_id == "digest"
 
 
@@ -53,7 +55,7 @@ async def test_a_builtin_voice_goes_before_a_reference_of_its_name(tmp_path: Pat
         engine.capabilities, voices=(BuiltinVoice("plain", "Anna", "female"),)
     )
     assert (await voices.resolve("alice", "anna")).content_id == "plain"
-    assert (await voices.resolve("alice", ID)).content_id == "digest"
+    assert (await voices.resolve("alice", ID)).content_id == DIGEST
 
 
 @pytest.mark.parametrize("owner", ["alice", "bob", None])
@@ -116,9 +118,9 @@ async def test_a_clip_is_prepared_once_however_many_ask(tmp_path: Path) -> None:
     engine = FakeEngine()
     voices = await book(engine, tmp_path)
     found = await asyncio.gather(*(voices.resolve("alice", ID) for _ in range(10)))
-    assert {voice.content_id for voice in found} == {"digest"}
+    assert {voice.content_id for voice in found} == {DIGEST}
     await voices.resolve("alice", ID)
-    assert engine.prepared == ["digest"]
+    assert engine.prepared == [DIGEST]
 
 
 async def test_a_failure_is_not_kept(tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ async def test_a_failure_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(InvalidReference):
         await voices.resolve("alice", ID)
     engine.refuses = None
-    assert (await voices.resolve("alice", ID)).content_id == "digest"
+    assert (await voices.resolve("alice", ID)).content_id == DIGEST
 
 
 async def test_the_others_keep_waiting_when_one_gives_up(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ async def test_the_others_keep_waiting_when_one_gives_up(tmp_path: Path) -> None
     second = asyncio.create_task(voices.resolve("alice", ID))
     await asyncio.sleep(0)
     first.cancel()
-    assert (await second).content_id == "digest"
+    assert (await second).content_id == DIGEST
 
 
 async def test_what_the_engine_let_go_is_prepared_again(tmp_path: Path) -> None:
@@ -145,8 +147,8 @@ async def test_what_the_engine_let_go_is_prepared_again(tmp_path: Path) -> None:
     voices = await book(engine, tmp_path)
     await voices.resolve("alice", ID)
     engine.known.clear()
-    assert (await voices.resolve("alice", ID)).content_id == "digest"
-    assert engine.prepared == ["digest", "digest"]
+    assert (await voices.resolve("alice", ID)).content_id == DIGEST
+    assert engine.prepared == [DIGEST, DIGEST]
 
 
 async def test_a_stand_in_is_one_of_the_engines_voices_and_always_the_same(tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ async def test_a_stand_in_is_one_of_the_engines_voices_and_always_the_same(tmp_p
 async def test_a_hosted_name_stands_for_the_default_if_there_is_one(tmp_path: Path) -> None:
     voices = await book(FakeEngine(), tmp_path)
     hosted = replace(HOSTED, default="anna")
-    assert await voices.resolve("alice", "anybody", hosted) == Prompt("digest")
+    assert await voices.resolve("alice", "anybody", hosted) == Prompt(DIGEST)
     with pytest.raises(
         ReferenceAudioNotFound, match="'anna'"
     ):  # it is alice's, and no other instead
@@ -173,6 +175,6 @@ async def test_only_a_name_that_nobody_has_and_the_service_has_stands_for_anothe
     tmp_path: Path,
 ) -> None:
     voices = await book(FakeEngine(), tmp_path)
-    assert await voices.resolve("alice", "anna", HOSTED) == Prompt("digest")
+    assert await voices.resolve("alice", "anna", HOSTED) == Prompt(DIGEST)
     with pytest.raises(ReferenceAudioNotFound, match="'anybody at all'"):
         await voices.resolve("alice", "anybody at all", HOSTED)

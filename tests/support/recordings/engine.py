@@ -11,6 +11,7 @@ import numpy as np
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine, FakeSession
 
 from .product import (
+    Clip,
     EngineBusy,
     EngineDied,
     EngineError,
@@ -22,6 +23,7 @@ from .product import (
     TranscribedClip,
     UnsupportedRequest,
     Work,
+    content_id,
 )
 
 USELESS = InvalidReference("the clip cannot serve as a voice")
@@ -81,7 +83,11 @@ class RecordedEngine(FakeEngine):
     async def prepare_prompt(self, clip: TranscribedClip) -> Prompt:
         if clip.text in FAILURES:
             raise FAILURES[clip.text]
-        return await super().prepare_prompt(clip)
+        await super().prepare_prompt(clip)
+        # Of the clip alone, so that a recording does not depend on whose clip it is.
+        content = content_id(Clip(clip.samples, clip.sample_rate), clip.text)
+        self.known[clip.content_id] = voice = Prompt(content)
+        return voice
 
     def open_session(self, prompt: Prompt, options: SynthesisOptions) -> RecordedSession:
         if not self.ready:

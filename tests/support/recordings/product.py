@@ -30,6 +30,7 @@ from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.dialects import labels_of
 from cosyserve.server.dialects.served import DIALECTS
 from cosyserve.server.settings import load_settings
+from cosyserve.server.voices.clip import Clip, content_id
 
 __all__ = [
     "BIT_RATES",
@@ -38,6 +39,7 @@ __all__ = [
     "SAMPLE_RATES",
     "TRANSPORTS",
     "AudioFormat",
+    "Clip",
     "EngineBusy",
     "EngineDied",
     "EngineError",
@@ -52,6 +54,7 @@ __all__ = [
     "UnsupportedRequest",
     "Work",
     "commands",
+    "content_id",
     "error_codes",
     "events",
     "load_settings",

@@ -118,6 +118,17 @@ async def test_voices_outlive_the_process(tmp_path: Path) -> None:
     assert len(files(tmp_path, "*")) == 2
 
 
+async def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    left, young = folder / ".left.tmp", folder / ".young.tmp"
+    for path in (left, young):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    VoicePromptCache(Preparer(), model="m", memory_bytes=PLENTY, folder=tmp_path)
+    assert [path.name for path in folder.iterdir()] == [young.name]
+
+
 async def test_damaged_files_are_made_anew(tmp_path: Path) -> None:
     preparer = Preparer()
     await VoicePromptCache(preparer, model="m", memory_bytes=0, folder=tmp_path).get(reference("a"))
