@@ -4,6 +4,7 @@ TTSError
 ├── BadFrame                 the frame cannot be understood: the connection closes (RFC 6455 codes)
 ├── InvalidParameter         a field is missing, ill-typed or out of range
 ├── Unauthorized             no token, or a wrong one
+├── Forbidden                a web page of an origin that is not allowed
 ├── ModelNotFound            the model has another name
 ├── ReferenceAudioNotFound   no such reference, or another token's
 ├── RouteNotFound            no such route
@@ -76,6 +77,11 @@ class InvalidParameter(TTSError):
 class Unauthorized(TTSError):
     code = "Unauthorized"
     status = 401
+
+
+class Forbidden(TTSError):
+    code = "Forbidden"
+    status = 403
 
 
 class ModelNotFound(TTSError):

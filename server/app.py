@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,10 +30,12 @@ from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
+from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
 from .port.listening import BACKLOG, Servers, Setting, listen
+from .port.origins import OriginPolicy
 from .port.sockets import SPARE, Sockets
 from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
@@ -55,7 +56,12 @@ from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
 from .websocket.connection import SpeechConnection
-from .websocket.handshake import Handshake, select_subprotocol
+from .websocket.handshake import (
+    Handshake,
+    head_refusal,
+    reworded_refusal,
+    select_subprotocol,
+)
 from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
@@ -150,10 +156,20 @@ async def serve(
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        open_port = partial(_open_port, handle, handshake, services, _http_protocols(http), tls)
+        create_connection = switch_to(
+            _http_connections(http, dialects, settings),
+            OriginPolicy(settings).check,
+            partial(head_refusal, dialects),
+            services.deliveries,
+            services.sockets,
+            settings,
+            settings.head_timeout,
+            tls,
+        )
+        open_port = partial(_open_port, handle, handshake, services, create_connection)
         servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
         if settings.metrics_address is not None:
-            await _serve_metrics(settings.metrics_address, services, stack)
+            await _serve_metrics(settings.metrics_address, services, dialects, stack)
         scheme = "http" if tls is None else "https"
         server = RunningServer(
             services,
@@ -172,8 +188,7 @@ def _open_port(
     handle: Callable[[ServerConnection], Awaitable[None]],
     handshake: Handshake,
     services: Services,
-    http: web.Server,
-    tls: ssl.SSLContext | None,
+    create_connection: type[ServerConnection],
     listening: socket.socket,
 ) -> AbstractAsyncContextManager[Server]:
     """A context that serves both protocols on a listening socket."""
@@ -183,10 +198,9 @@ def _open_port(
         handle,
         sock=listening,
         backlog=BACKLOG,  # otherwise asyncio's default, which is far smaller, replaces it
-        create_connection=switch_to(
-            http, services.deliveries, services.sockets, settings, settings.head_timeout, tls
-        ),
+        create_connection=create_connection,
         process_request=handshake.check,
+        process_response=reworded_refusal,
         select_subprotocol=select_subprotocol,
         compression=None,  # deflate takes ten times as long as the rest of a message
         max_size=settings.max_message_bytes,
@@ -253,8 +267,6 @@ async def _http(
     runner = web.AppRunner(
         build_app(services, dialects),
         handler_cancellation=True,
-        access_log=None,
-        keepalive_timeout=services.settings.head_timeout,  # also the limit for a head that aiohttp misses
         # aiohttp waits twice: for the answer, then for what the handler makes of its end.
         shutdown_timeout=services.settings.close_timeout / 2,
     )
@@ -263,25 +275,28 @@ async def _http(
     return runner
 
 
-async def _serve_metrics(address: ListenAddress, services: Services, stack: AsyncExitStack) -> None:
+async def _serve_metrics(
+    address: ListenAddress, services: Services, dialects: Sequence[Dialect], stack: AsyncExitStack
+) -> None:
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(
-        build_metrics_app(services),
-        access_log=None,
-        keepalive_timeout=services.settings.head_timeout,  # the only limit there for a head
-    )
+    metrics = web.AppRunner(build_metrics_app(services))
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
+    loop = asyncio.get_running_loop()
     for each in listening.sockets:
-        await web.SockSite(metrics, each, backlog=BACKLOG).start()
+        connections = _http_connections(metrics, dialects, services.settings)
+        server = await loop.create_server(connections, sock=each, backlog=BACKLOG)
+        stack.callback(server.close)
     log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
 
 
-def _http_protocols(runner: web.AppRunner) -> web.Server:
+def _http_connections(
+    runner: web.AppRunner, dialects: Sequence[Dialect], settings: Settings
+) -> Callable[[], HttpConnection]:
     assert isinstance(runner.server, web.Server)
-    return runner.server
+    return partial(HttpConnection, runner.server, dialects, settings.head_timeout)
 
 
 def run(settings: Settings) -> int:

@@ -8,15 +8,16 @@ from aiohttp import web
 
 from .dialects import Dialect
 from .http import probes
+from .http.bodies import body_is_asked_for_later
 from .http.envelope import DIALECTS, FILES, SERVICES, envelope
 from .page.assets import add_docs, add_page
 from .services import Services
 
 
 def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Application:
-    """All routes; uploads have their own limit, every other body that of a message."""
+    """All routes."""
     settings = services.settings
-    app = web.Application(middlewares=[envelope], client_max_size=settings.max_message_bytes)
+    app = web.Application(middlewares=[envelope])
     app[SERVICES] = services
     app[DIALECTS] = dialects
     app[FILES] = set(add_docs(app))
@@ -24,7 +25,9 @@ def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Applicatio
         app[FILES] |= add_page(app, needs_token=bool(settings.tokens))
     for dialect in dialects:
         for route in dialect.http:
-            app.router.add_route(route.method, route.path, route.handler)
+            app.router.add_route(
+                route.method, route.path, route.handler, expect_handler=body_is_asked_for_later
+            )
             if route.method == "GET":
                 app.router.add_route("HEAD", route.path, route.handler)
             if route.is_open(settings):
@@ -38,8 +41,8 @@ def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Applicatio
 
 
 def build_metrics_app(services: Services) -> web.Application:
-    """Only the metrics, for an address of their own."""
+    """Only the metrics, for an address of their own. Doubled and trailing slashes do not count."""
     app = web.Application()
     app[SERVICES] = services
-    app.router.add_get("/metrics", probes.metrics)
+    app.router.add_get("/{before:/*}metrics{after:/*}", probes.metrics)
     return app

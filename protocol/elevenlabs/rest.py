@@ -18,6 +18,7 @@ from .parameters import StreamOptions, refuse_dictionaries, speed_of, stream_opt
 _STATUSES: Final = {
     "InvalidParameter": "invalid_parameters",
     "Unauthorized": "invalid_api_key",
+    "Forbidden": "forbidden",
     "ModelNotFound": "model_not_found",
     "ReferenceAudioNotFound": "voice_not_found",
     "NotFound": "not_found",

@@ -20,8 +20,9 @@ from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.messages import Mark, ResultGenerated, Word
 
 from ..http.answers import sse
+from ..http.bodies import read_body
 from ..http.envelope import REQUEST_ID, SERVICES
-from ..http.task import HttpTask, SpeechBody, read_body
+from ..http.task import HttpTask, SpeechBody
 from ..settings import Settings
 from ..tasks.life import TaskLife
 from . import (

@@ -36,8 +36,9 @@ from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.messages import ResultGenerated, Word
 
+from ..http.bodies import read_body
 from ..http.envelope import CALLER, SERVICES, json_response
-from ..http.task import HttpTask, SpeechBody, read_body
+from ..http.task import HttpTask, SpeechBody
 from ..settings import Settings
 from ..tasks.life import TaskLife
 from ..voices.book import HostedVoices, Voice

@@ -29,8 +29,9 @@ from cosyserve.protocol.openai import (
 from cosyserve.protocol.parameters import Mode
 
 from ..http.answers import sse
+from ..http.bodies import read_body
 from ..http.envelope import CALLER, SERVICES, authenticate, json_response
-from ..http.task import HttpTask, SpeechBody, read_body
+from ..http.task import HttpTask, SpeechBody
 from ..settings import Settings
 from ..tasks.life import TaskLife
 from ..voices.book import HostedVoices, Voice

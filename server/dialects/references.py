@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import structlog
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from cosyserve.protocol.cosyvoice.rest import deleted_body, parse_list_query, reference_object
 from cosyserve.protocol.errors import (
@@ -19,7 +18,9 @@ from cosyserve.protocol.errors import (
 
 from ..auth import Caller
 from ..errors import as_tts_error
+from ..http.bodies import read_bounded
 from ..http.envelope import CALLER, SERVICES, json_response
+from ..http.forms import Part, boundary_of, parse_form
 from ..services import Services
 from ..voices.clip import PCM_RATES
 from ..voices.intake import Upload
@@ -27,6 +28,8 @@ from ..voices.intake import Upload
 log = structlog.get_logger(__name__)
 
 MAX_TEXT_BYTES = 8 * 1024
+MAX_FIELDS_BYTES = 64 * 1024
+"""Bytes of a form beside its file: the other fields, the headers and the delimiters."""
 MAX_FILENAME = 255
 
 
@@ -106,44 +109,36 @@ def _pcm_rate(value: str | None) -> int | None:
 
 
 async def _read_form(request: web.Request, limit: int) -> _Form:
+    """limit: bytes of the file; all else in the form together has MAX_FIELDS_BYTES."""
     if request.content_type != "multipart/form-data":
         raise UnsupportedMediaType("an upload is multipart/form-data with the fields file and text")
-    form = _Form()
+    boundary = boundary_of(request.headers["Content-Type"])
     try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                raise InvalidParameter("nested multipart bodies are not supported")
-            await _read_part(part, form, limit)
-    # What aiohttp raises for a body that is no multipart, or has a part with a head that is none.
-    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
-        raise InvalidParameter("the body is not valid multipart/form-data") from error
+        body = await read_bounded(request, limit + MAX_FIELDS_BYTES)
+    except PayloadTooLarge:
+        raise PayloadTooLarge(f"file: more than {limit} bytes, the most allowed") from None
+    return await asyncio.to_thread(_parsed, body, boundary, limit)
+
+
+def _parsed(body: bytes, boundary: bytes, limit: int) -> _Form:
+    form = _Form()
+    for part in parse_form(body, boundary):
+        _take(part, form, limit)
     return form
 
 
-async def _read_part(part: BodyPartReader, form: _Form, limit: int) -> None:
+def _take(part: Part, form: _Form, limit: int) -> None:
     if part.name == "file" and part.filename is not None:
-        form.file = await _bounded(part, limit, "file")
-        form.filename = _file_name(part.filename)
+        form.file = _bounded(part, limit)
+        form.filename = part.filename.replace("\\", "/").rpartition("/")[2][:MAX_FILENAME]
     elif part.name in ("text", "sample_rate", "name"):
-        raw = await _bounded(part, MAX_TEXT_BYTES, part.name)
         try:
-            form.fields[part.name] = raw.decode()
+            form.fields[part.name] = _bounded(part, MAX_TEXT_BYTES).decode()
         except UnicodeDecodeError:
             raise InvalidParameter(f"{part.name}: must be UTF-8 text") from None
-    else:
-        await _bounded(part, limit, part.name or "an unnamed field")
 
 
-def _file_name(name: str) -> str:
-    """The last part of a path, in characters of Unicode: a head may hold any bytes."""
-    whole = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole.replace("\\", "/").rpartition("/")[2][:MAX_FILENAME]
-
-
-async def _bounded(part: BodyPartReader, limit: int, name: str) -> bytes:
-    data = bytearray()
-    while chunk := await part.read_chunk(64 * 1024):
-        data += chunk
-        if len(data) > limit:
-            raise PayloadTooLarge(f"{name[:40]}: more than {limit} bytes, the most allowed")
-    return bytes(part.decode(bytes(data)))
+def _bounded(part: Part, limit: int) -> bytes:
+    if len(part.data) > limit:
+        raise PayloadTooLarge(f"{part.name}: more than {limit} bytes, the most allowed")
+    return bytes(part.data)

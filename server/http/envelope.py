@@ -17,7 +17,6 @@ from cosyserve.protocol.errors import (
     EngineUnavailable,
     InvalidParameter,
     MethodNotAllowed,
-    PayloadTooLarge,
     RequestTimeout,
     RouteNotFound,
     TTSError,
@@ -151,8 +150,6 @@ def _as_error(refused: web.HTTPException, request: web.Request) -> TTSError:
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(refused.allowed_methods))
             return MethodNotAllowed(f"{refused.method} is not allowed here; allowed: {allowed}")
-        case web.HTTPRequestEntityTooLarge():
-            return PayloadTooLarge("the body is too large")
         case web.HTTPRequestTimeout():
             return RequestTimeout("the body did not come in time")
         case _:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import ClassVar, Protocol
@@ -10,7 +9,7 @@ from typing import ClassVar, Protocol
 import structlog
 from aiohttp import web
 
-from cosyserve.protocol.errors import InvalidParameter, RequestTimeout, TTSError
+from cosyserve.protocol.errors import TTSError
 from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.messages import ResultGenerated
 from cosyserve.protocol.parameters import SpeechParameters
@@ -23,18 +22,6 @@ from .sending import UNTIL_SENT
 from .whole import WholeAnswer
 
 log = structlog.get_logger(__name__)
-
-
-async def read_body(request: web.Request) -> bytes:
-    """The whole body, unpacked. Raises InvalidParameter for a broken encoding, RequestTimeout."""
-    limit = request.app[SERVICES].settings.body_timeout
-    try:
-        async with asyncio.timeout(limit):
-            return await request.read()
-    except TimeoutError:
-        raise RequestTimeout(f"the body took longer than {limit:g} s") from None
-    except web.RequestPayloadError as error:
-        raise InvalidParameter("body: not encoded as its Content-Encoding says") from error
 
 
 class SpeechBody:

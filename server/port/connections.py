@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Final, Generic, TypeVar, cast
@@ -17,9 +16,12 @@ from typing import Any, Final, Generic, TypeVar, cast
 import structlog
 from websockets.asyncio.server import ServerConnection
 
+from cosyserve.protocol.errors import InvalidParameter, TTSError
+
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
 from ..websocket.intake import FairConnection, FrameLimits
+from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
 from .request_target import tidy_head
 from .sockets import Sockets
 
@@ -27,14 +29,10 @@ log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
-MAX_HEAD_BYTES: Final = 16 * 1024
 _HEAD_END: Final = b"\r\n\r\n"
-_REASON: Final = b"the request's head is over %d bytes\n" % MAX_HEAD_BYTES
-_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
-    b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b"
-) % (len(_REASON), _REASON)
-_UPGRADE = re.compile(rb"^upgrade[ \t]*:[^\r\n]*\bwebsocket\b", re.IGNORECASE | re.MULTILINE)
+
+Refusal = Callable[[str, TTSError], bytes]
+"""The HTTP answer, head and body, to a request for this target that is refused with this error."""
 
 
 class _Begun(Generic[_T]):
@@ -57,8 +55,9 @@ class PortSwitch(FairConnection):
     """A WebSocket connection that hands its bytes to `make_http()` if the client wants plain HTTP.
 
     sockets: where it takes a place, to the end of the socket. tls: if given, every connection begins with
-    a TLS handshake. head_timeout: seconds after which a connection without a complete head is aborted. A
-    head longer than MAX_HEAD_BYTES is refused here.
+    a TLS handshake. head_timeout: seconds after which a connection without a complete head is aborted.
+    admit: raises TTSError for a head that is to be refused. refusal: how that, a malformed head or one
+    longer than MAX_HEAD_BYTES is answered.
     """
 
     def __init__(
@@ -66,6 +65,8 @@ class PortSwitch(FairConnection):
         *args: Any,
         make_http: Callable[[], asyncio.Protocol],
         sockets: Sockets,
+        admit: Callable[[RequestHead], None],
+        refusal: Refusal,
         head_timeout: float,
         tls: ssl.SSLContext | None,
         **kwargs: Any,
@@ -73,6 +74,8 @@ class PortSwitch(FairConnection):
         super().__init__(*args, **kwargs)
         self._make_http = make_http
         self._sockets = sockets
+        self._admit = admit
+        self._refusal = refusal
         self._head_timeout = head_timeout
         self._tls = tls
         self._http: asyncio.Protocol | None = None  # set if the client wants plain HTTP
@@ -158,36 +161,48 @@ class PortSwitch(FairConnection):
         self._look_at_head()  # the first bytes may have come before the transport
 
     def _look_at_head(self) -> None:
-        if self._head is None or self._undecided is None:
+        if self._head is None or self._undecided is None or self._refused:
             return
         # Both libraries skip empty lines before a request: they are not the end of its head.
         self._head = self._head.lstrip(b"\r\n")
         end = self._head.find(_HEAD_END, 0, MAX_HEAD_BYTES)
-        if end >= 0:
-            self._decide(_UPGRADE.search(self._head, 0, end) is not None)
-        elif len(self._head) >= MAX_HEAD_BYTES:
-            self._refuse(self._undecided)
-
-    def _refuse(self, transport: asyncio.Transport) -> None:
-        """Answer a head that is too large, then wait for the client to close, up to the deadline.
-
-        Closed while there are bytes to read, the socket would be reset, and the answer lost.
-        """
-        self._refused, self._head = True, b""
-        log.info("head_refused", limit=MAX_HEAD_BYTES)
-        transport.write(_TOO_LARGE)
-        if transport.can_write_eof():
-            transport.write_eof()
+        if end < 0 and len(self._head) < MAX_HEAD_BYTES:
+            return
+        try:
+            if end < 0:
+                raise InvalidParameter(
+                    f"the request's head is too long; allowed: {MAX_HEAD_BYTES} bytes"
+                )
+            found = parse_head(self._head[:end])
+            self._admit(found)
+        except TTSError as error:
+            self._refuse(error)
         else:
-            transport.close()
+            self._decide(found)
 
-    def _decide(self, websocket: bool) -> None:
+    def _refuse(self, error: TTSError) -> None:
+        """Answer, and drop what else comes until the client closes or the deadline has come.
+
+        To close at once could reset the connection before the client has read the answer.
+        """
+        assert self._head is not None
+        assert self._undecided is not None
+        self._refused = True
+        target = rough_target(tidy_head(self._head))
+        self._head = b""
+        self._undecided.write(self._refusal(target, error))
+        if self._undecided.can_write_eof():
+            self._undecided.write_eof()
+        else:
+            self._undecided.close()
+
+    def _decide(self, found: RequestHead) -> None:
         assert self._head is not None
         assert self._undecided is not None
         head, self._head = tidy_head(self._head), None
         transport = self._undecided
         self._drop_deadline()
-        if websocket:
+        if found.is_upgrade:
             super().connection_made(transport)
             super().data_received(head)
         else:
@@ -205,6 +220,8 @@ class PortSwitch(FairConnection):
 
 def switch_to(
     make_http: Callable[[], asyncio.Protocol],
+    admit: Callable[[RequestHead], None],
+    refusal: Refusal,
     deliveries: Deliveries,
     sockets: Sockets,
     limits: FrameLimits,
@@ -215,6 +232,8 @@ def switch_to(
     factory = functools.partial(
         PortSwitch,
         make_http=make_http,
+        admit=admit,
+        refusal=refusal,
         deliveries=deliveries,
         sockets=sockets,
         limits=limits,

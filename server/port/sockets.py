@@ -17,9 +17,9 @@ SPARE: Final = 256
 class Sockets:
     """All accepted sockets, from the first byte of a TLS handshake on, at most `limit` of them.
 
-    A socket is a stranger until a token was found good on it. One socket more than the limit costs the
-    oldest stranger its place: whoever does not come to the point cannot keep others out. It is refused
-    itself only where all others are known.
+    A socket is a stranger until it has brought a valid token. If one socket more than the limit comes, the
+    oldest stranger is cut off: whoever does not come to the point cannot keep others out. The new one is
+    refused only if all others are known.
     """
 
     def __init__(self, limit: int) -> None:
@@ -51,7 +51,7 @@ class Sockets:
             self._known.add(protocol)
 
     def leave(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give the place back; it may have been given back before."""
+        """Give the place back, if the socket still has one."""
         self._strangers.pop(protocol, None)
         self._known.discard(protocol)
         if len(self) <= self._limit // 2:

@@ -9,7 +9,18 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ByteSize, Field
 from pydantic_settings import NoDecode
 
-from .values import KIB, TOKEN_FORM, OrNone, Size, Token, parse_host, parse_tokens
+from .values import (
+    KIB,
+    ORIGIN_FORM,
+    TOKEN_FORM,
+    Origin,
+    OrNone,
+    Size,
+    Token,
+    parse_host,
+    parse_origins,
+    parse_tokens,
+)
 
 
 class AccessSettings(BaseModel):
@@ -35,6 +46,15 @@ class AccessSettings(BaseModel):
     )
     allow_open: bool = Field(
         False, description="serve without tokens on an address that other machines can reach"
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(parse_origins)] = (
+        Field(
+            (),
+            description="further web pages that may use a server without tokens on loopback; their hosts "
+            "are also allowed in the Host header, as a proxy in front of it sends it. Pages of the server "
+            "itself and clients that send no Origin always may; with tokens nothing of this is checked",
+            json_schema_extra={"allowed": ORIGIN_FORM},
+        )
     )
 
 

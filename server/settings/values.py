@@ -45,6 +45,9 @@ TOKEN_FORM: Final = (
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
 _SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
+ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas"
+_PORTS: Final = {"http": 80, "https": 443}
+_ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -69,6 +72,22 @@ class ListenAddress(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Origin(NamedTuple):
+    """Where a web page is from (RFC 6454). host: in lower case, an IPv6 address in brackets."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}"
+
+    def is_at(self, host: str) -> bool:
+        """Whether a request from a page of this origin to its own server has this Host header."""
+        return host.lower() in (str(self).partition("//")[2], f"{self.host}:{self.port}")
 
 
 class BucketUrl(NamedTuple):
@@ -190,6 +209,23 @@ def _as_ipv4(host: str) -> IPv4Address | None:
     except ValueError:
         return None
     return address.ipv4_mapped if isinstance(address, IPv6Address) else None
+
+
+def parse_origin(text: str) -> Origin:
+    """Read http://HOST, https://HOST:PORT and the like. Raises ValueError."""
+    found = _ORIGIN.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(f"allowed: {ORIGIN_FORM}")
+    return Origin(found[1], found[2], int(found[3] or _PORTS[found[1]]))
+
+
+def parse_origins(value: object) -> tuple[Origin, ...]:
+    """Read "https://a,https://b" or a list. Raises ValueError."""
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value) if part and part != "none"]
+    if not isinstance(value, Iterable):
+        raise ValueError(f"allowed: {ORIGIN_FORM}")
+    return tuple(parse_origin(str(item)) for item in value)
 
 
 def parse_bucket(url: str) -> BucketUrl:

@@ -41,13 +41,16 @@ def make_room(max_connections: int) -> str | None:
 
 
 def affordable(max_connections: int) -> int:
-    """How many of these connections the files that this process may have open suffice for, at least 1."""
+    """How many of these connections the files that this process may have open suffice for.
+
+    Where files are scarce, connections get half of them.
+    """
     if resource is None:
         return max_connections
     soft: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if _covers(soft, max_connections + BESIDES):
         return max_connections
-    return max(1, soft - BESIDES)
+    return max(soft - BESIDES, soft // 2)
 
 
 def _covers(limit: int, needed: int) -> bool:

@@ -5,21 +5,35 @@ from __future__ import annotations
 import http
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 import orjson
+import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from cosyserve.protocol.cosyvoice.rest import error_body
-from cosyserve.protocol.errors import RouteNotFound, TTSError, Unauthorized
+from cosyserve.protocol.errors import (
+    InternalError,
+    InvalidParameter,
+    RouteNotFound,
+    TTSError,
+    Unauthorized,
+)
+from cosyserve.protocol.fields import JsonObject
 
 from ..auth import SUBPROTOCOL, Caller, token_headers
-from ..dialects import Dialect, UpgradeRoute, find_route
+from ..dialects import Dialect, UpgradeRoute, dialect_of, find_route
 from ..dialects.cosyvoice import SPEECH_PATH
 from ..errors import error_headers
+from ..http.envelope import SERVER
 from ..services import Services
+
+log = structlog.get_logger(__name__)
+
+_JSON: Final = "application/json"
 
 
 class Handshake:
@@ -68,16 +82,48 @@ def select_subprotocol(
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
+def reworded_refusal(
+    socket: ServerConnection, request: Request, response: Response
+) -> Response | None:
+    """`process_response` of the server: a refusal by the library itself gets a body like any other."""
+    if response.status_code < 400 or response.headers.get("Content-Type") == _JSON:
+        return None
+    error: TTSError = InternalError("internal error")
+    if response.status_code < 500:
+        error = InvalidParameter("this is no WebSocket handshake of RFC 6455")
+    log.info("request_refused", code=error.code, reason=error.message)
+    reworded = refusal(error)
+    reworded.status_code, reworded.reason_phrase = response.status_code, response.reason_phrase
+    for name in ("Allow", "Upgrade", "Server"):
+        if name in response.headers:
+            reworded.headers[name] = response.headers[name]
+    return reworded
+
+
 def refusal(error: TTSError) -> Response:
     """An HTTP answer to an upgrade. Its body is the native dialect's: libraries show clients the status."""
-    status = http.HTTPStatus(error.status)
-    body = orjson.dumps(error_body(error, str(uuid.uuid4())))
+    return _answer(error, error_body(error, str(uuid.uuid4())))
+
+
+def head_refusal(dialects: Sequence[Dialect], target: str, error: TTSError) -> bytes:
+    """The answer to a head that is refused before it is known whether it is an upgrade; logs it."""
+    request_id = str(uuid.uuid4())
+    log.info("request_refused", request_id=request_id, code=error.code, reason=error.message)
+    dialect = dialect_of(target.partition("?")[0], dialects)
+    response = _answer(error, dialect.error_body(error, request_id))
+    response.headers["X-Request-Id"] = request_id
+    response.headers["Server"] = SERVER
+    return response.serialize()
+
+
+def _answer(error: TTSError, body: JsonObject) -> Response:
+    status, data = http.HTTPStatus(error.status), orjson.dumps(body)
     headers = Headers(
         [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
+            ("Content-Type", _JSON),
+            ("Content-Length", str(len(data))),
             ("Connection", "close"),
             *error_headers(error).items(),
         ]
     )
-    return Response(status, status.phrase, headers, body)
+    return Response(status, status.phrase, headers, data)

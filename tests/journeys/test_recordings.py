@@ -37,7 +37,7 @@ RECORDED = recorded()
 
 # Errors that a dialect cannot have, by the code of the tree.
 _ONLY_HTTP = {
-    "Unauthorized", "NotFound", "MethodNotAllowed", "RequestTimeout", "PayloadTooLarge",
+    "Unauthorized", "Forbidden", "NotFound", "MethodNotAllowed", "RequestTimeout", "PayloadTooLarge",
 }  # fmt: skip
 _ONLY_WEBSOCKET = {"InvalidState", "TaskPreempted", "TaskTimeout"}
 _ONLY_UPLOADS = {"TooManyReferences", "UnsupportedMediaType"}
@@ -45,8 +45,8 @@ NOT_THERE = {
     "websocket": _ONLY_HTTP | _ONLY_UPLOADS,
     "dashscope": _ONLY_HTTP | _ONLY_UPLOADS,
     "rest": _ONLY_WEBSOCKET,
-    "openai": _ONLY_WEBSOCKET | _ONLY_UPLOADS,
-    "elevenlabs": {"InvalidState"} | _ONLY_UPLOADS,
+    "openai": _ONLY_WEBSOCKET | {"TooManyReferences"},
+    "elevenlabs": {"InvalidState", "TooManyReferences"},
 }
 
 

@@ -38,7 +38,8 @@ from cosyserve.server.dialects import (
     text_limits,
 )
 from cosyserve.server.dialects.served import DIALECTS
-from cosyserve.server.http.task import HttpTask, SpeechBody, read_body
+from cosyserve.server.http.bodies import read_body
+from cosyserve.server.http.task import HttpTask, SpeechBody
 from cosyserve.server.settings import Settings, load_settings
 from cosyserve.server.voices.book import HostedVoices
 from support.engines.fake_engine import RATE, WORD_SECONDS, FakeEngine

@@ -296,7 +296,7 @@ async def test_bodies_that_are_no_forms_are_refused(peer: Peer) -> None:
         assert answer.status == status, (data, found)
 
 
-async def test_an_upload_that_cannot_be_unpacked_is_refused(peer: Peer) -> None:
+async def test_a_compressed_upload_is_refused(peer: Peer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
     writer.write(
         f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {peer.token}\r\n"
@@ -305,8 +305,8 @@ async def test_an_upload_that_cannot_be_unpacked_is_refused(peer: Peer) -> None:
     )
     answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b'"InvalidParameter"' in answer
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b'"UnsupportedMediaType"' in answer
 
 
 async def test_a_clip_that_is_no_voice_for_the_engine_is_refused(peer: Peer, clip: bytes) -> None:
@@ -341,7 +341,7 @@ async def test_file_names_are_only_names(peer: Peer, clip: bytes, name: str) -> 
     [
         (b'filename="caf\xe9.wav"', "caf\ufffd.wav"),
         (b'filename="\xed\xa0\x80.wav"', "\ufffd\ufffd\ufffd.wav"),
-        (b"filename*=utf-7''%2B%32%41%41%2D.wav", "\ufffd.wav"),
+        (b"filename*=utf-7''%2B%32%41%41%2D.wav", "+2AA-.wav"),
         ('filename="\U0001f468.wav"'.encode(), "\U0001f468.wav"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_system_without_such_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("soft", "connections", "then"),
-    [(1024, 4000, 1024 - BESIDES), (65536, 4000, 4000), (-1, 4000, 4000), (256, 4000, 1)],
+    [(4096, 4000, 4096 - BESIDES), (65536, 4000, 4000), (-1, 4000, 4000), (256, 4000, 128)],
 )
 def test_no_more_connections_than_there_are_files_for(
     monkeypatch: pytest.MonkeyPatch, soft: int, connections: int, then: int

@@ -27,7 +27,7 @@ class Request:
 
     def encoded(self) -> bytes:
         length = len(self.body) if self.length is None else self.length
-        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: server"]
+        lines = [f"{self.method} {self.path} HTTP/1.1", "Host: localhost"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         lines += [f"Content-Length: {length}"] if length else []
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body

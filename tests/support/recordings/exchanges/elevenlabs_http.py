@@ -166,6 +166,16 @@ async def tokens_methods_and_addresses(stage: Stage) -> None:
 
 
 @refusals.exchange()
+async def a_compressed_body(stage: Stage) -> None:
+    await stage.post(path(), call(), {**ALICE, "Content-Encoding": "gzip"})
+
+
+@refusals.exchange(tokens=())
+async def a_page_of_another_origin(stage: Stage) -> None:
+    await stage.post(path(), call(), {"Origin": "http://evil.example"})
+
+
+@refusals.exchange()
 async def a_server_that_shuts_down(stage: Stage) -> None:
     stage.server.services.admission.drain()
     await stage.post(path(), call())

@@ -154,6 +154,11 @@ async def other_methods_and_addresses(stage: Stage) -> None:
     await stage.post(f"{PATH}/", call())
 
 
+@book.exchange(tokens=())
+async def a_page_of_another_origin(stage: Stage) -> None:
+    await stage.post(PATH, call(), {"Origin": "http://evil.example"})
+
+
 @book.exchange()
 async def a_server_that_shuts_down(stage: Stage) -> None:
     stage.server.services.admission.drain()

@@ -47,6 +47,8 @@ async def tokens_in_a_subprotocol(stage: Stage) -> None:
 async def a_server_that_is_open_to_all(stage: Stage) -> None:
     async with stage.open(SPEECH, NOBODY, head=True):
         pass
+    for path in ADDRESSES:
+        await stage.refused(path, {"Origin": "http://evil.example"})
 
 
 @handshake.exchange()
