@@ -28,8 +28,8 @@ def exposure_notices(settings: Settings) -> Iterator[str]:
             )
     if _is_root() and settings.port not in range(1, _FIRST_FREE_PORT):
         yield (
-            f"the server runs as root, which port {settings.port} does not need: a fault in it would be "
-            "one of the whole machine's; allowed: a user of its own (in a container: USER, runAsUser)"
+            f"the server runs as root, which port {settings.port} does not need: a fault in it would "
+            "affect the whole machine; allowed: an unprivileged user (in a container: USER, runAsUser)"
         )
 
 
