@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from cosyserve.engine.interface import EngineNotReady
 from cosyserve.server.app import RunningServer, serve
+from cosyserve.server.auth import Caller
 from cosyserve.server.settings import load_settings
 from cosyserve.server.tasks.admission import Ticket
 from support.engines.fake_engine import FakeEngine
@@ -119,9 +120,9 @@ def _upload_received(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> 
     admission, received = server.services.admission, asyncio.Event()
     take = admission.upload
 
-    def upload() -> Ticket:
+    def upload(caller: Caller) -> Ticket:
         received.set()
-        return take()
+        return take(caller)
 
     monkeypatch.setattr(admission, "upload", upload)
     return received
