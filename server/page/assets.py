@@ -37,6 +37,8 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 _WITHOUT_CHARSET: Final = frozenset({".svg"})
+_ASK: Final = "no-cache"
+"""A browser may keep the file, and asks whether it has changed."""
 _NEEDS_TOKEN: Final = b'data-access="token"'
 _STYLE: Final = re.compile(rb"<style>(.*?)</style>", re.DOTALL)
 _NOTHING_ELSE: Final = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -60,18 +62,26 @@ class Asset:
         """policy: its Content-Security-Policy. compress: whether clients may have it compressed."""
         suffix, tag = Path(name).suffix, hashlib.sha256(body).hexdigest()[:24]
         charset = "" if suffix in _WITHOUT_CHARSET else "; charset=utf-8"
-        kind = {"Content-Type": _TYPES[suffix] + charset}
-        asked = {  # a browser may keep it, and asks whether it has changed
-            "Cache-Control": "no-cache",
-            "Content-Security-Policy": policy,
-        }
-        sniffing = {"X-Content-Type-Options": "nosniff"}
-        referrer = {"Referrer-Policy": "no-referrer"}
+        kind = _TYPES[suffix] + charset
         if not compress:
-            return cls(body, None, tag, kind | asked | referrer | sniffing | {"Etag": f'"{tag}"'})
-        weak = {"ETag": f'W/"{tag}"'}  # the plain and the compressed body share it
-        vary = {"Vary": "Accept-Encoding"}
-        headers = kind | weak | asked | sniffing | referrer | vary
+            headers = {
+                "Content-Type": kind,
+                "Cache-Control": _ASK,
+                "Content-Security-Policy": policy,
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+                "Etag": f'"{tag}"',
+            }
+            return cls(body, None, tag, headers)
+        headers = {
+            "Content-Type": kind,
+            "ETag": f'W/"{tag}"',  # weak: the plain and the compressed body share it
+            "Cache-Control": _ASK,
+            "Content-Security-Policy": policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Vary": "Accept-Encoding",
+        }
         return cls(body, gzip.compress(body, mtime=0), tag, headers)
 
     async def answer(self, request: web.Request) -> web.Response:

@@ -161,7 +161,7 @@ class PortSwitch(FairConnection):
         self._look_at_head()  # the first bytes may have come before the transport
 
     def _look_at_head(self) -> None:
-        if self._head is None or self._undecided is None or self._refused:
+        if self._head is None or self._undecided is None:
             return
         # Both libraries skip empty lines before a request: they are not the end of its head.
         self._head = self._head.lstrip(b"\r\n")

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class UploadDeskSettings(ClipSettings, Protocol):
-    """The settings that the intake reads."""
+    """The settings that the desk reads."""
 
     @property
     def upload_threads(self) -> int: ...
