@@ -41,6 +41,7 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
 from .startup.open_files import affordable, make_room
 from .startup.parts import (
@@ -52,6 +53,7 @@ from .startup.parts import (
     warn_of_missing_voices,
 )
 from .tasks.admission import Admission
+from .tasks.turns import Turns
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
@@ -241,6 +243,7 @@ async def _build_services(
         extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
         transports=labels_of(dialects),
     )
+    metrics.watch_capacity(admission.capacity)
     lag = asyncio.create_task(watch_loop_lag(metrics))
     stack.callback(lag.cancel)
     return Services(
@@ -251,6 +254,7 @@ async def _build_services(
         intake=intake,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
+        beginnings=Turns(),
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
@@ -331,10 +335,12 @@ async def _serve_until_signalled(settings: Settings) -> None:
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
             print(f"and on every address of this machine: {server.everywhere}", flush=True)
+        calibrating = asyncio.create_task(calibrate(server.services))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
         await signalled.wait()
         signalled.clear()
+        calibrating.cancel()
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
