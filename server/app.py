@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,10 +52,11 @@ from .startup.parts import (
     warn_of_missing_voices,
 )
 from .tasks.admission import Admission
+from .tasks.shutdown import Shutdown
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
-from .websocket.connection import SpeechConnection
+from .websocket.connection import SERVER_ENDS, SpeechConnection
 from .websocket.handshake import (
     Handshake,
     head_refusal,
@@ -103,17 +104,22 @@ class RunningServer:
         await self.close(deadline)
 
     async def close(self, deadline: float = 0.0) -> None:
-        """Close every connection with 1012 (service restart), fail running requests and stop listening.
+        """Fail what runs, close every connection with 1012 (service restart) and stop listening.
 
-        Requests are answered with EngineUnavailable: those that are spoken, because the engine stops, those
-        whose body is still coming, by `envelope`.
+        Tasks and requests end with EngineUnavailable: those that are spoken, by `Shutdown`, those whose body
+        is still coming, by `envelope`. The last words have close_timeout to be written.
         deadline: loop time until which clients may read and answer the close; they have at least
         close_timeout.
         """
-        self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        least = self.services.settings.close_timeout
+        self.services.admission.drain()
+        self.services.shutdown.begin()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(least):
+                await self.services.admission.wait_idle()
+        self.websockets.close(*SERVER_ENDS)
         await self.services.engine.stop()
         await self.http.cleanup()  # the port closes only when the last request is over
-        least = self.services.settings.close_timeout
         deadline = max(deadline, asyncio.get_running_loop().time() + least)
         try:
             async with asyncio.timeout_at(deadline):
@@ -251,6 +257,7 @@ async def _build_services(
         intake=intake,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
+        shutdown=Shutdown(),
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
@@ -340,7 +347,7 @@ async def _serve_until_signalled(settings: Settings) -> None:
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
         if again.done():
             log.warning("closing_at_once", reason="a second signal")
-            _exit_within(2 * settings.close_timeout)
+            _exit_within(3 * settings.close_timeout)
         for task in (draining, again):
             task.cancel()
         await asyncio.wait({draining, again})

@@ -14,6 +14,7 @@ from .observe.metrics import Metrics
 from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
+from .tasks.shutdown import Shutdown
 from .voices.book import VoiceBook
 from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
@@ -28,6 +29,7 @@ class Services:
     intake: UploadDesk
     authenticator: Authenticator
     admission: Admission
+    shutdown: Shutdown
     metrics: Metrics
     deliveries: Deliveries
     spools: Spools
