@@ -65,6 +65,7 @@ class WholeAnswer:
         head = await asyncio.to_thread(_next, pieces)
         while tail := await asyncio.to_thread(_next, pieces):
             await self._spool.write(tail)
+        self._spool.made()
         return web.Response(
             body=SpooledDocument(head, self._spool, sound_size),
             content_type="application/json",
