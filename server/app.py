@@ -67,7 +67,8 @@ from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
 
-_SSML_THREADS = 2
+_THREADS = 2
+"""For each kind of short work on what clients send and get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +237,6 @@ async def _build_services(
     stack.callback(spools.stop)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    ssml_threads = Threads("ssml", _SSML_THREADS)
-    stack.callback(ssml_threads.close)
     admission = Admission(settings)
     metrics = Metrics(
         engine.capabilities.name,
@@ -263,8 +262,16 @@ async def _build_services(
         spools=spools,
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
-        ssml_threads=ssml_threads,
+        ssml_threads=_threads("ssml", stack),
+        form_threads=_threads("form", stack),
+        document_threads=_threads("document", stack),
     )
+
+
+def _threads(name: str, stack: AsyncExitStack) -> Threads:
+    threads = Threads(name, _THREADS)
+    stack.callback(threads.close)
+    return threads
 
 
 async def _http(

@@ -36,6 +36,8 @@ class Services:
     sockets: Sockets
     encode_pool: Executor
     ssml_threads: Threads
+    form_threads: Threads
+    document_threads: Threads
 
     def owner(self, caller: Caller) -> str | None:
         """Whose references the caller sees; None is everybody's."""

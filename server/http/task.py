@@ -77,7 +77,9 @@ class HttpTask:
         async with self._alive() as life, services.shutdown.raised():
             spool = self._request[UNTIL_SENT].enter_context(services.spools.open(caller.name))
             try:
-                answer = WholeAnswer(spool, services.settings, life.parameters)
+                answer = WholeAnswer(
+                    spool, services.settings, services.document_threads, life.parameters
+                )
                 async with aclosing(life.events()) as events:
                     async for event in events:
                         if isinstance(event, ResultGenerated):

@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -31,6 +32,22 @@ async def test_audio_is_encoded_by_as_many_threads_as_the_settings_say(served) -
         pool = server.services.encode_pool
         assert isinstance(pool, ThreadPoolExecutor)
         assert pool._max_workers == 3
+
+
+async def test_a_thread_of_the_loop_that_hangs_keeps_no_request_waiting(served) -> None:
+    go_on = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        hanging = asyncio.create_task(asyncio.to_thread(go_on.wait))
+        try:
+            async with served() as (server, engine), Peer.of(server, engine) as peer:
+                for path, body in WHOLE.items():
+                    async with peer.http.post(path, json=body) as answer:
+                        assert answer.status == 200
+                await peer.upload(make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le"))
+        finally:
+            go_on.set()
+            await hanging
 
 
 async def test_drain_lets_running_tasks_finish_and_takes_no_new_ones(served) -> None:
