@@ -56,6 +56,7 @@ from .tasks.shutdown import Shutdown
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
+from .websocket.budgets import TokenBudgets
 from .websocket.connection import SERVER_ENDS, SpeechConnection
 from .websocket.handshake import (
     Handshake,
@@ -260,6 +261,7 @@ async def _build_services(
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
+        budgets=TokenBudgets(settings),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
         ssml_threads=_threads("ssml", stack),

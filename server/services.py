@@ -18,6 +18,7 @@ from .tasks.shutdown import Shutdown
 from .voices.book import VoiceBook
 from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
+from .websocket.budgets import TokenBudgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Services:
     deliveries: Deliveries
     spools: Spools
     sockets: Sockets
+    budgets: TokenBudgets
     encode_pool: Executor
     ssml_threads: Threads
     form_threads: Threads

@@ -30,6 +30,14 @@ class LimitSettings(BaseModel):
     max_control_frames_per_second: Count = Field(
         20, description="the same for WebSocket control frames: pings, pongs, close"
     )
+    max_messages_per_second_per_token: Count = Field(
+        20_000,
+        description="WebSocket messages that all connections of a token may send per second; beyond that "
+        "they are read in turns",
+    )
+    max_control_frames_per_second_per_token: Count = Field(
+        2000, description="the same for WebSocket control frames"
+    )
     max_message_characters: Count = Field(20_000, description="characters of text per message")
     max_task_characters: int = Field(
         200_000, ge=1, le=100_000_000, description="characters of text per task"

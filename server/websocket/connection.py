@@ -75,6 +75,7 @@ class SpeechConnection:
         self._parting = False  # nothing more is read, and the tasks are being told so
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
         socket.on_flood = self._end_flood
+        socket.share(services.budgets.of(caller.name))
 
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
