@@ -58,6 +58,13 @@ class TimeoutSettings(BaseModel):
         description="if all places for tasks are taken, a task that has had no text and given no sound for "
         "this long yields its place to a new one, and fails with TaskPreempted",
     )
+    preempt_below: float = Field(
+        2.0,
+        ge=0,
+        le=1000,
+        description="characters per second; slower text, and sound slower than a quarter of real time, count "
+        "for preempt_after in proportion; 0: any text counts in full",
+    )
     idle_connection_timeout: Annotated[Seconds | None, OrNone] = Field(
         None, description="a connection without a task is closed after this time"
     )

@@ -100,8 +100,8 @@ class TaskLife:
         flush: speak what has come without waiting for more.
         """
         self.account.text(text, time.monotonic())
-        if text and not text.isspace():
-            self._not_idle()
+        if self._place is not None and (words := text.split()):
+            self._place.active(characters=sum(map(len, words)))
         if self._early is None:
             assert self._synthesis is not None
             await self._synthesis.feed(text, flush=flush)
@@ -169,7 +169,8 @@ class TaskLife:
             await synthesis.finish()
 
     def _result(self, chunk: SpokenChunk, synthesis: Synthesis) -> ResultGenerated:
-        self._not_idle()
+        if self._place is not None:
+            self._place.active(seconds=chunk.seconds)
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
@@ -185,10 +186,6 @@ class TaskLife:
             sentences=chunk.sentences,
             marks=chunk.marks,
         )
-
-    def _not_idle(self) -> None:
-        if self._place is not None:
-            self._place.active()
 
     # The end
 
