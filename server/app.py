@@ -68,6 +68,7 @@ from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
 
+_METRICS_SOCKETS = 64
 _THREADS = 2
 """For each kind of short work on what clients send and get."""
 
@@ -164,16 +165,9 @@ async def serve(
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        create_connection = switch_to(
-            _http_connections(http, dialects, settings),
-            OriginPolicy(settings).check,
-            partial(head_refusal, dialects),
-            services.deliveries,
-            services.sockets,
-            settings,
-            settings.head_timeout,
-            tls,
-        )
+        switch = _switch(http, dialects, services)
+        policy = OriginPolicy(settings.host, settings.allowed_origins, tokens=bool(settings.tokens))
+        create_connection = switch(admit=policy.check, sockets=services.sockets, tls=tls)
         open_port = partial(_open_port, handle, handshake, services, create_connection)
         servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
         if settings.metrics_address is not None:
@@ -294,25 +288,44 @@ async def _http(
 async def _serve_metrics(
     address: ListenAddress, services: Services, dialects: Sequence[Dialect], stack: AsyncExitStack
 ) -> None:
+    """Serve them as the port is served, with sockets of their own; no upgrade is accepted."""
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(build_metrics_app(services))
+    timeout = services.settings.close_timeout / 2
+    metrics = web.AppRunner(build_metrics_app(services), shutdown_timeout=timeout)
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
-    loop = asyncio.get_running_loop()
+    policy = OriginPolicy(address.host, services.settings.allowed_origins)
+    sockets = Sockets(_METRICS_SOCKETS)
+    create_connection = _switch(metrics, dialects, services)(admit=policy.check, sockets=sockets)
+    handshake = Handshake(services, ())
     for each in listening.sockets:
-        connections = _http_connections(metrics, dialects, services.settings)
-        server = await loop.create_server(connections, sock=each, backlog=BACKLOG)
-        stack.callback(server.close)
+        await stack.enter_async_context(
+            _open_port(_no_websocket, handshake, services, create_connection, each)
+        )
+    stack.callback(sockets.cut)
     log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
 
 
-def _http_connections(
-    runner: web.AppRunner, dialects: Sequence[Dialect], settings: Settings
-) -> Callable[[], HttpConnection]:
+async def _no_websocket(connection: ServerConnection) -> None:
+    raise AssertionError("a handshake without dialects accepts nothing")
+
+
+def _switch(
+    runner: web.AppRunner, dialects: Sequence[Dialect], services: Services
+) -> Callable[..., type[ServerConnection]]:
+    """`switch_to` for an HTTP application; asks for the rest of its arguments."""
     assert isinstance(runner.server, web.Server)
-    return partial(HttpConnection, runner.server, dialects, settings.head_timeout)
+    settings = services.settings
+    return partial(
+        switch_to,
+        make_http=partial(HttpConnection, runner.server, dialects, settings.head_timeout),
+        refusal=partial(head_refusal, dialects),
+        deliveries=services.deliveries,
+        limits=settings,
+        head_timeout=settings.head_timeout,
+    )
 
 
 def run(settings: Settings) -> int:
