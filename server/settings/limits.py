@@ -94,8 +94,8 @@ class TimeoutSettings(BaseModel):
     )
     close_timeout: Seconds = Field(
         2.0,
-        description="time for a client that has received everything to answer a close frame; at shutdown "
-        "also the least time for open connections",
+        description="time for a client that has received everything to answer a close frame, or to stop "
+        "sending a body that was refused; at shutdown also the least time for open connections",
     )
     drain_grace: float = Field(
         30.0,
