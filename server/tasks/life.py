@@ -154,7 +154,12 @@ class TaskLife:
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
         self._synthesis = await Synthesis.open(
-            services.engine, voice, parameters, services.encode_pool, services.ssml_threads
+            services.engine,
+            voice,
+            parameters,
+            services.encode_pool,
+            services.ssml_threads,
+            self.caller.name,
         )
         return self._synthesis
 
