@@ -240,6 +240,7 @@ async def _build_services(
         token_names=[token.name for token in settings.tokens],
         extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
         transports=labels_of(dialects),
+        spools=spools,
     )
     lag = asyncio.create_task(watch_loop_lag(metrics))
     stack.callback(lag.cancel)

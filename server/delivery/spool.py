@@ -66,6 +66,7 @@ class Spools:
         self._folder = folder
         self._limits = limits
         self._open_now = 0
+        self._waiting = 0
         self._all = self._quota(limits.spool_bytes, _ALL_TOKENS)
         self._quotas: dict[str, Quota] = {}  # by the token's name, as the files
         self._freed = asyncio.Event()  # replaced when it is set
@@ -82,6 +83,11 @@ class Spools:
     def open_now(self) -> int:
         """How many are open."""
         return self._open_now
+
+    @property
+    def waiting(self) -> int:
+        """How many of these wait for room."""
+        return self._waiting
 
     @property
     def size(self) -> int:
@@ -134,11 +140,16 @@ class Spools:
             _check(spool.size + size, quota.limit, "bytes", quota.whose)
         full = self._full(spool, size)
         if full is not None:
-            with suppress(TimeoutError):
+            self._waiting += 1
+            try:
                 async with asyncio.timeout(self._limits.spool_wait):
                     while full is not None:
                         await self._freed.wait()
                         full = self._full(spool, size)
+            except TimeoutError:
+                pass
+            finally:
+                self._waiting -= 1
             if full is not None:
                 raise _over(full.limit, "bytes", full.whose)
         for quota in spool.quotas:

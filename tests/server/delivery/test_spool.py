@@ -153,9 +153,10 @@ async def test_who_leaves_while_waiting_for_room_leaves_nothing(spools: Spools) 
         await sent.write(pattern(3 * MEMORY_EACH))
         waiting = asyncio.create_task(growing.write(b"x"))
         await asyncio.sleep(0)
+        assert spools.waiting == 1
         waiting.cancel()
         await asyncio.wait({waiting})
-        assert spools.size == 3 * MEMORY_EACH
+        assert (spools.waiting, spools.size) == (0, 3 * MEMORY_EACH)
 
 
 async def test_files_are_few(spools: Spools, monkeypatch: pytest.MonkeyPatch) -> None:

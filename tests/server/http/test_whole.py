@@ -135,6 +135,8 @@ async def test_an_unread_answer_counts_for_its_token_and_not_as_a_task(
             await engine.opened.wait()
             await admission.wait_idle()
             assert spools.size >= LARGE * WORD_BYTES
+            told = server.services.metrics.registry.get_sample_value("cosyserve_spool_bytes")
+            assert told == spools.size
             async with Peer.of(server, engine, "alice-secret") as alice:
                 async with alice.http.post(path, json=body(path, 1)) as answer:
                     assert answer.status == 200  # the place is free
