@@ -195,6 +195,17 @@ class CountsMore(Protocol):
     def extra_metrics(self) -> Iterable[Metric]: ...
 
 
+class SpoolFill(Protocol):
+    """What spools tell of themselves: bytes, answers, and how many of these wait for room."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def open_now(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+
 def _no_stats() -> Mapping[str, float]:
     return {}
 
@@ -205,6 +216,7 @@ class Metrics:
     stats: the engine's statistics, read at each scrape. ready: whether new tasks would be served.
     token_names: allowed values of the label `token`. extra: metrics of the engine's libraries, read at each
     scrape. transports: values of the label `transport` whose series exist from the start; it has no others.
+    spools: read at each scrape; None: there are none.
     """
 
     def __init__(
@@ -215,6 +227,7 @@ class Metrics:
         token_names: Iterable[str] = (),
         extra: Callable[[], Iterable[Metric]] = lambda: (),
         transports: Iterable[str] = (),
+        spools: SpoolFill | None = None,
     ) -> None:
         families = Families()
         self._families = families
@@ -222,6 +235,7 @@ class Metrics:
         self._make_task_metrics(families)
         self._make_audio_metrics(families)
         self._make_server_metrics(families, transports)
+        _make_spool_metrics(families, spools)
         families.gauge(
             "build_info", "Always 1; version and engine are in the labels.", "version", "engine"
         ).labels(VERSION, engine_name).set(1)
@@ -407,6 +421,16 @@ class TaskMeter:
             metrics.token_speech_seconds.labels(self._token).inc(totals.speech_len)
             if outcome == "finished":
                 metrics.real_time_factor.labels(transport).observe(totals.rtf)
+
+
+def _make_spool_metrics(make: Families, spools: SpoolFill | None) -> None:
+    size = make.gauge("spool_bytes", "Bytes of answers that are not streamed and not yet sent.")
+    answers = make.gauge("spool_answers", "Answers that are being made or sent as a whole.")
+    waiting = make.gauge("spool_answers_waiting", "Those of them that wait for room.")
+    if spools is not None:
+        size.set_function(lambda: spools.size)
+        answers.set_function(lambda: spools.open_now)
+        waiting.set_function(lambda: spools.waiting)
 
 
 def _codes(error: type[TTSError]) -> Iterator[str]:

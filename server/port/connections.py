@@ -20,7 +20,8 @@ from cosyserve.protocol.errors import InvalidParameter, TTSError
 
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
-from ..websocket.intake import FairConnection, FrameLimits
+from ..websocket.budgets import FrameLimits
+from ..websocket.intake import FairConnection
 from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
 from .request_target import tidy_head
 from .sockets import Sockets

@@ -7,8 +7,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
-from itertools import takewhile
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -16,14 +14,13 @@ from cosyserve.protocol.errors import EngineUnavailable, TaskPreempted, Throttle
 
 from ..auth import Caller
 from .capacity import Capacity
+from .waiting import Waiting, WaitingLimits
 
 MAX_RETRY_AFTER: Final = 60
 _SMOOTHING: Final = 0.1  # the newest task's share in the mean duration
-_RESTING: Final = 2.0
-"""Seconds without text and sound after which a task is not counted among those that speak."""
 
 
-class AdmissionLimits(Protocol):
+class AdmissionLimits(WaitingLimits, Protocol):
     """The settings that admission reads."""
 
     @property
@@ -38,8 +35,6 @@ class AdmissionLimits(Protocol):
     def max_realtime_share(self) -> float | None: ...
     @property
     def max_uploads(self) -> int: ...
-    @property
-    def preempt_after(self) -> float: ...
     @property
     def tokens(self) -> Sized: ...
 
@@ -67,53 +62,13 @@ class Ticket:
         self.release()
 
 
-@dataclass(slots=True)
-class _Wait:
-    """A task that waits for text. since: when it last had text or gave sound."""
-
-    since: float
-    give_up: Callable[[TTSError], None]
-
-
-class _Waiting:
-    """The tasks that wait for text. clock: gives seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._waits: dict[TaskTicket, _Wait] = {}  # the one that has waited longest first
-
-    def add(self, ticket: TaskTicket, give_up: Callable[[TTSError], None]) -> None:
-        self._waits[ticket] = _Wait(self._clock(), give_up)
-
-    def again(self, ticket: TaskTicket) -> None:
-        """The task, if it waits, does so from now on."""
-        if wait := self.discard(ticket):
-            self.add(ticket, wait.give_up)
-
-    def discard(self, ticket: TaskTicket) -> _Wait | None:
-        return self._waits.pop(ticket, None)
-
-    def resting(self) -> int:
-        """How many have waited so long that they do not count as speaking."""
-        latest = self._clock() - _RESTING
-        return sum(1 for _ in takewhile(lambda wait: wait.since <= latest, self._waits.values()))
-
-    def first_to_yield(self, after: float) -> TaskTicket | None:
-        """Of the caller with most tasks that have waited `after` seconds, the one that did so longest."""
-        latest = self._clock() - after
-        overdue = [ticket for ticket, wait in self._waits.items() if wait.since <= latest]
-        held = Counter(ticket.name for ticket in overdue)
-        # Of several with most of them, `max` takes the first.
-        return max(overdue, key=lambda ticket: held[ticket.name], default=None)
-
-
 class TaskTicket(Ticket):
     """A task's place. `free` lets the next task have it before this one is accounted for."""
 
     def __init__(
         self,
         name: str,
-        waiting: _Waiting,
+        waiting: Waiting[TaskTicket],
         empty: Ticket,
         spoke: Callable[[float, float], None],
         free: Callable[[], None],
@@ -135,10 +90,10 @@ class TaskTicket(Ticket):
         """
         self._waiting.add(self, give_up)
 
-    def active(self) -> None:
-        """Text has come or sound goes out: if the task waits for text, it does so from now on."""
+    def active(self, *, characters: int = 0, seconds: float = 0.0) -> None:
+        """Text has come or sound goes out, which makes up for waiting."""
         self._empty.release()
-        self._waiting.again(self)
+        self._waiting.active(self, characters, seconds)
 
     def keep(self) -> None:
         """All text has come: the place is this task's to the end."""
@@ -183,7 +138,7 @@ class Admission:
         self._connections: Counter[str] = Counter()  # by the caller's name
         self._uploads: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
-        self._waiting = _Waiting(clock)
+        self._waiting: Waiting[TaskTicket] = Waiting(limits, clock)
         self.capacity = Capacity(
             limits.max_realtime_share, limits.max_tasks, lambda: self.speaking, clock
         )
@@ -305,12 +260,12 @@ class Admission:
 
         Who has tasks without text takes no place from others, only from another of these.
         """
-        ticket = self._waiting.first_to_yield(self._limits.preempt_after)
+        ticket = self._waiting.first_to_yield()
         if ticket is None or (self._several and self._empty[name] and ticket.name != name):
             return
-        if wait := self._waiting.discard(ticket):
+        if give_up := self._waiting.discard(ticket):
             ticket.free()
-            wait.give_up(
+            give_up(
                 TaskPreempted(
                     "all places for tasks were taken while this one waited for text: another has its place"
                 )

@@ -100,8 +100,8 @@ class TaskLife:
         flush: speak what has come without waiting for more.
         """
         self.account.text(text, time.monotonic())
-        if text and not text.isspace():
-            self._not_idle()
+        if self._place is not None and (words := text.split()):
+            self._place.active(characters=sum(map(len, words)))
         if self._early is None:
             assert self._synthesis is not None
             await self._synthesis.feed(text, flush=flush)
@@ -158,7 +158,12 @@ class TaskLife:
         )
         await services.beginnings.take()
         self._synthesis = await Synthesis.open(
-            services.engine, voice, parameters, services.encode_pool, services.ssml_threads
+            services.engine,
+            voice,
+            parameters,
+            services.encode_pool,
+            services.ssml_threads,
+            self.caller.name,
         )
         return self._synthesis
 
@@ -173,7 +178,8 @@ class TaskLife:
             await synthesis.finish()
 
     def _result(self, chunk: SpokenChunk, synthesis: Synthesis) -> ResultGenerated:
-        self._not_idle()
+        if self._place is not None:
+            self._place.active(seconds=chunk.seconds)
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
@@ -201,10 +207,6 @@ class TaskLife:
     def _waited(self, asked: float | None, chunk: SpokenChunk) -> None:
         if asked is not None and self._place is not None:
             self._place.spoke(time.monotonic() - asked, chunk.seconds)
-
-    def _not_idle(self) -> None:
-        if self._place is not None:
-            self._place.active()
 
     # The end
 

@@ -32,6 +32,7 @@ class Limits:
     max_uploads: int = 2
     max_realtime_share: float | None = None
     preempt_after: float = 10.0
+    preempt_below: float = 2.0
     tokens: tuple[str, ...] = ("the only one",)
 
 
@@ -298,7 +299,7 @@ def test_the_task_that_has_waited_longest_gives_its_place_up() -> None:
     with pytest.raises(Throttled):  # nobody has waited 10 seconds
         waiting.admission.enter(BOB)
     waiting.clock.now += 10
-    first.active()
+    first.active(characters=20)
     waiting.enter(BOB, "fifth")
     assert waiting.lost == ["third TaskPreempted"]
     assert waiting.admission.tasks == 4
@@ -363,7 +364,7 @@ def test_tokens_without_text_leave_places_to_others() -> None:
     with pytest.raises(Throttled, match="6 tasks without text; the 3 places left are for others"):
         admission.enter(ANN, admission.connect(ANN))
     assert admission.enter(ANN)  # with its text
-    first[0].active()
+    first[0].active(characters=20)
     first[1].keep()
     first[2].release()
     assert len(fill(ANN)) == 0  # it has three without text, and three places are left
@@ -423,7 +424,7 @@ def test_tasks_that_have_long_waited_for_text_do_not_count_as_speaking() -> None
         admission.enter(BOB)
     clock.now += 3
     admission.enter(BOB)
-    task.active()
+    task.active(characters=1)
     assert admission.speaking == 2
 
 

@@ -17,7 +17,9 @@ from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
 from cosyserve.server.auth import Caller
 from cosyserve.server.tasks.life import TaskLife
 from support.engines.fake_engine import RATE, WORD_SECONDS
+from support.peers.last_word import say
 from support.peers.peers import Peer
+from support.peers.ways import HTTP, SOCKETS, Way
 
 PARAMETERS = SpeechParameters(
     mode=Mode.FAST, reference_audio_id="plain", output_format=AudioFormat.PCM
@@ -160,3 +162,10 @@ async def test_the_first_sound_is_no_measure(peer: Peer, monkeypatch: pytest.Mon
     await all_events(life)
     assert not measured
     life.over()
+
+
+@pytest.mark.parametrize("way", [*SOCKETS, *HTTP], ids=str)
+async def test_the_engine_knows_whose_text_it_is(peer: Peer, way: Way) -> None:
+    async with way.open(peer) as conversation:
+        await say(conversation)
+    assert {session.options.tenant for session in peer.engine.sessions} == {"alice"}
