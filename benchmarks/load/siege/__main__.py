@@ -38,7 +38,7 @@ from . import attacker
 from .attack import Attack, Ground
 from .attacker import AttackFailed
 from .attacks import ATTACKS, chosen
-from .result import FIRST_SOUND, HEAD, MEMORY_MIB, Cost, row
+from .result import HEAD, MEMORY_MIB, Cost, markdown, row
 from .victim import Victim
 
 ATTACKER: Final = ("attacker", "attacker-secret")
@@ -63,12 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     missed = {cost.attack: list(cost.missed()) for cost in costs if cost.checkout == "this"}
     content = {
         **around,
-        "goals": {"first_sound_p95": FIRST_SOUND, "memory_mib": MEMORY_MIB},
+        "memory_mib": MEMORY_MIB,
         "scale": options.scale,
         "costs": [asdict(cost) for cost in costs],
         "missed": missed,
     }
-    print(f"wrote {write_report(options.out, 'siege', content)}")
+    path = write_report(options.out, "siege", content)
+    path.with_suffix(".md").write_text(markdown(costs), encoding="utf-8")
+    print(f"wrote {path} and the table beside it")
     for attack, goals in missed.items():
         for goal in goals:
             print(f"missed: {attack}: {goal}")
@@ -157,6 +159,7 @@ async def _measure(
         checkout,
         booty.seconds,
         booty.got,
+        attack.first_sound,
         summarize(victim.waits),
         dict(victim.failed),
         idle / 1024,

@@ -14,6 +14,7 @@ from ..wire import LOST
 ANSWER_TIMEOUT: Final = 15.0
 """Seconds without an answer after which there is none: longer than the server's own for a head."""
 UNANSWERED: Final = "unanswered"
+FIRST_SOUND: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -70,12 +71,16 @@ Lead = Callable[[Ground], Awaitable[None]]
 class Attack:
     """lead: attacks until it is cancelled, `seconds` after it began, or has done all that it had to do.
 
-    about: what it does, for a person. prepare: puts into the folder of the server's references, which does
-    not run yet, what the attack needs there; it gets the attacker's name and the scale.
+    about: what it does, for a person.
+    first_sound: the goal, in seconds, for the 95th percentile of what another client waits for its first
+    sound; None if that client stands in the same queue as the attackers.
+    prepare: puts into the folder of the server's references, before the server runs, what the attack needs
+    there; it gets the attacker's name and the scale.
     """
 
     name: str
     about: str
     lead: Lead
     seconds: float = 15.0
+    first_sound: float | None = FIRST_SOUND
     prepare: Callable[[Path, str, float], None] | None = None

@@ -137,5 +137,11 @@ ATTACKS: Final = (
     Attack(
         "trickle", "all the tasks that a token can have, a character a second for each", _trickle
     ),
-    Attack("connections", f"{MANY:,} connections, {MANY_AT_ONCE} at once, kept", _connect_many, 60),
+    Attack(
+        "connections",
+        f"{MANY:,} connections, {MANY_AT_ONCE} at once, kept",
+        _connect_many,
+        60,
+        first_sound=None,
+    ),
 )

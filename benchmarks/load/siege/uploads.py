@@ -37,7 +37,7 @@ def clip(seconds: float, rate: int, *, channels: int = 1, kind: str = "WAV") -> 
     sound = 0.2 * tone * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * times))
     file = io.BytesIO()
     soundfile.write(
-        file, np.repeat(sound[:, None], channels, axis=1), rate, format=kind, subtype="PCM_16"
+        file, np.repeat(sound[:, None], channels, axis=1), rate, format=kind, subtype="PCM_24"
     )
     return file.getvalue()
 
@@ -138,7 +138,6 @@ ATTACKS: Final = (
         "clip-list",
         f"{LISTS} times at once the list of {CLIPS:,} clips",
         _lists,
-        15,
-        _prepare_clips,
+        prepare=_prepare_clips,
     ),
 )

@@ -32,6 +32,9 @@ def test_a_siege_is_measured_and_a_missed_goal_told(
     assert 0 < measured["idle_mib"] <= measured["peak_mib"]
     assert measured["log_errors"] == 0
     assert found["missed"].keys() == {"head-long"}
+    table = (tmp_path / "siege.md").read_text().splitlines()
+    assert table[0].startswith("| attack | checkout | ")
+    assert table[2].startswith("| head-long | this | ")
 
 
 def test_another_checkout_is_attacked_too_and_has_no_goals(
@@ -66,9 +69,12 @@ def cost(
     got: dict[str, int] | None = None,
     errors: int = 0,
     checkout: str = "this",
+    goal: float | None = 0.1,
 ) -> Cost:
     waits = None if p95 is None else Summary(20, 0.01, 0.01, 0.02, p95, 0.3, 0.4)
-    return Cost("attack", checkout, 1.0, got or {}, waits, failed or {}, 90, peak, 1.0, errors)
+    return Cost(
+        "attack", checkout, 1.0, got or {}, goal, waits, failed or {}, 90, peak, 1.0, errors
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,7 @@ def cost(
     [
         (cost(got={"200": 5, "503": 1}), []),
         (cost(p95=0.1), ["first sound p95 100.0 ms, goal: below 100.0"]),
+        (cost(p95=0.1, goal=None), []),
         (cost(p95=None), ["no other client was served"]),
         (cost(failed={"Throttled": 2}), ["other clients' tasks failed: Throttled: 2"]),
         (cost(peak=601), ["memory 601 MiB, over 600"]),
