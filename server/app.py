@@ -43,6 +43,7 @@ from .services import Services
 from .settings import ListenAddress, Settings
 from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
+from .startup.garbage import settle
 from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
@@ -362,6 +363,7 @@ async def _serve_until_signalled(settings: Settings) -> None:
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
         await warn_of_missing_voices(server.services)
+        settle()
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
             print(f"and on every address of this machine: {server.everywhere}", flush=True)
