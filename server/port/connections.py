@@ -204,7 +204,9 @@ class PortSwitch(FairConnection):
         self._drop_deadline()
         if found.is_upgrade:
             super().connection_made(transport)
-            super().data_received(head)
+            end = head.find(_HEAD_END) + len(_HEAD_END)
+            super().data_received(head[:end])
+            super().data_received(head[end:])
         else:
             self._http = self._make_http()
             self._http.connection_made(transport)
