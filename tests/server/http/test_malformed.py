@@ -165,6 +165,13 @@ async def test_what_comes_behind_a_refused_upgrade(
     assert logged == []
 
 
+async def test_an_upgrade_over_http_1_0_is_a_plain_request(peer: Peer) -> None:
+    upgrade = head(f"GET {PATH}", "Authorization: alice-secret", *UPGRADE)
+    answer = await raw_exchange(peer.server.port, upgrade.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert answer.status == 400
+    assert "connect with an upgrade" in answer.json["message"]
+
+
 async def test_a_malformed_frame_behind_an_upgrade_closes_it(
     peer: Peer, logged: list[EventDict]
 ) -> None:
