@@ -43,13 +43,17 @@ def main() -> int:
     failed = False
     for name in names or FUZZERS:
         with FUZZERS[name]() as fuzzer:
-            began = time.monotonic()
-            end = began + 60 * asked.minutes
-            report = fuzz(fuzzer, seed, lambda _, end=end: time.monotonic() < end)
-        found = f"{report.cases} cases, {report.kinds} outcomes, {len(report.findings)} findings"
-        print(f"{name}: {found} in {time.monotonic() - began:.0f} s", flush=True)
-        failed |= bool(report.findings)
+            failed |= _fresh(fuzzer, seed, 60 * asked.minutes)
     return int(failed)
+
+
+def _fresh(fuzzer: Fuzzer, seed: int, seconds: float) -> bool:
+    """Whether something is found in this time."""
+    began = time.monotonic()
+    report = fuzz(fuzzer, seed, lambda _: time.monotonic() - began < seconds)
+    found = f"{report.cases} cases, {report.kinds} outcomes, {len(report.findings)} findings"
+    print(f"{fuzzer.name}: {found} in {time.monotonic() - began:.0f} s", flush=True)
+    return bool(report.findings)
 
 
 def _again(fuzzer: Fuzzer, files: list[Path]) -> int:

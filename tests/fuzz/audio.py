@@ -44,7 +44,8 @@ _WORDS: Final = (
 
 _SIGNATURES: Final = (
     b"RIFF\xff\xff\0\0WAVE", b"RIFF\0\0\0\0WAVEfmt ", b"RF64\xff\xff\xff\xffWAVEds64", b"ID3\x03\0",
-    b"\xff\xfb\x90", b"\xff\xf1\x50", b"fLaC\0\0\0\x22", b"OggS\0\x02", b"\0\0\0\x18ftypM4A ", b"\x1aE\xdf\xa3", b"",
+    b"\xff\xfb\x90", b"\xff\xf1\x50", b"fLaC\0\0\0\x22", b"OggS\0\x02", b"\0\0\0\x18ftypM4A ",
+    b"\x1aE\xdf\xa3", b"",
 )  # fmt: skip
 
 
@@ -55,6 +56,7 @@ class AudioFuzzer:
     cases = 3000
     batch = 10
     shrinking = 60
+    repeatable = True
 
     def __init__(self, worker: Sequence[str] = (sys.executable, "-m", "fuzz.audio_worker")) -> None:
         self._command = worker

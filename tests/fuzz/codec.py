@@ -12,6 +12,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl
 
@@ -332,10 +333,7 @@ def _told(error: TTSError) -> str:
 
 
 _TARGETS: Final[dict[str, Callable[[Sequence[bytes]], str]]] = {
-    **{
-        name: lambda records, open_=open_: _conversation(open_, records)
-        for name, open_ in _OPENERS.items()
-    },
+    **{name: partial(_conversation, open_) for name, open_ in _OPENERS.items()},
     "command": _command,
     "event": _event,
     "bodies": _bodies,
@@ -369,6 +367,7 @@ class CodecFuzzer:
     cases = 60_000
     batch = 50
     shrinking = 300
+    repeatable = True
 
     def __enter__(self) -> Self:
         return self
@@ -446,11 +445,11 @@ def _seeds() -> Iterator[tuple[bytes, ...]]:
     """The records of each, behind the name of its target."""
     names = {"own": "cosyvoice", "dashscope": "dashscope", "stream-input": "stream"}
     for talk in TALKS:
-        pieces = ("Hello, wor", "ld. \U0001f600 <break time='1s'/>", None, "Good morning!")
+        said = ("Hello, wor", "ld. \U0001f600 <break time='1s'/>", None, "Good morning!")
         for ssml, lag in ((False, b"0"), (True, b"2")):
             query = b"enable_ssml_parsing=true&auto_mode=true" if ssml else _QUERIES[0]
-            said = (frame.encode() for frame in talk.frames(pieces, ssml=ssml))
-            yield names.get(talk.name, "multi").encode(), lag + query, *said
+            frames = (frame.encode() for frame in talk.frames(said, ssml=ssml))
+            yield names.get(talk.name, "multi").encode(), lag + query, *frames
     for command in COMMANDS:
         yield b"command", encode_command(command)
     for event in EVENTS:
@@ -469,6 +468,7 @@ def _seeds() -> Iterator[tuple[bytes, ...]]:
         yield b"json", text
     for document in _DOCUMENTS:
         yield b"ssml", document.encode()
-    for text in _BREAKS:
-        yield b"breaks", text.encode()
-    yield b"breaks", *(text.encode() for text in _BREAKS)
+    pieces = [piece.encode() for piece in _BREAKS]
+    for piece in pieces:
+        yield b"breaks", piece
+    yield b"breaks", *pieces

@@ -1,8 +1,8 @@
 """What all fuzzers share: cases are mutated and checked, and a case that breaks something becomes a file.
 
 A case is bytes, all that a fuzzer needs to do the same again. It is made of a case before it, so that it
-is well-formed for the most part: of a seed, or of a case whose outcome was new (`Outcome.kind`). A run is
-determined by its seed; past findings, in `corpus/`, come first.
+is well-formed for the most part: of a seed, or of a case whose outcome was new (`Outcome.kind`). The cases
+of past findings, in `corpus/`, come first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SEPARATOR: Final = b"\n%%\n"
 MOST_FINDINGS: Final = 5
 """Different ones, after which a run ends."""
 _MOST_KEPT: Final = 4000
+_MOST_KINDS: Final = 200_000
 _LONGEST_KEPT: Final = 64 * 1024
 
 
@@ -47,13 +48,15 @@ class Fuzzer(Protocol):
     """One way in. A context, in which `check` can be called.
 
     cases: how many CI checks, about 15 s of them on two cores. batch: how many are checked at once.
-    shrinking: how many are checked to find a shorter one with the same problem.
+    shrinking: how many are checked to find a shorter one with the same problem. repeatable: whether the
+    outcome of a case is the same each time, however long things take.
     """
 
     name: str
     cases: int
     batch: int
     shrinking: int
+    repeatable: bool
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
@@ -98,54 +101,81 @@ def fuzz(
     fuzzer: Fuzzer,
     seed: int,
     wanted: Callable[[int], bool],
-    findings: Path = FINDINGS,
+    folder: Path = FINDINGS,
     tell: Callable[[str], None] = print,
+    *,
+    steered: bool = True,
 ) -> Report:
     """Check the corpus, then cases for as long as `wanted`, called with how many there were, says so.
 
-    findings: the folder for what is found. tell: is given each finding as soon as it is known.
+    folder: for what is found. tell: is given each finding as soon as it is known. steered: whether cases
+    whose outcome is new are changed further; if not, the cases are the same each time.
     """
-    rng = random.Random(seed)
-    pool, kinds, report = list(fuzzer.seeds()), set[str](), Report()
-    own = len(pool)
-    told: set[str] = set()
-
-    def take(cases: Sequence[bytes]) -> None:
-        for case, outcome in zip(cases, fuzzer.check(cases), strict=True):
-            report.cases += 1
-            if outcome.problem is not None:
-                if (what := _without_values(outcome.problem)) not in told:
-                    told.add(what)
-                    report.findings.append(
-                        _written(fuzzer, outcome.case or case, outcome.problem, findings)
-                    )
-                    tell(str(report.findings[-1]))
-            elif outcome.kind not in kinds:
-                kinds.add(outcome.kind)
-                if len(case) <= _LONGEST_KEPT and len(pool) < _MOST_KEPT:
-                    pool.append(case)
-
+    run = _Run(fuzzer, seed, folder, tell, steered=steered)
     known = [file.read_bytes() for file in corpus(fuzzer.name)]
     for begin in range(0, len(known), fuzzer.batch):
-        take(known[begin : begin + fuzzer.batch])
-    take(pool[:own])
-    while wanted(report.cases) and len(report.findings) < MOST_FINDINGS:
-        batch = []
-        for _ in range(fuzzer.batch):
+        run.take(known[begin : begin + fuzzer.batch])
+    run.take(fuzzer.seeds())
+    while wanted(run.report.cases) and len(run.report.findings) < MOST_FINDINGS:
+        run.take(run.made())
+    return run.report
+
+
+class _Run:
+    """The state of a run: the cases to make others of, and what is known so far."""
+
+    def __init__(
+        self, fuzzer: Fuzzer, seed: int, folder: Path, tell: Callable[[str], None], *, steered: bool
+    ) -> None:
+        self.report = Report()
+        self._fuzzer = fuzzer
+        self._rng = random.Random(seed)
+        self._folder = folder
+        self._tell = tell
+        self._steered = steered
+        self._seeds = list(fuzzer.seeds())
+        self._kept = list(self._seeds)  # the seeds, and cases whose outcome was new
+        self._kinds: set[str] = set()
+        self._problems: set[str] = set()
+
+    def made(self) -> list[bytes]:
+        """The cases of a batch."""
+        rng, found = self._rng, []
+        for _ in range(self._fuzzer.batch):
             # As often one of the seeds as one of all that were kept: those are many, and much alike.
-            case = rng.choice(pool[:own] if rng.random() < 0.5 else pool)
-            batch.append(fuzzer.mutated(case, rng.choice(pool), rng))
-        take(batch)
-    report.kinds = len(kinds)
-    return report
+            case = rng.choice(self._seeds if rng.random() < 0.5 else self._kept)
+            found.append(self._fuzzer.mutated(case, rng.choice(self._kept), rng))
+        return found
 
+    def take(self, cases: Sequence[bytes]) -> None:
+        """Check cases, and take note of what came of them."""
+        for case, outcome in zip(cases, self._fuzzer.check(cases), strict=True):
+            self.report.cases += 1
+            if outcome.problem is not None:
+                self._found(outcome.case or case, outcome.problem)
+            elif outcome.kind not in self._kinds and len(self._kinds) < _MOST_KINDS:
+                self._kinds.add(outcome.kind)
+                if self._steered and len(case) <= _LONGEST_KEPT:
+                    self._keep(case)
+        self.report.kinds = len(self._kinds)
 
-def _written(fuzzer: Fuzzer, case: bytes, problem: str, folder: Path) -> Finding:
-    case, problem = _shrunk(fuzzer, case, problem)
-    file = folder / fuzzer.name / hashlib.sha256(case).hexdigest()[:12]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(case)
-    return Finding(fuzzer.name, file, problem)
+    def _keep(self, case: bytes) -> None:
+        if len(self._kept) < _MOST_KEPT:
+            self._kept.append(case)
+        else:
+            self._kept[self._rng.randrange(len(self._seeds), _MOST_KEPT)] = case
+
+    def _found(self, case: bytes, problem: str) -> None:
+        """Write a case with a new problem to a file, as short as can be."""
+        if (what := _without_values(problem)) in self._problems:
+            return
+        self._problems.add(what)
+        case, problem = _shrunk(self._fuzzer, case, problem)
+        file = self._folder / self._fuzzer.name / hashlib.sha256(case).hexdigest()[:12]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(case)
+        self.report.findings.append(Finding(self._fuzzer.name, file, problem))
+        self._tell(str(self.report.findings[-1]))
 
 
 def _shrunk(fuzzer: Fuzzer, case: bytes, problem: str) -> tuple[bytes, str]:

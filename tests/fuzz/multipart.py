@@ -16,9 +16,10 @@ import orjson
 
 from support.recordings.uploads import BARE, SILENT, as_wav
 
+from .client import all_that_comes, final_answer
 from .harness import SEPARATOR, Outcome, without_values
 from .mutation import mutated_bytes, mutated_records
-from .server import SECRET, ServerFuzzer, all_that_comes, final_answer
+from .server import SECRET, ServerFuzzer
 
 _PATH: Final = "/api/v1/audio/reference_audio"
 _SOUND: Final = BARE[:6400]
@@ -38,6 +39,7 @@ class MultipartFuzzer(ServerFuzzer):
     name = "multipart"
     cases = 4000
     batch = 40
+    repeatable = True
 
     def seeds(self) -> Sequence[bytes]:
         return [SEPARATOR.join(records) for records in _seeds()]

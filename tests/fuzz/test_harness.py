@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +17,7 @@ from fuzz.mutation import mutated_bytes, mutated_json
 class Digits:
     """Its cases are digits, of which some are broken."""
 
-    name, cases, batch, shrinking = "digits", 100, 3, 100
+    name, cases, batch, shrinking, repeatable = "digits", 100, 3, 100, True
 
     def __init__(self, broken: Sequence[bytes] = ()) -> None:
         self.broken = broken
@@ -56,6 +56,9 @@ def test_cases_with_new_outcomes_are_changed_further() -> None:
     report = fuzz(fuzzer, 1, lambda cases: cases < 500)
     assert report.kinds == 12
     assert max(map(len, fuzzer.checked)) == 12
+    unsteered = Digits()
+    fuzz(unsteered, 1, lambda cases: cases < 500, steered=False)
+    assert max(map(len, unsteered.checked)) == 2
 
 
 def test_a_finding_is_made_short_and_each_problem_is_told_once(tmp_path: Path) -> None:
@@ -103,7 +106,9 @@ def test_work_without_end_is_ended() -> None:
 
 
 @pytest.mark.parametrize("mutate", [mutated_bytes, mutated_json])
-def test_mutations_change_most_cases_and_stay_bounded(mutate) -> None:
+def test_mutations_change_most_cases_and_stay_bounded(
+    mutate: Callable[[bytes, random.Random], bytes],
+) -> None:
     rng, seed = random.Random(0), b'{"a": [1, 2, {"b": "text"}], "c": null}'
     found = [mutate(seed, rng) for _ in range(500)]
     assert len(set(found)) > 300

@@ -18,11 +18,12 @@ import orjson
 
 from support.peers.texts import CALLS, TALKS
 
+from .client import END, LEAVE, WAIT, all_that_comes, final_answer
 from .codec import NAMES
 from .frames import CLOSE, FIN, framed, frames, mutated, parsed, text
 from .harness import SEPARATOR, Outcome, without_values
 from .mutation import mutated_bytes, mutated_json, mutated_records
-from .server import END, LEAVE, SECRET, WAIT, ServerFuzzer, all_that_comes, final_answer
+from .server import SECRET, ServerFuzzer
 
 NEXT: Final = b"%next"
 _LAST: Final = ("task-finished", "task-failed")
@@ -51,6 +52,7 @@ class WireFuzzer(ServerFuzzer):
     name = "wire"
     cases = 3000
     batch = 300
+    repeatable = False
 
     def seeds(self) -> Sequence[bytes]:
         return [SEPARATOR.join(records) for records in _seeds()]
