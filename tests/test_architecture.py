@@ -33,6 +33,7 @@ SHARED = {
 
 
 OTHER_TESTS = {
+    "fuzz",  # whatever comes in, all the way from the socket
     "journeys",  # what a listener hears, all the way from the text
     "third_party",  # other people's clients
 }

@@ -208,7 +208,9 @@ class PortSwitch(FairConnection):
         self._drop_deadline()
         if found.is_upgrade:
             super().connection_made(transport)
-            super().data_received(head)
+            end = head.find(_HEAD_END) + len(_HEAD_END)
+            super().data_received(head[:end])
+            super().data_received(head[end:])
         else:
             self._be_no_websocket()
             self._http = self._make_http()
