@@ -23,7 +23,7 @@ from .corpus.texts import SENTENCES
 from .lm import stage as lm
 from .recipe import FULL, SMALL, Recipe
 from .tokenizer import stage as tokenizer
-from .work import StageMissing, WorkFolder
+from .work import OtherRecipe, StageMissing, WorkFolder
 
 
 def _data(work: WorkFolder, recipe: Recipe, options: argparse.Namespace) -> dict[str, Any]:
@@ -46,6 +46,17 @@ STAGES: Final[dict[str, _Stage]] = {
 """In the order in which `all` runs them."""
 
 
+_FAILURES: Final = (
+    OtherRecipe,
+    StageMissing,
+    TeacherError,
+    CheckpointError,
+    EngineNotReady,
+    FloatingPointError,
+)
+"""What is told in a line."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m cosyserve.training",
@@ -64,16 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     work, recipe = WorkFolder(options.work), SMALL if options.small else FULL
     try:
+        work.begin("small" if options.small else "full")
         for name in STAGES if options.stage == "all" else [options.stage]:
             if options.stage != "all" or work.figures(name) is None:
                 work.finish(name, STAGES[name](work, recipe, options))
-    except (
-        StageMissing,
-        TeacherError,
-        CheckpointError,
-        EngineNotReady,
-        FloatingPointError,
-    ) as error:
+    except _FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

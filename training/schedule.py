@@ -59,11 +59,13 @@ def train(
     schedule: Schedule,
     losses: Callable[[int, random.Random], Losses],
     log: Log,
+    measure: Callable[[], Mapping[str, float]] = dict,
 ) -> None:
     """Train the module's parameters in place, from the state in `folder` on if there is one.
 
     losses: of a step, with the step's own source of randomness; torch's is seeded anew for each step, too. So
         a run that was killed and goes on arrives at the same weights as one that was not.
+    measure: what else belongs into each line of the log. It must not change the module.
 
     Raises FloatingPointError where a loss is not finite; the last state saved stays.
     """
@@ -94,6 +96,7 @@ def train(
         if end % schedule.log_every == 0 or end == schedule.steps:
             seconds = (time.monotonic() - began) / count
             means = {name: total / count for name, total in sums.items()}
+            means |= measure()
             log.write(step=end, of=schedule.steps, seconds_per_step=seconds, **means)
             sums, count, began = {}, 0, time.monotonic()
         if end % schedule.save_every == 0 or end == schedule.steps:

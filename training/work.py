@@ -17,8 +17,15 @@ from cosyserve.engine.files import write_file
 _FIGURES: Final = "figures.json"
 
 
+_RECIPE: Final = "recipe.txt"
+
+
 class StageMissing(Exception):
     """A stage needs the results of an earlier one. Names it."""
+
+
+class OtherRecipe(Exception):
+    """The work folder was begun by another recipe. Names the folder."""
 
 
 class Log:
@@ -46,6 +53,15 @@ class WorkFolder:
         folder = self.root / stage
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def begin(self, recipe: str) -> None:
+        """Note the recipe's name, so that states and shards of two never meet. Raises OtherRecipe."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / _RECIPE
+        if not path.is_file():
+            write_file(path, recipe.encode())
+        elif (begun := path.read_text(encoding="utf-8")) != recipe:
+            raise OtherRecipe(f"{self.root} was begun by the recipe {begun}; name another folder")
 
     def log(self, stage: str) -> Log:
         return Log(self.folder(stage) / "log.jsonl", stage)

@@ -125,6 +125,13 @@ def test_shards_that_are_there_are_kept(work: WorkFolder, tmp_path: Path) -> Non
     assert listing.stat().st_mtime_ns == before
 
 
+def test_a_folder_has_one_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.main(["speaker", "--work", str(tmp_path)])
+    capsys.readouterr()
+    assert command.main(["speaker", "--work", str(tmp_path), "--small"]) == 1
+    assert "begun by the recipe full" in capsys.readouterr().err
+
+
 def test_a_stage_without_the_one_before_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

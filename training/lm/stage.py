@@ -77,25 +77,23 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
     network = LmNetwork(recipe.model.lm, len(reader.alphabet.phonemes))
     space = IdSpace.of(recipe.model.lm)
 
-    def losses(step: int, choice: random.Random) -> dict[str, Tensor | float]:
+    def losses(step: int, choice: random.Random) -> dict[str, Tensor]:
         batch = sequences.draw(recipe.lm.batch, choice)
         output = network(masked(batch, hidden_share(recipe.lm.done(step)), space))
         speech, phonemes, guide = (
             measure(output, batch) for measure in (speech_loss, phoneme_loss, guide_loss)
         )
-        found: dict[str, Tensor | float] = {
+        return {
             "loss": speech + _PHONEMES * phonemes + _GUIDE * guide,
             "speech": speech,
             "phonemes": phonemes,
             "guide": guide,
         }
-        if (step + 1) % recipe.lm.log_every == 0:
-            # The mean over the lines' steps: this is the only one that measures.
-            gain = sequences.measured(network)["text_gain"]
-            found["text_gain"] = gain * min(recipe.lm.log_every, step + 1)
-        return found
 
-    train(folder, network, recipe.lm, losses, work.log(STAGE))
+    def measure() -> dict[str, float]:
+        return sequences.measured(network)
+
+    train(folder, network, recipe.lm, losses, work.log(STAGE), measure)
     half_rounded(network)
     save_file(network.lm.state_dict(), folder / WEIGHTS)
     letters = sum(map(len, texts)) / sum(len(tokenizer.encode(text)) for text in texts)
