@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,11 +22,11 @@ from cosyserve.engine.cosyvoice.flow.estimator import ConvTails
 
 from .corpus import stage as data
 from .corpus.shards import Corpus, Recording
-from .onnx_graph import half_rounded
 from .recipe import Recipe
 from .schedule import train
 from .speaker import Embeddings
 from .tokenizer.stage import SpokenCodes
+from .weights import half_rounded, save_tensors
 from .work import WorkFolder
 
 STAGE: Final = "flow"
@@ -67,7 +66,7 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
 
     train(folder, flow, recipe.flow, losses, work.log(STAGE))
     half_rounded(flow)
-    save_file(flow.state_dict(), folder / WEIGHTS)
+    save_tensors(folder / WEIGHTS, flow.state_dict())
     return _figures(flow, rows, corpus)
 
 
@@ -133,9 +132,6 @@ class SpeechRows:
         self._corpus = corpus
         self._codes = codes
         self._embeddings = embeddings
-        self._by_voice: dict[str, list[Recording]] = {}
-        for recording in corpus.training:
-            self._by_voice.setdefault(recording.voice, []).append(recording)
 
     def mean_mel(self) -> Tensor:
         """Over the first recordings."""
@@ -145,7 +141,7 @@ class SpeechRows:
     def draw(self, tokens: int, choice: random.Random) -> tuple[Tensor, Tensor, Tensor]:
         """codes [N], mel [2N, 80], and the embedding of any recording of the voice."""
         one = choice.choice(self._corpus.training)
-        same = self._by_voice[one.voice]
+        same = self._corpus.by_voice[one.voice]
         chosen, length = [one], one.tokens
         while length < tokens:
             chosen.append(choice.choice(same))

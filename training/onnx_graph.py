@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -90,10 +89,3 @@ class OnnxGraph:
     def _name(self, kind: str) -> str:
         self._count += 1
         return f"{kind.lower()}_{self._count}"
-
-
-def half_rounded(module: nn.Module) -> None:
-    """Round the weights to what half precision keeps, in place: the file then computes what torch does."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(parameter.half().to(parameter.dtype))

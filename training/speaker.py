@@ -21,10 +21,11 @@ from cosyserve.engine.cosyvoice.prompt import SpeakerEncoder
 
 from .corpus import stage as data
 from .corpus.shards import Corpus, Recording
-from .onnx_graph import FLOAT, OnnxGraph, half_rounded
+from .onnx_graph import FLOAT, OnnxGraph
 from .recipe import Recipe
 from .schedule import train
-from .work import WorkFolder, load_tensors, save_tensors
+from .weights import half_rounded, load_tensors, save_tensors
+from .work import WorkFolder
 
 STAGE: Final = "speaker"
 FILE: Final = "campplus.onnx"
@@ -95,9 +96,7 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
     torch.manual_seed(recipe.speaker.seed)
     size = recipe.model.flow.speaker_size
     network = SpeakerNetwork(recipe.speaker_width, size, len(corpus.voices))
-    by_voice: dict[str, list[Recording]] = {}
-    for recording in corpus.training:
-        by_voice.setdefault(recording.voice, []).append(recording)
+    by_voice = corpus.by_voice
 
     def losses(step: int, choice: random.Random) -> dict[str, Tensor]:
         voices = [choice.choice(sorted(by_voice)) for _ in range(recipe.speaker.batch)]

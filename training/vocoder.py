@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,9 +18,9 @@ from cosyserve.engine.cosyvoice.vocoder.source import cycles_per_frame
 
 from .corpus import stage as data
 from .corpus.shards import Corpus
-from .onnx_graph import half_rounded
 from .recipe import Recipe
 from .schedule import train
+from .weights import half_rounded, save_tensors
 from .work import WorkFolder
 
 STAGE: Final = "vocoder"
@@ -58,7 +57,7 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
 
     train(folder, hift, recipe.vocoder, losses, work.log(STAGE))
     half_rounded(hift)
-    save_file(hift.state_dict(), folder / WEIGHTS)
+    save_tensors(folder / WEIGHTS, hift.state_dict())
     return _figures(hift.requires_grad_(False), corpus)
 
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
 from cosyserve.engine.files import write_file
 
 _FIGURES: Final = "figures.json"
@@ -85,17 +82,6 @@ class WorkFolder:
         if self.figures(stage) is None:
             raise StageMissing(f"{self.root}: the stage {stage} is not done; run it first")
         return self.root / stage
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file that appears whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    temporary.replace(path)
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    return load_file(path)
 
 
 def _rounded(values: dict[str, Any]) -> dict[str, Any]:

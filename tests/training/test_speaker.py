@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from cosyserve.engine.cosyvoice.prompt import SpeakerEncoder
-from cosyserve.training.onnx_graph import half_rounded
 from cosyserve.training.speaker import SpeakerNetwork
+from cosyserve.training.weights import half_rounded
 
 
 @torch.inference_mode()

@@ -18,7 +18,8 @@ from cosyserve.training.checkpoint import assembly, evaluation
 from cosyserve.training.corpus import stage as data
 from cosyserve.training.lm import stage as lm
 from cosyserve.training.tokenizer import stage as tokenizer
-from cosyserve.training.work import Log, WorkFolder, load_tensors
+from cosyserve.training.weights import load_tensors
+from cosyserve.training.work import Log, WorkFolder
 from support.engines import cosyvoice
 from support.engines.tiny_training import RECIPE, voices, write_texts
 

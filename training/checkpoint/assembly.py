@@ -26,7 +26,8 @@ from ..lm import text
 from ..recipe import Recipe
 from ..tokenizer import stage as tokenizer
 from ..tokenizer.stage import SpokenCodes
-from ..work import WorkFolder, load_tensors
+from ..weights import load_tensors
+from ..work import WorkFolder
 from .official import qwen_json, yaml_text
 
 STAGE: Final = "assemble"

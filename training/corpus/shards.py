@@ -19,7 +19,7 @@ from cosyserve.engine.cosyvoice.config import SAMPLE_RATE, TOKEN_RATE
 from cosyserve.engine.cosyvoice.prompt import prompt_mel, resample, speaker_fbank, whisper_log_mel
 from cosyserve.engine.files import write_file
 
-from ..work import save_tensors
+from ..weights import save_tensors
 from .teachers import Wave
 
 TOKEN_SAMPLES: Final = SAMPLE_RATE // TOKEN_RATE
@@ -94,7 +94,10 @@ def _listing(folder: Path, index: int) -> Path:
 
 
 class Corpus:
-    """All recordings of a folder of shards, in order, and their features as they are asked for."""
+    """All recordings of a folder of shards, in order, and their features as they are asked for.
+
+    by_voice: those that are trained on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.recordings: list[Recording] = []
@@ -109,6 +112,9 @@ class Corpus:
         self.voices = sorted({recording.voice for recording in self.recordings})
         self.training = [u for u in self.recordings if not u.held_out]
         self.held_out = [u for u in self.recordings if u.held_out]
+        self.by_voice: dict[str, list[Recording]] = {}
+        for recording in self.training:
+            self.by_voice.setdefault(recording.voice, []).append(recording)
 
     def get(self, recording: Recording, kind: Kind) -> Tensor:
         """A feature in float32; `wave` in full scale 1."""

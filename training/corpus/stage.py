@@ -17,6 +17,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from cosyserve.engine.cosyvoice.config import SAMPLE_RATE, TOKEN_RATE
+
 from ..recipe import Recipe
 from ..work import WorkFolder
 from .shards import (
@@ -99,7 +101,7 @@ def run(
             for index, seconds in zip(due, pool.map(make, due), strict=True):
                 log.write(shard=index, of=count, seconds=seconds)
     corpus = Corpus(folder)
-    seconds = sum(u.tokens for u in corpus.recordings) * TOKEN_SAMPLES / 24000
+    seconds = sum(u.tokens for u in corpus.recordings) / TOKEN_RATE
     return {
         "recordings": len(corpus.recordings),
         "originals": sum(u.original for u in corpus.recordings),
@@ -119,7 +121,7 @@ def _make_shard(
     for place in range(index * _SHARD, min(len(spoken), (index + 1) * _SHARD)):
         made += _spoken(place, spoken[place], recipe, voices)
     write_shard(folder, index, made, sources.pitch)
-    return sum(len(wave) for _, wave in made) / 24000
+    return sum(len(wave) for _, wave in made) / SAMPLE_RATE
 
 
 def _spoken(
@@ -131,7 +133,7 @@ def _spoken(
     [teacher] = choice.choices(cast, [teacher.share for teacher in cast])
     words = tuple(say_words(text))
     wave = whole_tokens(_levelled(teacher.speak(text, place)))
-    seconds, phonemes = len(wave) / 24000, sum(map(len, words))
+    seconds, phonemes = len(wave) / SAMPLE_RATE, sum(map(len, words))
     if not (_SHORTEST <= seconds <= _LONGEST and _PACE[0] <= phonemes / seconds <= _PACE[1]):
         return []
     number, held_out = place * _NUMBERS, place < recipe.held_out

@@ -18,6 +18,9 @@ from torch import Tensor
 from cosyserve.engine.cosyvoice.config import LmConfig
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 
+Span = tuple[float, float]
+"""Characters of a text, from the first to behind the last."""
+NOWHERE: Final[Span] = (math.nan, math.nan)
 IGNORED: Final = -100
 """The target where nothing is asked for."""
 
@@ -26,12 +29,14 @@ IGNORED: Final = -100
 class AlignedText:
     """A text and the codes that say it.
 
-    spans: the characters of each text id. characters: the place in the text that each code says; NaN where
-    it is not known. phonemes: each code's label, 0 where it is not known. length: characters of the text.
+    spans: the characters of each text id, or NOWHERE.
+    characters: the place in the text that each code says, or NaN.
+    phonemes: each code's label, 0 where it is not known.
+    length: characters of the text.
     """
 
     text_ids: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
     codes: tuple[int, ...]
     characters: tuple[float, ...]
     phonemes: tuple[int, ...]
@@ -69,9 +74,9 @@ class Row:
     targets: list[int] = field(default_factory=list)
     phonemes: list[int] = field(default_factory=list)
     characters: list[float] = field(default_factory=list)
-    spans: list[tuple[float, float]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
-    def read(self, number: int, span: tuple[float, float] = (math.nan, math.nan)) -> None:
+    def read(self, number: int, span: Span = NOWHERE) -> None:
         self.ids.append(number)
         self.targets.append(IGNORED)
         self.phonemes.append(0)
@@ -151,11 +156,10 @@ def batch_of(rows: Sequence[Row]) -> LmBatch:
     def whole(parts: Sequence[Sequence[object]], fill: object) -> Tensor:
         return torch.tensor([[*part, *[fill] * (longest - len(part))] for part in parts])
 
-    nowhere = (math.nan, math.nan)
     return LmBatch(
         whole([row.ids for row in rows], 0),
         whole([row.targets for row in rows], IGNORED),
         whole([row.phonemes for row in rows], 0),
         whole([row.characters for row in rows], math.nan),
-        whole([row.spans for row in rows], nowhere),
+        whole([row.spans for row in rows], NOWHERE),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from functools import cached_property
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
@@ -24,10 +24,10 @@ from cosyserve.engine.cosyvoice.text import TextProcessor, TextTokenizer, load_n
 
 from ..corpus import stage as data
 from ..corpus.shards import Batches, Corpus, Recording
-from ..onnx_graph import half_rounded
 from ..recipe import Recipe
 from ..schedule import train
 from ..tokenizer.stage import PhonemeReader, SpokenCodes
+from ..weights import half_rounded, save_tensors
 from ..work import WorkFolder
 from .network import (
     LmNetwork,
@@ -36,7 +36,7 @@ from .network import (
     phoneme_loss,
     speech_loss,
 )
-from .sequences import AlignedText, LmBatch, Row, batch_of, bistream, unistream
+from .sequences import NOWHERE, AlignedText, LmBatch, Row, batch_of, bistream, unistream
 from .text import FOLDER, learn, placed
 
 STAGE: Final = "lm"
@@ -95,7 +95,7 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
 
     train(folder, network, recipe.lm, losses, work.log(STAGE), measure)
     half_rounded(network)
-    save_file(network.lm.state_dict(), folder / WEIGHTS)
+    save_tensors(folder / WEIGHTS, network.lm.state_dict())
     letters = sum(map(len, texts)) / sum(len(tokenizer.encode(text)) for text in texts)
     return {
         "characters_per_token": letters,
@@ -123,9 +123,6 @@ class Sequences:
         self._batches = Batches(corpus.training)
         self._text = TextProcessor(tokenizer, load_normalizer())
         self._known: dict[int, AlignedText] = {}
-        self._by_voice: dict[str, list[Recording]] = {}
-        for recording in corpus.training:
-            self._by_voice.setdefault(recording.voice, []).append(recording)
 
     def spoken(self, recording: Recording) -> AlignedText:
         found = self._known.get(recording.number)
@@ -136,19 +133,17 @@ class Sequences:
     def _make(self, recording: Recording) -> AlignedText:
         ids, spans = placed(self._tokenizer, recording.text)
         served = self._text.prompt(recording.text)
-        if tuple(ids) != served:
-            # The product writes the text in another way before it reads it: nothing is known of places then.
-            ids, spans = list(served), [(-1, -1)] * len(served)
         codes = self._codes.codes(recording).tolist()
         phonemes, characters = self._codes.phonemes(recording), self._codes.characters(recording)
-        unknown = [float("nan")] * len(codes)
+        known = characters is not None and tuple(ids) == served
+        if not known:  # or the product writes the text in another way before it reads it
+            spans, characters = [NOWHERE] * len(served), torch.full((len(codes),), math.nan)
+        assert characters is not None
         return AlignedText(
-            tuple(ids),
+            served,
             tuple(spans),
             tuple(codes),
-            tuple(
-                unknown if characters is None or spans[:1] == [(-1, -1)] else characters.tolist()
-            ),
+            tuple(characters.tolist()),
             tuple([0] * len(codes) if phonemes is None else phonemes.tolist()),
             len(recording.text),
         )
@@ -159,7 +154,7 @@ class Sequences:
         for index, recording in enumerate(self._batches.draw(count, choice)):
             spoken = self.spoken(recording)
             if choice.random() < _JOINED:
-                other = choice.choice(self._by_voice[recording.voice])
+                other = choice.choice(self.corpus.by_voice[recording.voice])
                 if recording.tokens + other.tokens <= _LONGEST_JOINED:
                     pause = self._codes.pause(choice).tolist()
                     spoken = spoken.followed(pause, self.spoken(other))

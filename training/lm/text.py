@@ -38,7 +38,7 @@ def learn(texts: Iterable[str], size: int, folder: Path) -> TextTokenizer:
     return TextTokenizer.load(folder)
 
 
-def placed(tokenizer: TextTokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def placed(tokenizer: TextTokenizer, text: str) -> tuple[list[int], list[tuple[float, float]]]:
     """A text's tokens, and the characters [begin, end) that each stands for."""
     stream = TextTokenStream(tokenizer)
     stream.push(text, 0, len(text))

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,10 +20,10 @@ from cosyserve.engine.cosyvoice.prompt import SpeechTokenizer, whisper_log_mel
 
 from ..corpus import stage as data
 from ..corpus.shards import Batches, Corpus, Recording, padded
-from ..onnx_graph import half_rounded
 from ..recipe import CODES, Recipe
 from ..schedule import Schedule, train
-from ..work import WorkFolder, load_tensors, save_tensors
+from ..weights import half_rounded, load_tensors, save_tensors
+from ..work import WorkFolder
 from .align import aligned, edit_distance, spoken
 from .network import Reading, TokenizerNetwork, codes_of, points_of, quantised
 
@@ -64,7 +63,7 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
     train(folder, network, recipe.tokenizer, objectives.losses, work.log(STAGE))
     half_rounded(network)
     network.coder.write(folder / FILE)
-    save_file(network.state_dict(), folder / _READER)
+    save_tensors(folder / _READER, network.state_dict())
     (folder / _PHONEMES).write_text(json.dumps(alphabet.phonemes), encoding="utf-8")
     tensors = dict(_encoded(network, corpus, alphabet))
     tensors |= {f"pause.{size}": _pause(folder / FILE, size) for size in _PAUSES}
@@ -238,7 +237,7 @@ class PhonemeReader:
         self.alphabet = PhonemeAlphabet(
             json.loads((folder / _PHONEMES).read_text(encoding="utf-8"))
         )
-        weights = load_file(folder / _READER)
+        weights = load_tensors(folder / _READER)
         voices = weights["reader.voices.weight"].shape[0]
         sizes = recipe.coder_width, recipe.coder_blocks
         self._network = TokenizerNetwork(*sizes, len(self.alphabet.phonemes), voices)

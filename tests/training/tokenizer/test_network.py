@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from cosyserve.engine.cosyvoice.prompt import SpeechTokenizer
-from cosyserve.training.onnx_graph import half_rounded
 from cosyserve.training.recipe import CODES
 from cosyserve.training.tokenizer.network import Coder, Spread, codes_of, points_of, quantised
+from cosyserve.training.weights import half_rounded
 
 
 def coder() -> Coder:
