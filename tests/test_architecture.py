@@ -16,6 +16,7 @@ ALLOWED = {
     "engine": set(),
     "clients": {"protocol"},
     "server": {"protocol", "engine"},
+    "training": {"engine"},
 }
 PACKAGES = (*sorted(ALLOWED), "benchmarks")
 MOST_MODULES = 15
