@@ -94,7 +94,10 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
         help="of the sound (default: by the suffix of FILE; wav for -)",
     )
     group.add_argument(
-        "--sample-rate", type=int, choices=SAMPLE_RATES, default=24000, help="Hz (default: 24000)"
+        "--sample-rate",
+        type=int,
+        choices=SAMPLE_RATES,
+        help="Hz (default: 24000; formats with ulaw and alaw have 8000 only)",
     )
     group.add_argument(
         "--bit-rate", choices=BIT_RATES, default="192k", help="of lossy formats (default: 192k)"
@@ -129,7 +132,7 @@ async def _say(options: argparse.Namespace) -> None:
                 mode=options.mode,
                 instruct=options.instruct,
                 output_format=output.stream_format,
-                sample_rate=options.sample_rate,
+                sample_rate=output.sample_rate,
                 bit_rate=options.bit_rate,
                 volume=options.volume,
                 speed=options.speed,

@@ -25,7 +25,6 @@ from cosyserve.protocol.messages import (
 from cosyserve.protocol.parameters import (
     BIT_RATES,
     MODELS,
-    OPUS_SAMPLE_RATES,
     SAMPLE_RATES,
     AudioFormat,
     Mode,
@@ -96,13 +95,12 @@ lengths = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 def parameters(draw: st.DrawFn) -> SpeechParameters:
     mode = draw(st.sampled_from(Mode))
     output_format = draw(st.sampled_from(AudioFormat))
-    rates = OPUS_SAMPLE_RATES if output_format is AudioFormat.OPUS else SAMPLE_RATES
     return SpeechParameters(
         mode=mode,
         reference_audio_id=draw(st.text("abc-0", min_size=1, max_size=128)),
         instruct="calm" if mode is Mode.NATURAL_LANGUAGE else draw(texts),
         output_format=output_format,
-        sample_rate=draw(st.sampled_from(rates)),
+        sample_rate=draw(st.sampled_from(output_format.sample_rates)),
         bit_rate=draw(st.sampled_from(BIT_RATES)),
         volume=draw(st.floats(min_value=0, max_value=10, exclude_min=True)),
         speed=draw(st.floats(min_value=0.5, max_value=2)),
