@@ -22,7 +22,7 @@ from cosyserve.protocol.messages import (
     FinishTask,
     RunTask,
 )
-from cosyserve.protocol.task import TaskProtocol
+from cosyserve.protocol.task import TaskProtocol, TaskState
 
 from ..auth import Caller
 from ..dialects import UpgradeRoute
@@ -31,6 +31,7 @@ from ..observe.metrics import Outcome
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
+from ..tasks.places import EndedTasks
 from .intake import FairConnection
 from .outbox import Outbox
 from .task import WebSocketTask
@@ -69,6 +70,7 @@ class SpeechConnection:
         self._tasks: dict[str, WebSocketTask] = {}  # by task_id: those that take commands
         # All that run: a task whose id was taken over runs on until it is stopped.
         self._running: dict[asyncio.Task[None], WebSocketTask] = {}
+        self._ended_tasks = EndedTasks()
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
@@ -152,9 +154,12 @@ class SpeechConnection:
             case FinishTask(task_id, text):
                 if task := self._tasks.get(task_id):
                     await task.finish(text)
-            case CancelTask(task_id):
-                if task := self._tasks.get(task_id):
-                    task.cancel()
+            case CancelTask(task_id, played):
+                if self._protocol.state(task_id) is TaskState.FINISHED and played is not None:
+                    answer = self._ended_tasks.cancelled(task_id, played)
+                    await self._outbox.send(self._protocol.send(answer))
+                elif task := self._tasks.get(task_id):
+                    task.cancel(played)
 
     async def _start(self, command: RunTask) -> None:
         self._began = True
@@ -177,7 +182,9 @@ class SpeechConnection:
             failure = as_tts_error(error)
             await self._send_failure(failure, self._protocol.fail(command.task_id, failure))
             return
-        task = WebSocketTask(life, self._protocol, self._outbox, self._terms.text_timeout)
+        task = WebSocketTask(
+            life, self._protocol, self._outbox, self._terms.text_timeout, self._ended_tasks
+        )
         self._tasks[task.task_id] = task
         running = asyncio.create_task(task.run())
         self._running[running] = task

@@ -11,6 +11,7 @@ from cosyserve.protocol.messages import (
     EffectiveAudio,
     Event,
     FinishTask,
+    Heard,
     Mark,
     ResultGenerated,
     RunTask,
@@ -59,6 +60,7 @@ COMMANDS: tuple[TaskCommand, ...] = (
     FinishTask("t-1"),
     FinishTask("t-1", "ning."),
     CancelTask("t-1"),
+    CancelTask("t-1", 1.25),
 )
 EVENTS: tuple[Event, ...] = (
     TaskStarted("t-1"),
@@ -81,6 +83,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     TaskFinished("t-1"),
     TaskFinished("t-1", "cancelled", 30, TaskMetrics(2.0, 0.03, 0.08)),
+    TaskFinished("t-1", "cancelled", heard=Heard(1.25, 17, estimated=True)),
     TaskFinished("t-1", notices=("<phoneme>: read as it is written",)),
     TaskFailed("t-1", "InvalidParameter", "payload.parameters.speed: 9 is not allowed"),
 )
@@ -123,7 +126,7 @@ commands: st.SearchStrategy[TaskCommand] = st.one_of(
     st.builds(RunTask, task_ids, st.sampled_from(MODELS), parameters(), texts),
     st.builds(ContinueTask, task_ids, texts, st.booleans()),
     st.builds(FinishTask, task_ids, texts),
-    st.builds(CancelTask, task_ids),
+    st.builds(CancelTask, task_ids, st.none() | times),
 )
 stages = st.builds(StageTimes, seconds, seconds, seconds, seconds, seconds, st.integers(0, 9999))
 effective = st.builds(
@@ -152,6 +155,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         st.integers(0, 10**9),
         st.builds(TaskMetrics, seconds, seconds, seconds),
         st.lists(texts, max_size=2).map(tuple),
+        st.none() | st.builds(Heard, times, indices, st.booleans()),
     ),
     st.builds(TaskFailed, task_ids, texts, texts),
 )
