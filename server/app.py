@@ -41,7 +41,9 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
+from .startup.garbage import settle
 from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
@@ -53,6 +55,7 @@ from .startup.parts import (
 )
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
+from .tasks.turns import Turns
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
@@ -242,6 +245,7 @@ async def _build_services(
         transports=labels_of(dialects),
         spools=spools,
     )
+    metrics.watch_capacity(admission.capacity)
     lag = asyncio.create_task(watch_loop_lag(metrics))
     stack.callback(lag.cancel)
     return Services(
@@ -252,6 +256,7 @@ async def _build_services(
         intake=intake,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
+        beginnings=Turns(),
         shutdown=Shutdown(),
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
@@ -358,13 +363,16 @@ async def _serve_until_signalled(settings: Settings) -> None:
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
         await warn_of_missing_voices(server.services)
+        settle()
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
             print(f"and on every address of this machine: {server.everywhere}", flush=True)
+        calibrating = asyncio.create_task(calibrate(server.services))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
         await signalled.wait()
         signalled.clear()
+        calibrating.cancel()
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)

@@ -15,6 +15,7 @@ from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
+from .tasks.turns import Turns
 from .voices.book import VoiceBook
 from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
@@ -30,6 +31,7 @@ class Services:
     intake: UploadDesk
     authenticator: Authenticator
     admission: Admission
+    beginnings: Turns
     shutdown: Shutdown
     metrics: Metrics
     deliveries: Deliveries

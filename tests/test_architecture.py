@@ -16,6 +16,7 @@ ALLOWED = {
     "engine": set(),
     "clients": {"protocol"},
     "server": {"protocol", "engine"},
+    "training": {"engine"},
 }
 PACKAGES = (*sorted(ALLOWED), "benchmarks")
 MOST_MODULES = 15
@@ -33,6 +34,7 @@ SHARED = {
 
 
 OTHER_TESTS = {
+    "fuzz",  # whatever comes in, all the way from the socket
     "journeys",  # what a listener hears, all the way from the text
     "third_party",  # other people's clients
 }

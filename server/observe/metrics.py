@@ -26,6 +26,7 @@ from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
 from cosyserve.version import VERSION
 
 from ..auth import ANONYMOUS, Caller
+from ..tasks.capacity import Capacity
 
 PREFIX: Final = "cosyserve_"
 
@@ -279,6 +280,14 @@ class Metrics:
             "streams_with_underrun_total", "Tasks with at least one underrun.", "transport"
         )
 
+        self.tasks_limit = make.gauge(
+            "tasks_limit", "Tasks that may speak at once: as many as the engine keeps up with."
+        )
+        self.realtime_share = make.gauge(
+            "realtime_share",
+            "Seconds that tasks waited for the engine per second of audio, when last measured.",
+        )
+
     def _make_audio_metrics(self, make: Families) -> None:
         self.speech_seconds = make.counter(
             "speech_seconds_total", "Seconds of audio sent.", "format"
@@ -321,6 +330,11 @@ class Metrics:
     def registry(self) -> CollectorRegistry:
         """The registry behind `render`."""
         return self._families.registry
+
+    def watch_capacity(self, capacity: Capacity) -> None:
+        """Read its limit and share at each scrape."""
+        self.tasks_limit.set_function(lambda: capacity.limit)
+        self.realtime_share.set_function(lambda: capacity.share)
 
     @contextmanager
     def connection(self, transport: str) -> Iterator[None]:

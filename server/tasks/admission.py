@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 from cosyserve.protocol.errors import EngineUnavailable, TaskPreempted, Throttled, TTSError
 
 from ..auth import Caller
+from .capacity import Capacity
 from .waiting import Waiting, WaitingLimits
 
 MAX_RETRY_AFTER: Final = 60
@@ -30,6 +31,8 @@ class AdmissionLimits(WaitingLimits, Protocol):
     def max_tasks_per_token(self) -> int: ...
     @property
     def max_tasks_per_connection(self) -> int: ...
+    @property
+    def max_realtime_share(self) -> float | None: ...
     @property
     def max_uploads(self) -> int: ...
     @property
@@ -67,11 +70,14 @@ class TaskTicket(Ticket):
         name: str,
         waiting: Waiting[TaskTicket],
         empty: Ticket,
+        spoke: Callable[[float, float], None],
         free: Callable[[], None],
         give_back: Callable[[], None],
     ) -> None:
-        """name: the caller's. empty: held until there is text."""
+        """name: the caller's. empty: held until there is text. spoke: see `spoke`."""
         super().__init__(give_back)
+        self.spoke = spoke
+        """Take note of a chunk: the seconds waited for the engine, and those of its speech."""
         self.name = name
         self._waiting = waiting
         self._empty = empty
@@ -116,8 +122,9 @@ class Admission:
     Of several tokens, none may hold more connections, uploads, or tasks on connections that have had no text
     yet, than places are left free: alone it gets half of them, and of n that want all they can get, each
     gets one part in n + 1, so that whoever comes next finds a place. Tasks with text have a limit per
-    token; once all places are taken, one that waits for text gives its place up to the next: the one that
-    has waited longest, among those of the token that has the most of them.
+    token, and those that speak are no more than the engine keeps up with. Once all places are taken, one
+    that waits for text gives its place up to the next: the one that has waited longest, among those of the
+    token that has the most of them.
 
     `clock` gives seconds: how long tasks wait, and when a place should be free.
     """
@@ -132,6 +139,10 @@ class Admission:
         self._uploads: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
         self._waiting: Waiting[TaskTicket] = Waiting(limits, clock)
+        self.capacity = Capacity(
+            limits.max_realtime_share, limits.max_tasks, lambda: self.speaking, clock
+        )
+        """How many tasks the engine keeps up with."""
         self._empty: Counter[str] = Counter()  # tasks on connections that have had no text yet
         self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
@@ -150,6 +161,11 @@ class Admission:
     @property
     def tasks(self) -> int:
         return self._tasks.total()
+
+    @property
+    def speaking(self) -> int:
+        """Tasks but for those that have long waited for text."""
+        return self.tasks - self._waiting.resting()
 
     @property
     def draining(self) -> bool:
@@ -179,6 +195,7 @@ class Admission:
         elif connection is not None:
             left = limits.max_tasks - self.tasks
             self._check_share(self._empty, caller, left, "tasks without text")
+        self._check_capacity()
         if connection is not None:
             connection.tasks += 1
         give_back = _take(self._tasks, name)
@@ -190,6 +207,7 @@ class Admission:
             name,
             self._waiting,
             Ticket(empty),
+            self.capacity.spoke,
             lambda: self._freed(give_back, connection, began),
             self._task_ended,
         )
@@ -228,6 +246,14 @@ class Admission:
         held = taken[caller.name]
         if self._several and held >= left:
             raise Throttled(f"this token has {held} {what}; the {left} places left are for others")
+
+    def _check_capacity(self) -> None:
+        speaking = self.speaking
+        if speaking + 1 > self.capacity.limit:
+            raise Throttled(
+                f"{speaking} tasks are speaking, as many as the engine keeps up with",
+                self._retry_after(speaking),
+            )
 
     def _preempt(self, name: str) -> None:
         """Free the place of a task that has waited too long for text, if there is one, for this caller.

@@ -130,8 +130,11 @@ class TaskLife:
             await self._feed_early(synthesis)
             yield TaskStarted(self.task_id)
             async with aclosing(synthesis.chunks()) as chunks:
+                asked = self._asked()
                 async for chunk in chunks:
+                    self._waited(asked, chunk)
                     yield self._result(chunk, synthesis)
+                    asked = self._asked()
 
     def finished(self, reason: FinishReason) -> TaskFinished:
         """The event that ends the task."""
@@ -153,6 +156,7 @@ class TaskLife:
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
+        await services.beginnings.take()
         self._synthesis = await Synthesis.open(
             services.engine,
             voice,
@@ -191,6 +195,18 @@ class TaskLife:
             sentences=chunk.sentences,
             marks=chunk.marks,
         )
+
+    def _asked(self) -> float | None:
+        """When the next chunk is asked for, if it is the engine alone that it has to wait for.
+
+        The first one is another matter: how long it takes does not depend on its length.
+        """
+        heard = self.account.speech_seconds > 0
+        return time.monotonic() if heard and self._text_is_whole else None
+
+    def _waited(self, asked: float | None, chunk: SpokenChunk) -> None:
+        if asked is not None and self._place is not None:
+            self._place.spoke(time.monotonic() - asked, chunk.seconds)
 
     # The end
 

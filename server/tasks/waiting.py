@@ -12,6 +12,8 @@ from cosyserve.protocol.errors import TTSError
 _SOUND: Final = 4.0
 """Seconds of waiting that a second of sound makes good: a task whose speech falls to a quarter of real time
 is of no use to a listener."""
+_RESTING: Final = 2.0
+"""Seconds without text and sound after which a task does not count as speaking."""
 
 
 class WaitingLimits(Protocol):
@@ -35,7 +37,10 @@ _Holder = TypeVar("_Holder", bound=Holder)
 
 @dataclass(slots=True)
 class _Wait:
+    """since: when it would have begun if it had got and given nothing since. active: when it last did."""
+
     since: float
+    active: float
     give_up: Callable[[TTSError], None]
 
 
@@ -53,7 +58,8 @@ class Waiting(Generic[_Holder]):
 
     def add(self, holder: _Holder, give_up: Callable[[TTSError], None]) -> None:
         """`give_up` is called with the error that ends the task, if its place is taken."""
-        self._waits[holder] = _Wait(self._clock(), give_up)
+        now = self._clock()
+        self._waits[holder] = _Wait(now, now, give_up)
 
     def active(self, holder: _Holder, characters: int, seconds: float) -> None:
         """Take note of text that has come, and of sound that has gone out."""
@@ -62,12 +68,18 @@ class Waiting(Generic[_Holder]):
             worth = _SOUND * seconds
             if characters:
                 worth = worth + characters / slowest if slowest else float("inf")
-            wait.since = min(self._clock(), wait.since + worth)
+            wait.active = self._clock()
+            wait.since = min(wait.active, wait.since + worth)
 
     def discard(self, holder: _Holder) -> Callable[[TTSError], None] | None:
         """Let it wait no longer; returns its `give_up` if it did."""
         wait = self._waits.pop(holder, None)
         return None if wait is None else wait.give_up
+
+    def resting(self) -> int:
+        """How many have got and given nothing for so long that they do not count as speaking."""
+        latest = self._clock() - _RESTING
+        return sum(wait.active <= latest for wait in self._waits.values())
 
     def first_to_yield(self) -> _Holder | None:
         """Of the caller with most tasks that have waited too long, the one that has waited longest."""

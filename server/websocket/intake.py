@@ -181,13 +181,28 @@ class FairConnection(PatientConnection):
         self.recv_messages.pause = lambda: intake.hold("queue")
         self.recv_messages.resume = lambda: intake.go_on("queue")
 
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        """Do the opening handshake. What comes behind the head is parsed only after the answer.
+
+        The library would close the connection for a malformed frame, or at the end of what comes, and then
+        not know how to send the answer.
+        """
+        assert self._intake is not None
+        try:
+            await super().handshake(*args, **kwargs)
+        finally:
+            self._intake.go_on("handshake")
+
     def data_received(self, data: bytes) -> None:
+        """Take what was read. A head must come by itself."""
         assert self._intake is not None
         self._intake.take(data)
 
     def process_event(self, event: Event) -> None:
-        if isinstance(event, Frame):
-            assert self._intake is not None
+        assert self._intake is not None
+        if not isinstance(event, Frame):
+            self._intake.hold("handshake")
+        else:
             self._intake.frame(control=event.opcode not in DATA_OPCODES)
             if event.opcode is PING and self.paused:
                 self._pong_waits(self._intake)

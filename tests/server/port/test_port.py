@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -9,7 +12,7 @@ import aiohttp
 import pytest
 import structlog
 
-from cosyserve.server.port.sockets import SPARE
+from cosyserve.server.port.sockets import SPARE, Sockets
 from support.peers.peers import PATH, Peer
 from support.peers.tls import self_signed
 
@@ -56,6 +59,34 @@ async def test_an_upload_may_ask_to_continue(peer: Peer) -> None:
         b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     )
     assert (await exchange(peer.server.port, head)).startswith(b"HTTP/1.1 100 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET", b"GET /\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ids=["nothing", "half a head", "a bad head", "a request"],
+)
+async def test_whoever_wants_no_websocket_leaves_nothing_to_collect(
+    peer: Peer, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, accept = asyncio.Event(), Sockets.accept
+
+    def watch(self: Sockets, protocol: asyncio.BaseProtocol, abort: Callable[[], None]) -> bool:
+        weakref.finalize(protocol, gone.set)
+        return accept(self, protocol, abort)
+
+    monkeypatch.setattr(Sockets, "accept", watch)
+    gc.disable()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+        writer.write(sent)
+        if sent.endswith(b"\r\n\r\n"):
+            await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        await gone.wait()
+    finally:
+        gc.enable()
 
 
 async def test_a_head_that_never_ends_is_cut_off(served) -> None:

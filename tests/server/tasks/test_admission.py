@@ -30,6 +30,7 @@ class Limits:
     max_tasks_per_token: int = 3
     max_tasks_per_connection: int = 2
     max_uploads: int = 2
+    max_realtime_share: float | None = None
     preempt_after: float = 10.0
     preempt_below: float = 2.0
     tokens: tuple[str, ...] = ("the only one",)
@@ -398,3 +399,40 @@ def test_one_token_alone_takes_the_place_of_its_own_task() -> None:
     clock.now += 60
     admission.enter(ANN, admission.connect(ANN))
     assert lost == ["TaskPreempted"]
+
+
+def test_no_more_tasks_are_taken_than_the_engine_keeps_up_with() -> None:
+    admission = Admission(Limits(max_tasks=10, max_tasks_per_token=10, max_realtime_share=0.5))
+    admission.capacity.calibrate(throughput=4.0)
+    first, _ = admission.enter(ANN), admission.enter(BOB)
+    with pytest.raises(
+        Throttled, match="2 tasks are speaking, as many as the engine keeps up with"
+    ):
+        admission.enter(ANN)
+    first.release()
+    admission.enter(ANN)
+
+
+def test_tasks_that_have_long_waited_for_text_do_not_count_as_speaking() -> None:
+    clock = Clock()
+    limits = Limits(max_tasks=10, max_tasks_per_token=10, max_realtime_share=0.5)
+    admission = Admission(limits, clock)
+    admission.capacity.calibrate(throughput=2.0)
+    task = admission.enter(ANN, admission.connect(ANN))
+    task.await_text(lambda _: None)
+    with pytest.raises(Throttled):
+        admission.enter(BOB)
+    clock.now += 3
+    admission.enter(BOB)
+    task.active(characters=1)
+    assert admission.speaking == 2
+
+
+def test_what_tasks_wait_for_the_engine_is_measured() -> None:
+    clock = Clock()
+    admission = Admission(Limits(max_realtime_share=0.5), clock)
+    task, other = admission.enter(ANN), admission.enter(BOB)
+    clock.now += 2
+    task.spoke(3.0, 1.0)
+    assert (admission.capacity.share, admission.capacity.limit) == (3.0, pytest.approx(2.8))
+    other.release()

@@ -130,6 +130,40 @@ async def test_closing_the_events_frees_the_session(peer: Peer) -> None:
     life.over()
 
 
+async def test_what_a_task_waits_for_the_engine_alone_is_measured(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[float] = []
+    capacity = peer.server.services.admission.capacity
+    monkeypatch.setattr(capacity, "spoke", lambda waited, seconds: measured.append(seconds))
+    life = life_of(peer)
+    life.enter()
+    await life.feed("one two three ")
+    async with aclosing(life.events()) as events:
+        for _ in range(4):  # the start and three words, with text to come
+            await anext(events)
+        assert not measured
+        await life.finish("four five")
+        async for _ in events:
+            pass
+    # The first of these was asked for before the text was whole.
+    assert len(measured) >= 1
+    assert set(measured) == {WORD_SECONDS}
+    life.over()
+
+
+async def test_the_first_sound_is_no_measure(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[float] = []
+    capacity = peer.server.services.admission.capacity
+    monkeypatch.setattr(capacity, "spoke", lambda waited, seconds: measured.append(seconds))
+    life = life_of(peer)
+    life.enter()
+    await life.finish("one")
+    await all_events(life)
+    assert not measured
+    life.over()
+
+
 @pytest.mark.parametrize("way", [*SOCKETS, *HTTP], ids=str)
 async def test_the_engine_knows_whose_text_it_is(peer: Peer, way: Way) -> None:
     async with way.open(peer) as conversation:
