@@ -20,7 +20,8 @@ from cosyserve.protocol.errors import InvalidParameter, TTSError
 
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
-from ..websocket.intake import FairConnection, FrameLimits
+from ..websocket.budgets import FrameLimits
+from ..websocket.intake import FairConnection
 from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
 from .request_target import tidy_head
 from .sockets import Sockets
@@ -221,7 +222,9 @@ class PortSwitch(FairConnection):
         self._drop_deadline()
         if found.is_upgrade:
             super().connection_made(transport)
-            super().data_received(head)
+            end = head.find(_HEAD_END) + len(_HEAD_END)
+            super().data_received(head[:end])
+            super().data_received(head[end:])
         else:
             self._be_no_websocket()
             self._http = self._make_http()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import structlog
 
@@ -155,6 +156,26 @@ async def test_a_silent_client_of_the_metrics_address_is_cut_off(served) -> None
             reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
             writer.write(b"GET /metrics HTTP/1.1\r\nHost")
             assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+
+
+async def test_silent_clients_of_the_metrics_address_keep_no_scrape_out(
+    served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosyserve.server.app._METRICS_SOCKETS", 3)
+    with structlog.testing.capture_logs() as logs:
+        async with served(metrics_address="127.0.0.1:0"):
+            (url,) = (entry["url"] for entry in logs if entry["event"] == "metrics_listening")
+            silent = [
+                await asyncio.open_connection("127.0.0.1", urlsplit(url).port) for _ in range(4)
+            ]
+            assert await silent[0][0].read() == b""
+            async with aiohttp.ClientSession() as http, http.get(url) as answer:
+                assert answer.status == 200
+        # The end of the server leaves none of them open.
+        for reader, writer in silent:
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
             writer.close()
 
 
