@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip's word for "compile nothing": Python does so when it imports a module, and most of these it never does.
 export PIP_NO_COMPILE := no
 
-PACKAGES := protocol engine server clients benchmarks
+PACKAGES := protocol engine server clients benchmarks training
 
 .PHONY: help install demo serve test quick fuzz lint format wheel bench clean
 

@@ -213,8 +213,12 @@ async def test_the_metrics_have_the_same_manners(
         (listening,) = [each for each in logged if each["event"] == "metrics_listening"]
         port = int(listening["url"].partition("//")[2].partition(":")[2].partition("/")[0])
         for path in ("/metrics", "//metrics/", "/metrics///"):
-            assert (await raw_exchange(port, head(f"GET {path}"))).status == 200
-        assert (await raw_exchange(port, head("GET /metricsx"))).status == 404
+            answer = await raw_exchange(port, head(f"GET {path}", host="localhost"))
+            assert answer.status == 200
+            assert b"Connection: close" in answer.whole
+        answer = await raw_exchange(port, head("GET /metricsx", host="localhost"))
+        assert answer.status == 404
+        assert b"Connection: close" in answer.whole
         logged.clear()
         answer = await raw_exchange(port, head("GET /metrics", f"Authorization: {SECRET}\x01"))
         check_refused(answer, logged)
