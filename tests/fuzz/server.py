@@ -55,6 +55,7 @@ _LIMITS: Final = {
     "max_uploads": 1000,
     "max_tasks": 4000,
     "max_tasks_per_token": 2000,
+    "max_realtime_share": None,
 }
 
 
