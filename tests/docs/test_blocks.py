@@ -113,7 +113,7 @@ def test_yaml_is_read(block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_and_variables_in_the_text_exist(page: str) -> None:
     known = set().union(*map(flags, COMMANDS))
-    for module in ("parity", "model.lm", "load.siege"):
+    for module in ("parity", "model.lm", "load.siege", "load.soak"):
         known |= set(FLAG.findall(usage(f"cosyserve.benchmarks.{module}")))
     known |= set(FLAG.findall(usage("cosyserve.training")))
     variables = set(VARIABLE.findall(usage("cosyserve", "serve") + usage("cosyserve", "say")))
