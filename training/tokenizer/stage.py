@@ -205,8 +205,9 @@ def _characters(recording: Recording, alphabet: PhonemeAlphabet) -> list[float] 
 
 
 def _pause(path: Path, corpus: Corpus, size: int) -> Tensor:
-    """The codes of near silence between two recordings. (A clip of silence alone sounds otherwise to a log-mel,
-    whose floor is relative to the loudest place.)
+    """The codes of near silence between two recordings.
+
+    A log-mel has its floor below its loudest place, so a clip of silence alone would be something else.
     """
     before, after = (corpus.get(recording, "wave") for recording in corpus.recordings[:2])
     noise = torch.Generator().manual_seed(size)
