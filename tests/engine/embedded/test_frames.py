@@ -29,7 +29,7 @@ JOB = JobFrame(
 )
 SOUND = SoundFrame(7, 0.25, (SpokenWord(0, 10, 0), SpokenWord(10, 20, 1)), b"\1\2\3\4")
 STREAM = (
-    pack_ready(22050)
+    pack_ready(24000)
     + pack_job(JOB)
     + pack_sound(SOUND)
     + pack_stop(7)
@@ -53,7 +53,7 @@ def test_frames_come_back_however_the_stream_is_cut(cuts: list[int]) -> None:
         FrameKind.FAILED,
         FrameKind.DONE,
     ]
-    assert unpack_number(bodies[0]) == 22050
+    assert unpack_number(bodies[0]) == 24000
     assert unpack_job(bodies[1]) == JOB
     assert unpack_sound(bodies[2]) == SOUND
     assert unpack_number(bodies[3]) == 7

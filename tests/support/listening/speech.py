@@ -53,7 +53,7 @@ def recognise(samples: npt.ArrayLike, rate: int, sentences: Sequence[str]) -> st
 
 
 def rank_by_dtw(
-    samples: npt.ArrayLike, candidates: Sequence[npt.ArrayLike], rate: int = 22050
+    samples: npt.ArrayLike, candidates: Sequence[npt.ArrayLike], rate: int = 24000
 ) -> int:
     """Index of the candidate that sounds most like `samples`, whatever its pace. All at `rate` Hz."""
     features = mfcc(np.asarray(samples, dtype=np.float64), rate)
