@@ -45,6 +45,7 @@ from .voices import (
     Style,
     VoiceTraits,
     at_pitch,
+    beside_natural,
     builtin_traits,
     builtin_voices,
     natural_prosody,
@@ -239,7 +240,7 @@ class EmbeddedEngine:
             rate=0,
             pitch=0,
             pitch_range=style.pitch_range,
-            volume=min(round(variant.volume * style.volume), _LOUDEST),
+            volume=0,
             seed=(options.seed or 0) % 2**31 + 1,
         )
 
@@ -249,6 +250,9 @@ class EmbeddedEngine:
             natural = natural_traits if name == _NATURAL_LANGUAGE else None
             if alphabet is not None:
                 text = (alphabet.natural if natural else alphabet.written)(text) or ""
+            volume = variant.volume * style.volume
+            if natural_traits:
+                volume *= beside_natural(name)
             return common._replace(
                 voice=f"{name}+{variant.name}",
                 text=text,
@@ -256,6 +260,7 @@ class EmbeddedEngine:
                 natural=natural_prosody(natural, style, speed) if natural else None,
                 rate=rate_setting(speed, name),
                 pitch=min(max(0, pitch), _HIGHEST_SETTING),
+                volume=min(round(volume), _LOUDEST),
             )
 
         pauses = {

@@ -55,6 +55,8 @@ def read(text: str, g2p: G2P, alphabet: Container[str]) -> list[Phonemes]:
             at = place + len(token.text)
         else:
             place = at
+        # A quote may come in one token with its word.
+        place += next((n for n, char in enumerate(token.text) if char.isalnum()), 0)
         symbols = "".join(char for char in token.phonemes or "" if char in alphabet)
         if symbols:
             found.append(Phonemes(symbols + (" " if token.whitespace else ""), place))

@@ -100,8 +100,8 @@ def _intoned(spoken: Voiced, prosody: NaturalProsody) -> Samples:
         return sound
     voiced = f0 > 0
     around = np.where(voiced, f0, MEDIAN_F0) / MEDIAN_F0
-    wanted = MEDIAN_F0 * prosody.pitch * around**prosody.pitch_range
-    wanted = np.asarray(np.where(voiced, wanted.clip(_LOWEST, _HIGHEST), 0), np.float32)
+    hertz = MEDIAN_F0 * prosody.pitch * around**prosody.pitch_range
+    wanted = np.where(voiced, hertz.clip(_LOWEST, _HIGHEST), 0).astype(np.float32)
     return repitched(sound, f0, wanted, formants=prosody.formants, stretch=spoken.stretch)
 
 
