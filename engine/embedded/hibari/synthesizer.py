@@ -53,7 +53,6 @@ class HibariSynthesizer:
         phonemes: whether `text` is symbols of the model's alphabet. go_on: asked now and then.
         Raises Unreadable if a part of the text would not be heard.
         """
-        noise = np.random.default_rng(seed)
         reading = (
             [Phonemes(text, 0)] if phonemes else read(text, self._model.g2p, self._model.alphabet)
         )
@@ -63,10 +62,10 @@ class HibariSynthesizer:
         for row in _rows(reading):
             if not go_on():
                 return None
-            spoken = self._model.speak("".join(each.symbols for each in row), prosody.speed, noise)
+            spoken = self._model.speak("".join(each.symbols for each in row), prosody.speed, seed)
             sound = _intoned(spoken, prosody)
             if prosody.whisper:
-                sound = whispered(sound, noise)
+                sound = whispered(sound, np.random.default_rng(seed))
             begin, end = _audible(sound)
             at = 0
             for each in row:
