@@ -57,6 +57,7 @@ class HibariModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_cpu_mem_arena = False
         model = (_ASSETS / "hibari.onnx").read_bytes()
         model += _output(_DURATIONS) + _output(_OWN_DURATIONS)
         self._session: Any = onnxruntime.InferenceSession(

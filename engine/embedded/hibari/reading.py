@@ -35,6 +35,10 @@ _TOO_LONG: Final = re.compile(r"[^\W\d_]{25}")
 """Of a longer word that its dictionary lacks hibari would read the first 24 letters only."""
 
 
+_MOST_SYMBOLS: Final = 480
+"""Phonemes of a text, half a minute. One of more is spelled out letter by letter."""
+
+
 def read(text: str, g2p: G2P, alphabet: Container[str]) -> list[Phonemes]:
     """The reading of `text`, in order. alphabet: the symbols that the model knows.
 
@@ -62,6 +66,9 @@ def read(text: str, g2p: G2P, alphabet: Container[str]) -> list[Phonemes]:
             found.append(Phonemes(symbols + (" " if token.whitespace else ""), place))
         elif any(map(str.isalnum, token.text)):
             raise Unreadable("a word has no sounds")
-    if not any(map(str.isalnum, "".join(each.symbols for each in found))):
+    symbols = "".join(each.symbols for each in found)
+    if not any(map(str.isalnum, symbols)):
         raise Unreadable("nothing would be heard")
+    if len(symbols) > _MOST_SYMBOLS:
+        raise Unreadable("it would take too long")
     return found

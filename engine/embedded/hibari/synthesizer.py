@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _LOWEST, _HIGHEST = 45.0, 600.0
 """Hz: the range of F0 it speaks in."""
-_MOST_SYMBOLS: Final = 400
-"""Phonemes spoken at once: the model was trained on sentences, not on pages."""
+_MOST_SYMBOLS: Final = 240
+"""Phonemes spoken at once at speed 1 or faster: 14 seconds, which take 60 MB. A text of more symbols is
+spelled out or slow; it is spoken in parts."""
 _LEVEL: Final = 1.6
 """A factor on the sound that makes it as loud as the voices of espeak-ng."""
 _KNEE: Final = 0.7
@@ -59,7 +60,7 @@ class HibariSynthesizer:
         sounds: list[Samples] = []
         marks: list[WordMark] = []
         length = 0
-        for row in _rows(reading):
+        for row in _rows(reading, round(_MOST_SYMBOLS * min(1.0, prosody.speed))):
             if not go_on():
                 return None
             spoken = self._model.speak("".join(each.symbols for each in row), prosody.speed, seed)
@@ -77,14 +78,14 @@ class HibariSynthesizer:
         return _pcm(np.concatenate(sounds) * (_LEVEL * prosody.volume)), marks
 
 
-def _rows(reading: list[Phonemes]) -> Iterator[list[Phonemes]]:
-    """Divide a reading into rows that are spoken at once."""
+def _rows(reading: list[Phonemes], most: int) -> Iterator[list[Phonemes]]:
+    """Divide a reading into rows of at most so many symbols, which are spoken at once."""
     row: list[Phonemes] = []
     count = 0
     for each in reading:
-        for begin in range(0, len(each.symbols), _MOST_SYMBOLS):
-            part = each._replace(symbols=each.symbols[begin : begin + _MOST_SYMBOLS])
-            if row and count + len(part.symbols) > _MOST_SYMBOLS:
+        for begin in range(0, len(each.symbols), most):
+            part = each._replace(symbols=each.symbols[begin : begin + most])
+            if row and count + len(part.symbols) > most:
                 yield row
                 row, count = [], 0
             row.append(part)

@@ -40,6 +40,7 @@ def test_brackets_are_no_commands(g2p: G2P) -> None:
         "floccinaucinihilipilificational",  # one letter more than hibari reads
         "ქართული",  # partly in its network's alphabet, but not in the voice's
         "★ → ★",
+        "XKWQ " * 40,
         "...",
         "",
     ],
