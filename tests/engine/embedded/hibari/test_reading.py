@@ -41,6 +41,9 @@ def test_brackets_are_no_commands(g2p: G2P) -> None:
         "ქართული",  # partly in its network's alphabet, but not in the voice's
         "★ → ★",
         "XKWQ " * 40,
+        "a/" * 13,  # hibari would think about 200 of them for eight seconds
+        "aB" * 13,
+        "s'" * 25,
         "...",
         "",
     ],
