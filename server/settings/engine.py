@@ -105,7 +105,7 @@ class EmbeddedSettings(BaseModel):
     )
     natural_voice: bool = Field(
         _EMBEDDED.natural_voice,
-        description="speak English with the natural voice where it is installed, which takes 170 MiB a "
+        description="speak English with the natural voice where it is installed, which takes 180 MiB a "
         "worker more; off: all languages with espeak-ng",
     )
 

@@ -152,10 +152,18 @@ def test_it_outlives_sigterm_and_ends_with_its_engine(told: bool) -> None:
         remove_data(worker.data)
 
 
-def test_it_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("worker", ("numpy", "av", "pydantic", "asyncio", "inspect")),
+        # What a worker of any language needs.
+        ("runner", ("av", "pydantic", "asyncio", "hibari", "onnxruntime")),
+    ],
+)
+def test_it_imports_nothing_heavy(module: str, heavy: tuple[str, ...]) -> None:
     script = (
-        "import sys, cosyserve.engine.embedded.worker; "
-        "print(*[m for m in ('numpy', 'av', 'pydantic', 'asyncio', 'inspect') if m in sys.modules])"
+        f"import sys, cosyserve.engine.embedded.{module}; "
+        f"print(*[m for m in {heavy} if m in sys.modules])"
     )
     command = [*worker_command("", "", "")[:2], "-c", script]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"
