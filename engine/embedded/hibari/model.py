@@ -19,6 +19,7 @@ from .vocoder import Spectra, Vocoder
 if TYPE_CHECKING:
     from ...interface import Samples
 
+assert dsp.SR == SAMPLE_RATE
 _DURATIONS: Final = "/Clip_output_0"
 _OWN_DURATIONS: Final = "/Sub_output_0"
 """Tensors of the model, which the file does not give out: each phoneme's duration at the asked speed,
@@ -101,6 +102,3 @@ def _field(number: int, content: bytes) -> bytes:
         length >>= 7
     head.append(length)
     return bytes(head) + content
-
-
-assert dsp.SR == SAMPLE_RATE

@@ -26,10 +26,10 @@ _LEVEL: Final = 1.6
 """A factor on the sound that makes it as loud as the voices of espeak-ng."""
 _KNEE: Final = 0.7
 """Samples above this are bent, so that none is cut off."""
-_QUIET: Final = 0.004
+_QUIET: Final = 0.002
 """RMS below which the ends of a sound are silence, at a level of 1."""
 _QUIET_SIZE: Final = SAMPLE_RATE // 200
-_LEAD, _TAIL = round(0.02 * SAMPLE_RATE), round(0.06 * SAMPLE_RATE)
+_LEAD, _TAIL = round(0.01 * SAMPLE_RATE), round(0.02 * SAMPLE_RATE)
 """Samples left of the silence at both ends: the pauses are the session's."""
 _FADE: Final = round(0.005 * SAMPLE_RATE)
 

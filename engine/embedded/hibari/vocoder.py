@@ -2,7 +2,7 @@
 
     S = exp(lh) e^{i π tanh(theta)} STFT(pulses(f0)) + exp(ln) Z + exp(lr) e^{i phi}
 
-hibari's own `dsp.synth` takes three times as long: it draws the noise Z anew for each sentence, works on
+hibari's own `dsp.synth` takes nearly twice as long: it draws the noise Z anew for each sentence, works on
 the interleaved halves of complex numbers, and on the silence at the ends.
 """
 
