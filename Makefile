@@ -4,15 +4,16 @@ PYTHON ?= python3
 # The release that CI runs; an index with CPU builds saves some gigabytes.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+MINUTES ?= 15
 
 export PIP_QUIET := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip's word for "compile nothing": Python does so when it imports a module, and most of these it never does.
 export PIP_NO_COMPILE := no
 
-PACKAGES := protocol engine server clients benchmarks
+PACKAGES := protocol engine server clients benchmarks training
 
-.PHONY: help install demo serve test quick lint format wheel bench clean
+.PHONY: help install demo serve test quick fuzz lint format wheel bench clean
 
 help:
 	@echo "make install install what the tests need: vLLM, other people's clients, linters (5 GB)"
@@ -20,6 +21,7 @@ help:
 	@echo "make serve   start a server on http://127.0.0.1:8000"
 	@echo "make test    install it, and run all tests"
 	@echo "make quick   run the tests that need neither vLLM nor other people's clients"
+	@echo "make fuzz    look for faults with fresh cases, for MINUTES=15 with each of four fuzzers"
 	@echo "make lint    check format, style and types"
 	@echo "make format  put the code into its format"
 	@echo "make wheel   build the wheel, install it elsewhere and use it"
@@ -35,7 +37,10 @@ test: install
 	$(BIN)/python tools/run_tests.py
 
 quick: .venv/.dev
-	$(BIN)/python tools/run_tests.py product browser deploy
+	$(BIN)/python tools/run_tests.py product fuzz browser deploy
+
+fuzz: .venv/.dev
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
 
 # The environments side by side: none needs another.
 install:
@@ -57,7 +62,7 @@ bench: .venv/.dev
 	$(BIN)/python -m cosyserve.benchmarks.load.run --out bench-out
 
 clean:
-	rm -rf .venv .venv-* build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	rm -rf .venv .venv-* build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out fuzz-findings
 
 # mypy does not see the packages that setup.py maps: it gets them as a tree of links.
 build/tree: setup.py

@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("protocol", "engine", "server", "clients", "benchmarks")
+FOLDERS = ("protocol", "engine", "server", "clients", "benchmarks", "training")
 
 setup(
     packages=[

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,7 +41,9 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
+from .startup.garbage import settle
 from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
@@ -52,10 +54,13 @@ from .startup.parts import (
     warn_of_missing_voices,
 )
 from .tasks.admission import Admission
+from .tasks.shutdown import Shutdown
+from .tasks.turns import Turns
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
-from .websocket.connection import SpeechConnection
+from .websocket.budgets import TokenBudgets
+from .websocket.connection import SERVER_ENDS, SpeechConnection
 from .websocket.handshake import (
     Handshake,
     head_refusal,
@@ -66,7 +71,9 @@ from .websocket.intake import FairConnection
 
 log = structlog.get_logger(__name__)
 
-_SSML_THREADS = 2
+_METRICS_SOCKETS = 64
+_THREADS = 2
+"""For each kind of short work on what clients send and get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +110,22 @@ class RunningServer:
         await self.close(deadline)
 
     async def close(self, deadline: float = 0.0) -> None:
-        """Close every connection with 1012 (service restart), fail running requests and stop listening.
+        """Fail what runs, close every connection with 1012 (service restart) and stop listening.
 
-        Requests are answered with EngineUnavailable: those that are spoken, because the engine stops, those
-        whose body is still coming, by `envelope`.
+        Tasks and requests end with EngineUnavailable: those that are spoken, by `Shutdown`, those whose body
+        is still coming, by `envelope`. The last words have close_timeout to be written.
         deadline: loop time until which clients may read and answer the close; they have at least
         close_timeout.
         """
-        self.websockets.close(code=CloseCode.SERVICE_RESTART, reason="the server is shutting down")
+        least = self.services.settings.close_timeout
+        self.services.admission.drain()
+        self.services.shutdown.begin()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(least):
+                await self.services.admission.wait_idle()
+        self.websockets.close(*SERVER_ENDS)
         await self.services.engine.stop()
         await self.http.cleanup()  # the port closes only when the last request is over
-        least = self.services.settings.close_timeout
         deadline = max(deadline, asyncio.get_running_loop().time() + least)
         try:
             async with asyncio.timeout_at(deadline):
@@ -156,16 +168,9 @@ async def serve(
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        create_connection = switch_to(
-            _http_connections(http, dialects, settings),
-            OriginPolicy(settings).check,
-            partial(head_refusal, dialects),
-            services.deliveries,
-            services.sockets,
-            settings,
-            settings.head_timeout,
-            tls,
-        )
+        switch = _switch(http, dialects, services)
+        policy = OriginPolicy(settings.host, settings.allowed_origins, tokens=bool(settings.tokens))
+        create_connection = switch(admit=policy.check, sockets=services.sockets, tls=tls)
         open_port = partial(_open_port, handle, handshake, services, create_connection)
         servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
         if settings.metrics_address is not None:
@@ -230,8 +235,6 @@ async def _build_services(
     stack.callback(spools.stop)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    ssml_threads = Threads("ssml", _SSML_THREADS)
-    stack.callback(ssml_threads.close)
     admission = Admission(settings)
     metrics = Metrics(
         engine.capabilities.name,
@@ -240,7 +243,9 @@ async def _build_services(
         token_names=[token.name for token in settings.tokens],
         extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
         transports=labels_of(dialects),
+        spools=spools,
     )
+    metrics.watch_capacity(admission.capacity)
     lag = asyncio.create_task(watch_loop_lag(metrics))
     stack.callback(lag.cancel)
     return Services(
@@ -251,13 +256,24 @@ async def _build_services(
         intake=intake,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
+        beginnings=Turns(),
+        shutdown=Shutdown(),
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
+        budgets=TokenBudgets(settings),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
-        ssml_threads=ssml_threads,
+        ssml_threads=_threads("ssml", stack),
+        form_threads=_threads("form", stack),
+        document_threads=_threads("document", stack),
     )
+
+
+def _threads(name: str, stack: AsyncExitStack) -> Threads:
+    threads = Threads(name, _THREADS)
+    stack.callback(threads.close)
+    return threads
 
 
 async def _http(
@@ -278,25 +294,44 @@ async def _http(
 async def _serve_metrics(
     address: ListenAddress, services: Services, dialects: Sequence[Dialect], stack: AsyncExitStack
 ) -> None:
+    """Serve them as the port is served, with sockets of their own; no upgrade is accepted."""
     setting = Setting("metrics_address", "metrics_address")
     listening = listen(address.host, address.port, setting=setting)
     stack.callback(listening.close)
-    metrics = web.AppRunner(build_metrics_app(services))
+    timeout = services.settings.close_timeout / 2
+    metrics = web.AppRunner(build_metrics_app(services), shutdown_timeout=timeout)
     await metrics.setup()
     stack.push_async_callback(metrics.cleanup)
-    loop = asyncio.get_running_loop()
+    policy = OriginPolicy(address.host, services.settings.allowed_origins)
+    sockets = Sockets(_METRICS_SOCKETS)
+    create_connection = _switch(metrics, dialects, services)(admit=policy.check, sockets=sockets)
+    handshake = Handshake(services, ())
     for each in listening.sockets:
-        connections = _http_connections(metrics, dialects, services.settings)
-        server = await loop.create_server(connections, sock=each, backlog=BACKLOG)
-        stack.callback(server.close)
+        await stack.enter_async_context(
+            _open_port(_no_websocket, handshake, services, create_connection, each)
+        )
+    stack.callback(sockets.cut)
     log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
 
 
-def _http_connections(
-    runner: web.AppRunner, dialects: Sequence[Dialect], settings: Settings
-) -> Callable[[], HttpConnection]:
+async def _no_websocket(connection: ServerConnection) -> None:
+    raise AssertionError("a handshake without dialects accepts nothing")
+
+
+def _switch(
+    runner: web.AppRunner, dialects: Sequence[Dialect], services: Services
+) -> Callable[..., type[ServerConnection]]:
+    """`switch_to` for an HTTP application; asks for the rest of its arguments."""
     assert isinstance(runner.server, web.Server)
-    return partial(HttpConnection, runner.server, dialects, settings.head_timeout)
+    settings = services.settings
+    return partial(
+        switch_to,
+        make_http=partial(HttpConnection, runner.server, dialects, settings.head_timeout),
+        refusal=partial(head_refusal, dialects),
+        deliveries=services.deliveries,
+        limits=settings,
+        head_timeout=settings.head_timeout,
+    )
 
 
 def run(settings: Settings) -> int:
@@ -328,19 +363,22 @@ async def _serve_until_signalled(settings: Settings) -> None:
         log.warning("notice", notice=notice)
     async with serve(settings) as server:
         await warn_of_missing_voices(server.services)
+        settle()
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
             print(f"and on every address of this machine: {server.everywhere}", flush=True)
+        calibrating = asyncio.create_task(calibrate(server.services))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
         await signalled.wait()
         signalled.clear()
+        calibrating.cancel()
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
         if again.done():
             log.warning("closing_at_once", reason="a second signal")
-            _exit_within(2 * settings.close_timeout)
+            _exit_within(3 * settings.close_timeout)
         for task in (draining, again):
             task.cancel()
         await asyncio.wait({draining, again})

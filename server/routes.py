@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from .dialects import Dialect
+from .dialects import Dialect, Handler
 from .http import probes
 from .http.bodies import body_is_asked_for_later
 from .http.envelope import DIALECTS, FILES, SERVICES, envelope
@@ -42,7 +42,19 @@ def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Applicatio
 
 def build_metrics_app(services: Services) -> web.Application:
     """Only the metrics, for an address of their own. Doubled and trailing slashes do not count."""
-    app = web.Application()
+    app = web.Application(middlewares=[_one_answer])
     app[SERVICES] = services
     app.router.add_get("/{before:/*}metrics{after:/*}", probes.metrics)
     return app
+
+
+@web.middleware
+async def _one_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Close the connection after the first answer: see server/port/connections.py."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as refused:
+        refused.force_close()
+        raise
+    response.force_close()
+    return response

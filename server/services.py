@@ -14,9 +14,12 @@ from .observe.metrics import Metrics
 from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
+from .tasks.shutdown import Shutdown
+from .tasks.turns import Turns
 from .voices.book import VoiceBook
 from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
+from .websocket.budgets import TokenBudgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,17 @@ class Services:
     intake: UploadDesk
     authenticator: Authenticator
     admission: Admission
+    beginnings: Turns
+    shutdown: Shutdown
     metrics: Metrics
     deliveries: Deliveries
     spools: Spools
     sockets: Sockets
+    budgets: TokenBudgets
     encode_pool: Executor
     ssml_threads: Threads
+    form_threads: Threads
+    document_threads: Threads
 
     def owner(self, caller: Caller) -> str | None:
         """Whose references the caller sees; None is everybody's."""

@@ -16,6 +16,7 @@ ALLOWED = {
     "engine": set(),
     "clients": {"protocol"},
     "server": {"protocol", "engine"},
+    "training": {"engine"},
 }
 PACKAGES = (*sorted(ALLOWED), "benchmarks")
 MOST_MODULES = 15
@@ -33,6 +34,7 @@ SHARED = {
 
 
 OTHER_TESTS = {
+    "fuzz",  # whatever comes in, all the way from the socket
     "journeys",  # what a listener hears, all the way from the text
     "third_party",  # other people's clients
 }
@@ -153,6 +155,13 @@ def test_only_the_settings_read_the_environment() -> None:
             place = str(path.relative_to(ROOT))
             if not any(place.startswith(allowed) for allowed in READS_THE_ENVIRONMENT):
                 assert "os.environ" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_server_leaves_the_threads_of_the_event_loop_to_libraries() -> None:
+    """They are few and everybody's: work of one kind would keep all others waiting."""
+    for path in modules("server"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"to_thread\(|run_in_executor\(None|\bloop\.getaddrinfo", text), path
 
 
 def test_vllm_is_imported_in_its_own_folder_only() -> None:

@@ -35,7 +35,9 @@ class Stage:
 
 STAGES: Final = (
     Stage("product", 320, (*BY_TEST, "-m", "not vllm and not browser", "tests",
-                           "--ignore", "tests/third_party", "--ignore", "tests/deploy")),
+                           "--ignore", "tests/third_party", "--ignore", "tests/deploy",
+                           "--ignore", "tests/fuzz")),
+    Stage("fuzz", 60, (*BY_TEST, "tests/fuzz")),
     Stage("vllm", 140, (*BY_FILE, "-m", "vllm", "tests/journeys/test_vllm.py",
                         "tests/benchmarks/model/test_lm.py", "tests/engine/cosyvoice/lm/vllm")),
     # One after the other: a browser that gets no processor has gaps in its sound.

@@ -28,11 +28,15 @@ class ServerDidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LaunchedServer:
-    """started_in: seconds from the start of the process to the announcement of its address."""
+    """started_in: seconds from the start of the process to the announcement of its address.
+
+    log: what it has written to its standard error so far.
+    """
 
     url: str
     pid: int
     started_in: float
+    log: Path
 
     @property
     def memory_kib(self) -> int:
@@ -105,8 +109,17 @@ def importable(checkout: Path) -> Iterator[Path]:
 
 def resident_kib(pid: int) -> int:
     """KiB of resident memory of a process (Linux). Raises OSError if it has ended."""
+    return _status_kib(pid, "VmRSS:")
+
+
+def peak_kib(pid: int) -> int:
+    """The most KiB of memory that a process ever had resident (Linux). Raises OSError if it has ended."""
+    return _status_kib(pid, "VmHWM:")
+
+
+def _status_kib(pid: int, field: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(field):
             return int(line.split()[1])
     raise ProcessLookupError(f"process {pid} has ended")
 
@@ -158,7 +171,7 @@ async def _launched(
             started_in = perf_counter() - began
             # Nobody reads the rest, and a full pipe would stop the server.
             draining = asyncio.create_task(_drain(process.stdout))
-            yield LaunchedServer(url, process.pid, started_in)
+            yield LaunchedServer(url, process.pid, started_in, log)
         finally:
             await _stop(process)
             if draining is not None:

@@ -191,10 +191,10 @@ class CosyVoiceEngine:
 def _lm_prompt(text: TextProcessor, prompt: VoicePrompt, options: SynthesisOptions) -> LmPrompt:
     """The LM's prompt, by mode."""
     if options.mode == ZERO_SHOT:
-        return LmPrompt(prompt.text_ids, tuple(prompt.speech_tokens.tolist()))
+        return LmPrompt(prompt.text_ids, tuple(prompt.speech_tokens.tolist()), options.tenant)
     if options.mode == INSTRUCTED and options.instruct.strip():
-        return LmPrompt(text.instruction(options.instruct))
-    return LmPrompt()
+        return LmPrompt(text.instruction(options.instruct), tenant=options.tenant)
+    return LmPrompt(tenant=options.tenant)
 
 
 def _unusable(problem: str) -> EngineNotReady:

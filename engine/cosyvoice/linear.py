@@ -56,8 +56,10 @@ class PackedLinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self._fused:
-            self._refresh()
             x = self._windows(x)
+            if torch.is_grad_enabled() and self._layers[0].weight.requires_grad:
+                return self._differentiable(x)
+            self._refresh()
         rows = x if x.dim() == 2 else x.flatten(0, -2)
         if self._packed is not None and _gains(rows) and rows.dtype == self._packed.dtype:
             made: Tensor = torch.ops.mkldnn._linear_pointwise(
@@ -69,6 +71,12 @@ class PackedLinear:
         if weight.dtype != x.dtype:
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         made = F.linear(x, weight, bias)
+        return F.gelu(made) if self._activation == "gelu" else made
+
+    def _differentiable(self, x: Tensor) -> Tensor:
+        """By the layers' own parameters, so that training reaches all of them."""
+        biases = [layer.bias for layer in self._layers if layer.bias is not None]
+        made = F.linear(x, _matrix(self._layers), _joined(biases) if biases else None)
         return F.gelu(made) if self._activation == "gelu" else made
 
     def _windows(self, x: Tensor) -> Tensor:

@@ -167,7 +167,7 @@ def _place(token: str) -> tuple[int, str]:
     try:
         if len(token) > LONGEST_TOKEN:
             raise ValueError
-        text = pybase64.urlsafe_b64decode(token.encode("ascii")).decode()
+        text = pybase64.b64decode(token, altchars=b"-_", validate=True).decode()
         before, _, last = text.partition(" ")
         if not (before.isascii() and before.isdecimal() and len(before) <= 9 and last):
             raise ValueError

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Final, Protocol, Self, TypeVar
 import structlog
 
 from cosyserve.protocol.errors import InternalError, Throttled
+
+from .quota import Quota
 
 log = structlog.get_logger(__name__)
 
@@ -45,12 +47,18 @@ class SpoolLimits(Protocol):
     def spool_bytes(self) -> int: ...
     @property
     def spool_bytes_per_token(self) -> int: ...
+    @property
+    def spool_wait(self) -> float: ...
+    @property
+    def max_whole_bytes(self) -> int: ...
 
 
 class Spools:
     """All spools of a server, counted in all and for each token. For one event loop.
 
-    A task's place is free when its speech is made; its spool goes when the client has the answer.
+    A task's place is free when its speech is made; its spool goes when the client has the answer. A spool
+    that finds no room waits for older ones, and its task keeps its place meanwhile: what it has made is not
+    lost, and there are never more that wait than tasks.
     """
 
     def __init__(self, folder: Path | None, limits: SpoolLimits) -> None:
@@ -58,7 +66,10 @@ class Spools:
         self._folder = folder
         self._limits = limits
         self._open_now = 0
-        self._bytes: Counter[str] = Counter()  # by the token's name, as the files
+        self._waiting = 0
+        self._all = self._quota(limits.spool_bytes, _ALL_TOKENS)
+        self._quotas: dict[str, Quota] = {}  # by the token's name, as the files
+        self._freed = asyncio.Event()  # replaced when it is set
         self._files: Counter[str] = Counter()
         self._in_memory = 0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="spool")
@@ -74,9 +85,14 @@ class Spools:
         return self._open_now
 
     @property
+    def waiting(self) -> int:
+        """How many of these wait for room."""
+        return self._waiting
+
+    @property
     def size(self) -> int:
         """Bytes in all of them."""
-        return self._bytes.total()
+        return self._all.size
 
     @property
     def size_in_memory(self) -> int:
@@ -86,7 +102,11 @@ class Spools:
     def open(self, owner: str) -> Spool:
         """A new one for the token of that name; to be entered as a context."""
         self._open_now += 1
-        return Spool(self, owner)
+        quota = self._quotas.get(owner)
+        if quota is None:
+            quota = self._quota(self._limits.spool_bytes_per_token, _THIS_TOKEN)
+            self._quotas[owner] = quota
+        return Spool(self, owner, (quota, self._all))
 
     def start(self) -> None:
         """Make the folder, try it, and remove what a server that died left there. Raises OSError."""
@@ -111,12 +131,35 @@ class Spools:
         folder = None if self._folder is None else str(self._folder)
         return tempfile.SpooledTemporaryFile(prefix=_PREFIX, dir=folder)
 
-    def take(self, owner: str, size: int) -> None:
-        """Count more bytes. Raises Throttled."""
-        limits = self._limits
-        _check(self._bytes[owner] + size, limits.spool_bytes_per_token, "bytes", _THIS_TOKEN)
-        _check(self.size + size, limits.spool_bytes, "bytes", _ALL_TOKENS)
-        self._bytes[owner] += size
+    async def take(self, spool: Spool, size: int) -> None:
+        """Count more bytes of this spool, once there is room.
+
+        Raises Throttled if there is none within the time for this, or never will be.
+        """
+        for quota in spool.quotas:
+            _check(spool.size + size, quota.limit, "bytes", quota.whose)
+        full = self._full(spool, size)
+        if full is not None:
+            self._waiting += 1
+            try:
+                async with asyncio.timeout(self._limits.spool_wait):
+                    while full is not None:
+                        await self._freed.wait()
+                        full = self._full(spool, size)
+            except TimeoutError:
+                pass
+            finally:
+                self._waiting -= 1
+            if full is not None:
+                raise _over(full.limit, "bytes", full.whose)
+        for quota in spool.quotas:
+            quota.size += size
+
+    def made(self, spool: Spool) -> None:
+        """Take note that it grows no more; may be called twice."""
+        for quota in spool.quotas:
+            quota.end(spool)
+        self._tell_of_room()
 
     def take_file(self, owner: str) -> None:
         """Count one more file. Raises Throttled."""
@@ -134,18 +177,33 @@ class Spools:
     def free_memory(self, size: int) -> None:
         self._in_memory -= size
 
-    def give_back(self, owner: str, size: int, files: int) -> None:
+    def give_back(self, spool: Spool, files: int) -> None:
         """Count a spool no longer."""
+        owner = spool.owner
         self._open_now -= 1
-        self._bytes[owner] -= size
+        for quota in spool.quotas:
+            quota.size -= spool.size
+        self.made(spool)
+        self._quotas = {name: quota for name, quota in self._quotas.items() if not quota.unused}
         self._files[owner] -= files
-        for counter in (self._bytes, self._files):
-            if not counter[owner]:
-                del counter[owner]
+        if not self._files[owner]:
+            del self._files[owner]
 
     def submit(self, step: Callable[[], _Result]) -> asyncio.Future[_Result]:
         """Run it on a thread for files."""
         return asyncio.get_running_loop().run_in_executor(self._threads, step)
+
+    def _quota(self, limit: int, whose: str) -> Quota:
+        return Quota(limit, self._limits.max_whole_bytes, whose)
+
+    @staticmethod
+    def _full(spool: Spool, size: int) -> Quota | None:
+        """The quota that has no room for so many bytes more; None if all have."""
+        return next((each for each in spool.quotas if not each.has_room(spool, size)), None)
+
+    def _tell_of_room(self) -> None:
+        self._freed.set()
+        self._freed = asyncio.Event()
 
 
 class Spool:
@@ -154,9 +212,10 @@ class Spool:
     One coroutine may use it at a time. Where a file fails, the log says why and InternalError is raised.
     """
 
-    def __init__(self, spools: Spools, owner: str) -> None:
+    def __init__(self, spools: Spools, owner: str, quotas: Sequence[Quota]) -> None:
         self._spools = spools
-        self._owner = owner
+        self.owner = owner
+        self.quotas = quotas
         self._file = spools.new_file()
         self._lock = threading.Lock()
         """A cancelled coroutine leaves its step running: the file must not be closed within."""
@@ -164,6 +223,8 @@ class Spool:
         self._files = 0  # counted as such
         self._size = 0
         self._closed = False
+        for quota in quotas:
+            quota.begin(self)
 
     @property
     def size(self) -> int:
@@ -171,20 +232,24 @@ class Spool:
         return self._size
 
     async def write(self, data: bytes) -> None:
-        """Append. Raises Throttled over a quota, InternalError."""
-        self._spools.take(self._owner, len(data))
+        """Append, once there is room. Raises Throttled where that takes too long, InternalError."""
+        await self._spools.take(self, len(data))
         at, self._size = self._size, self._size + len(data)
         if self._in_memory is not None:
             if self._size <= MEMORY_EACH and self._spools.take_memory(len(data)):
                 self._in_memory += len(data)
                 self._put(at, data)
                 return
-            self._spools.take_file(self._owner)
+            self._spools.take_file(self.owner)
             self._files = 1
             await self._in_thread(self._file.rollover)
             self._spools.free_memory(self._in_memory)
             self._in_memory = None
         await self._in_thread(lambda: self._put(at, data))
+
+    def made(self) -> None:
+        """Take note that nothing more is written: younger ones need to leave it no room."""
+        self._spools.made(self)
 
     async def overwrite(self, data: bytes) -> None:
         """Put this in place of the first bytes. Raises InternalError."""
@@ -199,7 +264,7 @@ class Spool:
         if self._closed:
             return
         self._closed = True
-        self._spools.give_back(self._owner, self._size, self._files)
+        self._spools.give_back(self, self._files)
         if self._in_memory:
             self._spools.free_memory(self._in_memory)
         self._spools.submit(self._close)
@@ -247,6 +312,10 @@ class Spool:
 
 def _check(wanted: int, limit: int, what: str, whose: str) -> None:
     if wanted > limit:
-        raise Throttled(
-            f"the unread whole answers of {whose} may have {limit} {what}; a stream has no such limit"
-        )
+        raise _over(limit, what, whose)
+
+
+def _over(limit: int, what: str, whose: str) -> Throttled:
+    return Throttled(
+        f"the unread whole answers of {whose} may have {limit} {what}; a stream has no such limit"
+    )

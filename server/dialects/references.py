@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
+from cosyserve.engine.threads import uninterrupted
 from cosyserve.protocol.cosyvoice.rest import deleted_body, parse_list_query, reference_object
 from cosyserve.protocol.errors import (
     InvalidParameter,
@@ -48,7 +49,7 @@ async def upload(request: web.Request) -> web.Response:
     try:
         with services.admission.upload(caller):
             async with asyncio.timeout(limit):
-                form = await _read_form(request, services.settings.max_upload_bytes)
+                form = await _read_form(request, services)
             stored = await services.intake.take(_upload(form, caller, services))
     except TimeoutError:
         services.metrics.upload("refused", 0)
@@ -108,8 +109,9 @@ def _pcm_rate(value: str | None) -> int | None:
     return int(value)
 
 
-async def _read_form(request: web.Request, limit: int) -> _Form:
-    """limit: bytes of the file; all else in the form together has MAX_FIELDS_BYTES."""
+async def _read_form(request: web.Request, services: Services) -> _Form:
+    """All else in the form than the file has MAX_FIELDS_BYTES together."""
+    limit = services.settings.max_upload_bytes
     if request.content_type != "multipart/form-data":
         raise UnsupportedMediaType("an upload is multipart/form-data with the fields file and text")
     boundary = boundary_of(request.headers["Content-Type"])
@@ -117,7 +119,7 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
         body = await read_bounded(request, limit + MAX_FIELDS_BYTES)
     except PayloadTooLarge:
         raise PayloadTooLarge(f"file: more than {limit} bytes, the most allowed") from None
-    return await asyncio.to_thread(_parsed, body, boundary, limit)
+    return await uninterrupted(services.form_threads.run(_parsed, body, boundary, limit))
 
 
 def _parsed(body: bytes, boundary: bytes, limit: int) -> _Form:

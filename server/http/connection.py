@@ -18,13 +18,14 @@ from ..errors import as_tts_error
 from ..observe.logs import log_ids
 from ..port.heads import rough_target
 from .envelope import SERVER, json_response
+from .sending import PartingConnection
 
 log = structlog.get_logger(__name__)
 
 _CLIENTS_FAULTS = (HttpProcessingError, web.RequestPayloadError)
 
 
-class HttpConnection(web.RequestHandler):
+class HttpConnection(PartingConnection):
     """Answers what aiohttp cannot parse in the dialect's form, and logs it in one line without its values.
 
     Bodies are not unpacked. head_timeout: seconds for a head that aiohttp takes for the rest of one before.
@@ -40,11 +41,14 @@ class HttpConnection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # no log; the annotation forgets that
             auto_decompress=False,
             keepalive_timeout=head_timeout,
+            lingering_time=0,  # `part` does that
         )
         self._dialects = dialects
         self._path: str | None = None  # of the first request, the only one that is answered
 
     def data_received(self, data: bytes) -> None:
+        if self.parts:
+            return
         if self._path is None:
             self._path = rough_target(data).partition("?")[0]
         super().data_received(data)

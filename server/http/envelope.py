@@ -30,7 +30,7 @@ from ..dialects import Dialect, Handler, dialect_of
 from ..errors import as_tts_error, error_headers, must_propagate
 from ..observe.logs import log_ids
 from ..services import Services
-from .sending import DELIVERY, UNTIL_SENT, CutOff, cut_off, send
+from .sending import DELIVERY, UNTIL_SENT, CutOff, cut_off, part, send
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +91,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
             response.headers["Server"] = SERVER
             response.force_close()  # see server/port/connections.py
         await send(request, response)
+    await part(request, services.settings.close_timeout)
     return response
 
 

@@ -41,6 +41,29 @@ async def send(request: web.Request, response: web.StreamResponse) -> None:
     await delivery.taken()
 
 
+class PartingConnection(web.RequestHandler):
+    """A connection that parses nothing more once `parts` is set."""
+
+    parts = False
+
+
+async def part(request: web.Request, seconds: float) -> None:
+    """After the answer, throw away what still comes of a body that was not read to its end.
+
+    Until the client closes, or for so many seconds: many clients send all of a body before they read, and to
+    close at once could take the answer from them. Raises CancelledError if the client closes.
+    """
+    connection, transport = request.protocol, request.transport
+    if request.content.is_eof() or transport is None:
+        return
+    assert isinstance(connection, PartingConnection)
+    connection.parts = True
+    if transport.can_write_eof():
+        transport.write_eof()
+    connection.resume_reading()
+    await asyncio.sleep(seconds)
+
+
 async def cut_off(request: web.Request) -> None:
     """Close the connection without the body's end, once the client has taken what was sent of it.
 

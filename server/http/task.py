@@ -74,10 +74,12 @@ class HttpTask:
         The place is free then; the spool goes when the client has the answer. Raises TTSError.
         """
         services, caller = self._request.app[SERVICES], self._request[CALLER]
-        async with self._alive() as life:
+        async with self._alive() as life, services.shutdown.raised():
             spool = self._request[UNTIL_SENT].enter_context(services.spools.open(caller.name))
             try:
-                answer = WholeAnswer(spool, services.settings, life.parameters)
+                answer = WholeAnswer(
+                    spool, services.settings, services.document_threads, life.parameters
+                )
                 async with aclosing(life.events()) as events:
                     async for event in events:
                         if isinstance(event, ResultGenerated):
@@ -100,7 +102,8 @@ class HttpTask:
         answer = ChunkedAnswer(self._request, headers)
         async with self._alive() as life:
             try:
-                await self._write(answer, body, life)
+                async with self._request.app[SERVICES].shutdown.raised():
+                    await self._write(answer, body, life)
             except ClientGone:
                 raise
             except BaseException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import InternalError, PayloadTooLarge
 from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.messages import ResultGenerated
@@ -37,8 +37,12 @@ class SoundPlace(str):
 class WholeAnswer:
     """The sound of a speech as it is made, then the answer. Every byte is in the spool."""
 
-    def __init__(self, spool: Spool, settings: Settings, parameters: SpeechParameters) -> None:
+    def __init__(
+        self, spool: Spool, settings: Settings, threads: Threads, parameters: SpeechParameters
+    ) -> None:
+        """threads: make the document."""
         self._spool = spool
+        self._threads = threads
         self._settings = settings
         self._parameters = parameters
         self._seconds = 0.0
@@ -62,9 +66,10 @@ class WholeAnswer:
         sound_size = self._spool.size
         await self._set_length()
         pieces = _document_pieces(document, sound_size)
-        head = await asyncio.to_thread(_next, pieces)
-        while tail := await asyncio.to_thread(_next, pieces):
+        head = await self._threads.run(_next, pieces)
+        while tail := await self._threads.run(_next, pieces):
             await self._spool.write(tail)
+        self._spool.made()
         return web.Response(
             body=SpooledDocument(head, self._spool, sound_size),
             content_type="application/json",

@@ -26,6 +26,7 @@ from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
 from cosyserve.version import VERSION
 
 from ..auth import ANONYMOUS, Caller
+from ..tasks.capacity import Capacity
 
 PREFIX: Final = "cosyserve_"
 
@@ -194,6 +195,17 @@ class CountsMore(Protocol):
     def extra_metrics(self) -> Iterable[Metric]: ...
 
 
+class SpoolFill(Protocol):
+    """What spools tell of themselves: bytes, answers, and how many of these wait for room."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def open_now(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+
 def _no_stats() -> Mapping[str, float]:
     return {}
 
@@ -204,6 +216,7 @@ class Metrics:
     stats: the engine's statistics, read at each scrape. ready: whether new tasks would be served.
     token_names: allowed values of the label `token`. extra: metrics of the engine's libraries, read at each
     scrape. transports: values of the label `transport` whose series exist from the start; it has no others.
+    spools: read at each scrape; None: there are none.
     """
 
     def __init__(
@@ -214,6 +227,7 @@ class Metrics:
         token_names: Iterable[str] = (),
         extra: Callable[[], Iterable[Metric]] = lambda: (),
         transports: Iterable[str] = (),
+        spools: SpoolFill | None = None,
     ) -> None:
         families = Families()
         self._families = families
@@ -221,6 +235,7 @@ class Metrics:
         self._make_task_metrics(families)
         self._make_audio_metrics(families)
         self._make_server_metrics(families, transports)
+        _make_spool_metrics(families, spools)
         families.gauge(
             "build_info", "Always 1; version and engine are in the labels.", "version", "engine"
         ).labels(VERSION, engine_name).set(1)
@@ -265,6 +280,14 @@ class Metrics:
             "streams_with_underrun_total", "Tasks with at least one underrun.", "transport"
         )
 
+        self.tasks_limit = make.gauge(
+            "tasks_limit", "Tasks that may speak at once: as many as the engine keeps up with."
+        )
+        self.realtime_share = make.gauge(
+            "realtime_share",
+            "Seconds that tasks waited for the engine per second of audio, when last measured.",
+        )
+
     def _make_audio_metrics(self, make: Families) -> None:
         self.speech_seconds = make.counter(
             "speech_seconds_total", "Seconds of audio sent.", "format"
@@ -307,6 +330,11 @@ class Metrics:
     def registry(self) -> CollectorRegistry:
         """The registry behind `render`."""
         return self._families.registry
+
+    def watch_capacity(self, capacity: Capacity) -> None:
+        """Read its limit and share at each scrape."""
+        self.tasks_limit.set_function(lambda: capacity.limit)
+        self.realtime_share.set_function(lambda: capacity.share)
 
     @contextmanager
     def connection(self, transport: str) -> Iterator[None]:
@@ -393,6 +421,16 @@ class TaskMeter:
             metrics.token_speech_seconds.labels(self._token).inc(totals.speech_len)
             if outcome == "finished":
                 metrics.real_time_factor.labels(transport).observe(totals.rtf)
+
+
+def _make_spool_metrics(make: Families, spools: SpoolFill | None) -> None:
+    size = make.gauge("spool_bytes", "Bytes of answers that are not streamed and not yet sent.")
+    answers = make.gauge("spool_answers", "Answers that are being made or sent as a whole.")
+    waiting = make.gauge("spool_answers_waiting", "Those of them that wait for room.")
+    if spools is not None:
+        size.set_function(lambda: spools.size)
+        answers.set_function(lambda: spools.open_now)
+        waiting.set_function(lambda: spools.waiting)
 
 
 def _codes(error: type[TTSError]) -> Iterator[str]:

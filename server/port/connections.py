@@ -20,7 +20,8 @@ from cosyserve.protocol.errors import InvalidParameter, TTSError
 
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
-from ..websocket.intake import FairConnection, FrameLimits
+from ..websocket.budgets import FrameLimits
+from ..websocket.intake import FairConnection
 from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
 from .request_target import tidy_head
 from .sockets import Sockets
@@ -143,6 +144,8 @@ class PortSwitch(FairConnection):
             self._http.connection_lost(exc)
         elif self._head is None:
             super().connection_lost(exc)
+        else:
+            self._be_no_websocket()
 
     async def _secure(
         self, plain: asyncio.Transport, handshake: Awaitable[asyncio.Transport | None]
@@ -156,6 +159,7 @@ class PortSwitch(FairConnection):
         if secured is None or secured.is_closing():
             self._sockets.leave(self)  # without a handshake no loss is told
             self._drop_deadline()
+            self._be_no_websocket()
             return
         self._undecided = secured
         self._look_at_head()  # the first bytes may have come before the transport
@@ -204,11 +208,21 @@ class PortSwitch(FairConnection):
         self._drop_deadline()
         if found.is_upgrade:
             super().connection_made(transport)
-            super().data_received(head)
+            end = head.find(_HEAD_END) + len(_HEAD_END)
+            super().data_received(head[:end])
+            super().data_received(head[end:])
         else:
+            self._be_no_websocket()
             self._http = self._make_http()
             self._http.connection_made(transport)
             self._http.data_received(head)
+
+    def _be_no_websocket(self) -> None:
+        """Drop the library's part, which refers to itself and to this object in circles.
+
+        Else only a collection of all objects would free them, and nobody is served while one runs.
+        """
+        vars(self.protocol).clear()
 
     def _drop_deadline(self) -> None:
         # The timer keeps this object alive until it fires, even if the connection is closed.

@@ -64,6 +64,8 @@ def parse_head(head: bytes) -> RequestHead:
                 f"header {number} is malformed; allowed: NAME: VALUE on one line"
             )
         headers[header[1].decode().lower()].append(header[2].decode("latin-1").strip(" \t"))
+    if line[2] == b"0":
+        headers.pop("upgrade", None)  # HTTP/1.0 has no upgrades: RFC 9110, section 7.8
     found = RequestHead(line[1].decode("latin-1"), dict(headers))
     _check(found, version=line[2])
     return found

@@ -1,34 +1,38 @@
-"""Which web pages may use a server that asks for no token.
+"""Which web pages may use a port that asks for no token.
 
 A browser sends requests to this machine for any page that its user opens; `Origin` says which page it is. A
 page whose name was made to resolve to this machine (DNS rebinding) has that name in `Host` as well, so `Host`
-is checked too.
+is checked too, where the names of the server are known.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from ipaddress import ip_address
 from typing import Final
 
 from cosyserve.protocol.errors import Forbidden
 
-from ..settings import Settings
-from ..settings.values import is_loopback, parse_origin
+from ..settings.values import Origin, is_loopback, parse_origin
 from .heads import RequestHead
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?")
 
 
 class OriginPolicy:
-    """Checks Origin and Host on a server without tokens that listens on loopback; else lets all pass.
+    """Checks Origin and Host where no token is asked for, which keeps foreign pages out.
 
-    A token keeps foreign pages out, and `allow_open` means them too.
+    The names of a server that other machines reach are known only if `allowed_origins` has them: an address
+    or a name without a dot, which no foreign page can have, is then one of them, too.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._checks = not settings.tokens and is_loopback(settings.host)
-        self._allowed = frozenset(settings.allowed_origins)
-        names = ", ".join(map(str, settings.allowed_origins)) or "none"
+    def __init__(self, host: str, allowed: Collection[Origin], *, tokens: bool = False) -> None:
+        """host: where the port listens. tokens: whether it asks for one; then all pass."""
+        self._checks = not tokens
+        self._loopback = is_loopback(host)
+        self._allowed = frozenset(allowed)
+        names = ", ".join(map(str, allowed)) or "none"
         self._told = f"the origins in allowed_origins ({names})"
 
     def check(self, head: RequestHead) -> None:
@@ -37,9 +41,9 @@ class OriginPolicy:
             return
         host = next(iter(head.values("host")), None)
         if host is not None and not self._is_ours(host):
+            usual = "localhost, a loopback address" if self._loopback else "an address"
             raise Forbidden(
-                "Host: not a name of this server; allowed: localhost, a loopback address, or a host of "
-                + self._told
+                f"Host: not a name of this server; allowed: {usual}, or a host of {self._told}"
             )
         if not all(self._may(origin, host) for origin in head.values("origin")):
             raise Forbidden(
@@ -47,10 +51,14 @@ class OriginPolicy:
             )
 
     def _is_ours(self, host: str) -> bool:
+        if not (self._loopback or self._allowed):
+            return True
         found = _HOST.fullmatch(host)
         if found is None:
             return False
         name = found[1].lower()
+        if not self._loopback and (_is_address(name) or "." not in name):
+            return True
         return is_loopback(name) or any(name == each.host for each in self._allowed)
 
     def _may(self, text: str, host: str | None) -> bool:
@@ -59,3 +67,11 @@ class OriginPolicy:
         except ValueError:  # null, which is every page without an address, or an extension's
             return False
         return origin in self._allowed or (host is not None and origin.is_at(host))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

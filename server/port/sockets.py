@@ -57,6 +57,11 @@ class Sockets:
         if len(self) <= self._limit // 2:
             self._full = False
 
+    def cut(self) -> None:
+        """Cut off all strangers."""
+        while self._strangers:
+            self._strangers.pop(next(iter(self._strangers)))()
+
     def _tell(self, event: str, **fields: int) -> None:
         """Log it once, until half of the places are free again: floods must not fill the log."""
         if not self._full:

@@ -50,9 +50,10 @@ class AccessSettings(BaseModel):
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(parse_origins)] = (
         Field(
             (),
-            description="further web pages that may use a server without tokens on loopback; their hosts "
-            "are also allowed in the Host header, as a proxy in front of it sends it. Pages of the server "
-            "itself and clients that send no Origin always may; with tokens nothing of this is checked",
+            description="further web pages that may use a server without tokens, beside its own; their hosts "
+            "are also allowed in the Host header, as a proxy in front of it sends it. Where other machines "
+            "reach the server, Host is checked only if this is set, and may be an address or a name without "
+            "a dot. Clients that send no Origin always may; with tokens nothing of this is checked",
             json_schema_extra={"allowed": ORIGIN_FORM},
         )
     )

@@ -19,6 +19,13 @@ class LimitSettings(BaseModel):
     max_tasks: Count = Field(500, description="concurrent tasks")
     max_tasks_per_token: Count = Field(250, description="concurrent tasks per token")
     max_tasks_per_connection: Count = Field(8, description="concurrent tasks per connection")
+    max_realtime_share: Annotated[float | None, OrNone] = Field(
+        0.85,
+        ge=0.05,
+        le=10,
+        description="new tasks are refused while those that speak wait for their speech for this share of "
+        "its playing time, on average: at 1 their listeners would hear gaps; none: no matter how long",
+    )
     max_message_bytes: Size = Field(
         ByteSize(2 * MIB), description="largest WebSocket message or JSON body"
     )
@@ -29,6 +36,14 @@ class LimitSettings(BaseModel):
     )
     max_control_frames_per_second: Count = Field(
         20, description="the same for WebSocket control frames: pings, pongs, close"
+    )
+    max_messages_per_second_per_token: Count = Field(
+        20_000,
+        description="WebSocket messages that all connections of a token may send per second; beyond that "
+        "they are read in turns",
+    )
+    max_control_frames_per_second_per_token: Count = Field(
+        2000, description="the same for WebSocket control frames"
     )
     max_message_characters: Count = Field(20_000, description="characters of text per message")
     max_task_characters: int = Field(
@@ -49,6 +64,13 @@ class TimeoutSettings(BaseModel):
         le=86_400,
         description="if all places for tasks are taken, a task that has had no text and given no sound for "
         "this long yields its place to a new one, and fails with TaskPreempted",
+    )
+    preempt_below: float = Field(
+        2.0,
+        ge=0,
+        le=1000,
+        description="characters per second; slower text, and sound slower than a quarter of real time, count "
+        "for preempt_after in proportion; 0: any text counts in full",
     )
     idle_connection_timeout: Annotated[Seconds | None, OrNone] = Field(
         None, description="a connection without a task is closed after this time"
@@ -79,8 +101,8 @@ class TimeoutSettings(BaseModel):
     )
     close_timeout: Seconds = Field(
         2.0,
-        description="time for a client that has received everything to answer a close frame; at shutdown "
-        "also the least time for open connections",
+        description="time for a client that has received everything to answer a close frame, or to stop "
+        "sending a body that was refused; at shutdown also the least time for open connections",
     )
     drain_grace: float = Field(
         30.0,

@@ -44,3 +44,10 @@ class SpoolSettings(BaseModel):
     spool_bytes_per_token: Quota = Field(
         ByteSize(512 * MIB), description="answers that wait for the clients of one token"
     )
+    spool_wait: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="an answer that finds no room there waits for older ones to be done, for so many seconds "
+        "at most; then it fails with Throttled",
+    )

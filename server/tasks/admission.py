@@ -7,19 +7,20 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from cosyserve.protocol.errors import EngineUnavailable, TaskPreempted, Throttled, TTSError
 
 from ..auth import Caller
+from .capacity import Capacity
+from .waiting import Waiting, WaitingLimits
 
 MAX_RETRY_AFTER: Final = 60
 _SMOOTHING: Final = 0.1  # the newest task's share in the mean duration
 
 
-class AdmissionLimits(Protocol):
+class AdmissionLimits(WaitingLimits, Protocol):
     """The settings that admission reads."""
 
     @property
@@ -31,9 +32,9 @@ class AdmissionLimits(Protocol):
     @property
     def max_tasks_per_connection(self) -> int: ...
     @property
-    def max_uploads(self) -> int: ...
+    def max_realtime_share(self) -> float | None: ...
     @property
-    def preempt_after(self) -> float: ...
+    def max_uploads(self) -> int: ...
     @property
     def tokens(self) -> Sized: ...
 
@@ -61,54 +62,22 @@ class Ticket:
         self.release()
 
 
-@dataclass(slots=True)
-class _Wait:
-    """A task that waits for text. since: when it last had text or gave sound."""
-
-    since: float
-    give_up: Callable[[TTSError], None]
-
-
-class _Waiting:
-    """The tasks that wait for text. clock: gives seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._waits: dict[TaskTicket, _Wait] = {}  # the one that has waited longest first
-
-    def add(self, ticket: TaskTicket, give_up: Callable[[TTSError], None]) -> None:
-        self._waits[ticket] = _Wait(self._clock(), give_up)
-
-    def again(self, ticket: TaskTicket) -> None:
-        """The task, if it waits, does so from now on."""
-        if wait := self.discard(ticket):
-            self.add(ticket, wait.give_up)
-
-    def discard(self, ticket: TaskTicket) -> _Wait | None:
-        return self._waits.pop(ticket, None)
-
-    def first_to_yield(self, after: float) -> TaskTicket | None:
-        """Of the caller with most tasks that have waited `after` seconds, the one that did so longest."""
-        latest = self._clock() - after
-        overdue = [ticket for ticket, wait in self._waits.items() if wait.since <= latest]
-        held = Counter(ticket.name for ticket in overdue)
-        # Of several with most of them, `max` takes the first.
-        return max(overdue, key=lambda ticket: held[ticket.name], default=None)
-
-
 class TaskTicket(Ticket):
     """A task's place. `free` lets the next task have it before this one is accounted for."""
 
     def __init__(
         self,
         name: str,
-        waiting: _Waiting,
+        waiting: Waiting[TaskTicket],
         empty: Ticket,
+        spoke: Callable[[float, float], None],
         free: Callable[[], None],
         give_back: Callable[[], None],
     ) -> None:
-        """name: the caller's. empty: held until there is text."""
+        """name: the caller's. empty: held until there is text. spoke: see `spoke`."""
         super().__init__(give_back)
+        self.spoke = spoke
+        """Take note of a chunk: the seconds waited for the engine, and those of its speech."""
         self.name = name
         self._waiting = waiting
         self._empty = empty
@@ -121,10 +90,10 @@ class TaskTicket(Ticket):
         """
         self._waiting.add(self, give_up)
 
-    def active(self) -> None:
-        """Text has come or sound goes out: if the task waits for text, it does so from now on."""
+    def active(self, *, characters: int = 0, seconds: float = 0.0) -> None:
+        """Text has come or sound goes out, which makes up for waiting."""
         self._empty.release()
-        self._waiting.again(self)
+        self._waiting.active(self, characters, seconds)
 
     def keep(self) -> None:
         """All text has come: the place is this task's to the end."""
@@ -153,8 +122,9 @@ class Admission:
     Of several tokens, none may hold more connections, uploads, or tasks on connections that have had no text
     yet, than places are left free: alone it gets half of them, and of n that want all they can get, each
     gets one part in n + 1, so that whoever comes next finds a place. Tasks with text have a limit per
-    token; once all places are taken, one that waits for text gives its place up to the next: the one that
-    has waited longest, among those of the token that has the most of them.
+    token, and those that speak are no more than the engine keeps up with. Once all places are taken, one
+    that waits for text gives its place up to the next: the one that has waited longest, among those of the
+    token that has the most of them.
 
     `clock` gives seconds: how long tasks wait, and when a place should be free.
     """
@@ -168,7 +138,11 @@ class Admission:
         self._connections: Counter[str] = Counter()  # by the caller's name
         self._uploads: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
-        self._waiting = _Waiting(clock)
+        self._waiting: Waiting[TaskTicket] = Waiting(limits, clock)
+        self.capacity = Capacity(
+            limits.max_realtime_share, limits.max_tasks, lambda: self.speaking, clock
+        )
+        """How many tasks the engine keeps up with."""
         self._empty: Counter[str] = Counter()  # tasks on connections that have had no text yet
         self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
@@ -187,6 +161,11 @@ class Admission:
     @property
     def tasks(self) -> int:
         return self._tasks.total()
+
+    @property
+    def speaking(self) -> int:
+        """Tasks but for those that have long waited for text."""
+        return self.tasks - self._waiting.resting()
 
     @property
     def draining(self) -> bool:
@@ -216,6 +195,7 @@ class Admission:
         elif connection is not None:
             left = limits.max_tasks - self.tasks
             self._check_share(self._empty, caller, left, "tasks without text")
+        self._check_capacity()
         if connection is not None:
             connection.tasks += 1
         give_back = _take(self._tasks, name)
@@ -227,6 +207,7 @@ class Admission:
             name,
             self._waiting,
             Ticket(empty),
+            self.capacity.spoke,
             lambda: self._freed(give_back, connection, began),
             self._task_ended,
         )
@@ -266,17 +247,25 @@ class Admission:
         if self._several and held >= left:
             raise Throttled(f"this token has {held} {what}; the {left} places left are for others")
 
+    def _check_capacity(self) -> None:
+        speaking = self.speaking
+        if speaking + 1 > self.capacity.limit:
+            raise Throttled(
+                f"{speaking} tasks are speaking, as many as the engine keeps up with",
+                self._retry_after(speaking),
+            )
+
     def _preempt(self, name: str) -> None:
         """Free the place of a task that has waited too long for text, if there is one, for this caller.
 
         Who has tasks without text takes no place from others, only from another of these.
         """
-        ticket = self._waiting.first_to_yield(self._limits.preempt_after)
+        ticket = self._waiting.first_to_yield()
         if ticket is None or (self._several and self._empty[name] and ticket.name != name):
             return
-        if wait := self._waiting.discard(ticket):
+        if give_up := self._waiting.discard(ticket):
             ticket.free()
-            wait.give_up(
+            give_up(
                 TaskPreempted(
                     "all places for tasks were taken while this one waited for text: another has its place"
                 )

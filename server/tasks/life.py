@@ -100,8 +100,8 @@ class TaskLife:
         flush: speak what has come without waiting for more.
         """
         self.account.text(text, time.monotonic())
-        if text and not text.isspace():
-            self._not_idle()
+        if self._place is not None and (words := text.split()):
+            self._place.active(characters=sum(map(len, words)))
         if self._early is None:
             assert self._synthesis is not None
             await self._synthesis.feed(text, flush=flush)
@@ -130,8 +130,11 @@ class TaskLife:
             await self._feed_early(synthesis)
             yield TaskStarted(self.task_id)
             async with aclosing(synthesis.chunks()) as chunks:
+                asked = self._asked()
                 async for chunk in chunks:
+                    self._waited(asked, chunk)
                     yield self._result(chunk, synthesis)
+                    asked = self._asked()
 
     def finished(self, reason: FinishReason) -> TaskFinished:
         """The event that ends the task."""
@@ -153,8 +156,14 @@ class TaskLife:
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
+        await services.beginnings.take()
         self._synthesis = await Synthesis.open(
-            services.engine, voice, parameters, services.encode_pool, services.ssml_threads
+            services.engine,
+            voice,
+            parameters,
+            services.encode_pool,
+            services.ssml_threads,
+            self.caller.name,
         )
         return self._synthesis
 
@@ -169,7 +178,8 @@ class TaskLife:
             await synthesis.finish()
 
     def _result(self, chunk: SpokenChunk, synthesis: Synthesis) -> ResultGenerated:
-        self._not_idle()
+        if self._place is not None:
+            self._place.active(seconds=chunk.seconds)
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
@@ -186,9 +196,17 @@ class TaskLife:
             marks=chunk.marks,
         )
 
-    def _not_idle(self) -> None:
-        if self._place is not None:
-            self._place.active()
+    def _asked(self) -> float | None:
+        """When the next chunk is asked for, if it is the engine alone that it has to wait for.
+
+        The first one is another matter: how long it takes does not depend on its length.
+        """
+        heard = self.account.speech_seconds > 0
+        return time.monotonic() if heard and self._text_is_whole else None
+
+    def _waited(self, asked: float | None, chunk: SpokenChunk) -> None:
+        if asked is not None and self._place is not None:
+            self._place.spoke(time.monotonic() - asked, chunk.seconds)
 
     # The end
 

@@ -63,7 +63,7 @@ def _parts(chunk: PcmChunk, longest: int) -> Iterator[PcmChunk]:
         yield PcmChunk(samples[begin : begin + longest])
 
 
-def options_of(parameters: SpeechParameters) -> SynthesisOptions:
+def options_of(parameters: SpeechParameters, tenant: str) -> SynthesisOptions:
     """The parameters that the engine takes."""
     return SynthesisOptions(
         mode=parameters.mode.value,
@@ -71,6 +71,7 @@ def options_of(parameters: SpeechParameters) -> SynthesisOptions:
         speed=parameters.speed,
         seed=parameters.seed,
         pitch=parameters.pitch,
+        tenant=tenant,
     )
 
 
@@ -162,10 +163,11 @@ class Synthesis:
         parameters: SpeechParameters,
         encode_pool: Executor,
         ssml_threads: Threads | None = None,
+        tenant: str = "",
     ) -> Self:
         """A synthesis with this voice. An expensive encoder works in the pool, any other in place.
 
-        ssml_threads: as in `open_ssml`.
+        ssml_threads: as in `open_ssml`. tenant: as in SynthesisOptions.
 
         Raises EngineNotReady, UnsupportedRequest.
         """
@@ -181,7 +183,7 @@ class Synthesis:
             encoder, pool = await _in_pool(encode_pool, make), encode_pool
         else:
             encoder, pool = make(), None
-        options = options_of(parameters)
+        options = options_of(parameters, tenant)
         ssml = None
         with calling("open_session"):
             if parameters.enable_ssml or parameters.plain_breaks:

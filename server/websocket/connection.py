@@ -38,6 +38,8 @@ from .task import WebSocketTask
 log = structlog.get_logger(__name__)
 
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
+SERVER_ENDS: Final = (CloseCode.SERVICE_RESTART, "the server is shutting down")
+"""The code and the reason of the close."""
 MESSAGES_PER_TURN: Final = 8
 """Messages after which the reader lets others run: a queued one makes it wait for nothing."""
 
@@ -70,14 +72,16 @@ class SpeechConnection:
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
-        self._flooded = False  # nothing more is read, and the tasks are being told so
+        self._parting = False  # nothing more is read, and the tasks are being told so
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
         socket.on_flood = self._end_flood
+        socket.share(services.budgets.of(caller.name))
 
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
         try:
-            await self._read()
+            with self._services.shutdown.told(self._end_with_server):
+                await self._read()
         except ConnectionClosed:
             pass
         except BadFrame as error:
@@ -100,7 +104,7 @@ class SpeechConnection:
             if data is None:
                 await self._socket.close(CloseCode.NORMAL_CLOSURE, "idle")
                 return
-            if self._closing is not None or self._flooded:
+            if self._closing is not None or self._parting:
                 continue  # it was on its way when the connection was closed
             try:
                 if isinstance(data, bytes):
@@ -157,7 +161,7 @@ class SpeechConnection:
         if self._terms.one_at_a_time and self._running:
             self._stop_tasks("cancelled")
             await asyncio.wait(self._running)  # only then is its place free
-            if self._closing is not None or self._flooded:  # it failed before it could be stopped
+            if self._closing is not None or self._parting:  # it failed before it could be stopped
                 return
         try:
             life = TaskLife(
@@ -213,14 +217,21 @@ class SpeechConnection:
     # Closing from this side.
 
     def _close_after(self, failure: TTSError) -> None:
-        if self._terms.failure_closes is not None and not self._flooded:
+        if self._terms.failure_closes is not None and not self._parting:
             self._close_soon(self._terms.failure_closes, _reason(failure))
 
     def _end_flood(self, error: Throttled) -> None:
-        """Fail every task, then close, because the client sends too much."""
+        """Part with a client that sends too much."""
         log.warning("connection_floods", caller=self._caller.name, reason=error.message)
-        self._flooded = True
-        self._end = (CloseCode.POLICY_VIOLATION, _reason(error))
+        self._part(error, CloseCode.POLICY_VIOLATION, _reason(error))
+
+    def _end_with_server(self, error: TTSError) -> None:
+        self._part(error, *SERVER_ENDS)
+
+    def _part(self, error: TTSError, code: CloseCode, reason: str) -> None:
+        """Fail every task, then close."""
+        self._parting = True
+        self._end = (code, reason)
         for task in self._running.values():
             task.fail(error)
         self._close_if_done()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from websockets.frames import DATA_OPCODES, PING, Frame
 from websockets.protocol import Event
@@ -18,70 +18,14 @@ from websockets.protocol import Event
 from cosyserve.protocol.errors import Throttled
 
 from ..delivery.patient import PatientConnection
+from .budgets import Budget, FrameLimits, TokenBudget, Turn
 
 FRAMES_PER_TURN: Final = 32
 BYTES_PER_TURN: Final = 64 * 1024
 SLICE: Final = 512
 """Bytes parsed between two looks at the limits: at most 85 frames more than allowed."""
-BURST_SECONDS: Final = 4.0
-"""Seconds of a budget that may be spent at once."""
-SHORTEST_WAIT: Final = 0.001
-"""Seconds. A wait for a fraction of a frame could be too short for the clock to tell."""
 UNREAD_PONGS: Final = 16
 """Pongs that may wait for a client to read; more pings are read only then."""
-
-
-class FrameLimits(Protocol):
-    """The settings that the intake reads."""
-
-    @property
-    def max_messages_per_second(self) -> int: ...
-    @property
-    def max_control_frames_per_second(self) -> int: ...
-    @property
-    def flood_timeout(self) -> float: ...
-
-
-class Budget:
-    """So many things a second, BURST_SECONDS' worth at once, after a rest twice that. clock: seconds.
-
-    It can be overdrawn; `wait` then tells for how long nothing more should be spent.
-    """
-
-    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
-        self.rate = rate
-        self._clock = clock
-        self._most = self._left = rate * BURST_SECONDS
-        self._at = clock()
-        self._behind_since: float | None = None
-
-    def spend(self) -> None:
-        self._left -= 1
-        if self._left < 0:  # asked for its clock only now: it is spent from for every frame
-            self._refill()
-
-    def wait(self) -> float:
-        """Seconds until it is balanced; 0 if it is."""
-        if self._left >= 0:
-            return 0.0
-        self._refill()
-        if self._left >= 0:
-            return 0.0
-        if self._behind_since is None:
-            self._behind_since = self._at
-        return max(-self._left / self.rate, SHORTEST_WAIT)
-
-    def behind(self) -> float:
-        """For how many seconds it has been overdrawn without half a burst being saved since."""
-        self._refill()
-        return 0.0 if self._behind_since is None else self._at - self._behind_since
-
-    def _refill(self) -> None:
-        now = self._clock()
-        self._left = min(self._most, self._left + (now - self._at) * self.rate)
-        self._at = now
-        if self._left >= self._most / 2:
-            self._behind_since = None
 
 
 class Intake:
@@ -106,9 +50,10 @@ class Intake:
         self._flooded = flooded
         self._messages = Budget(limits.max_messages_per_second, loop.time)
         self._control = Budget(limits.max_control_frames_per_second, loop.time)
+        self._token: TokenBudget | None = None  # once the client is known
         self._unparsed = bytearray()  # at most what one read brings: nothing is read meanwhile
         self._frames = 0  # of this turn
-        self._next: asyncio.Handle | None = None  # the next turn
+        self._next: Turn | None = None  # the next turn
         self._held: set[str] = set()  # why nothing is parsed for now
         self._reading = True
 
@@ -116,7 +61,7 @@ class Intake:
         """Parse what has been read, now or in later turns."""
         if self._next is not None or self._held or self._unparsed:
             self._unparsed += data
-        elif len(data) <= SLICE and not self._overdrawn():
+        elif len(data) <= SLICE and not self._overdrawn() and not self._token_overdrawn():
             self._feed(data)  # all that a usual client ever needs
         else:
             self._unparsed += data
@@ -125,7 +70,19 @@ class Intake:
     def frame(self, *, control: bool) -> None:
         """Take note of a frame."""
         self._frames += 1
-        (self._control if control else self._messages).spend()
+        token = self._token
+        if control:
+            self._control.left -= 1
+            if token is not None:
+                token.control.left -= 1
+        else:
+            self._messages.left -= 1
+            if token is not None:
+                token.messages.left -= 1
+
+    def share(self, token: TokenBudget) -> None:
+        """Spend from the budget of a token as well from now on."""
+        self._token = token
 
     def hold(self, why: str) -> None:
         """Parse and read nothing until `go_on` is called with the same word."""
@@ -158,6 +115,9 @@ class Intake:
             if wait := self._overdrawn():
                 self._wait(wait)
                 break
+            if self._token is not None and self._token.wait():
+                self._next = self._token.queue(self._turn)
+                break
             piece = bytes(self._unparsed[:SLICE])
             del self._unparsed[:SLICE]
             parsed += len(piece)
@@ -167,6 +127,9 @@ class Intake:
     def _overdrawn(self) -> float:
         """Seconds until both budgets are balanced."""
         return self._messages.wait() or self._control.wait()
+
+    def _token_overdrawn(self) -> bool:
+        return self._token is not None and self._token.wait() > 0
 
     def _wait(self, seconds: float) -> None:
         for budget, what in ((self._messages, "messages"), (self._control, "control frames")):
@@ -200,6 +163,11 @@ class FairConnection(PatientConnection):
         self._waits_for_reader = ExitStack()
         self.on_flood: Callable[[Throttled], None] | None = None
 
+    def share(self, token: TokenBudget) -> None:
+        """Spend from the budget of a token as well, whose connection this proved to be."""
+        assert self._intake is not None
+        self._intake.share(token)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         feed = super().data_received
@@ -208,13 +176,28 @@ class FairConnection(PatientConnection):
         self.recv_messages.pause = lambda: intake.hold("queue")
         self.recv_messages.resume = lambda: intake.go_on("queue")
 
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        """Do the opening handshake. What comes behind the head is parsed only after the answer.
+
+        The library would close the connection for a malformed frame, or at the end of what comes, and then
+        not know how to send the answer.
+        """
+        assert self._intake is not None
+        try:
+            await super().handshake(*args, **kwargs)
+        finally:
+            self._intake.go_on("handshake")
+
     def data_received(self, data: bytes) -> None:
+        """Take what was read. A head must come by itself."""
         assert self._intake is not None
         self._intake.take(data)
 
     def process_event(self, event: Event) -> None:
-        if isinstance(event, Frame):
-            assert self._intake is not None
+        assert self._intake is not None
+        if not isinstance(event, Frame):
+            self._intake.hold("handshake")
+        else:
             self._intake.frame(control=event.opcode not in DATA_OPCODES)
             if event.opcode is PING and self.paused:
                 self._pong_waits(self._intake)

@@ -113,8 +113,9 @@ def test_yaml_is_read(block: Block) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_and_variables_in_the_text_exist(page: str) -> None:
     known = set().union(*map(flags, COMMANDS))
-    for module in ("parity", "model.lm", "load.siege"):
+    for module in ("parity", "model.lm", "load.siege", "load.soak"):
         known |= set(FLAG.findall(usage(f"cosyserve.benchmarks.{module}")))
+    known |= set(FLAG.findall(usage("cosyserve.training")))
     variables = set(VARIABLE.findall(usage("cosyserve", "serve") + usage("cosyserve", "say")))
     variables.add("COSYSERVE_TESTS_REQUIRE")
     known |= set(map(flag, OLD_NAMES))
@@ -127,7 +128,17 @@ def test_flags_and_variables_in_the_text_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_in_the_text_exist(page: str) -> None:
     """Those that begin with a folder of the checkout; a word in capitals stands for any name."""
-    folders = {"benchmarks", "clients", "deploy", "docs", "engine", "protocol", "server", "tests"}
+    folders = {
+        "benchmarks",
+        "clients",
+        "deploy",
+        "docs",
+        "engine",
+        "protocol",
+        "server",
+        "tests",
+        "training",
+    }
     for span in code_spans(page):
         path = span.split(" ")[0]
         if path.split("/")[0] in folders and "/" in path and not re.search(r"\*|\b[A-Z]+\b", path):

@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,12 +18,10 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from cosyserve.engine.interface import EngineNotReady
 from cosyserve.server.app import RunningServer, serve
 from cosyserve.server.auth import Caller
 from cosyserve.server.settings import load_settings
 from cosyserve.server.tasks.admission import Ticket
-from support.engines.fake_engine import FakeEngine
 from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer, audio, message, run_task, text
 from support.peers.tls import self_signed
@@ -33,6 +32,22 @@ async def test_audio_is_encoded_by_as_many_threads_as_the_settings_say(served) -
         pool = server.services.encode_pool
         assert isinstance(pool, ThreadPoolExecutor)
         assert pool._max_workers == 3
+
+
+async def test_a_thread_of_the_loop_that_hangs_keeps_no_request_waiting(served) -> None:
+    go_on = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        hanging = asyncio.create_task(asyncio.to_thread(go_on.wait))
+        try:
+            async with served() as (server, engine), Peer.of(server, engine) as peer:
+                for path, body in WHOLE.items():
+                    async with peer.http.post(path, json=body) as answer:
+                        assert answer.status == 200
+                await peer.upload(make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le"))
+        finally:
+            go_on.set()
+            await hanging
 
 
 async def test_drain_lets_running_tasks_finish_and_takes_no_new_ones(served) -> None:
@@ -68,6 +83,7 @@ async def test_drain_waits_no_longer_than_its_grace(served) -> None:
             await socket.send(run_task("t"))
             await socket.until("task-started")
             await asyncio.wait_for(server.drain(), 60)
+            await socket.until("task-failed")
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.next()
     assert closed.value.rcvd is not None
@@ -84,15 +100,6 @@ WHOLE = {
     "/v1/text-to-speech/plain/with-timestamps": {"text": "one two"},
 }
 UPLOADS = "/api/v1/audio/reference_audio"
-
-
-class StoppableEngine(FakeEngine):
-    """Its sessions fail when it is stopped, as those of real engines do."""
-
-    async def stop(self) -> None:
-        self.error = EngineNotReady("the engine was stopped")
-        self.gate.set()
-        await super().stop()
 
 
 class SlowUpload:
@@ -161,8 +168,7 @@ async def test_drain_waits_for_an_upload(served, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("path", WHOLE)
 async def test_a_whole_answer_beyond_the_grace_is_an_error_of_its_own(served, path: str) -> None:
-    engine = StoppableEngine()
-    async with served(engine, drain_grace=0) as (server, _), Peer.of(server, engine) as peer:
+    async with served(drain_grace=0) as (server, engine), Peer.of(server, engine) as peer:
         engine.gate.clear()
         asked = asyncio.create_task(peer.http.post(path, json=WHOLE[path]))
         await engine.opened.wait()
@@ -170,7 +176,7 @@ async def test_a_whole_answer_beyond_the_grace_is_an_error_of_its_own(served, pa
             await server.drain()
         async with await asked as answer:
             assert answer.status == 503
-            assert "stopped" in await answer.text()
+            assert "shutting down" in await answer.text()
     [ended] = [line for line in logged if line["event"] == "task_ended"]
     assert (ended["outcome"], ended["code"]) == ("failed", "EngineUnavailable")
     assert [line["tasks"] for line in logged if line["event"] == "drain_over"] == [1]
@@ -208,6 +214,7 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path, again: signal.Signal
             while b"draining" not in await process.stderr.readline():
                 pass
             process.send_signal(again)
+            assert "task-failed" in str(await socket.recv())
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.recv()
         _out, errors = await asyncio.wait_for(process.communicate(), 60)
@@ -425,6 +432,6 @@ async def test_closing_does_not_wait_for_a_stream_that_goes_on(served) -> None:
         waiting = asyncio.create_task(peer.http.post("/api/v1/audio/speech", json=asked))
         await engine.opened.wait()
         await asyncio.wait_for(server.close(), 10)
-        with pytest.raises(aiohttp.ClientError):
-            await waiting
+        async with await waiting as answer:
+            assert answer.status == 503
     assert not engine.open

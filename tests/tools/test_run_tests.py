@@ -64,4 +64,4 @@ def test_a_stage_that_is_asked_for_runs_alone(capfd: pytest.CaptureFixture[str])
 
 def test_a_stage_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_tests.main(["fast"]) == 2
-    assert "no stage fast; there are product, vllm," in capsys.readouterr().err
+    assert "no stage fast; there are product, fuzz," in capsys.readouterr().err

@@ -40,10 +40,14 @@ class LmTooLong(LmError): ...
 
 @dataclass(frozen=True, slots=True)
 class LmPrompt:
-    """Precedes the text: the reference's text (or an instruction) and the reference's speech tokens."""
+    """Precedes the text: the reference's text (or an instruction) and the reference's speech tokens.
+
+    tenant: streams of different tenants share nothing that was computed of a text.
+    """
 
     text_ids: tuple[int, ...] = ()
     speech_ids: tuple[int, ...] = ()
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,19 @@
+import json
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from cosyserve.benchmarks.load.soak import Idle, Sample, growth, main, measure_idle, measure_tasks
+from cosyserve.benchmarks.load.soak import (
+    Idle,
+    Mixed,
+    Sample,
+    growth,
+    main,
+    measure_idle,
+    measure_tasks,
+)
 from cosyserve.clients import Client
 from support.peers.scripted_server import ScriptedServer, scripted_server
 
@@ -46,3 +56,31 @@ def test_growth_leaves_the_first_quarter_out() -> None:
 def test_a_process_needs_an_address(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--pid", "1"]) == 2
     assert "--url" in capsys.readouterr().err
+
+
+def test_mixed_tasks_leave_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["--mixed", "60", "--out", str(tmp_path)])
+    output, errors = capsys.readouterr()
+    assert code == 0, output + errors
+    assert "at the end: cosyserve_tasks_running 0, cosyserve_connections 0" in output
+    found = json.loads((tmp_path / "soak-mixed.json").read_text())
+    assert sum(sum(counts.values()) for counts in found["outcomes"].values()) == 60
+    assert found["samples"][-1]["tasks"] == 60
+    assert found["remaining"].keys() >= {"cosyserve_tasks_running", "cosyserve_connections"}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "remaining", "clean"),
+    [
+        ({"finished": 5, "left": 1, "cancelled": 1}, 0, True),
+        ({"finished": 5, "InternalError": 1}, 0, False),
+        ({"finished": 5, "no end": 1}, 0, False),
+        ({"finished": 5}, 1, False),
+    ],
+)
+def test_a_mix_is_clean_if_no_task_failed_and_nothing_remains(
+    outcomes: dict[str, int], remaining: int, clean: bool
+) -> None:
+    assert Mixed({"way": outcomes}, [], {"cosyserve_tasks_running": remaining}).clean is clean

@@ -116,3 +116,16 @@ def test_a_precision_other_than_the_weights() -> None:
         found = made(x)
         assert found.dtype == torch.float32
         same(found, F.linear(x, layer.weight.float(), layer.bias.float()))
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_gradients_reach_weights_and_biases(kernel: int) -> None:
+    layer, x = nn.Conv1d(12, 16, kernel), torch.randn(2, 9, 12)
+    packed = PackedLinear(layer, activation="gelu")
+    with torch.inference_mode():
+        packed(x)  # makes the copy that has no gradient
+    known = F.gelu(layer(x.transpose(1, 2))).transpose(1, 2)
+    expected = torch.autograd.grad(known.square().sum(), list(layer.parameters()))
+    found = torch.autograd.grad(packed(x).square().sum(), list(layer.parameters()))
+    for one, other in zip(found, expected, strict=True):
+        same(one, other, 1e-4)

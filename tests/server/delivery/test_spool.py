@@ -27,6 +27,8 @@ from cosyserve.server.startup.parts import started_spools
 class Limits:
     spool_bytes: int = 4 * MEMORY_EACH
     spool_bytes_per_token: int = 3 * MEMORY_EACH
+    spool_wait: float = 0.0
+    max_whole_bytes: int = 2 * MEMORY_EACH
 
 
 @pytest.fixture
@@ -93,6 +95,68 @@ async def test_a_token_has_its_share_and_all_have_theirs(spools: Spools) -> None
             await bob.write(b"x")
         alice.close()
         await bob.write(pattern(2 * MEMORY_EACH))
+
+
+@pytest.mark.parametrize("owners", ["aaaaaa", "abcabc"])
+async def test_answers_that_grow_side_by_side_are_all_made(tmp_path: Path, owners: str) -> None:
+    spools = Spools(tmp_path, Limits(spool_wait=600, spool_bytes_per_token=4 * MEMORY_EACH))
+    made: list[Spool] = []
+
+    async def make(owner: str) -> None:
+        with spools.open(owner) as spool:
+            while spool.size < 2 * MEMORY_EACH:
+                await spool.write(pattern(MEMORY_EACH // 4))
+                assert spools.size <= 4 * MEMORY_EACH
+            spool.made()
+            made.append(spool)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*map(make, owners))
+    assert len(made) == len(owners)
+    assert spools.size == 0
+    spools.stop()
+
+
+async def test_the_oldest_finds_room_and_the_next_when_it_is_made(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, Limits(spool_wait=600, spool_bytes_per_token=4 * MEMORY_EACH))
+    with spools.open("a") as oldest, spools.open("a") as second, spools.open("a") as third:
+        await second.write(pattern(MEMORY_EACH))
+        await third.write(pattern(MEMORY_EACH))
+        last, next_one = (asyncio.create_task(each.write(b"x")) for each in (third, second))
+        await asyncio.sleep(0)
+        await oldest.write(pattern(MEMORY_EACH))
+        assert not next_one.done()
+        oldest.made()
+        await next_one
+        assert not last.done()
+        second.made()
+        await last
+    spools.stop()
+
+
+async def test_room_is_awaited_for_a_time_only(tmp_path: Path) -> None:
+    spools = Spools(tmp_path, Limits(spool_wait=0.01))
+    with spools.open("a") as sent, spools.open("a") as growing:
+        await sent.write(pattern(2 * MEMORY_EACH))
+        sent.made()
+        await growing.write(pattern(MEMORY_EACH))
+        with pytest.raises(Throttled, match="of this token"):
+            await growing.write(b"x")
+        sent.close()
+        await growing.write(b"x")
+    spools.stop()
+
+
+async def test_who_leaves_while_waiting_for_room_leaves_nothing(spools: Spools) -> None:
+    spools._limits.spool_wait = 600  # type: ignore[misc]
+    with spools.open("a") as sent, spools.open("a") as growing:
+        await sent.write(pattern(3 * MEMORY_EACH))
+        waiting = asyncio.create_task(growing.write(b"x"))
+        await asyncio.sleep(0)
+        assert spools.waiting == 1
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert (spools.waiting, spools.size) == (0, 3 * MEMORY_EACH)
 
 
 async def test_files_are_few(spools: Spools, monkeypatch: pytest.MonkeyPatch) -> None:

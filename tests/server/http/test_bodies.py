@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import http.client
+from contextlib import closing, suppress
 
 import pytest
 
@@ -37,6 +39,47 @@ async def test_without_a_token_no_body_is_asked_for_or_read(
         peer.server.port, head(f"POST {path}", FORM, "Content-Length: 1000000", more)
     )
     assert answer.status == 401
+
+
+@pytest.mark.parametrize("path", [*CALLS, UPLOAD])
+async def test_the_end_of_a_refusal_waits_for_no_body(served, path: str) -> None:
+    async with served(close_timeout=600) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head(f"POST {path}", FORM, "Content-Length: 1000000") + b"some of it")
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        writer.close()
+        while len(server.services.sockets):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0)
+
+
+async def test_who_goes_on_sending_a_refused_body_is_cut_off(served) -> None:
+    async with served(close_timeout=0.1) as (server, _engine):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head(f"POST {UPLOAD}", FORM, "Content-Length: 1000000000"))
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+        with suppress(ConnectionError):
+            while len(server.services.sockets):
+                writer.write(bytes(64 * 1024))
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+
+@pytest.mark.parametrize("token", ["", "alice-secret"], ids=["unknown", "too large"])
+async def test_a_client_that_reads_when_it_has_sent_all_hears_the_refusal(
+    served, token: str
+) -> None:
+    def upload(port: int) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        headers = {"Content-Type": "multipart/form-data; boundary=b", "Authorization": token}
+        with closing(connection):
+            connection.request("POST", UPLOAD, bytes(8_000_000), headers)
+            return connection.getresponse().status
+
+    async with served(max_upload_bytes=1024, close_timeout=30) as (server, _engine):
+        status = await asyncio.to_thread(upload, server.port)
+    assert status == (413 if token else 401)
 
 
 @pytest.mark.parametrize("path", [*CALLS, UPLOAD])

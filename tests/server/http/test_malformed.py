@@ -150,6 +150,40 @@ async def test_broken_handshakes(
     assert set(answer.json) == NATIVE
 
 
+@pytest.mark.parametrize("more", [b"Q=", b"\x81\xff" + b"\xff" * 14, b"\x88\x80xxxx"])
+@pytest.mark.parametrize("at_end", [False, True])
+async def test_what_comes_behind_a_refused_upgrade(
+    peer: Peer, logged: list[EventDict], more: bytes, at_end: bool
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(head(f"GET {PATH}", *UPGRADE) + more)
+    if at_end:
+        writer.write_eof()
+    answer = RawAnswer(await asyncio.wait_for(reader.read(), 20))
+    writer.close()
+    assert answer.status == 401
+    assert logged == []
+
+
+async def test_an_upgrade_over_http_1_0_is_a_plain_request(peer: Peer) -> None:
+    upgrade = head(f"GET {PATH}", "Authorization: alice-secret", *UPGRADE)
+    answer = await raw_exchange(peer.server.port, upgrade.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert answer.status == 400
+    assert "connect with an upgrade" in answer.json["message"]
+
+
+async def test_a_malformed_frame_behind_an_upgrade_closes_it(
+    peer: Peer, logged: list[EventDict]
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+    writer.write(head(f"GET {PATH}", "Authorization: alice-secret", *UPGRADE) + b"\xff\xff")
+    answer, _, frames = (await asyncio.wait_for(reader.read(), 20)).partition(b"\r\n\r\n")
+    writer.close()
+    assert RawAnswer(answer).status == 101
+    assert frames[:1] + frames[2:4] == b"\x88" + (1002).to_bytes(2, "big")
+    assert logged == []
+
+
 async def test_a_refusal_over_tls(served, tmp_path: Path, logged: list[EventDict]) -> None:
     cert, key = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=cert)
@@ -179,8 +213,12 @@ async def test_the_metrics_have_the_same_manners(
         (listening,) = [each for each in logged if each["event"] == "metrics_listening"]
         port = int(listening["url"].partition("//")[2].partition(":")[2].partition("/")[0])
         for path in ("/metrics", "//metrics/", "/metrics///"):
-            assert (await raw_exchange(port, head(f"GET {path}"))).status == 200
-        assert (await raw_exchange(port, head("GET /metricsx"))).status == 404
+            answer = await raw_exchange(port, head(f"GET {path}", host="localhost"))
+            assert answer.status == 200
+            assert b"Connection: close" in answer.whole
+        answer = await raw_exchange(port, head("GET /metricsx", host="localhost"))
+        assert answer.status == 404
+        assert b"Connection: close" in answer.whole
         logged.clear()
         answer = await raw_exchange(port, head("GET /metrics", f"Authorization: {SECRET}\x01"))
         check_refused(answer, logged)

@@ -126,7 +126,7 @@ async def test_a_stream_has_no_such_limit(served: Served) -> None:
 async def test_an_unread_answer_counts_for_its_token_and_not_as_a_task(
     served: Served, path: str
 ) -> None:
-    quota = {"spool_bytes_per_token": 1024**2, "max_tasks": 1, "send_timeout": 30}
+    quota = {"spool_bytes_per_token": 1024**2, "spool_wait": 0, "max_tasks": 1, "send_timeout": 30}
     async with served(**quota) as (server, engine):
         spools, admission = server.services.spools, server.services.admission
         with SlowReader(server.port, PACE) as client:
@@ -135,6 +135,8 @@ async def test_an_unread_answer_counts_for_its_token_and_not_as_a_task(
             await engine.opened.wait()
             await admission.wait_idle()
             assert spools.size >= LARGE * WORD_BYTES
+            told = server.services.metrics.registry.get_sample_value("cosyserve_spool_bytes")
+            assert told == spools.size
             async with Peer.of(server, engine, "alice-secret") as alice:
                 async with alice.http.post(path, json=body(path, 1)) as answer:
                     assert answer.status == 200  # the place is free
@@ -155,6 +157,19 @@ async def test_an_unread_answer_counts_for_its_token_and_not_as_a_task(
         assert head.startswith(b"HTTP/1.1 200 ")
         assert len(sound_of(path, json.loads(data))) == LARGE * WORD_BYTES
         await server.services.deliveries.all_taken()
+
+
+async def test_answers_made_at_once_wait_for_each_other(served: Served, path: str) -> None:
+    room = {"spool_bytes_per_token": 1024**2, "max_whole_bytes": 512 * 1024, "spool_wait": 600}
+    words = 500_000 // WORD_BYTES
+
+    async def asked(peer: Peer) -> int:
+        async with peer.http.post(path, json=body(path, words)) as answer:
+            return len(sound_of(path, await answer.json()))
+
+    async with served(**room) as (server, engine), Peer.of(server, engine) as peer:
+        sizes = await asyncio.gather(*(asked(peer) for _ in range(6)))
+    assert sizes == 6 * [words * WORD_BYTES]
 
 
 async def test_a_client_that_reads_nothing_is_cut_off_and_its_answer_dropped(

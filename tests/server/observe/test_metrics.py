@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 from prometheus_client.core import GaugeMetricFamily
@@ -40,6 +41,18 @@ def test_connections(metrics: Metrics) -> None:
         raise RuntimeError
     assert value(metrics, "connections", transport="websocket") == 0
     assert value(metrics, "connections_opened_total", transport="websocket") == 2
+
+
+def test_spools() -> None:
+    @dataclass
+    class Fill:
+        size: int = 3
+        open_now: int = 2
+        waiting: int = 1
+
+    metrics = Metrics("fake", spools=Fill())
+    for name, expected in (("bytes", 3), ("answers", 2), ("answers_waiting", 1)):
+        assert value(metrics, f"spool_{name}") == expected
 
 
 def test_a_finished_task(metrics: Metrics, meter: TaskMeter) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
+from structlog.testing import capture_logs
 
 from cosyserve.server.settings import SettingsError, load_settings
 from support.peers.peers import PATH
@@ -92,6 +95,56 @@ async def test_further_origins_can_be_allowed(served, path: str) -> None:
         ):
             answer, status = await ask(server.port, path, host, f"Origin: {origin}")
             assert answer.status == (403 if refused else status), (host, origin)
+
+
+OPEN = {"tokens": (), "host": "0.0.0.0", "allow_open": True}
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+async def test_a_server_open_to_everybody_is_open_to_its_own_pages_only(served, path: str) -> None:
+    async with served(**OPEN) as (server, _engine):
+        for host in ("tts.example:{port}", "10.0.0.1:{port}", "127.0.0.1:{port}"):
+            for lines in ((), (f"Origin: http://{host}",), (f"Origin: https://{host}",)):
+                answer, status = await ask(server.port, path, host, *lines)
+                assert answer.status == status, (host, lines)
+            for origin in ("http://evil.example", "null", "http://tts.example", "http://10.0.0.1"):
+                answer, _ = await ask(server.port, path, host, f"Origin: {origin}")
+                assert answer.status == 403, (host, origin)
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+async def test_an_open_server_whose_names_are_known_has_no_others(served, path: str) -> None:
+    async with served(**OPEN, allowed_origins="https://voice.example") as (server, _engine):
+        for host, refused in (
+            ("voice.example", False),
+            ("10.0.0.1:{port}", False),
+            ("[fd00::1]:{port}", False),
+            ("cosyserve:{port}", False),
+            ("localhost:{port}", False),
+            ("evil.example:{port}", True),
+            ("10.0.0.1.evil.example", True),
+        ):
+            answer, status = await ask(server.port, path, host)
+            assert answer.status == (403 if refused else status), host
+        answer, status = await ask(server.port, path, "proxied:1", "Origin: https://voice.example")
+        assert answer.status == status
+
+
+@pytest.mark.parametrize("tokens", [(), ("alice=alice-secret",)])
+async def test_pages_see_no_metrics_at_an_address_of_their_own(served, tokens) -> None:
+    with capture_logs() as logs:
+        async with served(tokens=tokens, metrics_address="127.0.0.1:0"):
+            (port,) = (urlsplit(each["url"]).port for each in logs if "metrics" in each["event"])
+            assert port is not None
+            for host, lines, status in (
+                ("localhost:9", (), 200),
+                (f"127.0.0.1:{port}", (f"Origin: http://127.0.0.1:{port}",), 200),
+                ("evil.example", (), 403),
+                ("localhost", ("Origin: http://evil.example",), 403),
+                ("localhost", UPGRADE, 404),
+            ):
+                answer = await raw_exchange(port, head("GET /metrics", *lines, host=host))
+                assert answer.status == status, (host, lines)
 
 
 @pytest.mark.parametrize("path", ADDRESSES)

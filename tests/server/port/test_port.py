@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import structlog
 
-from cosyserve.server.port.sockets import SPARE
+from cosyserve.server.port.sockets import SPARE, Sockets
 from support.peers.peers import PATH, Peer
 from support.peers.tls import self_signed
 
@@ -55,6 +59,34 @@ async def test_an_upload_may_ask_to_continue(peer: Peer) -> None:
         b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     )
     assert (await exchange(peer.server.port, head)).startswith(b"HTTP/1.1 100 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET", b"GET /\r\n\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ids=["nothing", "half a head", "a bad head", "a request"],
+)
+async def test_whoever_wants_no_websocket_leaves_nothing_to_collect(
+    peer: Peer, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, accept = asyncio.Event(), Sockets.accept
+
+    def watch(self: Sockets, protocol: asyncio.BaseProtocol, abort: Callable[[], None]) -> bool:
+        weakref.finalize(protocol, gone.set)
+        return accept(self, protocol, abort)
+
+    monkeypatch.setattr(Sockets, "accept", watch)
+    gc.disable()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", peer.server.port)
+        writer.write(sent)
+        if sent.endswith(b"\r\n\r\n"):
+            await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        await gone.wait()
+    finally:
+        gc.enable()
 
 
 async def test_a_head_that_never_ends_is_cut_off(served) -> None:
@@ -109,6 +141,26 @@ async def test_a_silent_client_of_the_metrics_address_is_cut_off(served) -> None
             reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
             writer.write(b"GET /metrics HTTP/1.1\r\nHost")
             assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+
+
+async def test_silent_clients_of_the_metrics_address_keep_no_scrape_out(
+    served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosyserve.server.app._METRICS_SOCKETS", 3)
+    with structlog.testing.capture_logs() as logs:
+        async with served(metrics_address="127.0.0.1:0"):
+            (url,) = (entry["url"] for entry in logs if entry["event"] == "metrics_listening")
+            silent = [
+                await asyncio.open_connection("127.0.0.1", urlsplit(url).port) for _ in range(4)
+            ]
+            assert await silent[0][0].read() == b""
+            async with aiohttp.ClientSession() as http, http.get(url) as answer:
+                assert answer.status == 200
+        # The end of the server leaves none of them open.
+        for reader, writer in silent:
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
             writer.close()
 
 

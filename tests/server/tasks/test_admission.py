@@ -30,7 +30,9 @@ class Limits:
     max_tasks_per_token: int = 3
     max_tasks_per_connection: int = 2
     max_uploads: int = 2
+    max_realtime_share: float | None = None
     preempt_after: float = 10.0
+    preempt_below: float = 2.0
     tokens: tuple[str, ...] = ("the only one",)
 
 
@@ -297,7 +299,7 @@ def test_the_task_that_has_waited_longest_gives_its_place_up() -> None:
     with pytest.raises(Throttled):  # nobody has waited 10 seconds
         waiting.admission.enter(BOB)
     waiting.clock.now += 10
-    first.active()
+    first.active(characters=20)
     waiting.enter(BOB, "fifth")
     assert waiting.lost == ["third TaskPreempted"]
     assert waiting.admission.tasks == 4
@@ -362,7 +364,7 @@ def test_tokens_without_text_leave_places_to_others() -> None:
     with pytest.raises(Throttled, match="6 tasks without text; the 3 places left are for others"):
         admission.enter(ANN, admission.connect(ANN))
     assert admission.enter(ANN)  # with its text
-    first[0].active()
+    first[0].active(characters=20)
     first[1].keep()
     first[2].release()
     assert len(fill(ANN)) == 0  # it has three without text, and three places are left
@@ -397,3 +399,40 @@ def test_one_token_alone_takes_the_place_of_its_own_task() -> None:
     clock.now += 60
     admission.enter(ANN, admission.connect(ANN))
     assert lost == ["TaskPreempted"]
+
+
+def test_no_more_tasks_are_taken_than_the_engine_keeps_up_with() -> None:
+    admission = Admission(Limits(max_tasks=10, max_tasks_per_token=10, max_realtime_share=0.5))
+    admission.capacity.calibrate(throughput=4.0)
+    first, _ = admission.enter(ANN), admission.enter(BOB)
+    with pytest.raises(
+        Throttled, match="2 tasks are speaking, as many as the engine keeps up with"
+    ):
+        admission.enter(ANN)
+    first.release()
+    admission.enter(ANN)
+
+
+def test_tasks_that_have_long_waited_for_text_do_not_count_as_speaking() -> None:
+    clock = Clock()
+    limits = Limits(max_tasks=10, max_tasks_per_token=10, max_realtime_share=0.5)
+    admission = Admission(limits, clock)
+    admission.capacity.calibrate(throughput=2.0)
+    task = admission.enter(ANN, admission.connect(ANN))
+    task.await_text(lambda _: None)
+    with pytest.raises(Throttled):
+        admission.enter(BOB)
+    clock.now += 3
+    admission.enter(BOB)
+    task.active(characters=1)
+    assert admission.speaking == 2
+
+
+def test_what_tasks_wait_for_the_engine_is_measured() -> None:
+    clock = Clock()
+    admission = Admission(Limits(max_realtime_share=0.5), clock)
+    task, other = admission.enter(ANN), admission.enter(BOB)
+    clock.now += 2
+    task.spoke(3.0, 1.0)
+    assert (admission.capacity.share, admission.capacity.limit) == (3.0, pytest.approx(2.8))
+    other.release()

@@ -17,7 +17,9 @@ from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
 from cosyserve.server.auth import Caller
 from cosyserve.server.tasks.life import TaskLife
 from support.engines.fake_engine import RATE, WORD_SECONDS
+from support.peers.last_word import say
 from support.peers.peers import Peer
+from support.peers.ways import HTTP, SOCKETS, Way
 
 PARAMETERS = SpeechParameters(
     mode=Mode.FAST, reference_audio_id="plain", output_format=AudioFormat.PCM
@@ -126,3 +128,44 @@ async def test_closing_the_events_frees_the_session(peer: Peer) -> None:
         assert peer.engine.open
     assert not peer.engine.open
     life.over()
+
+
+async def test_what_a_task_waits_for_the_engine_alone_is_measured(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[float] = []
+    capacity = peer.server.services.admission.capacity
+    monkeypatch.setattr(capacity, "spoke", lambda waited, seconds: measured.append(seconds))
+    life = life_of(peer)
+    life.enter()
+    await life.feed("one two three ")
+    async with aclosing(life.events()) as events:
+        for _ in range(4):  # the start and three words, with text to come
+            await anext(events)
+        assert not measured
+        await life.finish("four five")
+        async for _ in events:
+            pass
+    # The first of these was asked for before the text was whole.
+    assert len(measured) >= 1
+    assert set(measured) == {WORD_SECONDS}
+    life.over()
+
+
+async def test_the_first_sound_is_no_measure(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[float] = []
+    capacity = peer.server.services.admission.capacity
+    monkeypatch.setattr(capacity, "spoke", lambda waited, seconds: measured.append(seconds))
+    life = life_of(peer)
+    life.enter()
+    await life.finish("one")
+    await all_events(life)
+    assert not measured
+    life.over()
+
+
+@pytest.mark.parametrize("way", [*SOCKETS, *HTTP], ids=str)
+async def test_the_engine_knows_whose_text_it_is(peer: Peer, way: Way) -> None:
+    async with way.open(peer) as conversation:
+        await say(conversation)
+    assert {session.options.tenant for session in peer.engine.sessions} == {"alice"}

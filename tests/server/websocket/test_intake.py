@@ -4,107 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from cosyserve.protocol.errors import Throttled
+from cosyserve.server.websocket.budgets import BURST_SECONDS
 from cosyserve.server.websocket.connection import MESSAGES_PER_TURN
-from cosyserve.server.websocket.intake import (
-    BURST_SECONDS,
-    BYTES_PER_TURN,
-    FRAMES_PER_TURN,
-    SLICE,
-    Budget,
-    Intake,
-)
+from cosyserve.server.websocket.intake import BYTES_PER_TURN, FRAMES_PER_TURN, SLICE, Intake
+from support.peers.line import FRAME, Limits, Line
 from support.peers.peers import PATH, Peer, Socket, message, run_task, text
 
 from ..conftest import Served
-
-FRAME = 6
-"""Bytes of a ping, the smallest frame of a client's."""
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Limits:
-    max_messages_per_second: int = 100
-    max_control_frames_per_second: int = 10
-    flood_timeout: float = 30.0
-
-
-class Loop:
-    """An event loop of one callback, whose time the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.due = 0.0
-        self.callback: Callable[[], None] | None = None
-
-    def time(self) -> float:
-        return self.now
-
-    def call_soon(self, callback: Callable[[], None]) -> Loop:
-        return self.call_later(0.0, callback)
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Loop:
-        assert self.callback is None
-        self.due, self.callback = self.now + seconds, callback
-        return self
-
-    def cancel(self) -> None:
-        self.callback = None
-
-    def turn(self) -> None:
-        assert self.callback is not None
-        self.now, callback, self.callback = max(self.now, self.due), self.callback, None
-        callback()
-
-
-class Line:
-    """An intake of control frames or messages of FRAME bytes, with what stands around it."""
-
-    def __init__(self, limits: Limits, *, control: bool = False) -> None:
-        self.loop = Loop()
-        self.reading = True
-        self.parsed = 0
-        self.floods: list[Throttled] = []
-        self._control = control
-        self._rest = 0
-        transport: Any = self
-        loop: Any = self.loop
-        self.intake = Intake(loop, transport, self._feed, limits, self.floods.append)
-
-    def _feed(self, data: bytes) -> None:
-        assert len(data) <= SLICE
-        frames, self._rest = divmod(self._rest + len(data), FRAME)
-        self.parsed += frames
-        for _ in range(frames):
-            self.intake.frame(control=self._control)
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        assert self.reading
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading
-        self.reading = True
 
 
 def test_a_read_is_parsed_in_turns_and_nothing_is_read_meanwhile() -> None:
@@ -116,7 +29,7 @@ def test_a_read_is_parsed_in_turns_and_nothing_is_read_meanwhile() -> None:
         turns.append(line.parsed - sum(turns))
     assert line.parsed == 10_000
     assert max(turns) <= FRAMES_PER_TURN + SLICE // FRAME + 1
-    assert line.loop.callback is None
+    assert line.loop.idle
 
 
 def test_a_message_of_ordinary_size_waits_for_no_turn() -> None:
@@ -124,13 +37,12 @@ def test_a_message_of_ordinary_size_waits_for_no_turn() -> None:
     line.intake.take(bytes(FRAME))
     assert line.parsed == 1
     assert line.reading
-    assert line.loop.callback is None
+    assert line.loop.idle
 
 
 def test_a_turn_has_a_limit_in_bytes_too() -> None:
     parsed = []
     line = Line(Limits())
-    line._feed = parsed.append  # type: ignore[method-assign]
     line.intake._feed = parsed.append
     line.intake.take(bytes(3 * BYTES_PER_TURN))
     assert sum(map(len, parsed)) == BYTES_PER_TURN
@@ -163,7 +75,7 @@ def test_a_flood_that_goes_on_is_ended_once_and_nothing_more_is_parsed() -> None
         line.loop.turn()
     assert 30 <= line.loop.now < 32
     assert "100 messages a second" in line.floods[0].message
-    assert line.loop.callback is None
+    assert line.loop.idle
     assert not line.reading
     parsed = line.parsed
     line.intake.take(bytes(FRAME))
@@ -175,7 +87,7 @@ def test_bursts_with_rest_between_them_are_no_flood() -> None:
     line = Line(Limits(flood_timeout=30.0))
     for _ in range(100):
         line.intake.take(bytes(FRAME * 600))
-        while line.loop.callback is not None:
+        while not line.loop.idle:
             line.loop.turn()
         line.loop.now += 10
     assert line.parsed == 60_000
@@ -185,12 +97,12 @@ def test_bursts_with_rest_between_them_are_no_flood() -> None:
 def test_an_old_burst_of_messages_is_no_flood_of_pings() -> None:
     line = Line(Limits(flood_timeout=30.0))
     line.intake.take(bytes(FRAME * 600))
-    while line.loop.callback is not None:
+    while not line.loop.idle:
         line.loop.turn()
     line.loop.now += 60
-    line._control = True
+    line.control = True
     line.intake.take(bytes(FRAME * 600))
-    assert line.loop.callback is not None
+    assert not line.loop.idle
     assert line.floods == []
 
 
@@ -223,25 +135,9 @@ def test_the_end_drops_what_is_left() -> None:
     line.intake.take(bytes(FRAME * 500))
     parsed = line.parsed
     line.intake.end()
-    assert line.loop.callback is None
+    assert line.loop.idle
     line.intake.take(bytes(FRAME))
     assert line.parsed == parsed
-
-
-def test_a_budget_tells_when_it_is_balanced_again() -> None:
-    clock = Clock()
-    budget = Budget(10, clock)
-    for _ in range(round(10 * BURST_SECONDS)):
-        budget.spend()
-    assert budget.wait() == 0
-    budget.spend()
-    assert budget.wait() == pytest.approx(0.1)
-    clock.now += 0.1
-    assert budget.wait() == 0
-    assert budget.behind() == pytest.approx(0.1)
-    clock.now += BURST_SECONDS
-    budget.spend()
-    assert budget.behind() == 0
 
 
 # On a whole server.
@@ -284,6 +180,14 @@ FLOODS = {
 }
 
 
+GENEROUS = {
+    "max_messages_per_second": 1_000_000,
+    "max_messages_per_second_per_token": 1_000_000,
+    "max_control_frames_per_second": 1_000_000,
+    "max_control_frames_per_second_per_token": 1_000_000,
+}
+
+
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_a_flood_keeps_nobody_from_a_first_chunk(
     served: Served, monkeypatch: pytest.MonkeyPatch, flood: str
@@ -300,8 +204,7 @@ async def test_a_flood_keeps_nobody_from_a_first_chunk(
         frame(self, control=control)
 
     monkeypatch.setattr(Intake, "frame", count)
-    generous = {"max_messages_per_second": 1_000_000, "max_control_frames_per_second": 1_000_000}
-    async with served(**generous) as (server, engine):
+    async with served(**GENEROUS) as (server, engine):
         async with Peer.of(server, engine) as peer, peer.socket() as socket:
             await socket.send(run_task("t"))
             await socket.until("task-started")
@@ -378,7 +281,7 @@ async def test_a_client_that_pings_and_never_reads_is_held_and_cut_off(
             held.set()
 
     monkeypatch.setattr(Intake, "hold", note)
-    generous = {"max_control_frames_per_second": 1_000_000, "send_timeout": 1.0}
+    generous = {**GENEROUS, "send_timeout": 1.0}
     async with served(send_buffer_bytes=4096, ping_interval=None, **generous) as (server, engine):
         async with Peer.of(server, engine) as peer, peer.socket(ping_interval=None) as socket:
             (connection,) = server.websockets.connections

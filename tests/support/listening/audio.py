@@ -23,12 +23,17 @@ def speechlike(sample_rate: int, seconds: float, pitch: float = 130.0, seed: int
     return np.asarray(sound, np.float32)
 
 
-def decode(data: bytes, audio_format: str, sample_rate: int) -> tuple[Floats, int]:
-    """Samples and rate of encoded bytes, as FFmpeg reads them; raw PCM needs its rate told."""
+def decode(
+    data: bytes, audio_format: str, sample_rate: int, *, demuxer: str | None = None
+) -> tuple[Floats, int]:
+    """Samples and rate of encoded bytes, as FFmpeg reads them; raw PCM needs its rate told.
+
+    demuxer: for bytes that FFmpeg does not recognise, such as a fifth of a second of MP3.
+    """
     if audio_format == "pcm":
         return np.frombuffer(data, "<i2").astype(np.float32) / 32768, sample_rate
     pieces: list[Floats] = []
-    with av.open(io.BytesIO(data), "r") as container:
+    with av.open(io.BytesIO(data), "r", format=demuxer) as container:
         stream = container.streams.audio[0]
         for frame in container.decode(stream):
             raw: npt.NDArray[Any] = frame.to_ndarray()
@@ -43,11 +48,17 @@ def make_file(
     container: str,
     codec: str,
     layout: str = "mono",
+    *,
+    fflags: str = "",
     **options: str,
 ) -> bytes:
-    """A file as FFmpeg writes it; for several channels each has the same samples."""
+    """A file as FFmpeg writes it; for several channels each has the same samples.
+
+    fflags: flags of the muxer's; with "bitexact" the file is the same each time.
+    """
     out = io.BytesIO()
-    with av.open(out, "w", format=container) as file:
+    of_container = {"fflags": fflags} if fflags else {}
+    with av.open(out, "w", format=container, container_options=of_container) as file:
         stream = file.add_stream(codec, rate=sample_rate, layout=layout, options=options)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout="mono")
         frame.sample_rate = sample_rate

@@ -21,6 +21,7 @@ PAGES: Final = tuple(
             *(ROOT / "docs").glob("*.md"),
             *(ROOT / "deploy").glob("*.md"),
             *(ROOT / "benchmarks").glob("*.md"),
+            *(ROOT / "training").glob("*.md"),
         )
     )
 )

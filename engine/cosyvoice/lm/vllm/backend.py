@@ -52,7 +52,7 @@ class VllmSpeechLM:
         await self.host.stop()
 
     def open(self, prompt: LmPrompt, options: SamplingOptions) -> VllmTokenStream:
-        return self.open_composition(self.compose(prompt, options), options)
+        return self.open_composition(self.compose(prompt, options), options, prompt.tenant)
 
     def compose(self, prompt: LmPrompt, options: SamplingOptions) -> Composition:
         """The order of ids that `open` uses. Raises ValueError, LmTooLong."""
@@ -61,13 +61,13 @@ class VllmSpeechLM:
         return composition(self.config, prompt, options, self._max_context)
 
     def open_composition(
-        self, composition: Composition, options: SamplingOptions
+        self, composition: Composition, options: SamplingOptions, tenant: str = ""
     ) -> VllmTokenStream:
-        """Begin a stream that reads in an order of its own. Raises EngineNotReady."""
+        """Begin a stream that reads in an order of its own. tenant: as in LmPrompt. Raises EngineNotReady."""
         self.host.engine()
         name = f"speech-{next(self._numbers)}"
         stream = VllmTokenStream(
-            name, composition, options, self.host, self._max_context, self._shared
+            name, composition, options, self.host, self._max_context, self._shared, tenant
         )
         self._streams.add(stream)
         stream.task.add_done_callback(partial(self._ended, stream))

@@ -167,12 +167,14 @@ def sampling_parameters(drawing: InputDrawing) -> SamplingParams:
     )
 
 
-def streaming_input(ids: Sequence[int], drawing: InputDrawing) -> StreamingInput:
-    """ids: to append to what the request has read."""
+def streaming_input(ids: Sequence[int], drawing: InputDrawing, tenant: str = "") -> StreamingInput:
+    """ids: to append to what the request has read. tenant: finds only its own in the cache of prefixes."""
     from vllm import TokensPrompt
     from vllm.engine.protocol import StreamingInput
 
     prompt = TokensPrompt(prompt_token_ids=list(ids))
+    if tenant:
+        prompt["cache_salt"] = tenant
     return StreamingInput(prompt=prompt, sampling_params=sampling_parameters(drawing))
 
 

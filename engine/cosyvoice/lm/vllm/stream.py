@@ -97,8 +97,9 @@ class VllmTokenStream(ComposedStream):
         host: LmHost,
         max_context: int,
         shared: Shared,
+        tenant: str = "",
     ) -> None:
-        """max_context: of the composition."""
+        """max_context: of the composition. tenant: as in LmPrompt."""
         super().__init__(composition, options)
         self._name = name
         """How its requests' names begin."""
@@ -106,6 +107,7 @@ class VllmTokenStream(ComposedStream):
         self._host = host
         self._max_context = max_context
         self._shared = shared
+        self._tenant = tenant
         self._context: list[int] = []
         """All ids that were read, for a new request after a recall."""
         self._draws = 0
@@ -226,7 +228,7 @@ class VllmTokenStream(ComposedStream):
         shared.lm_inputs += 1
         shared.read += len(read)
         self._begun = shared.meter.begin()
-        return streaming_input(read, drawing)
+        return streaming_input(read, drawing, self._tenant)
 
     def _took(self, output: RequestOutput) -> bool:
         """Whether the input has ended.

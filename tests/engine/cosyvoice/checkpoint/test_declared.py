@@ -8,6 +8,7 @@ from cosyserve.engine.cosyvoice.checkpoint.document import Document
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
 from cosyserve.engine.cosyvoice.checkpoint.sizes import Claim, claims_of_qwen, claims_of_yaml
 from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.training.checkpoint import official
 from support.engines import tiny_checkpoint
 
 
@@ -16,7 +17,7 @@ def of_yaml(text: str) -> list[Claim]:
 
 
 def of_qwen(**changes: object) -> list[Claim]:
-    raw = tiny_checkpoint.qwen_json(tiny_checkpoint.TINY.lm) | changes
+    raw = official.qwen_json(tiny_checkpoint.TINY.lm) | changes
     return claims_of_qwen({name: value for name, value in raw.items() if value != "-"}, "q.json")
 
 

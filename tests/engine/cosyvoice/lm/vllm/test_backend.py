@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -326,3 +328,34 @@ async def test_a_cancelled_reader_loses_no_token(lm: VllmSpeechLM) -> None:
     assert await read(stream) == wanted
     with pytest.raises(ValueError, match="finished"):
         await stream.feed(text(1))
+
+
+@pytest.mark.parametrize("sessions", [True, False])
+async def test_no_tenant_finds_what_was_computed_for_another(
+    lm: VllmSpeechLM, monkeypatch: pytest.MonkeyPatch, sessions: bool
+) -> None:
+    """Its time would tell what the other one had spoken."""
+    found: list[int] = []
+    engine = lm.host.engine()
+    real = engine.generate
+
+    async def generate(*arguments: Any, **named: Any) -> AsyncGenerator[Any]:
+        async with aclosing(real(*arguments, **named)) as outputs:
+            first = True
+            async for output in outputs:
+                if first:
+                    found.append(output.num_cached_tokens or 0)
+                first = False
+                yield output
+
+    monkeypatch.setattr(engine, "generate", generate)
+    monkeypatch.setattr(lm._shared, "sessions", sessions)
+    await engine.reset_prefix_cache()
+    ids, how = text(100), replace(GREEDY, bistream=False, max_ratio=2.0)
+    for tenant in ("ann", "ann", "bob", "", "bob"):
+        await say(lm, ids, how, replace(PROMPT, tenant=tenant))
+    ann, again, bob, nobody, bob_again = found
+    assert (ann, bob, nobody) == (0, 0, 0)
+    assert again == bob_again
+    assert again >= 64
+    await engine.reset_prefix_cache()

@@ -1,0 +1,1 @@
+"""Attacks on a server, and what they cost everybody else: `python -m cosyserve.benchmarks.load.siege`."""

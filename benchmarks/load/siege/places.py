@@ -1,0 +1,147 @@
+"""Places: all connections and tasks that a token can have, and more connections than there are places."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import Final
+
+from ..wire import LOST, Wire, command, connected, upgrade
+from .attack import UNANSWERED, Attack, Ground
+
+PATH: Final = "/api-ws/v1/audio/speech"
+TASKS: Final = 8
+"""On a connection."""
+CONNECTIONS: Final = 4000
+AT_ONCE: Final = 50
+"""Connections that are opened at the same time."""
+TRICKLING: Final = 100
+"""Connections, which want more tasks than a token may have."""
+MANY: Final = 10_000
+MANY_AT_ONCE: Final = 200
+SOURCES: Final = 4
+"""Addresses that those come from: the ports of one are too few for some systems."""
+
+
+def _empty_tasks(ground: Ground) -> bytes:
+    parameters = {
+        "mode": "fast_replication",
+        "reference_audio_id": ground.voice,
+        "output_format": "pcm",
+    }
+    return b"".join(
+        command("run-task", str(number), model="cosyvoice-v2", parameters=parameters)
+        + command("continue-task", str(number), input={"text": ""})
+        for number in range(TASKS)
+    )
+
+
+async def _take_all(ground: Ground) -> None:
+    """As many connections as it can get, with as many tasks on each, and not a word for any."""
+    tasks = _empty_tasks(ground)
+    opening = asyncio.Semaphore(AT_ONCE)
+
+    async def hold() -> None:
+        async with AsyncExitStack() as stack:
+            async with opening:
+                wire = await stack.enter_async_context(connected(ground.url))
+                await wire.send(upgrade(PATH, ground.token))
+                if await ground.note(wire.status()) != 101:
+                    return
+                await wire.send(tasks)
+            await _follow(ground, wire)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(ground.many(CONNECTIONS)):
+            group.create_task(hold())
+
+
+async def _trickle(ground: Ground) -> None:
+    """All the tasks that it can get; each has a character every second."""
+    tasks = _empty_tasks(ground)
+    characters = b"".join(
+        command("continue-task", str(number), input={"text": "a"}) for number in range(TASKS)
+    )
+
+    async def talk(wire: Wire) -> None:
+        while True:
+            await wire.send(characters)
+            await asyncio.sleep(1)
+
+    async def hold() -> None:
+        async with connected(ground.url) as wire:
+            await wire.send(upgrade(PATH, ground.token))
+            if await ground.note(wire.status()) != 101:
+                return
+            await wire.send(tasks)
+            talking = asyncio.create_task(talk(wire))
+            try:
+                await _follow(ground, wire)
+            finally:
+                talking.cancel()
+                await asyncio.wait([talking])
+
+    await ground.repeat(TRICKLING, hold)
+
+
+async def _follow(ground: Ground, wire: Wire) -> None:
+    """Count how tasks begin and fail, until the connection is closed."""
+    counted = {b'"task-started"': "started", b'"task-failed"': "failed"}
+
+    async def follow() -> int:
+        while True:
+            opcode, data = await wire.frame()
+            if opcode == 0x8:
+                return int.from_bytes(data[:2], "big")
+            for mark, what in counted.items():
+                ground.got[f"tasks {what}"] += mark in data
+
+    with suppress(*LOST):
+        ground.got[f"close {await follow()}"] += 1
+
+
+async def _connect_many(ground: Ground) -> None:
+    """Ask for more WebSockets than there are places, and keep those that are let in."""
+    opening = asyncio.Semaphore(MANY_AT_ONCE)
+    over = asyncio.Event()
+    left = ground.many(MANY)
+
+    async def ask(number: int) -> None:
+        nonlocal left
+        async with AsyncExitStack() as stack:
+            async with opening:
+                try:
+                    async with asyncio.timeout(15):
+                        source = f"127.0.0.{2 + number % SOURCES}"
+                        wire = await stack.enter_async_context(connected(ground.url, source))
+                        await wire.send(upgrade(PATH, ground.token))
+                    status = await ground.note(wire.status())
+                except OSError:
+                    ground.got[UNANSWERED] += 1
+                    status = None
+            left -= 1
+            if not left:
+                over.set()
+            if status == 101:
+                await over.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(left):
+            group.create_task(ask(number))
+
+
+ATTACKS: Final = (
+    Attack(
+        "places", f"{CONNECTIONS:,} connections with {TASKS} tasks without text each", _take_all
+    ),
+    Attack(
+        "trickle", "all the tasks that a token can have, a character a second for each", _trickle
+    ),
+    Attack(
+        "connections",
+        f"{MANY:,} connections, {MANY_AT_ONCE} at once, kept",
+        _connect_many,
+        60,
+        first_sound=None,
+    ),
+)
