@@ -53,6 +53,10 @@ class SoundOutput(Protocol):
     def sample_rate(self) -> int:
         """Its sample rate in Hz."""
 
+    @property
+    def played(self) -> float | None:
+        """Seconds of the sound that somebody has heard; None if it is not played here."""
+
     async def write(self, data: bytes) -> None:
         """Take the next chunk. Raises InvalidRequest if it cannot be written."""
 
@@ -108,6 +112,8 @@ def _format_of(path: Path) -> str:
 class FileOutput:
     """A file with the bytes of the stream; it is made at the first chunk, and kept after an abort."""
 
+    played: Final = None
+
     def __init__(self, path: Path, output_format: str, sample_rate: int) -> None:
         self.stream_format = output_format
         self.sample_rate = sample_rate
@@ -130,6 +136,7 @@ class FileOutput:
 class SoundFileOutput:
     """A mono WAV or FLAC file, 16-bit or G.711, made at the first chunk and valid after an abort."""
 
+    played: Final = None
     stream_format: Final = "pcm"
 
     def __init__(self, path: Path, output_format: str, sample_rate: int) -> None:
@@ -166,6 +173,8 @@ class SoundFileOutput:
 
 class DescriptorOutput:
     """A descriptor such as standard output; each chunk goes out at once."""
+
+    played: Final = None
 
     def __init__(self, descriptor: int, output_format: str, sample_rate: int) -> None:
         self.stream_format = output_format
@@ -210,11 +219,19 @@ class Player:
         except sounddevice.PortAudioError as error:
             raise PlaybackUnavailable(f"no playback: {error}; use -o FILE") from None
         self._samples = _WholeSamples()
+        self._written = 0  # bytes that the device has taken
+
+    @property
+    def played(self) -> float:
+        """What the device has taken, less what it holds back."""
+        held: float = self._stream.latency
+        return max(0.0, self._written / 2 / self.sample_rate - held)
 
     async def write(self, data: bytes) -> None:
         """Play, waiting for the device: the player sets the pace."""
         if whole := self._samples.feed(data):
             await asyncio.to_thread(self._stream.write, whole)
+            self._written += len(whole)
 
     async def close(self, *, aborted: bool) -> None:
         """Stop: after the last sound, or at once if `aborted`."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from cosyserve.protocol.errors import InvalidState
 from cosyserve.protocol.messages import Heard, TaskFinished
+from cosyserve.protocol.task import ENDED_REMEMBERED
 
 from .synthesis import SpokenChunk
 
@@ -68,11 +69,11 @@ class EndedTasks:
         self._places = 0  # of all of them
 
     def keep(self, finished: TaskFinished, places: SpokenPlaces) -> None:
-        """Remember a task, and forget the oldest ones if there are more than MOST_PLACES."""
+        """Remember a task, and forget the oldest ones over MOST_PLACES and ENDED_REMEMBERED."""
         self._drop(finished.task_id)
         self._ended[finished.task_id] = finished, places
         self._places += len(places)
-        while self._places > MOST_PLACES:
+        while self._places > MOST_PLACES or len(self._ended) > ENDED_REMEMBERED:
             self._drop(next(iter(self._ended)))
 
     def cancelled(self, task_id: str, played: float) -> TaskFinished:

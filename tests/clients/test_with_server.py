@@ -105,6 +105,60 @@ async def test_a_barge_in_that_crosses_the_end(tmp_path: Path) -> None:
         assert speech.metrics.heard is not None
 
 
+class PlayedThrice:
+    """A player that takes three chunks, and whose listener then interrupts."""
+
+    stream_format = "pcm"
+    sample_rate = 24000
+
+    def __init__(self, played: float | None) -> None:
+        self.played = played
+        self.left = 3
+        self.full = asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        self.left -= 1
+        if not self.left:
+            self.full.set()
+            await asyncio.Event().wait()
+
+    async def close(self, *, aborted: bool) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("word_times", "played", "plain", "told"),
+    [
+        (True, 0.12, True, '\nheard 0.1 s, up to "One. two"\n'),
+        (False, 0.12, True, '\nheard 0.1 s, about up to "One."\n'),
+        (True, 0.12, False, "\nheard 0.1 s, up to character 8\n"),
+        (True, None, True, ""),
+    ],
+)
+async def test_say_tells_a_listener_who_interrupts_what_was_heard(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    word_times: bool,
+    played: float | None,
+    plain: bool,
+    told: str,
+) -> None:
+    settings = load_settings({"host": "127.0.0.1", "port": 0, "references": str(tmp_path)})
+    output = PlayedThrice(played)
+    async with (
+        serve(settings, engine=FakeEngine(word_times=word_times)) as server,
+        Client(server.url) as client,
+        client.speech(voice="plain") as speech,
+    ):
+        text = say.from_string("One. two three")
+        saying = asyncio.create_task(say.speak(speech, text, output, plain=plain))
+        await output.full.wait()
+        capsys.readouterr()
+        saying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saying
+        assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("played", [-0.1, float("nan"), float("inf")])
 async def test_a_wrong_time_is_refused_by_the_client(client: Client, played: float) -> None:
     async with client.speech(voice=VOICE) as speech:

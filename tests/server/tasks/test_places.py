@@ -5,6 +5,7 @@ import pytest
 from cosyserve.engine.interface import Work
 from cosyserve.protocol.errors import InvalidState
 from cosyserve.protocol.messages import Heard, Sentence, TaskFinished, Word
+from cosyserve.protocol.task import ENDED_REMEMBERED
 from cosyserve.server.tasks.places import MOST_PLACES, EndedTasks, SpokenPlaces
 from cosyserve.server.tasks.synthesis import SpokenChunk
 
@@ -94,6 +95,11 @@ def test_the_oldest_tasks_are_forgotten() -> None:
     with pytest.raises(InvalidState):
         tasks.cancelled("a", 1.0)
     assert all(tasks.cancelled(name, 1.0).heard for name in "bcde")
+    for number in range(ENDED_REMEMBERED + 1):
+        tasks.keep(TaskFinished(str(number)), ended(1))
+    with pytest.raises(InvalidState):
+        tasks.cancelled("0", 1.0)
+    assert tasks.cancelled("1", 1.0).heard
     tasks.keep(TaskFinished("f"), ended(MOST_PLACES + 1))
     with pytest.raises(InvalidState):
         tasks.cancelled("f", 1.0)
