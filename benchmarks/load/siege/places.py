@@ -6,8 +6,8 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
-from ..wire import LOST, Wire, command, connected, upgrade
-from .attack import UNANSWERED, Attack, Ground
+from ..wire import CLOSE, LOST, Wire, command, connected, upgrade
+from .attack import ANSWER_TIMEOUT, UNANSWERED, Attack, Ground
 
 PATH: Final = "/api-ws/v1/audio/speech"
 TASKS: Final = 8
@@ -43,13 +43,16 @@ async def _take_all(ground: Ground) -> None:
 
     async def hold() -> None:
         async with AsyncExitStack() as stack:
-            async with opening:
-                wire = await stack.enter_async_context(connected(ground.url))
-                await wire.send(upgrade(PATH, ground.token))
-                if await ground.note(wire.status()) != 101:
-                    return
-                await wire.send(tasks)
-            await _follow(ground, wire)
+            try:
+                async with opening:
+                    wire = await stack.enter_async_context(connected(ground.url))
+                    await wire.send(upgrade(PATH, ground.token))
+                    if await ground.note(wire.status()) != 101:
+                        return
+                    await wire.send(tasks)
+                await _follow(ground, wire)
+            except LOST:
+                ground.got["cut off"] += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(ground.many(CONNECTIONS)):
@@ -85,19 +88,15 @@ async def _trickle(ground: Ground) -> None:
 
 
 async def _follow(ground: Ground, wire: Wire) -> None:
-    """Count how tasks begin and fail, until the connection is closed."""
-    counted = {b'"task-started"': "started", b'"task-failed"': "failed"}
-
-    async def follow() -> int:
-        while True:
-            opcode, data = await wire.frame()
-            if opcode == 0x8:
-                return int.from_bytes(data[:2], "big")
-            for mark, what in counted.items():
-                ground.got[f"tasks {what}"] += mark in data
-
-    with suppress(*LOST):
-        ground.got[f"close {await follow()}"] += 1
+    """Count how tasks begin and fail, until the connection is closed. Raises LOST."""
+    while True:
+        opcode, data = await wire.frame()
+        if opcode == CLOSE:
+            ground.got[f"close {int.from_bytes(data[:2], 'big')}"] += 1
+            return
+        for event in ("started", "failed"):
+            if f'"task-{event}"'.encode() in data:
+                ground.got[f"tasks {event}"] += 1
 
 
 async def _connect_many(ground: Ground) -> None:
@@ -110,15 +109,14 @@ async def _connect_many(ground: Ground) -> None:
         nonlocal left
         async with AsyncExitStack() as stack:
             async with opening:
-                try:
-                    async with asyncio.timeout(15):
+                status = 0
+                with suppress(*LOST):
+                    async with asyncio.timeout(ANSWER_TIMEOUT):
                         source = f"127.0.0.{2 + number % SOURCES}"
                         wire = await stack.enter_async_context(connected(ground.url, source))
                         await wire.send(upgrade(PATH, ground.token))
-                    status = await ground.note(wire.status())
-                except OSError:
-                    ground.got[UNANSWERED] += 1
-                    status = None
+                        status = await wire.status()
+                ground.got[str(status) if status else UNANSWERED] += 1
             left -= 1
             if not left:
                 over.set()
