@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
+from ...texts import SENTENCES
 from ..wire import CLOSE, LOST, Wire, command, connected, upgrade
 from .attack import ANSWER_TIMEOUT, UNANSWERED, Attack, Ground
 
@@ -17,6 +18,7 @@ AT_ONCE: Final = 50
 """Connections that are opened at the same time."""
 TRICKLING: Final = 100
 """Connections, which want more tasks than a token may have."""
+CROWD: Final = 1000
 MANY: Final = 10_000
 MANY_AT_ONCE: Final = 200
 SOURCES: Final = 4
@@ -87,6 +89,33 @@ async def _trickle(ground: Ground) -> None:
     await ground.repeat(TRICKLING, hold)
 
 
+async def _crowd(ground: Ground) -> None:
+    """Speech for many listeners at once; who is refused or has heard all asks again."""
+    parameters = {
+        "mode": "fast_replication",
+        "reference_audio_id": ground.voice,
+        "output_format": "pcm",
+        "audio_transport": "binary",
+    }
+    task = command("run-task", "one", model="cosyvoice-v2", parameters=parameters)
+    text = command("finish-task", "one", input={"text": " ".join(SENTENCES)})
+
+    async def listen() -> None:
+        async with connected(ground.url) as wire:
+            await wire.send(upgrade(PATH, ground.token))
+            if await ground.note(wire.status()) != 101:
+                return
+            await wire.send(task + text)
+            while True:
+                _, data = await wire.frame()
+                for event in ("finished", "failed"):
+                    if f'"task-{event}"'.encode() in data:
+                        ground.got[f"tasks {event}"] += 1
+                        return
+
+    await ground.repeat(CROWD, listen)
+
+
 async def _follow(ground: Ground, wire: Wire) -> None:
     """Count how tasks begin and fail, until the connection is closed. Raises LOST."""
     while True:
@@ -135,6 +164,7 @@ ATTACKS: Final = (
     Attack(
         "trickle", "all the tasks that a token can have, a character a second for each", _trickle
     ),
+    Attack("crowd", f"{CROWD:,} listeners at once, all of one token", _crowd),
     Attack(
         "connections",
         f"{MANY:,} connections, {MANY_AT_ONCE} at once, kept",
