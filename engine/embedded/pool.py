@@ -195,8 +195,10 @@ def _end(status: int) -> str:
 
 
 _SLICE = round(0.15 * SAMPLE_RATE)
-"""Samples that a job may give in one go while listeners who have heard nothing wait. The remainder is
-synthesised later, from the start of the job again: that is fast, and speech repeats exactly."""
+_SLICE_FOR_EACH = round(0.02 * SAMPLE_RATE)
+"""Samples that a job of espeak-ng may give in one go while listeners who have heard nothing wait, and so
+many more for each of them: the longer it takes until its turn comes again. The remainder is synthesised
+later, from the start of the job again: that is fast, and speech repeats exactly."""
 
 _START_FAILURES = 3
 """Failed starts in a row after which jobs no longer wait for a first worker."""
@@ -459,7 +461,8 @@ class WorkerPool:
 
     def _assign(self, slot: _WorkerSlot, job: Job) -> None:
         slot.job, slot.number, slot.voice = job, next(self._numbers), job.frame.voice
-        limit = _SLICE if self._queue.silent else 0
+        silent = self._queue.silent
+        limit = _SLICE + silent * _SLICE_FOR_EACH if silent else 0
         frame = job.frame._replace(
             number=slot.number, skip=job.given, limit=limit, first=job.frame.first and not job.given
         )
