@@ -34,6 +34,7 @@ from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
+from .port.cross_origin import CrossOrigin
 from .port.listening import BACKLOG, Servers, Setting, listen
 from .port.origins import OriginPolicy
 from .port.sockets import SPARE, Sockets
@@ -41,6 +42,7 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .settings.values import PageOrigins
 from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
 from .startup.garbage import settle
@@ -168,7 +170,7 @@ async def serve(
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        switch = _switch(http, dialects, services)
+        switch = _switch(http, dialects, CrossOrigin(settings.allowed_origins), services)
         policy = OriginPolicy(settings.host, settings.allowed_origins, tokens=bool(settings.tokens))
         create_connection = switch(admit=policy.check, sockets=services.sockets, tls=tls)
         open_port = partial(_open_port, handle, handshake, services, create_connection)
@@ -304,7 +306,10 @@ async def _serve_metrics(
     stack.push_async_callback(metrics.cleanup)
     policy = OriginPolicy(address.host, services.settings.allowed_origins)
     sockets = Sockets(_METRICS_SOCKETS)
-    create_connection = _switch(metrics, dialects, services)(admit=policy.check, sockets=sockets)
+    pages = CrossOrigin(PageOrigins())
+    create_connection = _switch(metrics, dialects, pages, services)(
+        admit=policy.check, sockets=sockets
+    )
     handshake = Handshake(services, ())
     for each in listening.sockets:
         await stack.enter_async_context(
@@ -319,15 +324,20 @@ async def _no_websocket(connection: ServerConnection) -> None:
 
 
 def _switch(
-    runner: web.AppRunner, dialects: Sequence[Dialect], services: Services
+    runner: web.AppRunner,
+    dialects: Sequence[Dialect],
+    cross_origin: CrossOrigin,
+    services: Services,
 ) -> Callable[..., type[ServerConnection]]:
     """`switch_to` for an HTTP application; asks for the rest of its arguments."""
     assert isinstance(runner.server, web.Server)
     settings = services.settings
     return partial(
         switch_to,
-        make_http=partial(HttpConnection, runner.server, dialects, settings.head_timeout),
-        refusal=partial(head_refusal, dialects),
+        make_http=partial(
+            HttpConnection, runner.server, dialects, cross_origin, settings.head_timeout
+        ),
+        refusal=partial(head_refusal, dialects, cross_origin),
         deliveries=services.deliveries,
         limits=settings,
         head_timeout=settings.head_timeout,

@@ -204,6 +204,11 @@ class Settings(
             lines.append(f"no tokens are set: listening on {self.host} only, open to this machine")
         elif not self.tokens:
             lines.append(f"no tokens are set: everybody who reaches {self.host} may use the server")
+        if not self.tokens and self.allowed_origins.every:
+            lines.append(
+                "allowed_origins: * without tokens: every web page that is opened where the server can be "
+                "reached may use it"
+            )
         unfit = ", ".join(token.name for token in self.tokens if not token.fits_subprotocol)
         if unfit:
             lines.append(

@@ -45,7 +45,7 @@ TOKEN_FORM: Final = (
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
 _SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
-ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas"
+ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas; or * for every origin"
 _PORTS: Final = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -88,6 +88,27 @@ class Origin(NamedTuple):
     def is_at(self, host: str) -> bool:
         """Whether a request from a page of this origin to its own server has this Host header."""
         return host.lower() in (str(self).partition("//")[2], f"{self.host}:{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class PageOrigins:
+    """Which web pages are meant, by where they are from. every: those of any origin, `named` or not."""
+
+    named: tuple[Origin, ...] = ()
+    every: bool = False
+
+    def __bool__(self) -> bool:
+        return self.every or bool(self.named)
+
+    def __contains__(self, text: str) -> bool:
+        """Whether the page of this Origin header is meant."""
+        try:
+            return self.every or parse_origin(text) in self.named
+        except ValueError:  # null, which is every page without an address, or an extension's
+            return False
+
+    def __str__(self) -> str:
+        return "*" if self.every else ", ".join(map(str, self.named)) or "none"
 
 
 class BucketUrl(NamedTuple):
@@ -219,13 +240,16 @@ def parse_origin(text: str) -> Origin:
     return Origin(found[1], found[2], int(found[3] or _PORTS[found[1]]))
 
 
-def parse_origins(value: object) -> tuple[Origin, ...]:
-    """Read "https://a,https://b" or a list. Raises ValueError."""
+def parse_origins(value: object) -> PageOrigins:
+    """Read "https://a,https://b", a list of such, or "*". Raises ValueError."""
+    if isinstance(value, PageOrigins):
+        return value
     if isinstance(value, str):
         value = [part for part in re.split(r"[,\s]+", value) if part and part != "none"]
     if not isinstance(value, Iterable):
         raise ValueError(f"allowed: {ORIGIN_FORM}")
-    return tuple(parse_origin(str(item)) for item in value)
+    items = [str(item).strip() for item in value]
+    return PageOrigins((), True) if items == ["*"] else PageOrigins(tuple(map(parse_origin, items)))
 
 
 def parse_bucket(url: str) -> BucketUrl:

@@ -165,7 +165,7 @@ async def test_the_refusal_is_in_the_dialects_form(served, path: str, key: str) 
 
 
 @pytest.mark.parametrize(
-    "value", ["*", "voice.example", "ftp://a", "http://a/b", "null", "http://"]
+    "value", ["*, https://a", "voice.example", "ftp://a", "http://a/b", "null", "http://"]
 )
 def test_origins_that_are_none(value: str) -> None:
     with pytest.raises(SettingsError, match="allowed_origins"):
