@@ -13,8 +13,8 @@ from .values import (
     KIB,
     ORIGIN_FORM,
     TOKEN_FORM,
-    PageOrigins,
     OrNone,
+    PageOrigins,
     Size,
     Token,
     parse_host,
@@ -52,8 +52,8 @@ class AccessSettings(BaseModel):
         description="further web pages, beside the server's own, that may read its HTTP answers (CORS) and, "
         "where no token is asked for, use it at all, WebSockets included. Without tokens their hosts "
         "are also allowed in the Host header, as a proxy in front sends it; where other machines "
-        "reach the server, Host is checked only if origins are listed, and may be an address or a name without "
-        "a dot. Clients that send no Origin always may; with tokens a WebSocket needs only its token",
+        "reach the server, Host is checked only if origins are listed, and may be an address or a name "
+        "without a dot. Clients that send no Origin always may; with tokens a WebSocket needs only its token",
         json_schema_extra={"allowed": ORIGIN_FORM},
     )
 
