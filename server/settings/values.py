@@ -153,37 +153,49 @@ def _plain(value: object) -> str:
     return value
 
 
-def read_token_file(path: Path) -> tuple[Token, ...]:
-    """Read a file of one token a line; blank lines and lines that begin with # are skipped."""
+def read_token_file(path: Path, others: Iterable[Token] = ()) -> tuple[Token, ...]:
+    """Read a file of one token a line; blank lines and lines that begin with # are skipped.
+
+    Raises ValueError, which names the line: also for a token that is not distinct from those before it
+    and from `others`.
+    """
     try:
         lines = expanded(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"cannot read {path}: not UTF-8 text") from None
-    tokens = []
+    seen, tokens = DistinctTokens(others), []
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
-                tokens.append(parse_token(line))
+                tokens.append(seen.add(parse_token(line)))
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
     return tuple(tokens)
 
 
-def check_distinct(tokens: Iterable[Token]) -> None:
-    """Raise ValueError if two tokens share a name or a secret."""
-    names: set[str] = set()
-    secrets: dict[str, str] = {}
-    for token in tokens:
-        if token.name in names:
+class DistinctTokens:
+    """Tokens of which no two share a name or a secret."""
+
+    def __init__(self, tokens: Iterable[Token] = ()) -> None:
+        """Raises ValueError as `add` does."""
+        self._names: set[str] = set()
+        self._by_secret: dict[str, str] = {}
+        for token in tokens:
+            self.add(token)
+
+    def add(self, token: Token) -> Token:
+        """Take one more, and return it. Raises ValueError for a name or a secret that was there before."""
+        if token.name in self._names:
             raise ValueError(f"two tokens are named {token.name!r}; allowed: distinct names")
-        twin = secrets.setdefault(token.secret.get_secret_value(), token.name)
+        twin = self._by_secret.setdefault(token.secret.get_secret_value(), token.name)
         if twin != token.name:
             raise ValueError(
                 f"{twin!r} and {token.name!r} are the same secret; allowed: distinct secrets"
             )
-        names.add(token.name)
+        self._names.add(token.name)
+        return token
 
 
 def parse_address(value: object) -> ListenAddress:

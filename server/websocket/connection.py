@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from cosyserve.protocol.codec import Frame, refuse_binary
-from cosyserve.protocol.errors import BadFrame, InternalError, Throttled, TTSError
+from cosyserve.protocol.errors import BadFrame, InternalError, Throttled, TTSError, Unauthorized
 from cosyserve.protocol.messages import (
     CancelTask,
     Command,
@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 SERVER_ENDS: Final = (CloseCode.SERVICE_RESTART, "the server is shutting down")
 """The code and the reason of the close."""
+TOKEN_GONE: Final = (CloseCode.POLICY_VIOLATION, "the token is not valid any more")
 MESSAGES_PER_TURN: Final = 8
 """Messages after which the reader lets others run: a queued one makes it wait for nothing."""
 
@@ -73,6 +74,7 @@ class SpeechConnection:
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
         self._parting = False  # nothing more is read, and the tasks are being told so
+        self._revoked = False  # the caller's token holds no longer
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
         socket.on_flood = self._end_flood
         socket.share(services.budgets.of(caller.name))
@@ -80,7 +82,10 @@ class SpeechConnection:
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
         try:
-            with self._services.shutdown.told(self._end_with_server):
+            with (
+                self._services.shutdown.told(self._end_with_server),
+                self._services.authenticator.told(self._caller, self._revoke),
+            ):
                 await self._read()
         except ConnectionClosed:
             pass
@@ -164,6 +169,8 @@ class SpeechConnection:
             if self._closing is not None or self._parting:  # it failed before it could be stopped
                 return
         try:
+            if self._revoked:
+                raise Unauthorized(TOKEN_GONE[1])
             life = TaskLife(
                 command.parameters,
                 self._caller,
@@ -227,6 +234,13 @@ class SpeechConnection:
 
     def _end_with_server(self, error: TTSError) -> None:
         self._part(error, *SERVER_ENDS)
+
+    def _revoke(self) -> None:
+        """Take no new tasks, and close once none runs."""
+        log.info("connection_revoked", caller=self._caller.name, tasks=len(self._running))
+        self._revoked = True
+        self._end = self._end or TOKEN_GONE
+        self._close_if_done()
 
     def _part(self, error: TTSError, code: CloseCode, reason: str) -> None:
         """Fail every task, then close."""
