@@ -20,6 +20,7 @@ from cosyserve.protocol.messages import (
     ContinueTask,
     EndSession,
     FinishTask,
+    Reply,
     RunTask,
 )
 from cosyserve.protocol.task import TaskProtocol
@@ -157,6 +158,10 @@ class SpeechConnection:
             case FinishTask(task_id, text):
                 if task := self._tasks.get(task_id):
                     await task.finish(text)
+            case Reply(text):
+                if self._running:
+                    await asyncio.wait(self._running)
+                await self._outbox.send([Frame(text)])
             case CancelTask(task_id):
                 if task := self._tasks.get(task_id):
                     task.cancel()
@@ -186,7 +191,8 @@ class SpeechConnection:
             return
         task = WebSocketTask(life, self._protocol, self._outbox, self._terms.text_timeout)
         self._tasks[task.task_id] = task
-        running = asyncio.create_task(task.run())
+        before = [*self._running] if self._terms.in_turn else []
+        running = asyncio.create_task(task.run(before))
         self._running[running] = task
         running.add_done_callback(self._ended)
         await task.feed(command.text, flush=command.flush)
