@@ -32,9 +32,12 @@ from ..messages import (
     Word,
 )
 from ..parameters import AudioFormat, SpeechParameters
+from ..surrogates import join
 from .parameters import SessionConfig, parse_config
 
 TYPES: Final = ("session.config", "input.text", "input.done", "session.close")
+LONGEST_SHOWN: Final = 20_000
+"""Characters of an utterance's text that `audio.start` repeats: what is over the limits is not kept."""
 _TEXT_PATH: Final = ("text",)
 _CHANNELS: Final = 1
 
@@ -43,13 +46,15 @@ _CHANNELS: Final = 1
 class _Utterance:
     """An utterance whose last event is still to come.
 
-    text: the pieces that came, until the sound begins. sent: bytes of sound. chunks: how many.
+    text: the first of the pieces that came, until the sound begins. room: for characters
+    of it. sent: bytes of sound. chunks: how many.
     spoken: seconds of sound. words: those that were heard, with their times.
     """
 
     index: int
     speech: SpeechParameters
     text: list[str] | None = field(default_factory=list)
+    room: int = LONGEST_SHOWN
     sent: int = 0
     chunks: int = 0
     spoken: float = 0.0
@@ -58,6 +63,12 @@ class _Utterance:
     @property
     def timed(self) -> bool:
         return self.speech.word_timestamp_enabled
+
+    def note(self, text: str) -> None:
+        """Take the next piece of text."""
+        if self.text is not None and (shown := text[: self.room]):
+            self.text.append(shown)
+            self.room -= len(shown)
 
     def place(self) -> JsonObject:
         return {"utterance_index": self.index, "sentence_index": 0}
@@ -108,14 +119,14 @@ class VllmOmniCodec:
     def _text(self, text: str, config: SessionConfig) -> Command | None:
         task_id = f"utterance-{self._index}"
         if self._open:
-            utterance = self._utterances.get(task_id)  # None: it has failed
-            if utterance is not None and utterance.text is not None:
-                utterance.text.append(text)
+            if utterance := self._utterances.get(task_id):  # else it has failed
+                utterance.note(text)
             return ContinueTask(task_id, text)
         if not text:
             return None
         self._open = True
-        self._utterances[task_id] = _Utterance(self._index, config.speech, [text])
+        utterance = self._utterances[task_id] = _Utterance(self._index, config.speech)
+        utterance.note(text)
         return RunTask(task_id, config.model, config.speech, text)
 
     def _done(self) -> Command:
@@ -168,7 +179,7 @@ def _start(utterance: _Utterance) -> list[Frame]:
     """The event before the first sound; none later."""
     if utterance.text is None:
         return []
-    text, utterance.text = "".join(utterance.text), None
+    (text, _half), utterance.text = join("", "".join(utterance.text)), None
     speech = utterance.speech
     message = {
         "type": "audio.start",
