@@ -13,7 +13,7 @@ from typing import Final
 from ..settings.values import PageOrigins
 
 METHODS: Final = "GET, HEAD, POST, DELETE"
-"""The methods of all routes: what a page asks for in vain is answered, not hidden by its browser."""
+"""Of all routes."""
 _NAMES: Final = re.compile(
     r"[!#$%&'*+.^_`|~0-9A-Za-z-]+([ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*"
 )

@@ -20,7 +20,7 @@ from support.peers.peers import PATH, Peer, message, run_task, text
 
 ALICE, BOB, CAROL = ("=".join((name, f"{name}-secret")) for name in ("alice", "bob", "carol"))
 PATHS = [PATH, "/api-ws/v1/inference", "/v1/text-to-speech/plain/stream-input",
-         "/v1/text-to-speech/plain/multi-stream-input"]  # fmt: skip
+         "/v1/text-to-speech/plain/multi-stream-input", "/v1/audio/speech/stream"]  # fmt: skip
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ ADDRESSES = {
     PATH: (101, "GET", UPGRADE),
     "/api-ws/v1/inference": (101, "GET", UPGRADE),
     "/v1/text-to-speech/plain/stream-input": (101, "GET", UPGRADE),
+    "/v1/audio/speech/stream": (101, "GET", UPGRADE),
     "/": (200, "GET", ()),
     "/version": (200, "GET", ()),
     "/api/v1/audio/reference_audio": (200, "GET", ()),
