@@ -20,7 +20,7 @@ from support.tools.protocol_examples import COMMANDS, EVENTS
 # What messages are made of, no messages themselves.
 PARTS = {"StageTimes", "ChunkMetrics", "TaskMetrics", "EffectiveAudio", "Word", "Sentence", "Mark"}
 # What the wire of our own API has no word for.
-OF_DIALECTS = {"EndSession"}
+OF_DIALECTS = {"EndSession", "Reply"}
 
 
 def message_classes() -> set[type]:

@@ -142,16 +142,20 @@ class Utterances:
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._index = -1
+        self._open = False  # its text goes on: also that of one that has failed
 
     async def send(self, words: str, *, finish: bool = True) -> None:
-        self._index += 1
+        if self._open:
+            await self.finish()
+        self._index, self._open = self._index + 1, True
         if not self._index:
             await self._say("session.config", voice="plain", response_format="pcm")
-        await self._say("input.text", text=words)
+        await self._say("input.text", text=words or " ")  # an empty one begins nothing
         if finish:
             await self.finish()
 
     async def finish(self) -> None:
+        self._open = False
         await self._say("input.done")
 
     async def _say(self, kind: str, **fields: Any) -> None:
