@@ -9,6 +9,8 @@
 lists and deletes the clips whose voices a speech can take. All errors are subclasses of ClientError.
 """
 
+from cosyserve.protocol.messages import Heard
+
 from .buffer import AudioChunk
 from .client import Client
 from .errors import (
@@ -34,6 +36,7 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "ConnectionLost",
+    "Heard",
     "InvalidRequest",
     "NotFound",
     "ReferenceAudio",

@@ -89,7 +89,7 @@ class Client:
         mode: str | None = None,
         instruct: str = "",
         output_format: str = "pcm",
-        sample_rate: int = 24000,
+        sample_rate: int | None = None,
         bit_rate: str = "192k",
         volume: float = 1.0,
         speed: float = 1.0,
@@ -105,7 +105,8 @@ class Client:
 
         voice: id or name of a reference or of one of the server's voices.
         mode: by default natural_language_replication with an `instruct`, else fast_replication.
-        sample_rate: Hz. volume, speed, pitch: factors. seed: the same one speaks the same way again.
+        sample_rate: Hz, by default 24000 or the only one that the format has.
+        volume, speed, pitch: factors. seed: the same one speaks the same way again.
         ssml: the text is an SSML document. word_timestamps: chunks carry the times of their words.
         The other parameters have the names and values of run-task.
         Raises InvalidRequest.

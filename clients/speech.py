@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from cosyserve.protocol.messages import (
     Event,
     FinishReason,
     FinishTask,
+    Heard,
     ResultGenerated,
     RunTask,
     TaskFinished,
@@ -26,7 +28,7 @@ from cosyserve.protocol.surrogates import join
 
 from .buffer import AudioChunk, ChunkBuffer
 from .connection import Connection
-from .errors import ClientError, SpeechEnded, SpeechFailed, SpeechStalled
+from .errors import ClientError, InvalidRequest, SpeechEnded, SpeechFailed, SpeechStalled
 
 Text = str | AsyncIterable[str]
 
@@ -40,6 +42,7 @@ class SpeechMetrics:
     duration: from the first text sent to the last sound received.
     speech_len: seconds of speech received, in `chunks` chunks of `audio_bytes` bytes together.
     finish_reason, characters, server: reported by the server at the end (task-finished).
+    heard: the part of the text that was heard, if the speech was cancelled with `played`.
     """
 
     first_package: float | None = None
@@ -51,6 +54,7 @@ class SpeechMetrics:
     finish_reason: FinishReason | None = None
     characters: int | None = None
     server: TaskMetrics | None = None
+    heard: Heard | None = None
 
     @property
     def real_time_factor(self) -> float | None:
@@ -99,6 +103,8 @@ class Speech:
         self._text_ended = False
         # cancel-task was sent: what still comes is dropped.
         self._cancelled = False
+        # The answer to a cancel-task that told what was played is still to come.
+        self._heard_awaited = False
         # All times are `perf_counter()`.
         self._started_at: float | None = None
         self._first_text_at: float | None = None
@@ -129,6 +135,7 @@ class Speech:
             finish_reason=done.finish_reason if done else None,
             characters=done.characters if done else None,
             server=done.metrics if done else None,
+            heard=done.heard if done else None,
         )
 
     async def feed(self, text: str) -> None:
@@ -174,18 +181,29 @@ class Speech:
         except Exception as error:
             self.abort(error)
 
-    async def cancel(self) -> None:
+    async def cancel(self, *, played: float | None = None) -> None:
         """Stop listening (barge-in): drop the unread sound, end the iteration, tell the server.
 
-        Idempotent; does not wait for the server's confirmation (`wait` does).
+        played: seconds of the sound that the listener has heard. The server then tells what part of the text
+        they were (`metrics.heard`, after `wait`), also if all of the sound has come already.
+        Idempotent; does not wait for the server's confirmation (`wait` does). Raises InvalidRequest if
+        played is negative or no number.
         """
-        if self._cancelled or self._over.is_set():
-            self._buffer.discard()
+        if played is not None and not 0 <= played < inf:
+            raise InvalidRequest(f"played: {played} is not allowed; allowed: seconds, 0 or more")
+        over = self._over.is_set()
+        self._buffer.discard()
+        if self._cancelled or (over and (played is None or self._finished is None)):
             return
         self._cancelled = True
-        self._buffer.discard()
-        if self._connection is not None and self._connection.error is None:
-            await self._connection.send(CancelTask(self.task_id))
+        if self._connection is None or self._connection.error is not None:
+            return
+        if played is not None:
+            self._heard_awaited = True
+            self._over.clear()
+            if over:
+                self._connection.attach(self.task_id, self)
+        await self._connection.send(CancelTask(self.task_id, played))
 
     async def wait_started(self) -> None:
         """Wait for task-started. Not needed before `feed`; raises what iteration would raise."""
@@ -252,7 +270,11 @@ class Speech:
                 self._started.set()
             case TaskFinished():
                 self._finished = event
-                self._end(None)
+                if self._heard_awaited and event.finish_reason == "stop" and self._connection:
+                    # It crossed the cancel-task, which is answered after it.
+                    self._connection.attach(self.task_id, self)
+                else:
+                    self._end(None)
             case _:
                 self._end(SpeechFailed(event.error_code, event.error_message, event.task_id))
 

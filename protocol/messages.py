@@ -47,9 +47,14 @@ class FinishTask:
 
 @dataclass(frozen=True, slots=True)
 class CancelTask:
-    """Stop at once; nothing more is sent for the task but task-finished."""
+    """Stop at once; nothing more is sent for the task but task-finished.
+
+    played: seconds of the task's sound that the listener has heard, if the client wants to know what part
+    of the text they were.
+    """
 
     task_id: str
+    played: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +185,31 @@ class ResultGenerated:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The part of a task's text that its listener has heard to its end: the first `text_end` code points.
+
+    played: seconds of the task's sound. estimated: whether it ends with a sentence, whose time is known to
+    a chunk; if not, it ends with a word.
+    """
+
+    played: float
+    text_end: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFinished:
-    """notices: a sentence for each part of the text that could not be spoken as asked."""
+    """notices: a sentence for each part of the text that could not be spoken as asked.
+
+    heard: if the task was cancelled with `played`.
+    """
 
     task_id: str
     finish_reason: FinishReason = "stop"
     characters: int = 0
     metrics: TaskMetrics = field(default_factory=TaskMetrics)
     notices: tuple[str, ...] = ()
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,17 @@ from .errors import (
     Unauthorized,
 )
 from .fields import JsonObject, body_object, number, optional, refusal, required, shown
-from .parameters import ALLOWED, MODELS, AudioFormat, Mode, SpeechParameters
+from .parameters import (
+    ALLOWED,
+    G711_SAMPLE_RATE,
+    MODELS,
+    AudioFormat,
+    Mode,
+    SpeechParameters,
+)
 
 SAMPLE_RATE: Final = 24000
-"""Hz of every format; clients take raw PCM to have it."""
+"""Hz of every format but G.711; clients take raw PCM to have it."""
 
 SPEEDS: Final = (0.25, 4.0)
 """What may be asked for; what is spoken lies within ENGINE_SPEEDS."""
@@ -55,7 +62,10 @@ HOSTED_VOICES: Final = {
 }
 """The hosted service's voices and what they are heard as."""
 
-_FORMATS: Final = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+_FORMATS: Final = (
+    *("mp3", "opus", "aac", "flac", "wav", "pcm"),  # the hosted service's
+    *("ulaw", "alaw", "wav_ulaw", "wav_alaw"),
+)
 _MODEL: Final = re.compile(rf"({'|'.join(HOSTED_MODELS)})(-\d{{4}}(-\d\d-\d\d)?)?", re.ASCII)
 _PUBLISHED: Final = 1734048000  # CosyVoice 2's release, for `created`, which says nothing here
 
@@ -97,7 +107,7 @@ class OpenAISpeech:
             reference_audio_id=self.voice,
             instruct=self.instructions if instruct else "",
             output_format=self.audio_format,
-            sample_rate=SAMPLE_RATE,
+            sample_rate=G711_SAMPLE_RATE if self.audio_format.g711 else SAMPLE_RATE,
             bit_rate="64k" if self.audio_format is AudioFormat.OPUS else "128k",
             speed=self.effective_speed,
         )

@@ -31,6 +31,7 @@ BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "3
 SAMPLE_RATES: Final[tuple[int, ...]] = get_args(SampleRate)
 BIT_RATES: Final[tuple[str, ...]] = get_args(BitRate)
 OPUS_SAMPLE_RATES: Final = (8000, 16000, 24000, 48000)  # RFC 6716, of those that the API takes
+G711_SAMPLE_RATE: Final[SampleRate] = 8000
 MODELS: Final = ("cosyvoice-v2", "CosyVoice2-0.5B")
 
 
@@ -49,6 +50,27 @@ class AudioFormat(StrEnum):
     OPUS = "opus"
     AAC = "aac"
     FLAC = "flac"
+    ULAW = "ulaw"
+    ALAW = "alaw"
+    WAV_ULAW = "wav_ulaw"
+    WAV_ALAW = "wav_alaw"
+
+    @property
+    def g711(self) -> bool:
+        """Whether this is the sound of telephones: one byte a sample, at G711_SAMPLE_RATE alone."""
+        return self in _G711
+
+    @property
+    def sample_rates(self) -> tuple[int, ...]:
+        """The sample rates that this format has, in Hz."""
+        if self.g711:
+            return (G711_SAMPLE_RATE,)
+        return OPUS_SAMPLE_RATES if self is AudioFormat.OPUS else SAMPLE_RATES
+
+    @property
+    def default_sample_rate(self) -> SampleRate:
+        """The sample rate of a task that names none, in Hz."""
+        return G711_SAMPLE_RATE if self.g711 else 24000
 
     @property
     def lossy(self) -> bool:
@@ -68,7 +90,23 @@ _CONTENT_TYPES: Final = {
     AudioFormat.OPUS: "audio/ogg",
     AudioFormat.AAC: "audio/aac",
     AudioFormat.FLAC: "audio/flac",
+    AudioFormat.ULAW: "audio/basic",  # RFC 2046: mu-law at 8000 Hz without a head
+    AudioFormat.ALAW: "audio/PCMA",  # RFC 4856
+    AudioFormat.WAV_ULAW: "audio/wav",
+    AudioFormat.WAV_ALAW: "audio/wav",
 }
+_G711: Final = (
+    AudioFormat.ULAW,
+    AudioFormat.ALAW,
+    AudioFormat.WAV_ULAW,
+    AudioFormat.WAV_ALAW,
+)
+
+
+def _default_rate(given: dict[str, Any]) -> SampleRate:
+    """The sample rate of a task that names none. given: the fields before it, as far as they are valid."""
+    audio_format: AudioFormat = given.get("output_format", AudioFormat.WAV)
+    return audio_format.default_sample_rate
 
 
 def _whole(value: object) -> object:
@@ -99,7 +137,7 @@ class SpeechParameters(BaseModel):
     reference_audio_id: Annotated[StrictStr, Field(min_length=1, max_length=128)]
     instruct: Annotated[StrictStr, Field(max_length=1000, validate_default=True)] = ""
     output_format: AudioFormat = AudioFormat.WAV
-    sample_rate: Annotated[SampleRate, _Integer] = 24000
+    sample_rate: Annotated[SampleRate, _Integer] = Field(default_factory=_default_rate)
     bit_rate: BitRate = "192k"
     volume: Annotated[float, Field(strict=True, gt=0, le=10), BeforeValidator(_number)] = 1.0
     speed: _Factor = 1.0
@@ -124,9 +162,10 @@ class SpeechParameters(BaseModel):
     @field_validator("sample_rate")
     @classmethod
     def _rate_of_format(cls, sample_rate: int, info: ValidationInfo) -> int:
-        is_opus = info.data.get("output_format") is AudioFormat.OPUS
-        if is_opus and sample_rate not in OPUS_SAMPLE_RATES:
-            raise ValueError(f"{_either(OPUS_SAMPLE_RATES)} with output_format opus")
+        audio_format = info.data.get("output_format")
+        if audio_format is not None and sample_rate not in audio_format.sample_rates:
+            allowed = _either(audio_format.sample_rates)
+            raise ValueError(f"{allowed} with output_format {audio_format}")
         return sample_rate
 
 
@@ -148,7 +187,12 @@ def parse_parameters(raw: object, where: str) -> SpeechParameters:
     try:
         return SpeechParameters.model_validate(given)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
+        # A default that depends on a wrong field is not a fault of its own.
+        faults = [
+            fault
+            for fault in error.errors(include_url=False)
+            if fault["type"] != "default_factory_not_called"
+        ]
     raise InvalidParameter(". ".join(_sentence(fault, given, where) for fault in faults))
 
 

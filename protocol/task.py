@@ -124,6 +124,8 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[Step, TaskState | None]]] = Mappin
             _Step.START_REFUSED: _State.FAILED,
             # It crossed task-finished on the way: no fault of the client's.
             _Step.CANCEL: IGNORED,
+            # The answer to one that tells what was played, for that goes on after the task's end.
+            _Step.CANCELLED: _State.CANCELLED,
         },
         _State.FAILED: {
             _Step.RUN: _State.ACCEPTED,
@@ -292,7 +294,8 @@ class TaskProtocol:
             raise self._illegal(task_id, state, step)
         after = steps[step]
         if after is IGNORED:
-            return None
+            late = isinstance(command, CancelTask) and command.played is not None
+            return command if late and state is TaskState.FINISHED else None
         characters = self._count_text(command)
         command, half = self._whole_characters(command)
         self._move(task_id, after, characters)

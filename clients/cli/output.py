@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
+from cosyserve.protocol.parameters import AudioFormat
+
 from ..errors import ClientError, InvalidRequest
 
 FORMAT_OF_SUFFIX: Final = {
@@ -23,9 +25,18 @@ FORMAT_OF_SUFFIX: Final = {
     ".ogg": "opus",
     ".aac": "aac",
     ".flac": "flac",
+    ".ulaw": "ulaw",
+    ".ul": "ulaw",
+    ".alaw": "alaw",
+    ".al": "alaw",
 }
-_WRITTEN_HERE: Final = frozenset({"wav", "flac"})
-"""Formats whose header holds the length of the sound."""
+_WRITTEN_HERE: Final = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "wav_ulaw": ("WAV", "ULAW"),
+    "wav_alaw": ("WAV", "ALAW"),
+}
+"""Formats whose header holds the length of the sound: what libsndfile calls them."""
 
 
 class PlaybackUnavailable(ClientError): ...
@@ -38,6 +49,14 @@ class SoundOutput(Protocol):
     def stream_format(self) -> str:
         """The format of the stream to request from the server."""
 
+    @property
+    def sample_rate(self) -> int:
+        """Its sample rate in Hz."""
+
+    @property
+    def played(self) -> float | None:
+        """Seconds of the sound that somebody has heard; None if it is not played here."""
+
     async def write(self, data: bytes) -> None:
         """Take the next chunk. Raises InvalidRequest if it cannot be written."""
 
@@ -46,25 +65,38 @@ class SoundOutput(Protocol):
 
 
 def open_output(
-    target: str | None, output_format: str | None, sample_rate: int, stdout: int = 1
+    target: str | None, output_format: str | None, sample_rate: int | None, stdout: int = 1
 ) -> SoundOutput:
     """The output for the value of `-o`: a path, - for the descriptor `stdout`, None for playback.
 
-    output_format: by default that of the path's suffix, WAV for -. sample_rate: Hz.
+    output_format: by default that of the path's suffix, WAV for -. sample_rate: Hz, by default that of the
+    format.
     Raises InvalidRequest, PlaybackUnavailable.
     """
     if target is None:
         if output_format not in (None, "pcm"):
             raise InvalidRequest(f"playback takes pcm only; write {output_format} with -o FILE")
-        return Player(sample_rate)
+        return Player(_rate_of("pcm", sample_rate))
     if target == "-":
-        return DescriptorOutput(stdout, output_format or "wav")
+        output_format = output_format or "wav"
+        return DescriptorOutput(stdout, output_format, _rate_of(output_format, sample_rate))
     path = Path(target)
     output_format = output_format or _format_of(path)
+    rate = _rate_of(output_format, sample_rate)
     regular = path.is_file() or not path.exists()
     if regular and output_format in _WRITTEN_HERE:
-        return SoundFileOutput(path, output_format, sample_rate)
-    return FileOutput(path, output_format)
+        return SoundFileOutput(path, output_format, rate)
+    return FileOutput(path, output_format, rate)
+
+
+def _rate_of(output_format: str, asked: int | None) -> int:
+    """Raises InvalidRequest if the format does not have the sample rate."""
+    audio_format = AudioFormat(output_format)
+    rate = audio_format.default_sample_rate if asked is None else asked
+    if rate not in audio_format.sample_rates:
+        allowed = ", ".join(map(str, audio_format.sample_rates))
+        raise InvalidRequest(f"{output_format} has no {rate} Hz; it has {allowed}")
+    return rate
 
 
 def _format_of(path: Path) -> str:
@@ -80,8 +112,11 @@ def _format_of(path: Path) -> str:
 class FileOutput:
     """A file with the bytes of the stream; it is made at the first chunk, and kept after an abort."""
 
-    def __init__(self, path: Path, output_format: str) -> None:
+    played: Final = None
+
+    def __init__(self, path: Path, output_format: str, sample_rate: int) -> None:
         self.stream_format = output_format
+        self.sample_rate = sample_rate
         self._path = path
         self._file: BinaryIO | None = None
 
@@ -99,16 +134,17 @@ class FileOutput:
 
 
 class SoundFileOutput:
-    """A WAV or FLAC file of 16-bit mono sound, made at the first chunk and valid after an abort."""
+    """A mono WAV or FLAC file, 16-bit or G.711, made at the first chunk and valid after an abort."""
 
+    played: Final = None
     stream_format: Final = "pcm"
 
     def __init__(self, path: Path, output_format: str, sample_rate: int) -> None:
         # Imported before there is sound, and only here: it takes longer than all else of a start.
         self._soundfile: Any = importlib.import_module("soundfile")
         self._path = path
-        self._format = output_format.upper()
-        self._sample_rate = sample_rate
+        self._format, self._subtype = _WRITTEN_HERE[output_format]
+        self.sample_rate = sample_rate
         # A soundfile.SoundFile, once there is sound.
         self._file: Any = None
         self._samples = _WholeSamples()
@@ -131,15 +167,18 @@ class SoundFileOutput:
         # A path would be opened by libsndfile, which says "System error" whatever the reason.
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
         return self._soundfile.SoundFile(
-            descriptor, "w", self._sample_rate, 1, subtype="PCM_16", format=self._format
+            descriptor, "w", self.sample_rate, 1, subtype=self._subtype, format=self._format
         )
 
 
 class DescriptorOutput:
     """A descriptor such as standard output; each chunk goes out at once."""
 
-    def __init__(self, descriptor: int, output_format: str) -> None:
+    played: Final = None
+
+    def __init__(self, descriptor: int, output_format: str, sample_rate: int) -> None:
         self.stream_format = output_format
+        self.sample_rate = sample_rate
         self._descriptor = descriptor
 
     async def write(self, data: bytes) -> None:
@@ -163,6 +202,7 @@ class Player:
     stream_format: Final = "pcm"
 
     def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
         try:
             sounddevice = importlib.import_module("sounddevice")
         except ImportError:
@@ -179,11 +219,19 @@ class Player:
         except sounddevice.PortAudioError as error:
             raise PlaybackUnavailable(f"no playback: {error}; use -o FILE") from None
         self._samples = _WholeSamples()
+        self._written = 0  # bytes that the device has taken
+
+    @property
+    def played(self) -> float:
+        """What the device has taken, less what it holds back."""
+        held: float = self._stream.latency
+        return max(0.0, self._written / 2 / self.sample_rate - held)
 
     async def write(self, data: bytes) -> None:
         """Play, waiting for the device: the player sets the pace."""
         if whole := self._samples.feed(data):
             await asyncio.to_thread(self._stream.write, whole)
+            self._written += len(whole)
 
     async def close(self, *, aborted: bool) -> None:
         """Stop: after the last sound, or at once if `aborted`."""

@@ -29,6 +29,10 @@ from .output import SoundOutput, open_output
 
 PIECE: Final = 1000
 """Characters of a message: within every limit on a message."""
+HEARD_TIMEOUT: Final = 2.0
+"""Seconds to wait for the server's word on what was heard."""
+LONGEST_HEARD: Final = 60
+"""Characters of the text that are shown of what was heard."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
@@ -94,7 +98,10 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
         help="of the sound (default: by the suffix of FILE; wav for -)",
     )
     group.add_argument(
-        "--sample-rate", type=int, choices=SAMPLE_RATES, default=24000, help="Hz (default: 24000)"
+        "--sample-rate",
+        type=int,
+        choices=SAMPLE_RATES,
+        help="Hz (default: 24000; formats with ulaw and alaw have 8000 only)",
     )
     group.add_argument(
         "--bit-rate", choices=BIT_RATES, default="192k", help="of lossy formats (default: 192k)"
@@ -129,7 +136,7 @@ async def _say(options: argparse.Namespace) -> None:
                 mode=options.mode,
                 instruct=options.instruct,
                 output_format=output.stream_format,
-                sample_rate=options.sample_rate,
+                sample_rate=output.sample_rate,
                 bit_rate=options.bit_rate,
                 volume=options.volume,
                 speed=options.speed,
@@ -140,24 +147,53 @@ async def _say(options: argparse.Namespace) -> None:
                 model=options.model,
             ) as speech,
         ):
-            await _speak(speech, text, output)
+            await speak(speech, text, output, plain=not options.ssml)
         whole = True
     finally:
         await output.close(aborted=not whole)
 
 
-async def _speak(speech: Speech, text: AsyncIterator[str], output: SoundOutput) -> None:
-    """Feed and listen at once, to the end of both."""
+async def speak(
+    speech: Speech, text: AsyncIterator[str], output: SoundOutput, *, plain: bool
+) -> None:
+    """Feed and listen at once, to the end of both.
+
+    A listener who interrupts is told what was heard. plain: the text is not SSML.
+    """
     progress = Progress(sys.stderr)
-    feeding = asyncio.create_task(speech.feed_all(text))
+    fed: list[str] = []
+    feeding = asyncio.create_task(speech.feed_all(_noted(text, fed)))
     try:
         async for chunk in speech:
             await output.write(chunk.data)
             progress.update(speech.metrics)
+    except asyncio.CancelledError:
+        if output.played is not None:
+            await _tell_heard(speech, output.played, "".join(fed) if plain else "")
+        raise
     finally:
         feeding.cancel()
         await asyncio.wait([feeding])
         progress.close()
+
+
+async def _noted(text: AsyncIterator[str], notes: list[str]) -> AsyncIterator[str]:
+    async for piece in text:
+        notes.append(piece)
+        yield piece
+
+
+async def _tell_heard(speech: Speech, played: float, text: str) -> None:
+    """Stop the speech, and write to stderr what was heard; a server that cannot tell is no failure."""
+    with suppress(ClientError, TimeoutError):
+        async with asyncio.timeout(HEARD_TIMEOUT):
+            await speech.cancel(played=played)
+            await speech.wait()
+    if heard := speech.metrics.heard:
+        about = "about " if heard.estimated else ""
+        last = text[: heard.text_end].rstrip()[-LONGEST_HEARD:]
+        place = f'"{last}"' if last else f"character {heard.text_end}"
+        print(f"\nheard {heard.played:.1f} s, {about}up to {place}", file=sys.stderr)
 
 
 def _text(options: argparse.Namespace) -> AsyncIterator[str]:

@@ -25,6 +25,7 @@ from ..messages import (
     Event,
     FinishReason,
     FinishTask,
+    Heard,
     Mark,
     ResultGenerated,
     RunTask,
@@ -56,6 +57,8 @@ def encode_event(event: Event) -> Frame:
         case TaskFinished():
             output: JsonObject = {"finish_reason": event.finish_reason}
             output |= spoken_output(notices=event.notices)
+            if event.heard is not None:
+                output["heard"] = _heard_object(event.heard)
             payload = {
                 "output": output,
                 "usage": {"characters": event.characters},
@@ -155,6 +158,14 @@ def word_object(word: Word) -> JsonObject:
         "end_time": milliseconds(word.end),
         "begin_index": word.text_begin,
         "end_index": word.text_end,
+    }
+
+
+def _heard_object(heard: Heard) -> JsonObject:
+    return {
+        "played_ms": milliseconds(heard.played),
+        "end_index": heard.text_end,
+        "estimated": heard.estimated,
     }
 
 
@@ -264,6 +275,18 @@ def _finished(task_id: str, payload: JsonObject) -> TaskFinished:
             rtf=number(metrics, "rtf", where, 0.0),
         ),
         notices=_notices(output),
+        heard=_heard(optional(output, "heard", dict, "payload.output")),
+    )
+
+
+def _heard(heard: JsonObject | None) -> Heard | None:
+    where = "payload.output.heard"
+    if heard is None:
+        return None
+    return Heard(
+        number(heard, "played_ms", where) / 1000,
+        required(heard, "end_index", int, where),
+        required(heard, "estimated", bool, where),
     )
 
 
@@ -335,7 +358,9 @@ def encode_command(command: TaskCommand) -> bytes:
             action = "finish-task"
             payload = {"input": {"text": command.text} if command.text else {}}
         case CancelTask():
-            action, payload = "cancel-task", {"input": {}}
+            played = command.played
+            heard = {} if played is None else {"played_ms": milliseconds(played)}
+            action, payload = "cancel-task", {"input": heard}
         case _:
             assert_never(command)
     header = {"action": action, "task_id": command.task_id, "streaming": "duplex"}
@@ -360,8 +385,7 @@ def _command(action: str, task_id: str, message: JsonObject) -> TaskCommand:
         case "finish-task":
             return FinishTask(task_id, _optional_text(optional(message, "payload", dict) or {}))
         case "cancel-task":
-            optional(message, "payload", dict)
-            return CancelTask(task_id)
+            return CancelTask(task_id, _played(optional(message, "payload", dict) or {}))
         case _:
             raise refusal("header.action", action, ", ".join(ACTIONS))
 
@@ -372,6 +396,16 @@ def _run_task(task_id: str, payload: JsonObject) -> RunTask:
     model = check_model(required(payload, "model", str, "payload"), "payload.model")
     parameters = parse_parameters(payload.get("parameters"), "payload.parameters")
     return RunTask(task_id, model, parameters, _optional_text(payload))
+
+
+def _played(payload: JsonObject) -> float | None:
+    given = optional(payload, "input", dict, "payload") or {}
+    if given.get("played_ms") is None:
+        return None
+    played = number(given, "played_ms", _INPUT)
+    if played < 0:
+        raise refusal(f"{_INPUT}.played_ms", given["played_ms"], "milliseconds, 0 or more")
+    return played / 1000
 
 
 def _optional_text(payload: JsonObject) -> str:

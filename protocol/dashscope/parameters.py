@@ -17,6 +17,7 @@ from ..parameters import AudioFormat as Format
 
 WHERE: Final = "payload.parameters"
 MODEL: Final = re.compile(r"cosyvoice[\w.-]{0,64}", re.ASCII | re.IGNORECASE)
+FORMATS: Final = ("wav", "mp3", "pcm", "opus", "aac", "flac")
 DEFAULT_FORMAT: Final = Format.MP3
 DEFAULT_RATE: Final = 22050
 FULL_VOLUME: Final = 50
@@ -73,10 +74,9 @@ def _format(given: JsonObject) -> Format:
     name = (optional(given, "format", str, WHERE) or "default").lower()
     if name == "default":
         return DEFAULT_FORMAT
-    try:
-        return Format(name)
-    except ValueError:
-        raise refusal(f"{WHERE}.format", given["format"], ", ".join(Format)) from None
+    if name not in FORMATS:
+        raise refusal(f"{WHERE}.format", given["format"], ", ".join(FORMATS))
+    return Format(name)
 
 
 def _sample_rate(given: JsonObject, output_format: Format) -> int:

@@ -35,12 +35,14 @@ HOSTED_VOICES: Final = re.compile("[A-Za-z0-9]{20}")
 """What the ids of the hosted service's voices look like."""
 
 _MODEL: Final = re.compile(r"eleven_[A-Za-z0-9_.-]{1,64}")
-FORMATS: Final = (AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.PCM, AudioFormat.WAV)
+FORMATS: Final = (
+    *(AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.PCM, AudioFormat.WAV),
+    *(AudioFormat.ULAW, AudioFormat.ALAW),
+)
 _OUTPUT: Final = re.compile(rf"({'|'.join(FORMATS)})_(\d{{4,5}})(?:_(\d{{2,3}}))?", re.ASCII)
 _ALLOWED_OUTPUT: Final = (
-    "mp3_RATE_KBPS, opus_RATE_KBPS, pcm_RATE or wav_RATE, where RATE is one of "
-    f"{', '.join(map(str, SAMPLE_RATES))} (opus: {', '.join(map(str, OPUS_SAMPLE_RATES))}); "
-    "ulaw and alaw are not made here"
+    "mp3_RATE_KBPS, opus_RATE_KBPS, pcm_RATE, wav_RATE, ulaw_8000 or alaw_8000, where RATE is one of "
+    f"{', '.join(map(str, SAMPLE_RATES))} (opus: {', '.join(map(str, OPUS_SAMPLE_RATES))})"
 )
 _DEFAULT_KBPS: Final = {AudioFormat.MP3: 128, AudioFormat.OPUS: 64}
 
@@ -127,8 +129,7 @@ def output_of(name: str) -> OutputFormat:
     if parts is None:
         raise refusal("output_format", name, _ALLOWED_OUTPUT)
     audio_format, rate = AudioFormat(parts[1]), int(parts[2])
-    rates = OPUS_SAMPLE_RATES if audio_format is AudioFormat.OPUS else SAMPLE_RATES
-    if rate not in rates or (parts[3] and not audio_format.lossy):
+    if rate not in audio_format.sample_rates or (parts[3] and not audio_format.lossy):
         raise refusal("output_format", name, _ALLOWED_OUTPUT)
     kbps = int(parts[3] or _DEFAULT_KBPS.get(audio_format, 128))
     return OutputFormat(audio_format, rate, _nearest(kbps))

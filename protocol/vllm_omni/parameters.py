@@ -29,6 +29,7 @@ HOSTED_VOICES: Final = {
 }
 """The speakers of the model that its examples serve, and what they are heard as."""
 
+FORMATS: Final = ("wav", "mp3", "pcm", "opus", "aac", "flac")
 TASK_TYPES: Final = ("CustomVoice", "Base")
 _CLIPS: Final = ("ref_audio", "ref_text", "speaker_embedding")
 _MOST_SEEDS: Final = 2**32
@@ -98,10 +99,9 @@ def _voice(fields: JsonObject) -> str:
 
 def _format(fields: JsonObject) -> AudioFormat:
     name = optional(fields, "response_format", str) or AudioFormat.WAV
-    try:
-        return AudioFormat(name)
-    except ValueError:
-        raise refusal("response_format", name, ", ".join(AudioFormat)) from None
+    if name not in FORMATS:
+        raise refusal("response_format", name, ", ".join(FORMATS))
+    return AudioFormat(name)
 
 
 def _speed(fields: JsonObject) -> float:

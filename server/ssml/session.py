@@ -94,6 +94,11 @@ class SsmlSession(CancelsOnExit):
         """A part of the plain text so far, in code points."""
         return self._plain.part(begin, end)
 
+    @property
+    def text_length(self) -> int:
+        """Code points of the plain text so far."""
+        return len(self._plain)
+
     # The text
 
     async def feed(self, text: str) -> None:

@@ -31,6 +31,7 @@ from ..services import Services
 from ..voices.book import HostedVoices
 from .account import TaskAccount
 from .admission import ConnectionTicket, TaskTicket
+from .places import SpokenPlaces
 from .synthesis import SpokenChunk, Synthesis
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class TaskLife:
         ) = []  # text and flushes until the synthesis has them
         self._text_is_whole = False
         self._synthesis: Synthesis | None = None
+        self.places = SpokenPlaces(exact=services.engine.capabilities.word_times)
         self._outcome: tuple[Outcome, str] | None = None  # with the code of the error that ended it
         self._meter = services.metrics.task_arrived(transport, parameters, caller)
 
@@ -135,15 +137,17 @@ class TaskLife:
                     self._waited(asked, chunk)
                     yield self._result(chunk, synthesis)
                     asked = self._asked()
+            self.places.end(synthesis.text_length)
 
-    def finished(self, reason: FinishReason) -> TaskFinished:
-        """The event that ends the task."""
+    def finished(self, reason: FinishReason, played: float | None = None) -> TaskFinished:
+        """The event that ends the task. played: as in CancelTask."""
         return TaskFinished(
             task_id=self.task_id,
             finish_reason=reason,
             characters=self.account.characters,
             metrics=self._totals(),
             notices=self.notices,
+            heard=None if played is None else self.places.heard(played),
         )
 
     @property
@@ -182,6 +186,7 @@ class TaskLife:
             self._place.active(seconds=chunk.seconds)
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
+        self.places.add(chunk, begin)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
         return ResultGenerated(
             task_id=self.task_id,
@@ -191,7 +196,7 @@ class TaskLife:
             metrics=metrics,
             audio=synthesis.audio,
             binary=self.parameters.audio_transport == "binary",
-            words=chunk.words,
+            words=chunk.words if self.parameters.word_timestamp_enabled else (),
             sentences=chunk.sentences,
             marks=chunk.marks,
         )

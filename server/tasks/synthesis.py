@@ -78,12 +78,11 @@ def options_of(parameters: SpeechParameters, tenant: str) -> SynthesisOptions:
 class _Pending:
     """Costs, words, sentences and marks of chunks whose bytes the encoder still holds back.
 
-    text: gives parts of the task's text. with_words: whether the client asked for words.
+    text: gives parts of the task's text.
     """
 
-    def __init__(self, text: Callable[[int, int], str], with_words: bool) -> None:
+    def __init__(self, text: Callable[[int, int], str]) -> None:
         self._text = text
-        self._with_words = with_words
         self._clear()
 
     def _clear(self) -> None:
@@ -116,11 +115,10 @@ class _Pending:
     def _note(self, chunk: PcmChunk) -> None:
         """Add the chunk's words, sentences and marks, in the wire's terms."""
         text = self._text
-        if self._with_words:
-            self._words += tuple(
-                Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
-                for w in chunk.words
-            )
+        self._words += tuple(
+            Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
+            for w in chunk.words
+        )
         self._sentences += tuple(
             Sentence(s.number, s.text_begin, s.text_end, text(s.text_begin, s.text_end))
             for s in chunk.segments
@@ -144,7 +142,6 @@ class Synthesis:
         encode_pool: Executor | None,
         *,
         ssml: SsmlSession | None,
-        with_words: bool,
     ) -> None:
         """rate: Hz of the session's PCM. encode_pool: None encodes in place. ssml: what the session wraps."""
         self._session = session
@@ -152,7 +149,6 @@ class Synthesis:
         self._encoder = encoder
         self._pool = encode_pool
         self._ssml = ssml
-        self._with_words = with_words
         self._text = GrowingText()  # as it was fed, tags included
 
     @classmethod
@@ -192,8 +188,7 @@ class Synthesis:
                 session = CheckedSession(ssml)
             else:
                 session = CheckedSession(engine.open_session(voice, options))
-        with_words = parameters.word_timestamp_enabled
-        return cls(session, rate, encoder, pool, ssml=ssml, with_words=with_words)
+        return cls(session, rate, encoder, pool, ssml=ssml)
 
     @property
     def audio(self) -> EffectiveAudio:
@@ -236,9 +231,14 @@ class Synthesis:
         """A part of the task's text so far, as words and sentences count it: without SSML's tags."""
         return (self._text.part if self._ssml is None else self._ssml.text)(begin, end)
 
+    @property
+    def text_length(self) -> int:
+        """Code points of that text."""
+        return len(self._text) if self._ssml is None else self._ssml.text_length
+
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
-        pending = _Pending(self.text, self._with_words)
+        pending = _Pending(self.text)
         longest = round(LONGEST_SECONDS * self._rate)
         silent = True
         while (whole := await self._session.next_chunk()) is not None:

@@ -23,7 +23,7 @@ from cosyserve.protocol.messages import (
     Reply,
     RunTask,
 )
-from cosyserve.protocol.task import TaskProtocol
+from cosyserve.protocol.task import TaskProtocol, TaskState
 
 from ..auth import Caller
 from ..dialects import UpgradeRoute
@@ -32,6 +32,7 @@ from ..observe.metrics import Outcome
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
+from ..tasks.places import EndedTasks
 from .intake import FairConnection
 from .outbox import Outbox
 from .task import WebSocketTask
@@ -71,6 +72,7 @@ class SpeechConnection:
         self._tasks: dict[str, WebSocketTask] = {}  # by task_id: those that take commands
         # All that run: a task whose id was taken over runs on until it is stopped.
         self._running: dict[asyncio.Task[None], WebSocketTask] = {}
+        self._ended_tasks = EndedTasks()
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
@@ -162,9 +164,12 @@ class SpeechConnection:
                 if self._running:
                     await asyncio.wait(self._running)
                 await self._outbox.send([Frame(text)])
-            case CancelTask(task_id):
-                if task := self._tasks.get(task_id):
-                    task.cancel()
+            case CancelTask(task_id, played):
+                if self._protocol.state(task_id) is TaskState.FINISHED and played is not None:
+                    answer = self._ended_tasks.cancelled(task_id, played)
+                    await self._outbox.send(self._protocol.send(answer))
+                elif task := self._tasks.get(task_id):
+                    task.cancel(played)
 
     async def _start(self, command: RunTask) -> None:
         self._began = True
@@ -189,7 +194,9 @@ class SpeechConnection:
             failure = as_tts_error(error)
             await self._send_failure(failure, self._protocol.fail(command.task_id, failure))
             return
-        task = WebSocketTask(life, self._protocol, self._outbox, self._terms.text_timeout)
+        task = WebSocketTask(
+            life, self._protocol, self._outbox, self._terms.text_timeout, self._ended_tasks
+        )
         self._tasks[task.task_id] = task
         before = [*self._running] if self._terms.in_turn else []
         running = asyncio.create_task(task.run(before))

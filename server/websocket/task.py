@@ -20,6 +20,7 @@ from ..observe.logs import log_ids
 from ..observe.metrics import Outcome
 from ..tasks.contract import LEAVE_TIMEOUT
 from ..tasks.life import TaskLife
+from ..tasks.places import EndedTasks
 from .outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -40,18 +41,25 @@ class WebSocketTask:
     """
 
     def __init__(
-        self, life: TaskLife, protocol: TaskProtocol, outbox: Outbox, text_timeout: float
+        self,
+        life: TaskLife,
+        protocol: TaskProtocol,
+        outbox: Outbox,
+        text_timeout: float,
+        ended_tasks: EndedTasks,
     ) -> None:
-        """text_timeout: the task fails after so many seconds without text."""
+        """text_timeout: the task fails after so many seconds without text. ended_tasks: keeps it."""
         self.task_id = life.task_id
         self._life = life
         self._protocol = protocol
         self._outbox = outbox
         self._text_timeout = text_timeout
+        self._ended_tasks = ended_tasks
         self._ended = (
             asyncio.Event()
         )  # the client or a failure ends the task before its speech does
         self._cancelled = False  # by the client
+        self._played: float | None = None  # as in CancelTask
         self._failure: TTSError | None = None  # of the reader's side
         self._idle: asyncio.TimerHandle | None = None  # fails the task if no text comes
         self._speaking: asyncio.Task[TTSError | None] | None = None
@@ -76,9 +84,13 @@ class WebSocketTask:
         self._stop_waiting()
         await self._guarded(self._life.finish(text))
 
-    def cancel(self) -> None:
-        """The client stops listening: `run` ends with task-finished, cancelled, whatever else happens."""
+    def cancel(self, played: float | None = None) -> None:
+        """The client stops listening: `run` ends with task-finished, cancelled, whatever else happens.
+
+        played: as in CancelTask.
+        """
         self._cancelled = True
+        self._played = played
         self._ended.set()
 
     def fail(self, error: TTSError) -> None:
@@ -171,9 +183,12 @@ class WebSocketTask:
         """
         if error is None:
             try:
-                frames = self._protocol.send(
-                    self._life.finished("cancelled" if self._cancelled else "stop")
+                finished = self._life.finished(
+                    "cancelled" if self._cancelled else "stop", self._played
                 )
+                frames = self._protocol.send(finished)
+                if not self._cancelled:
+                    self._ended_tasks.keep(finished, self._life.places)
                 self._life.free_place()
                 await self._send(frames)
             except BaseException as fault:

@@ -9,10 +9,19 @@ import pytest
 import soundfile
 
 from cosyserve.benchmarks.load.timed_engine import VOICE, TimedEngine
-from cosyserve.clients import AuthenticationFailed, Client, NotFound, RequestFailed, SpeechFailed
+from cosyserve.clients import (
+    AuthenticationFailed,
+    Client,
+    Heard,
+    InvalidRequest,
+    NotFound,
+    RequestFailed,
+    SpeechFailed,
+)
 from cosyserve.clients.cli import say
 from cosyserve.server.app import serve
 from cosyserve.server.settings import load_settings
+from support.engines.fake_engine import FakeEngine
 
 CHUNK_BYTES = 2 * 2400  # 0.1 s of 24 kHz PCM
 
@@ -55,6 +64,106 @@ async def test_metrics_agree(client: Client) -> None:
     assert metrics.server.speech_len == pytest.approx(0.3)
     assert metrics.characters == 4
     assert all(chunk.metrics.stages is not None for chunk in chunks)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_barge_in_tells_what_was_heard(tmp_path: Path, whole: bool) -> None:
+    settings = load_settings({"host": "127.0.0.1", "port": 0, "references": str(tmp_path)})
+    async with (
+        serve(settings, engine=FakeEngine(word_times=True)) as server,
+        Client(server.url) as client,
+        client.speech(voice="plain") as speech,
+    ):
+        await speech.feed("one two three ")
+        for _ in range(3):
+            await anext(speech)
+        if whole:
+            await speech.finish()
+            await speech.wait()
+            assert speech.metrics.finish_reason == "stop"
+        await speech.cancel(played=0.12)
+        await speech.cancel(played=0.01)  # the first one counts
+        await speech.wait()
+        assert speech.metrics.finish_reason == "cancelled"
+        assert speech.metrics.heard == Heard(0.12, len("one two"), estimated=False)
+        assert [chunk async for chunk in speech] == []
+        assert await client.synthesize("one ", voice="plain")
+
+
+async def test_a_barge_in_that_crosses_the_end(tmp_path: Path) -> None:
+    settings = load_settings({"host": "127.0.0.1", "port": 0, "references": str(tmp_path)})
+    async with (
+        serve(settings, engine=FakeEngine(word_times=True)) as server,
+        Client(server.url) as client,
+        client.speech(voice="plain") as speech,
+    ):
+        await speech.feed("one two three ")
+        await speech.finish()
+        await speech.cancel(played=10)  # whichever is first at the server
+        await speech.wait()
+        assert speech.metrics.finish_reason == "cancelled"
+        assert speech.metrics.heard is not None
+
+
+class PlayedThrice:
+    """A player that takes three chunks, and whose listener then interrupts."""
+
+    stream_format = "pcm"
+    sample_rate = 24000
+
+    def __init__(self, played: float | None) -> None:
+        self.played = played
+        self.left = 3
+        self.full = asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        self.left -= 1
+        if not self.left:
+            self.full.set()
+            await asyncio.Event().wait()
+
+    async def close(self, *, aborted: bool) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("word_times", "played", "plain", "told"),
+    [
+        (True, 0.12, True, '\nheard 0.1 s, up to "One. two"\n'),
+        (False, 0.12, True, '\nheard 0.1 s, about up to "One."\n'),
+        (True, 0.12, False, "\nheard 0.1 s, up to character 8\n"),
+        (True, None, True, ""),
+    ],
+)
+async def test_say_tells_a_listener_who_interrupts_what_was_heard(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    word_times: bool,
+    played: float | None,
+    plain: bool,
+    told: str,
+) -> None:
+    settings = load_settings({"host": "127.0.0.1", "port": 0, "references": str(tmp_path)})
+    output = PlayedThrice(played)
+    async with (
+        serve(settings, engine=FakeEngine(word_times=word_times)) as server,
+        Client(server.url) as client,
+        client.speech(voice="plain") as speech,
+    ):
+        text = say.from_string("One. two three")
+        saying = asyncio.create_task(say.speak(speech, text, output, plain=plain))
+        await output.full.wait()
+        capsys.readouterr()
+        saying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saying
+        assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("played", [-0.1, float("nan"), float("inf")])
+async def test_a_wrong_time_is_refused_by_the_client(client: Client, played: float) -> None:
+    async with client.speech(voice=VOICE) as speech:
+        with pytest.raises(InvalidRequest, match="played"):
+            await speech.cancel(played=played)
 
 
 async def test_pieces_may_end_inside_of_a_surrogate_pair(client: Client) -> None:

@@ -96,7 +96,7 @@ def _check_stream(data: bytes, results: list[Encoded], parameters: SpeechParamet
         raise _Broken(f"{told} s are told of a stream of {len(samples) / found} s")
     if not np.isfinite(samples).all():
         raise _Broken("an encoded sample is no number")
-    if audio_format in (AudioFormat.WAV, AudioFormat.FLAC):
+    if "wav" in audio_format or audio_format is AudioFormat.FLAC:
         head = sized_head(data[:SIZED_HEAD], audio_format, len(data), len(samples))
         again, _ = decode(head + data[SIZED_HEAD:], audio_format.value, rate)
         if len(again) != len(samples):

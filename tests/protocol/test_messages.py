@@ -18,7 +18,10 @@ from cosyserve.protocol.messages import Event, TaskCommand
 from support.tools.protocol_examples import COMMANDS, EVENTS
 
 # What messages are made of, no messages themselves.
-PARTS = {"StageTimes", "ChunkMetrics", "TaskMetrics", "EffectiveAudio", "Word", "Sentence", "Mark"}
+PARTS = {
+    *("StageTimes", "ChunkMetrics", "TaskMetrics", "EffectiveAudio"),
+    *("Word", "Sentence", "Mark", "Heard"),
+}
 # What the wire of our own API has no word for.
 OF_DIALECTS = {"EndSession", "Reply"}
 

@@ -132,6 +132,20 @@ def test_instruct_is_needed_by_one_mode_only() -> None:
     assert parse_parameters({**GOOD, "instruct": ""}, "input").instruct == ""
 
 
+@pytest.mark.parametrize("name", ["ulaw", "alaw", "wav_ulaw", "wav_alaw"])
+def test_telephones_have_one_sample_rate(name: str) -> None:
+    for asked in ({}, {"sample_rate": None}, {"sample_rate": 8000}):
+        assert parse_parameters({**GOOD, "output_format": name, **asked}, "x").sample_rate == 8000
+    assert fault(output_format=name, sample_rate=16000) == (
+        f"input.sample_rate: 16000 is not allowed; allowed: 8000 with output_format {name}"
+    )
+    assert "allowed: 8000, 16000" in fault(output_format=name, sample_rate=1)
+
+
+def test_a_default_that_depends_on_a_wrong_field_is_no_fault() -> None:
+    assert "sample_rate" not in fault(output_format="midi", mode="sing")
+
+
 def test_opus_has_its_own_sample_rates() -> None:
     for rate in SAMPLE_RATES:
         given = {**GOOD, "output_format": "opus", "sample_rate": rate}

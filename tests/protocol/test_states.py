@@ -92,7 +92,8 @@ def test_results_are_sent_between_start_and_end() -> None:
 def test_a_task_ends_as_it_was_asked_to(state: TaskState) -> None:
     steps = TRANSITIONS[state]
     assert steps.get(Step.STOPPED) == (S.FINISHED if state is S.FINISHING else None)
-    assert steps.get(Step.CANCELLED) == (S.CANCELLED if state is S.CANCELLING else None)
+    cancelled = state in (S.CANCELLING, S.FINISHED)  # it may be asked late what was heard
+    assert steps.get(Step.CANCELLED) == (S.CANCELLED if cancelled else None)
     assert steps.get(Step.FAILED) == (S.FAILED if state.is_running else None)
 
 

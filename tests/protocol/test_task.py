@@ -94,6 +94,19 @@ def raised(action: Callable[[], object]) -> TTSError:
     return caught.value
 
 
+@pytest.mark.parametrize("state", [each for each in TaskState if each is not TaskState.UNKNOWN])
+def test_what_was_heard_may_be_asked_after_the_end(state: TaskState) -> None:
+    protocol = at(state)
+    asked = protocol.receive(encode_command(CancelTask(T, 1.5)))
+    taken = state.is_running and state is not TaskState.CANCELLING
+    assert asked == (CancelTask(T, 1.5) if taken or state is TaskState.FINISHED else None)
+    if state is TaskState.FINISHED:
+        assert protocol.state(T) is state
+        protocol.send(TaskFinished(T, "cancelled"))
+        assert protocol.state(T) is TaskState.CANCELLED
+        assert protocol.receive(encode_command(CancelTask(T, 1.5))) is None
+
+
 @pytest.mark.parametrize(("state", "step"), [*itertools.product(TaskState, COMMAND)])
 def test_every_command_in_every_state(state: TaskState, step: Step) -> None:
     protocol = at(state)

@@ -113,14 +113,16 @@ class Connection(RuleBasedStateMachine):
             if task.runs:
                 task.end(well=False)
 
-    @rule(task_id=ids)
-    def cancel(self, task_id: str) -> None:
-        task = self.tasks[task_id]
-        outcome = self.receive(CancelTask(task_id))
-        if task.deaf or task.ended_well:
+    @rule(task_id=ids, played=st.sampled_from([None, 1.5]))
+    def cancel(self, task_id: str, played: float | None) -> None:
+        task, command = self.tasks[task_id], CancelTask(task_id, played)
+        outcome = self.receive(command)
+        if task.deaf:
             assert outcome is None
+        elif task.ended_well:
+            assert outcome == (None if played is None else command)
         elif task.runs:
-            assert outcome == CancelTask(task_id)
+            assert outcome == command
             task.cancelled = True
         else:
             assert isinstance(outcome, InvalidState)
@@ -142,7 +144,7 @@ class Connection(RuleBasedStateMachine):
     def finish(self, task_id: str, reason: FinishReason) -> None:
         task = self.tasks[task_id]
         if reason == "cancelled":
-            legal = task.runs and task.cancelled
+            legal = task.cancelled if task.runs else task.ended_well
         else:
             legal = task.runs and task.started and task.text_ended and not task.cancelled
         assert self.can_send(TaskFinished(task_id, reason)) == legal

@@ -44,6 +44,11 @@ async def test_every_call_gives_the_native_speech(
     faster = await native_speech(speaking.url, TOKEN, TEXT, speed=1.2)
     assert np.array_equal(kept(tmp_path, "faster"), faster)
     assert told["realtime"] > 1  # it came in pieces
+    for name, law in (("phone", "ulaw"), ("phone_realtime", "ulaw"), ("phone_alaw", "alaw")):
+        heard, rate = decode(sound(tmp_path, name), law, 8000)
+        assert len(heard) / rate == pytest.approx(len(native) / RATE, abs=0.001), name
+        assert likeness(heard, rate, native) > 0.98, name
+    assert told["phone_realtime"] > 1
 
     timed = told["timed"]
     assert "".join(timed["characters"]) == TEXT
@@ -63,7 +68,7 @@ async def test_every_call_gives_the_native_speech(
     assert errors["no_voice_http"]["body"]["detail"]["status"] == "voice_not_found"
     assert "nobody" in errors["no_voice_http"]["body"]["detail"]["message"]
     assert errors["no_format"]["status"] == 400
-    assert "ulaw_8000" in errors["no_format"]["body"]["detail"]["message"]
+    assert "ulaw_16000" in errors["no_format"]["body"]["detail"]["message"]
 
 
 def sound(folder: Path, name: str) -> bytes:

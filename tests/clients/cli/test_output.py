@@ -47,6 +47,27 @@ async def test_a_wav_file_is_44_bytes_and_its_sound(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "subtype"), [("wav_ulaw", "ULAW"), ("wav_alaw", "ALAW")])
+async def test_a_wav_file_of_telephones(tmp_path: Path, name: str, subtype: str) -> None:
+    path = tmp_path / "sound.wav"
+    output = open_output(str(path), name, None)
+    assert (output.stream_format, output.sample_rate) == ("pcm", 8000)
+    await output.write(bytes(320))
+    await output.close(aborted=False)
+    info = soundfile.info(path)
+    assert (info.format, info.subtype, info.samplerate, info.frames) == ("WAV", subtype, 8000, 160)
+
+
+def test_the_sample_rate_is_one_of_the_format(tmp_path: Path) -> None:
+    path = str(tmp_path / "a")
+    assert open_output(path, "mp3", None).sample_rate == 24000
+    assert open_output("-", "ulaw", None).sample_rate == 8000
+    assert open_output("-", "opus", 48000).sample_rate == 48000
+    for wrong in ("ulaw", "wav_alaw"):
+        with pytest.raises(InvalidRequest, match=f"{wrong} has no 24000 Hz; it has 8000"):
+            open_output(path, wrong, 24000)
+
+
 async def test_an_older_file_is_replaced(tmp_path: Path) -> None:
     for name in ("x.wav", "x.mp3"):
         path = tmp_path / name
@@ -78,12 +99,19 @@ def test_a_pipe_gets_the_servers_own_stream(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "asked", "stream"),
-    [("a.MP3", None, "mp3"), ("a.ogg", None, "opus"), ("a.raw", None, "pcm"), ("a", "aac", "aac")],
+    [
+        ("a.al", None, "alaw"),
+        ("a.ULAW", None, "ulaw"),
+        ("a.MP3", None, "mp3"),
+        ("a.ogg", None, "opus"),
+        ("a.raw", None, "pcm"),
+        ("a", "aac", "aac"),
+    ],
 )
 def test_other_files_are_the_stream(
     tmp_path: Path, name: str, asked: str | None, stream: str
 ) -> None:
-    output = open_output(str(tmp_path / name), asked, 24000)
+    output = open_output(str(tmp_path / name), asked, None)
     assert isinstance(output, FileOutput)
     assert output.stream_format == stream
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cosyserve.clients import Client
+from cosyserve.clients.cli.output import open_output
 from cosyserve.clients.cli.say import main
 from cosyserve.protocol.messages import CancelTask, ContinueTask, FinishTask, RunTask
 from support.peers.scripted_server import WAV_HEADER, ScriptedServer, scripted_server
@@ -239,6 +240,8 @@ async def test_a_wrong_token(capsys: pytest.CaptureFixture[str]) -> None:
 class FakePlayer(types.ModuleType):
     """`sounddevice`, as far as the player uses it."""
 
+    latency = 0.1
+
     class PortAudioError(Exception): ...
 
     def __init__(self) -> None:
@@ -285,6 +288,15 @@ async def test_without_a_file_it_is_played(
     assert await say(server, "-f", str(source)) == 0
     assert player.played == source.read_bytes()
     assert player.calls == ["start", "stop", "close"]
+
+
+async def test_what_was_played_is_what_the_device_has_let_out(player: FakePlayer) -> None:
+    output = open_output(None, None, None)
+    assert output.played == 0
+    await output.write(bytes(4801))
+    assert output.played == 0
+    await output.write(bytes(4799))
+    assert output.played == pytest.approx(0.1)
 
 
 async def test_a_failure_stops_the_player_at_once(

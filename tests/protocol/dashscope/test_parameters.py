@@ -74,6 +74,7 @@ def test_either_way_asks_for_ssml(given: dict[str, Any]) -> None:
         {"voice": 3},
         {"voice": "x" * 129},
         {"format": "flv"},
+        {"sample_rate": 8000, "format": "ulaw"},  # the hosted service has no G.711
         {"sample_rate": 12345},
         {"volume": 101},
         {"volume": "loud"},

@@ -65,6 +65,8 @@ def test_everything_that_is_asked_for() -> None:
         ("mp3_44100_96", (AudioFormat.MP3, 44100, "128k")),  # as near as 64k, and better
         ("mp3_44100_192", (AudioFormat.MP3, 44100, "192k")),
         ("opus_48000_64", (AudioFormat.OPUS, 48000, "64k")),
+        ("ulaw_8000", (AudioFormat.ULAW, 8000, "128k")),
+        ("alaw_8000", (AudioFormat.ALAW, 8000, "128k")),
         ("opus_48000_32", (AudioFormat.OPUS, 48000, "32k")),
         ("pcm_8000", (AudioFormat.PCM, 8000, "128k")),
         ("wav_24000", (AudioFormat.WAV, 24000, "128k")),
@@ -77,8 +79,10 @@ def test_an_output_format(name: str, expected: tuple[AudioFormat, int, str]) -> 
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ({"output_format": "ulaw_8000"}, "ulaw and alaw are not made here"),
-        ({"output_format": "alaw_8000"}, "output_format"),
+        ({"output_format": "ulaw_16000"}, "ulaw_8000 or alaw_8000"),
+        ({"output_format": "alaw_8000_64"}, "output_format"),
+        ({"output_format": "wav_ulaw_8000"}, "output_format"),
+        ({"output_format": "ulaw_22050"}, "output_format"),
         ({"output_format": "opus_44100_64"}, "output_format"),
         ({"output_format": "pcm_11025"}, "output_format"),
         ({"output_format": "pcm_16000_32"}, "output_format"),

@@ -16,10 +16,9 @@ from cosyserve.protocol.messages import (
     Word,
 )
 from cosyserve.protocol.openai import LONGEST_INSTRUCTIONS, LONGEST_VOICE, SAMPLE_RATE, SPEEDS
-from cosyserve.protocol.parameters import AudioFormat
 from cosyserve.protocol.vllm_omni import VllmOmniCodec
 from cosyserve.protocol.vllm_omni.codec import TYPES
-from cosyserve.protocol.vllm_omni.parameters import DEFAULT_VOICE, TASK_TYPES
+from cosyserve.protocol.vllm_omni.parameters import DEFAULT_VOICE, FORMATS, TASK_TYPES
 from cosyserve.server.dialects.vllm_omni import VLLM_OMNI
 from support.tools.contracts import load, resolve, validate
 
@@ -100,6 +99,6 @@ def test_limits_are_those_of_the_code() -> None:
     assert config["voice"]["maxLength"] == LONGEST_VOICE
     assert config["voice"]["default"] == DEFAULT_VOICE
     assert config["instructions"]["maxLength"] == LONGEST_INSTRUCTIONS
-    assert {*config["response_format"]["enum"]} == {*AudioFormat, None}
+    assert {*config["response_format"]["enum"]} == {*FORMATS, None}
     assert {*config["task_type"]["enum"]} == {*TASK_TYPES, None}
     assert SCHEMAS["VllmOmniAudioStart"]["properties"]["sample_rate"]["const"] == SAMPLE_RATE

@@ -13,7 +13,15 @@ import soundfile
 from cosyserve.protocol.parameters import SAMPLE_RATES, AudioFormat
 from cosyserve.server.audio import SIZED_HEAD, Encoded, heavy, open_encoder, silence, sized_head
 from support.listening.audio import Floats, decode, delay_of, speechlike
-from support.listening.encoding import FORMATS, RATE, encode, joined, parameters, whole
+from support.listening.encoding import (
+    FORMATS,
+    RATE,
+    TELEPHONE_FORMATS,
+    encode,
+    joined,
+    parameters,
+    whole,
+)
 
 RATES = [
     (audio_format, rate)
@@ -232,6 +240,7 @@ def test_effective_audio(audio_format: str, rate: int, asked: str, used: str | N
 def test_heavy_is_what_has_a_codec_or_another_tempo_or_pitch() -> None:
     assert not heavy(parameters(output_format="pcm", sample_rate=48000, volume=3.0))
     assert not heavy(parameters(output_format="wav"))
+    assert not any(heavy(parameters(output_format=name)) for name in TELEPHONE_FORMATS)
     assert heavy(parameters(output_format="pcm", speed=1.1))
     assert heavy(parameters(output_format="pcm", pitch=0.9))
     assert all(heavy(parameters(output_format=name)) for name in ("mp3", "opus", "aac", "flac"))

@@ -8,6 +8,7 @@ import wave
 from typing import Any
 
 import pytest
+import soundfile
 from structlog.testing import capture_logs
 
 from cosyserve.engine.interface import EngineDied
@@ -54,6 +55,21 @@ async def test_streaming_is_the_default(peer: Peer) -> None:
     assert len(audio) == 3 * WORD_BYTES
     assert [e["output"]["finish_reason"] for e in got] == [None] * (len(got) - 1) + ["stop"]
     assert {e["request_id"] for e in got} == {answer.headers["X-Request-Id"]}
+
+
+@pytest.mark.parametrize("name", ["ulaw", "alaw", "wav_ulaw", "wav_alaw"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_sound_of_telephones(peer: Peer, stream: bool, name: str) -> None:
+    async with peer.http.post(URL, json=body(stream, output_format=name)) as answer:
+        got = await events(answer) if stream else [await answer.json()]
+    pieces = [base64.b64decode(event["output"]["audio"]["data"]) for event in got]
+    data = b"".join(pieces)
+    head = 58 if name.startswith("wav") else 0
+    assert len(data) - head == round(3 * WORD_SECONDS * 8000)
+    if head and not stream:
+        assert soundfile.info(io.BytesIO(data)).frames == len(data) - head
+    for number, piece in enumerate(pieces[:-2]):  # the last event has no sound
+        assert (len(piece) - (head if number == 0 else 0)) % 160 == 0
 
 
 async def test_not_streaming_is_one_object_with_true_sizes(peer: Peer) -> None:

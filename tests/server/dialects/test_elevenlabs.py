@@ -45,12 +45,26 @@ async def test_the_sound_itself(peer: Peer, path: str) -> None:
         ("mp3_44100_128", "audio/mpeg", b""),
         ("opus_48000_64", "audio/ogg", b"OggS"),
         ("wav_24000", "audio/wav", b"RIFF"),
+        ("ulaw_8000", "audio/basic", b""),
+        ("alaw_8000", "audio/pcma", b""),
     ],
 )
 async def test_the_formats(peer: Peer, name: str, content_type: str, magic: bytes) -> None:
     async with peer.http.post(f"{SPEECH}?output_format={name}", json={"text": "one"}) as answer:
         assert answer.content_type == content_type
         assert (await answer.read()).startswith(magic)
+
+
+@pytest.mark.parametrize("law", ["ulaw", "alaw"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_sound_of_telephones(peer: Peer, path: str, law: str) -> None:
+    url = f"{SPEECH}{path}?output_format={law}_8000"
+    async with peer.http.post(url, json={"text": "one two"}) as answer:
+        body = await answer.read()
+    if "timestamps" in path:
+        lines = [json.loads(line) for line in body.splitlines()]
+        body = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
+    assert len(body) == round(2 * WORD_SECONDS * 8000)
 
 
 async def test_the_parameters_reach_the_engine(peer: Peer) -> None:
@@ -90,7 +104,7 @@ async def test_engines_without_word_times_say_so(peer: Peer) -> None:
     ("voice", "query", "body", "status", "name"),
     [
         ("nobody", PCM, {"text": "one"}, 404, "voice_not_found"),
-        ("plain", "?output_format=alaw_8000", {"text": "one"}, 400, "invalid_parameters"),
+        ("plain", "?output_format=alaw_16000", {"text": "one"}, 400, "invalid_parameters"),
         ("plain", PCM, {}, 400, "invalid_parameters"),
         ("plain", PCM, [], 400, "invalid_parameters"),
         ("plain", PCM, {"text": "one", "model_id": "x"}, 404, "model_not_found"),

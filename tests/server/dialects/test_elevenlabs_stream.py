@@ -91,6 +91,24 @@ async def test_characters_come_with_the_sound_of_engines_that_know_them(served: 
         assert sum(spans) == round(2 * WORD_SECONDS * 1000)
 
 
+@pytest.mark.parametrize("path", [STREAM, MULTI])
+@pytest.mark.parametrize("law", ["ulaw", "alaw"])
+async def test_the_sound_of_telephones(peer: Peer, path: str, law: str) -> None:
+    async with peer.socket(f"{path}?output_format={law}_8000", **KEY) as socket:
+        if path == STREAM:
+            await socket.send(message("one two three "), message(""))
+            got, sound = await heard(socket)
+        else:
+            await socket.send(message("one two three ", "a"))
+            await socket.send(message(context_id="a", flush=True))
+            await socket.send(json.dumps({"context_id": "a", "close_context": True}))
+            got, sound = await heard(socket, "a")
+    assert len(sound) == round(3 * WORD_SECONDS * 8000)
+    pieces = [base64.b64decode(each["audio"]) for each in got if each.get("audio")]
+    assert len(pieces) > 1
+    assert all(len(piece) % 160 == 0 for piece in pieces[:-1])
+
+
 async def test_engines_without_word_times_say_so(peer: Peer) -> None:
     async with peer.socket(STREAM + PCM, **KEY) as socket:
         await socket.send(message("one "), message(""))
@@ -102,7 +120,7 @@ async def test_engines_without_word_times_say_so(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "named"),
     [
-        ("output_format=ulaw_8000", 400, "output_format"),
+        ("output_format=ulaw_16000", 400, "output_format"),
         ("inactivity_timeout=181", 400, "inactivity_timeout"),
         ("auto_mode=perhaps", 400, "auto_mode"),
         ("model_id=tts-1", 404, "model_id"),

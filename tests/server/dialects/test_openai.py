@@ -51,6 +51,23 @@ async def test_speech_comes_in_chunks(peer: Peer, prefix: str) -> None:
         assert len(await answer.read()) == 3 * WORD_BYTES
 
 
+@pytest.mark.parametrize(
+    ("name", "content_type", "head"),
+    [
+        ("ulaw", "audio/basic", 0),
+        ("alaw", "audio/pcma", 0),
+        ("wav_ulaw", "audio/wav", 58),
+        ("wav_alaw", "audio/wav", 58),
+    ],
+)
+async def test_the_sound_of_telephones(peer: Peer, name: str, content_type: str, head: int) -> None:
+    async with peer.http.post(URL, json=body(response_format=name)) as answer:
+        assert answer.content_type == content_type
+        data = await answer.read()
+    assert len(data) == head + round(3 * WORD_SECONDS * 8000)
+    assert data.startswith(b"RIFF") == bool(head)
+
+
 async def test_events_carry_the_same_bytes(peer: Peer) -> None:
     async with peer.http.post(URL, json=body(stream_format="sse")) as answer:
         assert answer.content_type == "text/event-stream"

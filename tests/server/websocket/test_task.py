@@ -18,6 +18,7 @@ from cosyserve.protocol.parameters import Mode, SpeechParameters
 from cosyserve.protocol.task import TaskProtocol, TaskState
 from cosyserve.server.auth import Caller
 from cosyserve.server.tasks.life import TaskLife
+from cosyserve.server.tasks.places import EndedTasks
 from cosyserve.server.websocket.task import WebSocketTask
 from support.peers.peers import Peer
 
@@ -54,7 +55,7 @@ def task_of(
     services = replace(peer.server.services, voices=cast(Any, voices))
     life = TaskLife(TASK.parameters, Caller("alice"), services, "websocket", task_id="t")
     life.enter()
-    return WebSocketTask(life, protocol, cast(Any, outbox), text_timeout)
+    return WebSocketTask(life, protocol, cast(Any, outbox), text_timeout, EndedTasks())
 
 
 async def test_a_dropped_task_sends_nothing_though_its_voice_came_at_that_moment(

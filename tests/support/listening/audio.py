@@ -26,14 +26,18 @@ def speechlike(sample_rate: int, seconds: float, pitch: float = 130.0, seed: int
 def decode(
     data: bytes, audio_format: str, sample_rate: int, *, demuxer: str | None = None
 ) -> tuple[Floats, int]:
-    """Samples and rate of encoded bytes, as FFmpeg reads them; raw PCM needs its rate told.
+    """Samples and rate of encoded bytes, as FFmpeg reads them; raw sound needs its rate told.
 
     demuxer: for bytes that FFmpeg does not recognise, such as a fifth of a second of MP3.
     """
     if audio_format == "pcm":
         return np.frombuffer(data, "<i2").astype(np.float32) / 32768, sample_rate
     pieces: list[Floats] = []
-    with av.open(io.BytesIO(data), "r", format=demuxer) as container:
+    options = {}
+    if audio_format in ("ulaw", "alaw"):
+        demuxer = {"ulaw": "mulaw", "alaw": "alaw"}[audio_format]
+        options = {"sample_rate": str(sample_rate)}
+    with av.open(io.BytesIO(data), "r", format=demuxer, options=options) as container:
         stream = container.streams.audio[0]
         for frame in container.decode(stream):
             raw: npt.NDArray[Any] = frame.to_ndarray()

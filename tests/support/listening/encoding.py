@@ -10,7 +10,8 @@ from cosyserve.server.audio import Encoded, open_encoder
 from .audio import Floats
 
 RATE = 24000
-FORMATS = [audio_format.value for audio_format in AudioFormat]
+FORMATS = [audio_format.value for audio_format in AudioFormat if not audio_format.g711]
+TELEPHONE_FORMATS = [audio_format.value for audio_format in AudioFormat if audio_format.g711]
 
 
 def parameters(**values: object) -> SpeechParameters:

@@ -20,6 +20,7 @@ from cosyserve.engine.interface import (
 )
 from cosyserve.protocol import errors
 from cosyserve.protocol.dashscope.codec import ERROR_CODES as DASHSCOPE_CODES
+from cosyserve.protocol.dashscope.parameters import FORMATS as DASHSCOPE_FORMATS
 from cosyserve.protocol.elevenlabs.parameters import FORMATS as ELEVENLABS_FORMATS
 from cosyserve.protocol.elevenlabs.rest import status_of
 from cosyserve.protocol.errors import BadFrame, TTSError
@@ -34,6 +35,7 @@ from cosyserve.server.voices.clip import Clip, content_id
 
 __all__ = [
     "BIT_RATES",
+    "DASHSCOPE_FORMATS",
     "DIALECTS",
     "ELEVENLABS_FORMATS",
     "SAMPLE_RATES",

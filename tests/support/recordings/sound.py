@@ -77,7 +77,7 @@ def _flac(data: bytes) -> str:
 
 
 def _wav(data: bytes) -> str:
-    return f", header {data[:44].hex()}"
+    return f", header {data[: data.index(b'data') + 8].hex()}"
 
 
 _HEADERS: dict[str, Callable[[bytes], str]] = {
@@ -86,6 +86,8 @@ _HEADERS: dict[str, Callable[[bytes], str]] = {
     "opus": _opus,
     "flac": _flac,
     "wav": _wav,
+    "wav_ulaw": _wav,
+    "wav_alaw": _wav,
 }
 
 

@@ -11,6 +11,7 @@ from cosyserve.protocol.messages import (
     EffectiveAudio,
     Event,
     FinishTask,
+    Heard,
     Mark,
     ResultGenerated,
     RunTask,
@@ -25,7 +26,6 @@ from cosyserve.protocol.messages import (
 from cosyserve.protocol.parameters import (
     BIT_RATES,
     MODELS,
-    OPUS_SAMPLE_RATES,
     SAMPLE_RATES,
     AudioFormat,
     Mode,
@@ -60,6 +60,7 @@ COMMANDS: tuple[TaskCommand, ...] = (
     FinishTask("t-1"),
     FinishTask("t-1", "ning."),
     CancelTask("t-1"),
+    CancelTask("t-1", 1.25),
 )
 EVENTS: tuple[Event, ...] = (
     TaskStarted("t-1"),
@@ -82,6 +83,7 @@ EVENTS: tuple[Event, ...] = (
     ),
     TaskFinished("t-1"),
     TaskFinished("t-1", "cancelled", 30, TaskMetrics(2.0, 0.03, 0.08)),
+    TaskFinished("t-1", "cancelled", heard=Heard(1.25, 17, estimated=True)),
     TaskFinished("t-1", notices=("<phoneme>: read as it is written",)),
     TaskFailed("t-1", "InvalidParameter", "payload.parameters.speed: 9 is not allowed"),
 )
@@ -96,13 +98,12 @@ lengths = st.floats(min_value=0, max_value=1e6, exclude_min=True)
 def parameters(draw: st.DrawFn) -> SpeechParameters:
     mode = draw(st.sampled_from(Mode))
     output_format = draw(st.sampled_from(AudioFormat))
-    rates = OPUS_SAMPLE_RATES if output_format is AudioFormat.OPUS else SAMPLE_RATES
     return SpeechParameters(
         mode=mode,
         reference_audio_id=draw(st.text("abc-0", min_size=1, max_size=128)),
         instruct="calm" if mode is Mode.NATURAL_LANGUAGE else draw(texts),
         output_format=output_format,
-        sample_rate=draw(st.sampled_from(rates)),
+        sample_rate=draw(st.sampled_from(output_format.sample_rates)),
         bit_rate=draw(st.sampled_from(BIT_RATES)),
         volume=draw(st.floats(min_value=0, max_value=10, exclude_min=True)),
         speed=draw(st.floats(min_value=0.5, max_value=2)),
@@ -125,7 +126,7 @@ commands: st.SearchStrategy[TaskCommand] = st.one_of(
     st.builds(RunTask, task_ids, st.sampled_from(MODELS), parameters(), texts),
     st.builds(ContinueTask, task_ids, texts, st.booleans()),
     st.builds(FinishTask, task_ids, texts),
-    st.builds(CancelTask, task_ids),
+    st.builds(CancelTask, task_ids, st.none() | times),
 )
 stages = st.builds(StageTimes, seconds, seconds, seconds, seconds, seconds, st.integers(0, 9999))
 effective = st.builds(
@@ -154,6 +155,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         st.integers(0, 10**9),
         st.builds(TaskMetrics, seconds, seconds, seconds),
         st.lists(texts, max_size=2).map(tuple),
+        st.none() | st.builds(Heard, times, indices, st.booleans()),
     ),
     st.builds(TaskFailed, task_ids, texts, texts),
 )

@@ -70,6 +70,12 @@ def main(base_url: str, token: str, folder: Path, given: Report) -> None:
     sound = b"".join(base64.b64decode(chunk.audio_base_64) for chunk in chunks)
     (folder / "timed_stream.bin").write_bytes(sound)
     report["timed_stream"] = [times(chunk.alignment) for chunk in chunks]
+    phone = "ulaw_8000"
+    report["phone_realtime"] = keep(
+        "phone_realtime", speech.convert_realtime(voice, text=words(), output_format=phone)
+    )
+    keep("phone", speech.convert(voice, text=text, output_format=phone))
+    keep("phone_alaw", speech.stream(voice, text=text, output_format="alaw_8000"))
     report["voices"] = [each.voice_id for each in client.voices.get_all().voices]
     report["search"] = [each.voice_id for each in client.voices.search(search="alb").voices]
     report["voice"] = client.voices.get(voice).name
@@ -77,7 +83,7 @@ def main(base_url: str, token: str, folder: Path, given: Report) -> None:
     for name, call in {
         "no_voice": lambda: speech.convert_realtime("nobody", text=words()),
         "no_voice_http": lambda: speech.convert("nobody", text=text),
-        "no_format": lambda: speech.convert(voice, text=text, output_format="ulaw_8000"),
+        "no_format": lambda: speech.convert(voice, text=text, output_format="ulaw_16000"),
     }.items():
         try:
             list(call())

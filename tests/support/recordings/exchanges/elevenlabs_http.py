@@ -112,7 +112,7 @@ async def bodies_and_addresses_that_are_no_call(stage: Stage) -> None:
     )
     for body in bodies:
         await stage.post(path(), body)
-    for name in ("ulaw_8000", "mp3_11025_32", "pcm_24000_64", "opus_44100", "flac_24000"):
+    for name in ("ulaw_16000", "mp3_11025_32", "pcm_24000_64", "opus_44100", "flac_24000"):
         await stage.post(path(query=f"?output_format={name}"), call())
     for voice in ("nobody", "v" * 129):
         await stage.post(path(voice=voice), call())

@@ -20,6 +20,8 @@ OUTPUTS = {
     "pcm_24000": ("pcm", 24000),
     "pcm_16000": ("pcm", 16000),
     "wav_24000": ("wav", 24000),
+    "ulaw_8000": ("ulaw", 8000),
+    "alaw_8000": ("alaw", 8000),
 }
 """Names of the dialect, with what they mean."""
 

@@ -37,8 +37,9 @@ def finish(task_id: str, text: str | None = None, **more: Any) -> str:
     return command("finish-task", task_id, input=_input(text) | more)
 
 
-def cancel(task_id: str) -> str:
-    return command("cancel-task", task_id)
+def cancel(task_id: str, played_ms: Any = None) -> str:
+    heard = {} if played_ms is None else {"input": {"played_ms": played_ms}}
+    return command("cancel-task", task_id, **heard)
 
 
 def _input(text: str | None) -> dict[str, Any]:

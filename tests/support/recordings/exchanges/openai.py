@@ -16,6 +16,7 @@ refusals = Book("openai/refusals")
 
 PATH = "/v1/audio/speech"
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+TELEPHONE = ("ulaw", "alaw", "wav_ulaw", "wav_alaw")
 LISTS = ("/audio/voices", "/audio/models", "/models", "/models/tts-1")
 
 
@@ -38,6 +39,12 @@ async def every_format_in_events(stage: Stage) -> None:
     for name in FORMATS:
         asked = call("one", response_format=name, stream_format="sse")
         await stage.post(PATH, asked, sound=Sound(name))
+
+
+@speech.exchange()
+async def the_sound_of_telephones(stage: Stage) -> None:
+    for name in TELEPHONE:
+        await stage.post(PATH, call(response_format=name), sound=Sound(name, 8000))
 
 
 @speech.exchange()

@@ -14,6 +14,7 @@ book = Book("rest/speech")
 
 PATH = "/api/v1/audio/speech"
 FORMATS = ("wav", "mp3", "pcm", "opus", "aac", "flac")
+TELEPHONE = ("ulaw", "alaw", "wav_ulaw", "wav_alaw")
 UNKNOWN_ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 
 
@@ -41,6 +42,15 @@ async def every_format_whole(stage: Stage) -> None:
     for name in FORMATS:
         asked = call("one two", stream=False, output_format=name)
         await stage.post(PATH, asked, sound=Sound(name))
+
+
+@book.exchange()
+async def the_sound_of_telephones(stage: Stage) -> None:
+    for name in TELEPHONE:
+        for stream in (True, False):
+            asked = call("one two", stream=stream, output_format=name)
+            await stage.post(PATH, asked, sound=Sound(name, 8000))
+    await stage.post(PATH, call(output_format="alaw", sample_rate=16000))
 
 
 @book.exchange(engine={"word_times": True})

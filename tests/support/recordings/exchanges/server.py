@@ -72,7 +72,7 @@ async def addresses_that_no_dialect_has(stage: Stage) -> None:
 async def addresses_that_ask_for_what_there_is_not(stage: Stage) -> None:
     for path in (STREAM, MULTI):
         for query in (
-            "output_format=ulaw_8000",
+            "output_format=ulaw_16000",
             "model_id=tts-1",
             "inactivity_timeout=181",
             "inactivity_timeout=soon",

@@ -14,6 +14,7 @@ book = Book("websocket/formats")
 
 FINISHED = "task-finished"
 FORMATS = ("wav", "mp3", "pcm", "opus", "aac", "flac")
+TELEPHONE = ("ulaw", "alaw", "wav_ulaw", "wav_alaw")
 RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 BIT_RATES = ("16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k")
 
@@ -38,6 +39,18 @@ async def every_lossy_format_in_binary_frames(stage: Stage) -> None:
             )
             await talk.until(FINISHED)
             talk.say_sound()
+
+
+@book.exchange()
+async def the_sound_of_telephones(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        for name in TELEPHONE:
+            talk.sound = Sound(name, 8000)
+            await talk.send(run_task("t", output_format=name), finish("t", "one two"))
+            await talk.until(FINISHED)
+            talk.say_sound()
+        await talk.send(run_task("t", output_format="ulaw", sample_rate=24000))
+        await talk.until("task-failed")
 
 
 @book.exchange()

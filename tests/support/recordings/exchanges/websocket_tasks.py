@@ -139,6 +139,46 @@ async def a_flush_with_text_and_without(stage: Stage) -> None:
         await talk.until(FINISHED)
 
 
+@book.exchange(engine={"word_times": True})
+async def a_cancelled_task_of_which_words_were_heard(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        for played in (60, 0, 99_999):
+            await talk.send(run_task("t"), go_on("t", "one two "))
+            await talk.until(RESULT)
+            await talk.until(RESULT)
+            await talk.send(cancel("t", played))
+            await talk.until(FINISHED)
+
+
+@book.exchange()
+async def a_cancelled_task_of_which_sentences_were_heard(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        await talk.send(run_task("t"), go_on("t", "One. Two "))
+        await talk.until(RESULT)
+        await talk.until(RESULT)
+        await talk.send(cancel("t", 60))
+        await talk.until(FINISHED)
+
+
+@book.exchange()
+async def a_task_that_is_cancelled_while_its_sound_is_still_played(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        await talk.send(run_task("t"), finish("t", "One. Two."))
+        await talk.until(FINISHED)
+        await talk.send(cancel("t", 60))
+        await talk.until(FINISHED)
+
+
+@book.exchange()
+async def a_cancelled_task_with_a_time_that_cannot_be(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        for wrong in (-1, "soon"):
+            await talk.send(run_task("t"), go_on("t", "one "))
+            await talk.until(RESULT)
+            await talk.send(cancel("t", wrong))
+            await talk.until("task-failed")
+
+
 @book.exchange()
 async def a_cancelled_task_and_what_crosses_its_end(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import wave
 
 import pytest
@@ -11,16 +12,20 @@ import soundfile
 from cosyserve.protocol.parameters import AudioFormat
 from cosyserve.server.audio import SIZED_HEAD, sized_head
 from cosyserve.server.audio.flac import FlacCodec
+from cosyserve.server.audio.g711 import G711Codec
+from cosyserve.server.audio.heads import wav_head
 from cosyserve.server.audio.packets import PacketCodec
-from cosyserve.server.audio.pcm import PcmCodec, wav_header
+from cosyserve.server.audio.pcm import PcmCodec
 from support.listening.audio import decode, speechlike
 
 
 def stream(audio_format: AudioFormat, rate: int, seconds: float) -> bytes:
-    codec: PcmCodec | FlacCodec | PacketCodec
+    codec: PcmCodec | G711Codec | FlacCodec | PacketCodec
     match audio_format:
         case AudioFormat.WAV:
-            codec = PcmCodec(rate, wav_header(rate))
+            codec = PcmCodec(rate, wav_head(audio_format, rate))
+        case AudioFormat.WAV_ULAW | AudioFormat.WAV_ALAW:
+            codec = G711Codec(audio_format, wav_head(audio_format, rate), even=True)
         case AudioFormat.FLAC:
             codec = FlacCodec(rate)
         case _:
@@ -41,6 +46,21 @@ def test_wav_says_its_sizes(rate: int) -> None:
     assert int.from_bytes(whole[4:8], "little") == len(whole) - 8
     with wave.open(io.BytesIO(whole)) as file:
         assert (file.getframerate(), file.getnframes()) == (rate, round(1.5 * rate))
+
+
+@pytest.mark.parametrize("audio_format", [AudioFormat.WAV_ULAW, AudioFormat.WAV_ALAW])
+@pytest.mark.parametrize("samples", [1, 160, 12_345])
+def test_wav_of_telephones_says_its_sizes(audio_format: AudioFormat, samples: int) -> None:
+    data = stream(audio_format, 8000, samples / 8000)
+    whole = sized(data, audio_format)
+    even = samples + samples % 2  # a chunk of RIFF has no odd length
+    assert len(whole) == 58 + even
+    assert int.from_bytes(whole[4:8], "little") == len(whole) - 8
+    info = soundfile.info(io.BytesIO(whole))
+    assert (info.samplerate, info.channels, info.frames) == (8000, 1, even)
+    assert info.subtype == audio_format.removeprefix("wav_").upper()
+    assert whole[38:50] == b"fact" + struct.pack("<II", 4, even)
+    assert len(decode(whole, audio_format, 8000)[0]) == even
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 48000])
