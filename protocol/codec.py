@@ -19,7 +19,10 @@ CLOSE_UNSUPPORTED_DATA: Final = 1003
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A text frame and, unless None, the binary frame to send right after it, even if empty."""
+    """A text frame and, unless None, the binary frame to send right after it, even if empty.
+
+    text: b"" sends none.
+    """
 
     text: bytes
     attachment: bytes | None = None

@@ -67,8 +67,15 @@ class EndSession:
     remainders: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a client sent is about no task: this text frame answers it, once no task runs."""
+
+    text: bytes
+
+
 TaskCommand = RunTask | ContinueTask | FinishTask | CancelTask
-Command = TaskCommand | EndSession
+Command = TaskCommand | EndSession | Reply
 
 
 @dataclass(frozen=True, slots=True)

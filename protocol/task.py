@@ -24,6 +24,7 @@ from .messages import (
     EndSession,
     Event,
     FinishTask,
+    Reply,
     ResultGenerated,
     RunTask,
     TaskCommand,
@@ -231,7 +232,9 @@ class TaskProtocol:
         if isinstance(command, EndSession):
             self._finish_all()
             return command
-        return None if command is None else self._take(command)
+        if command is None or isinstance(command, Reply):
+            return command
+        return self._take(command)
 
     def send(self, event: Event) -> tuple[Frame, ...]:
         """The frames of an event, to be sent in the order of the calls.

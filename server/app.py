@@ -34,6 +34,7 @@ from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
 from .port.connections import switch_to
+from .port.cross_origin import CrossOrigin
 from .port.listening import BACKLOG, Servers, Setting, listen
 from .port.origins import OriginPolicy
 from .port.sockets import SPARE, Sockets
@@ -41,6 +42,7 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .settings.values import PageOrigins
 from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
 from .startup.garbage import settle
@@ -56,11 +58,12 @@ from .startup.parts import (
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
 from .tasks.turns import Turns
+from .token_file import TokenFile
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.intake import UploadDesk
 from .websocket.budgets import TokenBudgets
-from .websocket.connection import SERVER_ENDS, SpeechConnection
+from .websocket.connection import SERVER_ENDS, TOKEN_GONE, SpeechConnection
 from .websocket.handshake import (
     Handshake,
     head_refusal,
@@ -90,6 +93,7 @@ class RunningServer:
     everywhere: str | None
     websockets: Servers
     http: web.AppRunner
+    token_file: TokenFile
 
     async def drain(self) -> None:
         """Refuse new tasks, let running ones finish within the grace time, then close with 1012.
@@ -156,7 +160,9 @@ async def serve(
             assert connection.request is not None
             route = handshake.route(connection.request)
             caller = handshake.caller(connection.request, route)
-            assert caller is not None
+            if caller is None:  # its token went during the handshake
+                await connection.close(*TOKEN_GONE)
+                return
             try:
                 place = services.admission.connect(caller)
             except TTSError as error:  # the last place was taken during the handshake
@@ -168,7 +174,7 @@ async def serve(
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
-        switch = _switch(http, dialects, services)
+        switch = _switch(http, dialects, CrossOrigin(settings.allowed_origins), services)
         policy = OriginPolicy(settings.host, settings.allowed_origins, tokens=bool(settings.tokens))
         create_connection = switch(admit=policy.check, sockets=services.sockets, tls=tls)
         open_port = partial(_open_port, handle, handshake, services, create_connection)
@@ -183,7 +189,11 @@ async def serve(
             listening.bound_url(scheme) if listening.everywhere else None,
             Servers(servers),
             http,
+            TokenFile(services),
         )
+        watching = asyncio.create_task(server.token_file.watch())
+        stack.callback(server.token_file.close)
+        stack.callback(watching.cancel)
         stack.push_async_callback(server.close)
         await start_engine(services.engine, settings)
         yield server
@@ -304,7 +314,10 @@ async def _serve_metrics(
     stack.push_async_callback(metrics.cleanup)
     policy = OriginPolicy(address.host, services.settings.allowed_origins)
     sockets = Sockets(_METRICS_SOCKETS)
-    create_connection = _switch(metrics, dialects, services)(admit=policy.check, sockets=sockets)
+    pages = CrossOrigin(PageOrigins())
+    create_connection = _switch(metrics, dialects, pages, services)(
+        admit=policy.check, sockets=sockets
+    )
     handshake = Handshake(services, ())
     for each in listening.sockets:
         await stack.enter_async_context(
@@ -319,15 +332,20 @@ async def _no_websocket(connection: ServerConnection) -> None:
 
 
 def _switch(
-    runner: web.AppRunner, dialects: Sequence[Dialect], services: Services
+    runner: web.AppRunner,
+    dialects: Sequence[Dialect],
+    cross_origin: CrossOrigin,
+    services: Services,
 ) -> Callable[..., type[ServerConnection]]:
     """`switch_to` for an HTTP application; asks for the rest of its arguments."""
     assert isinstance(runner.server, web.Server)
     settings = services.settings
     return partial(
         switch_to,
-        make_http=partial(HttpConnection, runner.server, dialects, settings.head_timeout),
-        refusal=partial(head_refusal, dialects),
+        make_http=partial(
+            HttpConnection, runner.server, dialects, cross_origin, settings.head_timeout
+        ),
+        refusal=partial(head_refusal, dialects, cross_origin),
         deliveries=services.deliveries,
         limits=settings,
         head_timeout=settings.head_timeout,
@@ -353,7 +371,7 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve_until_signalled(settings: Settings) -> None:
-    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
+    loop, signalled, reading = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     starting = (
         make_room(settings.max_connections),
         voice_folder_notice(settings),
@@ -361,6 +379,9 @@ async def _serve_until_signalled(settings: Settings) -> None:
     )
     for notice in filter(None, (*settings.notices, *starting)):
         log.warning("notice", notice=notice)
+    if settings.token_file is not None or not os.isatty(0):
+        # In a terminal without such a file the signal ends the server, as the terminal's own end should.
+        loop.add_signal_handler(signal.SIGHUP, reading.set)
     async with serve(settings) as server:
         await warn_of_missing_voices(server.services)
         settle()
@@ -370,8 +391,10 @@ async def _serve_until_signalled(settings: Settings) -> None:
         calibrating = asyncio.create_task(calibrate(server.services))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)
+        tokens = asyncio.create_task(_read_when_told(server.token_file, reading))
         await signalled.wait()
         signalled.clear()
+        tokens.cancel()
         calibrating.cancel()
         draining = asyncio.create_task(server.drain())
         again = asyncio.create_task(signalled.wait())
@@ -382,6 +405,12 @@ async def _serve_until_signalled(settings: Settings) -> None:
         for task in (draining, again):
             task.cancel()
         await asyncio.wait({draining, again})
+
+
+async def _read_when_told(file: TokenFile, told: asyncio.Event) -> None:
+    while await told.wait():
+        told.clear()
+        await file.read()
 
 
 def _exit_within(seconds: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -34,13 +35,52 @@ def token_headers(
     return values_of(token_header) if not values and token_header is not None else values
 
 
+@dataclass(frozen=True, slots=True)
+class TokenChange:
+    """The names of the tokens that came and went; one whose secret changed did both."""
+
+    added: Sequence[str]
+    removed: Sequence[str]
+
+
 class Authenticator:
-    """Knows the configured tokens. If there are none, every caller is ANONYMOUS."""
+    """Knows the tokens that hold now. If there are none, every caller is ANONYMOUS. For one event loop."""
 
     def __init__(self, tokens: Iterable[Token]) -> None:
-        self._callers = tuple(
-            (_digest(token.secret.get_secret_value()), Caller(token.name)) for token in tokens
-        )
+        self._callers: tuple[tuple[bytes, Caller], ...] = ()
+        self._told: dict[object, tuple[Caller, Callable[[], None]]] = {}
+        self.replace(tokens)
+
+    def replace(self, tokens: Iterable[Token]) -> TokenChange:
+        """Let these tokens hold from now on, and tell those whose token is not one of them."""
+        gone = {(digest, caller.name): caller for digest, caller in self._callers}
+        now, added = [], []
+        for token in tokens:
+            digest = _digest(token.secret.get_secret_value())
+            caller = gone.pop((digest, token.name), None)
+            if caller is None:
+                caller = Caller(token.name)
+                added.append(token.name)
+            now.append((digest, caller))
+        self._callers = tuple(now)
+        lost = {id(caller) for caller in gone.values()}  # a name may come back with another secret
+        for caller, tell in list(self._told.values()):
+            if id(caller) in lost:
+                tell()
+        return TokenChange(added, [caller.name for caller in gone.values()])
+
+    @contextmanager
+    def told(self, caller: Caller, tell: Callable[[], None]) -> Iterator[None]:
+        """A context in which `tell` is called, once, if the caller's token holds no longer.
+
+        caller: as this object returned it.
+        """
+        key = object()
+        self._told[key] = (caller, tell)
+        try:
+            yield
+        finally:
+            del self._told[key]
 
     def by_header(self, authorization: str | None) -> Caller | None:
         """The caller with the Authorization header `Bearer TOKEN` or `TOKEN`; None if unknown."""

@@ -37,6 +37,7 @@ _METAVARS: Final = {
     "a host name": "HOST",
     "an http": "URL",
     "a BCP-47": "TAG",
+    "https://HOST": "ORIGINS",
     "a ": "NAME",
 }
 """The placeholder of a value in the usage, by how the description of the allowed values begins."""

@@ -35,7 +35,8 @@ class Terms:
 
     codec: this connection's own. text_timeout: a task without new text fails after this.
     first_timeout: until the first task begins; idle_timeout: between tasks.
-    one_at_a_time: a run-task replaces the task that runs.
+    one_at_a_time: a run-task replaces the task that runs. in_turn: tasks speak one after another, in the
+    order in which they began.
     failure_closes: the code to close the connection with after a task-failed; None keeps it open.
     """
 
@@ -45,6 +46,7 @@ class Terms:
     first_timeout: float | None
     idle_timeout: float | None
     one_at_a_time: bool = False
+    in_turn: bool = False
     failure_closes: int | None = None
 
 

@@ -9,5 +9,12 @@ from .cosyvoice import COSYVOICE
 from .dashscope import DASHSCOPE
 from .elevenlabs import ELEVENLABS
 from .openai import OPENAI
+from .vllm_omni import VLLM_OMNI
 
-DIALECTS: Final[tuple[Dialect, ...]] = (COSYVOICE, OPENAI, DASHSCOPE, ELEVENLABS)
+DIALECTS: Final[tuple[Dialect, ...]] = (
+    COSYVOICE,
+    OPENAI,
+    DASHSCOPE,
+    ELEVENLABS,
+    VLLM_OMNI,
+)

@@ -16,7 +16,8 @@ from cosyserve.protocol.errors import InvalidParameter, TTSError
 from ..dialects import Dialect, dialect_of
 from ..errors import as_tts_error
 from ..observe.logs import log_ids
-from ..port.heads import rough_target
+from ..port.cross_origin import CrossOrigin
+from ..port.heads import rough_origins, rough_target
 from .envelope import SERVER, json_response
 from .sending import PartingConnection
 
@@ -32,7 +33,11 @@ class HttpConnection(PartingConnection):
     """
 
     def __init__(
-        self, server: web.Server, dialects: Sequence[Dialect], head_timeout: float
+        self,
+        server: web.Server,
+        dialects: Sequence[Dialect],
+        cross_origin: CrossOrigin,
+        head_timeout: float,
     ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
@@ -44,13 +49,16 @@ class HttpConnection(PartingConnection):
             lingering_time=0,  # `part` does that
         )
         self._dialects = dialects
+        self._cross_origin = cross_origin
         self._path: str | None = None  # of the first request, the only one that is answered
+        self._origins: Sequence[str] = ()  # its page's
 
     def data_received(self, data: bytes) -> None:
         if self.parts:
             return
         if self._path is None:
             self._path = rough_target(data).partition("?")[0]
+            self._origins = rough_origins(data)
         super().data_received(data)
         # A message after an unfinished body is the parser's word that the body is broken. aiohttp does not
         # tell the reader of that body, which would wait for its end.
@@ -81,6 +89,7 @@ class HttpConnection(PartingConnection):
         response = json_response(dialect.error_body(error, request_id), error.status)
         response.headers["X-Request-Id"] = request_id
         response.headers["Server"] = SERVER
+        response.headers.update(self._cross_origin.headers(self._origins))
         response.force_close()
         return response
 

@@ -29,6 +29,7 @@ from ..auth import Caller, token_headers
 from ..dialects import Dialect, Handler, dialect_of
 from ..errors import as_tts_error, error_headers, must_propagate
 from ..observe.logs import log_ids
+from ..port.cross_origin import CrossOrigin
 from ..services import Services
 from .sending import DELIVERY, UNTIL_SENT, CutOff, cut_off, part, send
 
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 SERVICES: Final = web.AppKey("services", Services)
 DIALECTS: Final = web.AppKey("dialects", Sequence[Dialect])
+CROSS_ORIGIN: Final = web.AppKey("cross_origin", CrossOrigin)
 DIALECT: Final = web.RequestKey("dialect", Dialect)
 CALLER: Final = web.RequestKey("caller", Caller)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -95,7 +97,35 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
+async def let_pages_read(request: web.Request, response: web.StreamResponse) -> None:
+    """Give an answer, before its head is sent, the headers that let pages of other origins read it."""
+    headers = request.app[CROSS_ORIGIN].headers(request.headers.getall("Origin", []))
+    for name, value in headers.items():
+        if name == "Vary" and name in response.headers:
+            value = f"{response.headers[name]}, {value}"
+        response.headers[name] = value
+
+
+def _preflight(request: web.Request) -> web.Response | None:
+    """The answer to a browser that asks for a page whether it may send a request; it sends no token."""
+    if request.method != "OPTIONS":
+        return None
+    headers = request.app[CROSS_ORIGIN].preflight(
+        *(
+            request.headers.getall(name, [])
+            for name in (
+                "Origin",
+                "Access-Control-Request-Method",
+                "Access-Control-Request-Headers",
+            )
+        )
+    )
+    return None if headers is None else web.Response(status=204, headers=headers)
+
+
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if (preflight := _preflight(request)) is not None:
+        return preflight
     try:
         if not _is_open(request):
             request[CALLER] = authenticate(request)

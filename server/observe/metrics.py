@@ -347,6 +347,10 @@ class Metrics:
         finally:
             gauge.dec()
 
+    def know_tokens(self, names: Iterable[str]) -> None:
+        """Allow these values of the label `token`, too."""
+        self._token_names |= frozenset(names)
+
     def task_arrived(
         self, transport: str, parameters: SpeechParameters, caller: Caller | None = None
     ) -> TaskMeter:

@@ -22,7 +22,7 @@ from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
 from ..websocket.budgets import FrameLimits
 from ..websocket.intake import FairConnection
-from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
+from .heads import MAX_HEAD_BYTES, RequestHead, parse_head
 from .request_target import tidy_head
 from .sockets import Sockets
 from .turns import HeadTurns
@@ -33,8 +33,8 @@ _T = TypeVar("_T")
 
 _HEAD_END: Final = b"\r\n\r\n"
 
-Refusal = Callable[[str, TTSError], bytes]
-"""The HTTP answer, head and body, to a request for this target that is refused with this error."""
+Refusal = Callable[[bytes, TTSError], bytes]
+"""The HTTP answer, head and body, to a request with this head that is refused with this error."""
 
 
 class _Begun(Generic[_T]):
@@ -206,9 +206,8 @@ class PortSwitch(FairConnection):
         assert self._head is not None
         assert self._undecided is not None
         self._refused = True
-        target = rough_target(tidy_head(self._head))
-        self._head = b""
-        self._undecided.write(self._refusal(target, error))
+        head, self._head = tidy_head(self._head), b""
+        self._undecided.write(self._refusal(head, error))
         if self._undecided.can_write_eof():
             self._undecided.write_eof()
         else:

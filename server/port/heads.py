@@ -21,6 +21,7 @@ MAX_HEADERS: Final = 100
 
 _LINE: Final = re.compile(rb"[!#-'*+.^-z|~\-0-9A-Z]+ ([!-~\x80-\xff]+) HTTP/1\.([01])")
 _HEADER: Final = re.compile(rb"([!#-'*+.^-z|~\-0-9A-Z]+):([\t -~\x80-\xff]*)")
+_ROUGH_ORIGIN: Final = re.compile(rb"\norigin:[ \t]*([!-~]+)[ \t]*\r", re.IGNORECASE)
 _ROUGH_TARGET: Final = re.compile(rb"[^ ]+ +([!-~]+)")
 
 
@@ -75,6 +76,11 @@ def rough_target(head: bytes) -> str:
     """What seems to be the target of a head that is malformed, for the choice of an answer's form."""
     found = _ROUGH_TARGET.match(head[:MAX_LINE_BYTES])
     return found[1].decode() if found else "/"
+
+
+def rough_origins(head: bytes) -> Sequence[str]:
+    """What seem to be the values of Origin in a head that is malformed."""
+    return [found.decode() for found in _ROUGH_ORIGIN.findall(head[:MAX_HEAD_BYTES])]
 
 
 def _check(head: RequestHead, version: bytes) -> None:

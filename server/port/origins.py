@@ -8,13 +8,12 @@ is checked too, where the names of the server are known.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from ipaddress import ip_address
 from typing import Final
 
 from cosyserve.protocol.errors import Forbidden
 
-from ..settings.values import Origin, is_loopback, parse_origin
+from ..settings.values import PageOrigins, is_loopback, parse_origin
 from .heads import RequestHead
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?")
@@ -27,13 +26,12 @@ class OriginPolicy:
     or a name without a dot, which no foreign page can have, is then one of them, too.
     """
 
-    def __init__(self, host: str, allowed: Collection[Origin], *, tokens: bool = False) -> None:
+    def __init__(self, host: str, allowed: PageOrigins, *, tokens: bool = False) -> None:
         """host: where the port listens. tokens: whether it asks for one; then all pass."""
-        self._checks = not tokens
+        self._checks = not (tokens or allowed.every)
         self._loopback = is_loopback(host)
-        self._allowed = frozenset(allowed)
-        names = ", ".join(map(str, allowed)) or "none"
-        self._told = f"the origins in allowed_origins ({names})"
+        self._allowed = allowed
+        self._told = f"the origins in allowed_origins ({allowed})"
 
     def check(self, head: RequestHead) -> None:
         """Raises Forbidden for a request that a page of another origin makes."""
@@ -59,14 +57,15 @@ class OriginPolicy:
         name = found[1].lower()
         if not self._loopback and (_is_address(name) or "." not in name):
             return True
-        return is_loopback(name) or any(name == each.host for each in self._allowed)
+        return is_loopback(name) or any(name == each.host for each in self._allowed.named)
 
     def _may(self, text: str, host: str | None) -> bool:
+        if text in self._allowed:
+            return True
         try:
-            origin = parse_origin(text)
-        except ValueError:  # null, which is every page without an address, or an extension's
+            return host is not None and parse_origin(text).is_at(host)
+        except ValueError:
             return False
-        return origin in self._allowed or (host is not None and origin.is_at(host))
 
 
 def _is_address(host: str) -> bool:

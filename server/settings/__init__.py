@@ -12,7 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .access import AccessSettings, ListenSettings
@@ -26,9 +32,9 @@ from .sources import ENVIRONMENT_PREFIX, SettingsError, gather, report
 from .spooling import SpoolSettings
 from .values import (
     BucketUrl,
+    DistinctTokens,
     ListenAddress,
     Token,
-    check_distinct,
     is_loopback,
     parse_bucket,
     parse_tokens,
@@ -97,6 +103,8 @@ class Settings(
 
     _source_notices: tuple[str, ...] = PrivateAttr(())
     """About the names that settings were given under."""
+    _given_tokens: tuple[Token, ...] = PrivateAttr(())
+    """Those that are not from the token file."""
 
     @classmethod
     def settings_customise_sources(
@@ -110,24 +118,30 @@ class Settings(
         """Take only what is given: `load_settings` gathers the sources itself."""
         return (init_settings,)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _add_token_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _add_token_file(
+        cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]
+    ) -> Self:
         if values.get("token_file") in (None, "", "none"):
-            return values
+            return handler(values)
         try:
-            more = read_token_file(Path(values["token_file"]))
-        except ValueError as error:
-            raise ValueError(f"token_file: {error}") from None
-        try:
-            return {**values, "tokens": (*parse_tokens(values.get("tokens", ())), *more)}
+            given = parse_tokens(values.get("tokens", ()))
+            DistinctTokens(given)
         except ValueError as error:
             raise ValueError(f"tokens: {error}") from None
+        try:
+            tokens = _with_token_file(given, Path(values["token_file"]))
+        except ValueError as error:
+            raise ValueError(f"token_file: {error}") from None
+        settings = handler({**values, "tokens": tokens})
+        settings._given_tokens = given
+        return settings
 
     @model_validator(mode="after")
     def _check_access(self) -> Self:
         try:
-            check_distinct(self.tokens)
+            DistinctTokens(self.tokens)
         except ValueError as error:
             raise ValueError(f"tokens: {error}") from None
         if not (self.tokens or self.allow_open or is_loopback(self.host)):
@@ -196,6 +210,12 @@ class Settings(
         """The folder in which references are kept; None if they are in S3."""
         return None if self.references.startswith("s3://") else Path(self.references).expanduser()
 
+    def tokens_now(self) -> tuple[Token, ...]:
+        """The tokens, with those of the token file as it is now. Raises ValueError, which names the line."""
+        if self.token_file is None:
+            return self.tokens
+        return _with_token_file(self._given_tokens, self.token_file)
+
     @property
     def notices(self) -> tuple[str, ...]:
         """Valid but noteworthy, for the operator."""
@@ -204,6 +224,11 @@ class Settings(
             lines.append(f"no tokens are set: listening on {self.host} only, open to this machine")
         elif not self.tokens:
             lines.append(f"no tokens are set: everybody who reaches {self.host} may use the server")
+        if not self.tokens and self.allowed_origins.every:
+            lines.append(
+                "allowed_origins: * without tokens: every web page that is opened where the server can be "
+                "reached may use it"
+            )
         unfit = ", ".join(token.name for token in self.tokens if not token.fits_subprotocol)
         if unfit:
             lines.append(
@@ -217,6 +242,14 @@ class Settings(
                 "again after a restart; allowed: a folder, or none"
             )
         return tuple(lines)
+
+
+def _with_token_file(given: tuple[Token, ...], path: Path) -> tuple[Token, ...]:
+    """Raises ValueError: a file without a token must not open the server to everybody."""
+    tokens = (*given, *read_token_file(path, given))
+    if not tokens:
+        raise ValueError(f"{path} has no token in it; allowed: at least one")
+    return tokens
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:

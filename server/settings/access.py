@@ -13,8 +13,8 @@ from .values import (
     KIB,
     ORIGIN_FORM,
     TOKEN_FORM,
-    Origin,
     OrNone,
+    PageOrigins,
     Size,
     Token,
     parse_host,
@@ -47,15 +47,14 @@ class AccessSettings(BaseModel):
     allow_open: bool = Field(
         False, description="serve without tokens on an address that other machines can reach"
     )
-    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(parse_origins)] = (
-        Field(
-            (),
-            description="further web pages that may use a server without tokens, beside its own; their hosts "
-            "are also allowed in the Host header, as a proxy in front of it sends it. Where other machines "
-            "reach the server, Host is checked only if this is set, and may be an address or a name without "
-            "a dot. Clients that send no Origin always may; with tokens nothing of this is checked",
-            json_schema_extra={"allowed": ORIGIN_FORM},
-        )
+    allowed_origins: Annotated[PageOrigins, NoDecode, BeforeValidator(parse_origins)] = Field(
+        PageOrigins(),
+        description="further web pages, beside the server's own, that may read its HTTP answers (CORS) and, "
+        "where no token is asked for, use it at all, WebSockets included. Without tokens their hosts "
+        "are also allowed in the Host header, as a proxy in front sends it; where other machines "
+        "reach the server, Host is checked only if origins are listed, and may be an address or a name "
+        "without a dot. Clients that send no Origin always may; with tokens a WebSocket needs only its token",
+        json_schema_extra={"allowed": ORIGIN_FORM},
     )
 
 

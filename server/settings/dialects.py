@@ -32,7 +32,7 @@ _Voice = Annotated[
 
 
 class DialectSettings(BaseModel):
-    """DashScope and ElevenLabs dialects"""
+    """DashScope, ElevenLabs and vLLM-Omni dialects"""
 
     dashscope_text_timeout: Seconds = Field(
         23.0,
@@ -53,6 +53,13 @@ class DialectSettings(BaseModel):
         None,
         description="speaks where a client at /v1/text-to-speech sends a voice id of the hosted service (20 "
         "letters and digits) and no reference has that name; none: one of the engine's own voices",
+        json_schema_extra={"allowed": "a voice's id or name"},
+    )
+
+    vllm_omni_default_voice: Annotated[_Voice | None, OrNone] = Field(
+        None,
+        description="speaks where a client at /v1/audio/speech/stream names none, or a speaker of "
+        "vLLM-Omni's examples (vivian and others); none: the engine's own voices in turn",
         json_schema_extra={"allowed": "a voice's id or name"},
     )
 

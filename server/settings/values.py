@@ -45,7 +45,7 @@ TOKEN_FORM: Final = (
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
 _SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
-ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas"
+ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas; or * for every origin"
 _PORTS: Final = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -90,6 +90,27 @@ class Origin(NamedTuple):
         return host.lower() in (str(self).partition("//")[2], f"{self.host}:{self.port}")
 
 
+@dataclass(frozen=True, slots=True)
+class PageOrigins:
+    """Which web pages are meant, by where they are from. every: those of any origin, `named` or not."""
+
+    named: tuple[Origin, ...] = ()
+    every: bool = False
+
+    def __bool__(self) -> bool:
+        return self.every or bool(self.named)
+
+    def __contains__(self, text: str) -> bool:
+        """Whether the page of this Origin header is meant."""
+        try:
+            return self.every or parse_origin(text) in self.named
+        except ValueError:  # null, which is every page without an address, or an extension's
+            return False
+
+    def __str__(self) -> str:
+        return "*" if self.every else ", ".join(map(str, self.named)) or "none"
+
+
 class BucketUrl(NamedTuple):
     """A place in an S3-compatible service; `prefix` is "" or ends with a slash."""
 
@@ -132,37 +153,49 @@ def _plain(value: object) -> str:
     return value
 
 
-def read_token_file(path: Path) -> tuple[Token, ...]:
-    """Read a file of one token a line; blank lines and lines that begin with # are skipped."""
+def read_token_file(path: Path, others: Iterable[Token] = ()) -> tuple[Token, ...]:
+    """Read a file of one token a line; blank lines and lines that begin with # are skipped.
+
+    Raises ValueError, which names the line: also for a token that is not distinct from those before it
+    and from `others`.
+    """
     try:
         lines = expanded(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"cannot read {path}: not UTF-8 text") from None
-    tokens = []
+    seen, tokens = DistinctTokens(others), []
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
             try:
-                tokens.append(parse_token(line))
+                tokens.append(seen.add(parse_token(line)))
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
     return tuple(tokens)
 
 
-def check_distinct(tokens: Iterable[Token]) -> None:
-    """Raise ValueError if two tokens share a name or a secret."""
-    names: set[str] = set()
-    secrets: dict[str, str] = {}
-    for token in tokens:
-        if token.name in names:
+class DistinctTokens:
+    """Tokens of which no two share a name or a secret."""
+
+    def __init__(self, tokens: Iterable[Token] = ()) -> None:
+        """Raises ValueError as `add` does."""
+        self._names: set[str] = set()
+        self._by_secret: dict[str, str] = {}
+        for token in tokens:
+            self.add(token)
+
+    def add(self, token: Token) -> Token:
+        """Take one more, and return it. Raises ValueError for a name or a secret that was there before."""
+        if token.name in self._names:
             raise ValueError(f"two tokens are named {token.name!r}; allowed: distinct names")
-        twin = secrets.setdefault(token.secret.get_secret_value(), token.name)
+        twin = self._by_secret.setdefault(token.secret.get_secret_value(), token.name)
         if twin != token.name:
             raise ValueError(
                 f"{twin!r} and {token.name!r} are the same secret; allowed: distinct secrets"
             )
-        names.add(token.name)
+        self._names.add(token.name)
+        return token
 
 
 def parse_address(value: object) -> ListenAddress:
@@ -219,13 +252,16 @@ def parse_origin(text: str) -> Origin:
     return Origin(found[1], found[2], int(found[3] or _PORTS[found[1]]))
 
 
-def parse_origins(value: object) -> tuple[Origin, ...]:
-    """Read "https://a,https://b" or a list. Raises ValueError."""
+def parse_origins(value: object) -> PageOrigins:
+    """Read "https://a,https://b", a list of such, or "*". Raises ValueError."""
+    if isinstance(value, PageOrigins):
+        return value
     if isinstance(value, str):
         value = [part for part in re.split(r"[,\s]+", value) if part and part != "none"]
     if not isinstance(value, Iterable):
         raise ValueError(f"allowed: {ORIGIN_FORM}")
-    return tuple(parse_origin(str(item)) for item in value)
+    items = [str(item).strip() for item in value]
+    return PageOrigins((), True) if items == ["*"] else PageOrigins(tuple(map(parse_origin, items)))
 
 
 def parse_bucket(url: str) -> BucketUrl:

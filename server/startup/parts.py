@@ -174,7 +174,12 @@ async def warn_of_missing_voices(services: Services) -> None:
 
 def _default_voices(settings: Settings) -> Iterator[tuple[str, str]]:
     """Settings, and the voices that they name."""
-    for name in ("openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice"):
+    for name in (
+        "openai_default_voice",
+        "dashscope_default_voice",
+        "elevenlabs_default_voice",
+        "vllm_omni_default_voice",
+    ):
         if (voice := getattr(settings, name)) is not None:
             yield name, voice
     for alias, voice in settings.openai_voices:

@@ -137,7 +137,8 @@ class Admission:
     ) -> None:
         self._limits = limits
         self._clock = clock
-        self._several = len(limits.tokens) > 1  # tokens: places are shared among them
+        self._several = False
+        self.share_among(len(limits.tokens))
         self._connections: Counter[str] = Counter()  # by the caller's name
         self._uploads: Counter[str] = Counter()
         self._tasks: Counter[str] = Counter()  # that hold a place, by the caller's name
@@ -173,6 +174,10 @@ class Admission:
     @property
     def draining(self) -> bool:
         return self._draining
+
+    def share_among(self, tokens: int) -> None:
+        """So many tokens hold from now on; places are shared among several."""
+        self._several = tokens > 1
 
     def connect(self, caller: Caller) -> ConnectionTicket:
         """Take a place for a connection. Raises Throttled, EngineUnavailable (draining)."""

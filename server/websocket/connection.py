@@ -13,13 +13,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from cosyserve.protocol.codec import Frame, refuse_binary
-from cosyserve.protocol.errors import BadFrame, InternalError, Throttled, TTSError
+from cosyserve.protocol.errors import BadFrame, InternalError, Throttled, TTSError, Unauthorized
 from cosyserve.protocol.messages import (
     CancelTask,
     Command,
     ContinueTask,
     EndSession,
     FinishTask,
+    Reply,
     RunTask,
 )
 from cosyserve.protocol.task import TaskProtocol, TaskState
@@ -41,6 +42,7 @@ log = structlog.get_logger(__name__)
 LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5
 SERVER_ENDS: Final = (CloseCode.SERVICE_RESTART, "the server is shutting down")
 """The code and the reason of the close."""
+TOKEN_GONE: Final = (CloseCode.POLICY_VIOLATION, "the token is not valid any more")
 MESSAGES_PER_TURN: Final = 8
 """Messages after which the reader lets others run: a queued one makes it wait for nothing."""
 
@@ -75,6 +77,7 @@ class SpeechConnection:
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
         self._parting = False  # nothing more is read, and the tasks are being told so
+        self._revoked = False  # the caller's token holds no longer
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
         socket.on_flood = self._end_flood
         socket.share(services.budgets.of(caller.name))
@@ -82,7 +85,10 @@ class SpeechConnection:
     async def run(self) -> None:
         """Serve the connection to its end; leaves no task running."""
         try:
-            with self._services.shutdown.told(self._end_with_server):
+            with (
+                self._services.shutdown.told(self._end_with_server),
+                self._services.authenticator.told(self._caller, self._revoke),
+            ):
                 await self._read()
         except ConnectionClosed:
             pass
@@ -154,6 +160,10 @@ class SpeechConnection:
             case FinishTask(task_id, text):
                 if task := self._tasks.get(task_id):
                     await task.finish(text)
+            case Reply(text):
+                if self._running:
+                    await asyncio.wait(self._running)
+                await self._outbox.send([Frame(text)])
             case CancelTask(task_id, played):
                 if self._protocol.state(task_id) is TaskState.FINISHED and played is not None:
                     answer = self._ended_tasks.cancelled(task_id, played)
@@ -169,6 +179,8 @@ class SpeechConnection:
             if self._closing is not None or self._parting:  # it failed before it could be stopped
                 return
         try:
+            if self._revoked:
+                raise Unauthorized(TOKEN_GONE[1])
             life = TaskLife(
                 command.parameters,
                 self._caller,
@@ -186,7 +198,8 @@ class SpeechConnection:
             life, self._protocol, self._outbox, self._terms.text_timeout, self._ended_tasks
         )
         self._tasks[task.task_id] = task
-        running = asyncio.create_task(task.run())
+        before = [*self._running] if self._terms.in_turn else []
+        running = asyncio.create_task(task.run(before))
         self._running[running] = task
         running.add_done_callback(self._ended)
         await task.feed(command.text, flush=command.flush)
@@ -234,6 +247,13 @@ class SpeechConnection:
 
     def _end_with_server(self, error: TTSError) -> None:
         self._part(error, *SERVER_ENDS)
+
+    def _revoke(self) -> None:
+        """Take no new tasks, and close once none runs."""
+        log.info("connection_revoked", caller=self._caller.name, tasks=len(self._running))
+        self._revoked = True
+        self._end = self._end or TOKEN_GONE
+        self._close_if_done()
 
     def _part(self, error: TTSError, code: CloseCode, reason: str) -> None:
         """Fail every task, then close."""

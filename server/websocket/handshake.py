@@ -29,6 +29,8 @@ from ..dialects import Dialect, UpgradeRoute, dialect_of, find_route
 from ..dialects.cosyvoice import SPEECH_PATH
 from ..errors import error_headers
 from ..http.envelope import SERVER
+from ..port.cross_origin import CrossOrigin
+from ..port.heads import rough_origins, rough_target
 from ..services import Services
 
 log = structlog.get_logger(__name__)
@@ -105,14 +107,17 @@ def refusal(error: TTSError) -> Response:
     return _answer(error, error_body(error, str(uuid.uuid4())))
 
 
-def head_refusal(dialects: Sequence[Dialect], target: str, error: TTSError) -> bytes:
+def head_refusal(
+    dialects: Sequence[Dialect], cross_origin: CrossOrigin, head: bytes, error: TTSError
+) -> bytes:
     """The answer to a head that is refused before it is known whether it is an upgrade; logs it."""
     request_id = str(uuid.uuid4())
     log.info("request_refused", request_id=request_id, code=error.code, reason=error.message)
-    dialect = dialect_of(target.partition("?")[0], dialects)
+    dialect = dialect_of(rough_target(head).partition("?")[0], dialects)
     response = _answer(error, dialect.error_body(error, request_id))
     response.headers["X-Request-Id"] = request_id
     response.headers["Server"] = SERVER
+    response.headers.update(cross_origin.headers(rough_origins(head)))
     return response.serialize()
 
 

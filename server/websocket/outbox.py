@@ -28,7 +28,8 @@ class Outbox:
         """
         parts: list[tuple[bytes, bool]] = []
         for frame in frames:
-            parts.append((frame.text, True))
+            if frame.text:
+                parts.append((frame.text, True))
             if frame.attachment is not None:
                 parts.append((frame.attachment, False))
         if not parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -114,12 +114,15 @@ class WebSocketTask:
 
     # The task itself.
 
-    async def run(self) -> None:
+    async def run(self, after: Collection[asyncio.Task[None]] = ()) -> None:
         """Speak until the text is spoken, the client cancels, or something fails.
 
-        Raises nothing but CancelledError: cancelling means that nobody listens any more.
+        after: what has to end before the first event. Raises nothing but CancelledError: cancelling means
+        that nobody listens any more.
         """
         with log_ids(task_id=self.task_id, caller=self._life.caller.name):
+            if after:
+                await asyncio.wait(after)
             await self._run()
 
     def over(self) -> None:

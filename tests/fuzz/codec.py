@@ -38,6 +38,7 @@ from cosyserve.protocol.messages import (
     ChunkMetrics,
     EndSession,
     Event,
+    Reply,
     ResultGenerated,
     RunTask,
     Sentence,
@@ -48,6 +49,7 @@ from cosyserve.protocol.messages import (
 from cosyserve.protocol.surrogates import well_formed
 from cosyserve.protocol.task import TaskProtocol, TaskState
 from cosyserve.protocol.text import TextLimits
+from cosyserve.protocol.vllm_omni import VllmOmniCodec
 from cosyserve.server.dialects import find_route
 from cosyserve.server.dialects.served import DIALECTS
 from cosyserve.server.http.forms import boundary_of, parse_form
@@ -83,6 +85,7 @@ NAMES: Final = (
     *("contextId", "close_context", "close_socket", "pronunciation_dictionary_locators"),
     *("model_id", "apply_text_normalization", "event", "output", "audio", "data", "metrics"),
     *("speech_len", "words", "marks", "notices", "finish_reason", "usage", "characters"),
+    *("type", "stream_audio", "word_timestamps", "task_type", "speaker", "ref_audio"),
     *("queue_time", "tokens", "begin_time", "error_code", "error_message", "attributes"),
 )  # fmt: skip
 
@@ -100,6 +103,7 @@ _OPENERS: Final[dict[str, Callable[[bytes], TaskProtocol]]] = {
     ),
     "stream": lambda query: TaskProtocol(StreamCodec(_options(query)), LIMITS),
     "multi": lambda query: TaskProtocol(MultiStreamCodec(_options(query)), LIMITS),
+    "omni": lambda _: TaskProtocol(VllmOmniCodec(), LIMITS),
 }
 
 
@@ -161,7 +165,7 @@ class _Engine:
             case EndSession(remainders=remainders):
                 for task_id, text in remainders.items():
                     self._texts[task_id] = self._texts.get(task_id, "") + text
-            case None:
+            case None | Reply():
                 pass
             case _:
                 task_id = getattr(command, "task_id", "")
@@ -204,7 +208,8 @@ class _Engine:
 
 
 def _check_frame(frame: Frame) -> None:
-    orjson.loads(frame.text)
+    if frame.text or frame.attachment is None:
+        orjson.loads(frame.text)
 
 
 def _command(records: Sequence[bytes]) -> str:
@@ -450,6 +455,13 @@ def _seeds() -> Iterator[tuple[bytes, ...]]:
             query = b"enable_ssml_parsing=true&auto_mode=true" if ssml else _QUERIES[0]
             frames = (frame.encode() for frame in talk.frames(said, ssml=ssml))
             yield names.get(talk.name, "multi").encode(), lag + query, *frames
+    said = ("Hello, wor", "ld. \\ud83d", "\\ude00 Good morning!")
+    frames = [b'{"type":"input.text","text":"%s"}' % text.encode() for text in said]
+    config = b'{"type":"session.config","voice":"Vivian","response_format":"pcm","speed":1.5,%s}'
+    for more, lag in ((b'"stream_audio":true', b"0"), (b'"word_timestamps":"true"', b"2")):
+        done = b'{"type":"input.done"}'
+        yield b"omni", lag, config % more, *frames, done, config % more, done, frames[0], done
+    yield b"omni", b"1", config % b'"seed":7', *frames, b'{"type":"session.close"}'
     for command in COMMANDS:
         yield b"command", encode_command(command)
     for event in EVENTS:

@@ -48,6 +48,18 @@ NOT_THERE = {
     "rest": _ONLY_WEBSOCKET,
     "openai": _ONLY_WEBSOCKET | {"TooManyReferences"},
     "elevenlabs": {"InvalidState", "TooManyReferences"},
+    # What a task fails with has the native names here; every way to speak is held to that elsewhere.
+    "vllm_omni": _ONLY_HTTP
+    | _ONLY_UPLOADS
+    | {
+        "InvalidAudio",
+        "TextTooLong",
+        "Throttled",
+        "TaskPreempted",
+        "TaskTimeout",
+        "EngineUnavailable",
+        "InternalError",
+    },
 }
 
 

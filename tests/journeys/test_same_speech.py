@@ -77,7 +77,21 @@ async def over_elevenlabs(peer: Peer) -> bytes:
     return sound
 
 
-DOORS = (over_rest, over_dashscope, over_openai, over_elevenlabs)
+async def over_vllm_omni(peer: Peer) -> bytes:
+    sound = b""
+    config = {"type": "session.config", "voice": VOICE, "response_format": "pcm"}
+    said = {"type": "input.text", "text": TEXT}
+    async with peer.socket("/v1/audio/speech/stream") as socket:
+        await socket.send(*map(json.dumps, (config, said, {"type": "input.done"})))
+        async for data in socket.raw:
+            if isinstance(data, bytes):
+                sound += data
+            elif json.loads(data)["type"] == "session.done":
+                break
+    return sound
+
+
+DOORS = (over_rest, over_dashscope, over_openai, over_elevenlabs, over_vllm_omni)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)

@@ -205,7 +205,6 @@ def test_enums_and_limits_are_those_of_the_code() -> None:
 # What only HTTP has: a WebSocket is refused by these before there is a task.
 OF_HTTP = {
     "Forbidden",
-    "Unauthorized",
     "NotFound",
     "MethodNotAllowed",
     "RequestTimeout",

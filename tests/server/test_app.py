@@ -289,6 +289,22 @@ async def test_sigterm_drains_and_exits_cleanly(tmp_path: Path) -> None:
         await _drain_by_signal(process, url)
 
 
+async def test_sighup_reads_the_token_file_anew(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("alice=alice-secret\n")
+    flags = ("--references", str(tmp_path), "--token-file", str(file), "--host", "127.0.0.1")
+    async with started(*flags) as (process, url):
+        assert process.stderr is not None
+        file.write_text("bob=bob-secret\n")
+        process.send_signal(signal.SIGHUP)
+        while b"tokens_read" not in (line := await process.stderr.readline()):
+            assert line, "the server ended"
+        headers = {"Authorization": "Bearer bob-secret"}
+        async with aiohttp.ClientSession(url, headers=headers) as http:
+            async with http.get("/version") as answer:
+                assert answer.status == 200
+
+
 async def _drain_by_signal(process: asyncio.subprocess.Process, url: str) -> None:
     uri = url.replace("http", "ws", 1) + "/api-ws/v1/audio/speech"
     async with aiohttp.ClientSession(url) as http, http.get("/version") as answer:

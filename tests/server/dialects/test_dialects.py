@@ -19,6 +19,7 @@ from cosyserve.server.settings import load_settings
         ("http://host/api-ws/v1/inference?x=1", "dashscope"),
         ("/v1/text-to-speech/alba/stream-input", "elevenlabs"),
         ("/v1/text-to-speech/alba/multi-stream-input", "elevenlabs"),
+        ("/v1/audio/speech/stream", "vllm_omni"),
     ],
 )
 def test_a_dialect_is_chosen_by_its_path(target: str, name: str) -> None:

@@ -21,6 +21,7 @@ ADDRESSES = {
     PATH: (101, "GET", UPGRADE),
     "/api-ws/v1/inference": (101, "GET", UPGRADE),
     "/v1/text-to-speech/plain/stream-input": (101, "GET", UPGRADE),
+    "/v1/audio/speech/stream": (101, "GET", UPGRADE),
     "/": (200, "GET", ()),
     "/version": (200, "GET", ()),
     "/api/v1/audio/reference_audio": (200, "GET", ()),
@@ -165,7 +166,7 @@ async def test_the_refusal_is_in_the_dialects_form(served, path: str, key: str) 
 
 
 @pytest.mark.parametrize(
-    "value", ["*", "voice.example", "ftp://a", "http://a/b", "null", "http://"]
+    "value", ["*, https://a", "voice.example", "ftp://a", "http://a/b", "null", "http://"]
 )
 def test_origins_that_are_none(value: str) -> None:
     with pytest.raises(SettingsError, match="allowed_origins"):

@@ -146,7 +146,13 @@ def test_vllm_alone_needs_a_home_for_its_folder(homeless: None, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "setting", ["openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice"]
+    "setting",
+    [
+        "openai_default_voice",
+        "dashscope_default_voice",
+        "elevenlabs_default_voice",
+        "vllm_omni_default_voice",
+    ],
 )
 async def test_a_default_voice_that_is_not_there_is_warned_of(served, capsys, setting: str) -> None:
     async with served(**{setting: "nobody"}) as (server, _engine):

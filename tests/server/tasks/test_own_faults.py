@@ -21,6 +21,7 @@ from cosyserve.protocol.messages import (
     TaskFinished,
     TaskStarted,
 )
+from cosyserve.protocol.vllm_omni import VllmOmniCodec
 from cosyserve.server.audio import Encoded
 from cosyserve.server.dialects import openai as openai_routes
 from cosyserve.server.observe.metrics import Metrics, TaskMeter
@@ -47,6 +48,7 @@ CODECS = {
     "dashscope socket": DashScopeCodec,
     "elevenlabs stream-input": StreamCodec,
     "elevenlabs multi-stream-input": MultiStreamCodec,
+    "vllm_omni socket": VllmOmniCodec,
 }
 
 

@@ -21,6 +21,7 @@ CODES: Final = {
     "websocket": "TaskPreempted",
     "dashscope": "Throttling.AllocationQuota",
     "elevenlabs": "task_preempted",
+    "vllm_omni": "TaskPreempted",
 }
 NATIVE: Final = SOCKETS[0]
 

@@ -21,6 +21,7 @@ NAMES: Final = {
     "dashscope": "ServiceUnavailable",
     "elevenlabs": "system_busy",
     "openai": "server_unavailable",
+    "vllm_omni": "EngineUnavailable",
 }
 
 

@@ -136,6 +136,51 @@ class Contexts:
                 return Heard(sound, None, None, told)
 
 
+class Utterances:
+    """vLLM-Omni's WebSocket."""
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+        self._index = -1
+        self._open = False  # its text goes on: also that of one that has failed
+
+    async def send(self, words: str, *, finish: bool = True) -> None:
+        if self._open:
+            await self.finish()
+        self._index, self._open = self._index + 1, True
+        if not self._index:
+            await self._say("session.config", voice="plain", response_format="pcm")
+        await self._say("input.text", text=words or " ")  # an empty one begins nothing
+        if finish:
+            await self.finish()
+
+    async def finish(self) -> None:
+        self._open = False
+        await self._say("input.done")
+
+    async def _say(self, kind: str, **fields: Any) -> None:
+        await _send(self._socket, json.dumps({"type": kind, **fields}))
+
+    async def heard(self) -> Heard:
+        sound, told, failed = b"", "", None
+        while True:
+            try:
+                data = await self._socket.raw.recv()
+            except ConnectionClosed as error:
+                return Heard(sound, failed, _code(error), told)
+            if isinstance(data, bytes):
+                sound += data
+                continue
+            told += data
+            found = json.loads(data)
+            if found["type"] == "error":
+                failed = found["code"]
+                continue
+            assert found["utterance_index"] == self._index
+            if found["type"] == "session.done":
+                return Heard(sound, failed, None, told)
+
+
 class Requests:
     """An HTTP call for each text. parse: the sound of a whole body, and how it tells of a failure."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from multidict import CIMultiDict
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,12 @@ class RawAnswer:
     @property
     def status(self) -> int:
         return int(self.whole.split(b" ", 2)[1])
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        lines = self.whole.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+        pairs = (line.partition(":") for line in lines)
+        return CIMultiDict((name, value.strip()) for name, _, value in pairs)
 
     @property
     def json(self) -> Any:

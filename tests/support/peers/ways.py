@@ -13,6 +13,7 @@ from support.peers.conversations import (
     Conversation,
     Requests,
     Tasks,
+    Utterances,
     bare,
     native_events,
     native_whole,
@@ -147,6 +148,12 @@ SOCKETS: Final = (
         "elevenlabs",
         _socket(f"{_SPEECH}/multi-stream-input{_PCM}", lambda socket: Contexts(socket, named=True)),
         *(_ELEVENLABS, _ELEVENLABS),
+    ),
+    Way(
+        "vllm_omni socket",
+        "vllm_omni",
+        _socket("/v1/audio/speech/stream", Utterances),
+        *(INTERNAL, INTERNAL),
     ),
 )
 _URL: Final = "/api/v1/audio/speech"
