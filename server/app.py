@@ -25,7 +25,7 @@ from cosyserve.protocol.errors import TTSError
 from cosyserve.version import VERSION
 
 from .auth import Authenticator
-from .delivery import Deliveries
+from .delivery import Deliveries, KeptSounds
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .dialects import Dialect, labels_of
@@ -233,6 +233,8 @@ async def _build_services(
     stack.callback(intake.close)
     spools = started_spools(settings)
     stack.callback(spools.stop)
+    kept_sounds = KeptSounds(spools, settings.dashscope_sound_lifetime)
+    stack.callback(kept_sounds.close)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     admission = Admission(settings)
@@ -261,6 +263,7 @@ async def _build_services(
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
+        kept_sounds=kept_sounds,
         budgets=TokenBudgets(settings),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,

@@ -9,7 +9,7 @@ from cosyserve.engine.interface import Engine
 from cosyserve.engine.threads import Threads
 
 from .auth import Authenticator, Caller
-from .delivery import Deliveries, Spools
+from .delivery import Deliveries, KeptSounds, Spools
 from .observe.metrics import Metrics
 from .port.sockets import Sockets
 from .settings import Settings
@@ -36,6 +36,7 @@ class Services:
     metrics: Metrics
     deliveries: Deliveries
     spools: Spools
+    kept_sounds: KeptSounds
     sockets: Sockets
     budgets: TokenBudgets
     encode_pool: Executor

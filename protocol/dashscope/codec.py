@@ -71,6 +71,7 @@ def _text(given: JsonObject) -> str:
 
 
 ERROR_CODES: Final = {
+    "Unauthorized": "InvalidApiKey",
     "TaskTimeout": "CLIENT_ERROR",
     "Throttled": "Throttling.RateQuota",
     "TaskPreempted": "Throttling.AllocationQuota",

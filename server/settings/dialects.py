@@ -49,6 +49,12 @@ class DialectSettings(BaseModel):
         "(longxiaochun and others) and no reference has that name; none: one of the engine's own voices",
         json_schema_extra={"allowed": "a voice's id or name"},
     )
+    dashscope_sound_lifetime: Seconds = Field(
+        600.0,
+        description="the sound of an answer of /api/v1/services/audio/tts/SpeechSynthesizer that is not "
+        "streamed can be fetched at its address for this long, in seconds; less if the room for answers that "
+        "wait for their clients (spool_bytes) is needed",
+    )
     elevenlabs_default_voice: Annotated[_Voice | None, OrNone] = Field(
         None,
         description="speaks where a client at /v1/text-to-speech sends a voice id of the hosted service (20 "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,24 @@ async def test_rate_pitch_and_volume_mean_what_they_mean_in_our_api(
     await sdk(speaking, "call", tmp_path, format="PCM_24000HZ_MONO_16BIT", more=more)
     expected = await native(speaking, speed=1.5, pitch=0.8, volume=0.5)
     assert (tmp_path / "call.bin").read_bytes() == expected
+
+
+async def test_over_http_it_is_the_same_speech(speaking: RunningServer, tmp_path: Path) -> None:
+    told = await sdk(speaking, "http", tmp_path)
+    expected = await native(speaking)
+    for name in ("stream", "joined", "whole"):
+        assert (tmp_path / f"{name}.bin").read_bytes() == expected, name
+    assert told["pieces"] > 1
+    assert told["sentences"][-1]["index"] == 1
+    assert told["usage"] == [{"characters": len(TEXT)}] * 2
+    assert all(told["ids"])
+    assert told["expires_at"] > time.time()
+
+
+async def test_over_http_a_failure_is_told(speaking: RunningServer, tmp_path: Path) -> None:
+    told = await sdk(speaking, "http_failure", tmp_path)
+    status, code, message, request_id = told["whole"]
+    assert (status, code) == (404, "InvalidParameter")
+    assert "nobody" in message
+    assert request_id
+    assert "nobody" in told["raised"]
