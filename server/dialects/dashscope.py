@@ -43,6 +43,7 @@ from . import (
     body_limits,
     text_limits,
 )
+from .enrollment import customization
 
 _TTS: Final = "/api/v1/services/audio/tts"
 _SSE_HEADERS: Final = {"Content-Type": "text/event-stream; charset=utf-8"}
@@ -164,6 +165,7 @@ DASHSCOPE: Final = Dialect(
     websockets=(WebSocketRoute("/api-ws/v1/inference", _terms),),
     http=(
         HttpRoute("POST", f"{_TTS}/SpeechSynthesizer", synthesizer),
+        HttpRoute("POST", f"{_TTS}/customization", customization),
         HttpRoute("GET", f"{_TTS}/sounds/{{file}}", sound, _anybody),
     ),
     http_prefixes=("/api/v1/services",),

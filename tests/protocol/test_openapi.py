@@ -66,6 +66,7 @@ def test_it_has_every_route() -> None:
         ("delete", "/api/v1/audio/reference_audio/{id}"),
         ("post", "/api/v1/audio/speech"),
         ("post", "/api/v1/services/audio/tts/SpeechSynthesizer"),
+        ("post", "/api/v1/services/audio/tts/customization"),
         ("get", SOUND),
         ("post", "/v1/audio/speech"),
         ("get", "/v1/audio/voices"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from cosyserve import Client
 from cosyserve.server.app import RunningServer
+from support.listening.audio import make_file, speechlike
 from support.peers.third_party import drive
 
 from .conftest import TOKEN, Speaking
@@ -200,3 +202,15 @@ async def test_over_http_a_failure_is_told(speaking: RunningServer, tmp_path: Pa
     assert "nobody" in message
     assert request_id
     assert "nobody" in told["raised"]
+
+
+async def test_a_voice_is_enrolled_and_speaks(speaking: RunningServer, tmp_path: Path) -> None:
+    clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
+    url = "data:audio/wav;base64," + base64.b64encode(clip).decode()
+    told = await sdk(speaking, "enrollment", tmp_path, clip=url)
+    assert re.fullmatch("cosyvoice-v2-mine-[0-9a-f]{32}", told["made"])
+    assert [voice["voice_id"] for voice in told["listed"]] == [told["made"]]
+    assert told["queried"]["status"] == "OK"
+    assert decoded((tmp_path / "enrolled.bin").read_bytes(), "mp3")[0].size
+    assert "404" in told["error"]
+    assert told["left"] == []

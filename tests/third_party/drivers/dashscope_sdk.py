@@ -23,6 +23,8 @@ from dashscope.audio.tts_v2 import (
     ResultCallback,
     SpeechSynthesizer,
     SpeechSynthesizerObjectPool,
+    VoiceEnrollmentException,
+    VoiceEnrollmentService,
 )
 
 Result = dict[str, Any]
@@ -262,6 +264,24 @@ def http_failure(options: Result, out: Path) -> Result:
     return {"whole": told, "raised": raised}
 
 
+def enrollment(options: Result, out: Path) -> Result:
+    service = VoiceEnrollmentService()
+    made = service.create_voice("cosyvoice-v2", prefix="mine", url=options["clip"])
+    listed = service.list_voices(prefix="mine")
+    queried = service.query_voice(made)
+    service.update_voice(made, options["clip"])
+    data = SpeechSynthesizer(model="cosyvoice-v2", voice=made).call("Hello.")
+    (out / "enrolled.bin").write_bytes(data or b"")
+    service.delete_voice(made)
+    try:
+        service.query_voice(made)
+        error = None
+    except VoiceEnrollmentException as found:
+        error = str(found)
+    left = service.list_voices()
+    return {"made": made, "listed": listed, "queried": queried, "error": error, "left": left}
+
+
 SCENARIOS: dict[str, Callable[[Result, Path], Result]] = {
     "call": call,
     "formats": formats,
@@ -272,6 +292,7 @@ SCENARIOS: dict[str, Callable[[Result, Path], Result]] = {
     "silent_client": silent_client,
     "pool": pool,
     "session": session,
+    "enrollment": enrollment,
     "http": http,
     "http_failure": http_failure,
 }

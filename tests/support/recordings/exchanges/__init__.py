@@ -30,6 +30,7 @@ BOOKS: tuple[Book, ...] = (
     dashscope_tasks.book,
     dashscope_refusals.book,
     dashscope_http.speech,
+    dashscope_http.enrollment,
     openai.speech,
     openai.lists,
     openai.refusals,

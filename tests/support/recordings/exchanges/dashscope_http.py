@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..book import Book
 from ..sound import Sound
-from ..stage import ALICE, NOBODY, Stage
+from ..stage import ALICE, BOB, NOBODY, Stage
+from ..uploads import CLIP, SILENT
 
 speech = Book("dashscope/speech")
+enrollment = Book("dashscope/enrollment")
 
+CUSTOMIZATION = "/api/v1/services/audio/tts/customization"
 PATH = "/api/v1/services/audio/tts/SpeechSynthesizer"
 SSE = {**ALICE, "X-DashScope-SSE": "enable"}
 
@@ -67,3 +71,51 @@ async def bodies_that_are_no_call(stage: Stage) -> None:
 @speech.exchange(max_task_characters=10)
 async def more_than_is_allowed(stage: Stage) -> None:
     await stage.post(PATH, call("o" * 11), SSE)
+
+
+# Enrollment
+
+
+def action(name: Any, **given: Any) -> dict[str, Any]:
+    return {"model": "voice-enrollment", "input": {"action": name, **given}}
+
+
+def created(url: Any = None, **given: Any) -> dict[str, Any]:
+    asked = {"target_model": "cosyvoice-v2", "prefix": "mine", "url": url or data_url(CLIP)}
+    return action("create_voice", **{**asked, **given})
+
+
+def data_url(clip: bytes) -> str:
+    return "data:audio/wav;base64," + base64.b64encode(clip).decode()
+
+
+@enrollment.exchange()
+async def a_voice_and_what_becomes_of_it(stage: Stage) -> None:
+    answer = await stage.post(CUSTOMIZATION, created(text="What is said."))
+    made = answer.json()["output"]["voice_id"]
+    await stage.post(CUSTOMIZATION, action("list_voice", page_index=0, page_size=10))
+    await stage.post(CUSTOMIZATION, action("list_voice", prefix="other"))
+    await stage.post(CUSTOMIZATION, action("query_voice", voice_id=made))
+    await stage.post(CUSTOMIZATION, action("query_voice", voice_id=made), BOB)
+    await stage.post(CUSTOMIZATION, action("update_voice", voice_id=made, url=data_url(CLIP)))
+    await stage.get("/api/v1/audio/reference_audio")
+    await stage.post(PATH, call("one", voice=made), SSE, sound=Sound("pcm"))
+    await stage.post(CUSTOMIZATION, action("delete_voice", voice_id=made))
+    await stage.post(CUSTOMIZATION, action("delete_voice", voice_id=made))
+
+
+@enrollment.exchange()
+async def calls_that_are_refused(stage: Stage) -> None:
+    for body in (
+        {"model": "cosyvoice-v2", "input": {}},
+        action("make_voice"),
+        created(prefix="not_mine"),
+        created(target_model="tts-1"),
+        created("https://example.com/clip.wav"),
+        created("data:audio/wav,sound"),
+        created("data:audio/wav;base64,$"),
+        created(data_url(SILENT)),
+        action("list_voice", page_size=0),
+    ):
+        await stage.post(CUSTOMIZATION, body)
+    await stage.post(CUSTOMIZATION, action("list_voice"), NOBODY)
