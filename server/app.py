@@ -58,6 +58,7 @@ from .tasks.shutdown import Shutdown
 from .tasks.turns import Turns
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
+from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
 from .websocket.budgets import TokenBudgets
 from .websocket.connection import SERVER_ENDS, SpeechConnection
@@ -231,6 +232,10 @@ async def _build_services(
     stack.callback(voices.close)
     intake = UploadDesk(voices, store, settings)
     stack.callback(intake.close)
+    clips = ClipFetcher(
+        settings.enrollment_hosts, settings.max_upload_bytes, settings.enrollment_timeout
+    )
+    stack.callback(clips.close)
     spools = started_spools(settings)
     stack.callback(spools.stop)
     kept_sounds = KeptSounds(spools, settings.dashscope_sound_lifetime)
@@ -256,6 +261,7 @@ async def _build_services(
         store=store,
         voices=voices,
         intake=intake,
+        clips=clips,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
         beginnings=Turns(),

@@ -17,6 +17,7 @@ from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
 from .tasks.turns import Turns
 from .voices.book import VoiceBook
+from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
 from .websocket.budgets import TokenBudgets
@@ -29,6 +30,7 @@ class Services:
     store: ReferenceStore
     voices: VoiceBook
     intake: UploadDesk
+    clips: ClipFetcher
     authenticator: Authenticator
     admission: Admission
     beginnings: Turns

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
 
 import structlog
 from aiohttp import web
@@ -25,7 +24,7 @@ from cosyserve.protocol.dashscope.enrollment import (
     queried_body,
     voice_id,
 )
-from cosyserve.protocol.errors import InvalidParameter, PayloadTooLarge, ReferenceAudioNotFound
+from cosyserve.protocol.errors import PayloadTooLarge, ReferenceAudioNotFound
 
 from ..http.bodies import read_body, read_bounded
 from ..http.envelope import CALLER, REQUEST_ID, SERVICES, json_response
@@ -34,11 +33,6 @@ from ..voices.store import Reference
 from .references import MAX_FIELDS_BYTES, take_upload
 
 log = structlog.get_logger(__name__)
-
-_HOW: Final = (
-    "input.url: this server fetches no clips; allowed: the clip itself as a data: URL "
-    "(data:audio/wav;base64,...)"
-)
 
 
 async def customization(request: web.Request) -> web.Response:
@@ -88,7 +82,7 @@ async def _enroll(request: web.Request, call: CreateVoice | UpdateVoice | None) 
         most = services.settings.max_upload_bytes
         file = await uninterrupted(services.form_threads.run(clip_in, asked.url, most))
         if file is None:
-            raise InvalidParameter(_HOW)
+            file = await services.clips.fetch(asked.url)
         return Upload(caller.name, services.owner(caller), file, "", asked.text, name=name)
 
     stored = await take_upload(services, caller, read)

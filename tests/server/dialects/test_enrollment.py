@@ -11,6 +11,7 @@ import pytest
 
 from cosyserve.engine.interface import InvalidReference
 from cosyserve.server.auth import Caller
+from cosyserve.server.voices.fetch import ClipFetcher
 from support.listening.audio import make_file, speechlike
 from support.peers.peers import Peer
 from support.tools.contracts import load, resolve, validate
@@ -118,6 +119,27 @@ async def test_an_update_changes_the_clip_and_keeps_the_id(peer: Peer, clip: str
     peer.engine.refuses = InvalidReference("unusable")
     assert (await call(peer, "update_voice", voice_id=made, url=data_url(3)))[0] == 422
     assert await references(peer) == [after]
+
+
+async def test_a_clip_may_come_from_a_listed_host(
+    served: Any, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def fetch(fetcher: ClipFetcher, url: str) -> bytes:
+        asked.append(url)
+        return base64.b64decode(clip.partition(",")[2])
+
+    async with (
+        served(enrollment_hosts=("clips.example",)) as (server, engine),
+        Peer.of(server, engine) as peer,
+    ):
+        other = {"target_model": "cosyvoice-v2", "prefix": "mine", "url": "https://x.example/a"}
+        status, found = await call(peer, "create_voice", **other)
+        assert (status, "fetches nothing there" in found["message"]) == (400, True)
+        monkeypatch.setattr(ClipFetcher, "fetch", fetch)
+        assert VOICE_ID.fullmatch(await create(peer, "https://clips.example/a.wav"))
+    assert asked == ["https://clips.example/a.wav"]
 
 
 async def test_lists_have_pages_and_prefixes(peer: Peer, clip: str) -> None:
