@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from .work import OtherRecipe, StageMissing, WorkFolder
 
 
 def _data(work: WorkFolder, recipe: Recipe, options: argparse.Namespace) -> dict[str, Any]:
-    voices = partial(installed_voices, options.teachers)
+    voices = installed_voices(options.teachers)
     return data.run(work, recipe, voices, workers=options.workers, texts=options.texts)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN
@@ -83,8 +83,7 @@ def matching_losses(
 ) -> dict[str, Tensor]:
     """codes [B, N], mel [B, 2N, 80], voices [B, 192]: an embedding of each row's voice."""
     streaming = choice.random() < _STREAMED
-    # The encoder keeps what its weights make of positions; moving it, even to where it is, drops that.
-    flow.encoder.to(mel.device)
+    forget_positions(flow)
     embedded = flow.input_embedding(codes)
     tails = flow.encoder.empty_tails(embedded)
     hidden, _ = flow.encoder.advance(
@@ -113,6 +112,14 @@ def matching_losses(
     matching = (found - (mel - noise)).square().mean()
     apart = (mean - mel).abs().mean()
     return {"loss": matching + _MEAN * apart, "matching": matching, "mean": apart}
+
+
+def forget_positions(flow: Flow) -> None:
+    """Drop what the encoder's weights made of positions: to be called whenever the weights have changed.
+
+    The encoder drops it when it is moved, be it to where it is.
+    """
+    flow.encoder.to(flow.noise.device)
 
 
 def _prompts(mel: Tensor, choice: random.Random) -> Tensor:
@@ -164,10 +171,10 @@ def speak(flow: Flow, codes: Tensor, prompt: tuple[Tensor, Tensor, Tensor]) -> T
     return made.T
 
 
-def _figures(flow: nn.Module, rows: SpeechRows, corpus: Corpus) -> dict[str, Any]:
+def _figures(flow: Flow, rows: SpeechRows, corpus: Corpus) -> dict[str, Any]:
     """The mean difference of log mels, of held-out speech after another recording of its voice."""
-    assert isinstance(flow, Flow)
     flow.requires_grad_(False)
+    forget_positions(flow)
     differences = []
     for one in corpus.held_out[:_COMPARED]:
         given = next(u for u in corpus.recordings if u.voice == one.voice and u is not one)

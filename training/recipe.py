@@ -81,11 +81,11 @@ FULL: Final = Recipe(
         ),
         HiftConfig(base_channels=128, f0_channels=128),
     ),
-    tokenizer=Schedule(steps=3000, batch=24, rate=1e-3, warm_up=200),
+    tokenizer=Schedule(steps=6000, batch=24, rate=1e-3, warm_up=200, log_every=50),
     speaker=Schedule(steps=1500, batch=48, rate=1e-3, warm_up=100),
-    lm=Schedule(steps=12000, batch=20, rate=1e-3, warm_up=400, log_every=50, save_every=500),
-    flow=Schedule(steps=8000, batch=8, rate=6e-4, warm_up=300, log_every=50, save_every=400),
-    vocoder=Schedule(steps=8000, batch=12, rate=8e-4, warm_up=200, log_every=50, save_every=400),
+    lm=Schedule(steps=24000, batch=20, rate=1e-3, warm_up=400, log_every=50, save_every=500),
+    flow=Schedule(steps=14000, batch=8, rate=6e-4, warm_up=300, log_every=50, save_every=400),
+    vocoder=Schedule(steps=10000, batch=12, rate=8e-4, warm_up=200, log_every=50, save_every=400),
 )
 """For two cores and a night."""
 

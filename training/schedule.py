@@ -14,6 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from .products import OneDnnLinear
 from .work import Log
 
 _STATE: Final = "state.pt"
@@ -78,7 +79,8 @@ def train(
     count, began = 0, time.monotonic()
     for step in range(first, schedule.steps):
         torch.manual_seed(schedule.seed * 1_000_003 + step)
-        found = losses(step, random.Random(f"{schedule.seed} {step}"))
+        with OneDnnLinear():
+            found = losses(step, random.Random(f"{schedule.seed} {step}"))
         loss = found["loss"]
         assert isinstance(loss, Tensor)
         if not bool(loss.isfinite()):

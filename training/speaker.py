@@ -40,7 +40,7 @@ _SCALE: Final = 20.0
 _NOISE: Final = 0.3
 """Standard deviation of what is added to the training's features."""
 _COMPARED: Final = 200
-"""Utterances whose pairs give the error rate."""
+"""Recordings whose pairs give the error rate."""
 
 
 class SpeakerNetwork(nn.Module):

@@ -70,11 +70,11 @@ async def _demo(target: Path) -> None:
 
 
 async def _clip(client: Client) -> bytes:
-    """A clip to upload (PCM), spoken by one of the server's own voices."""
+    """A clip to upload (PCM), spoken by the server's first voice."""
     voices = await client.voices()
     if not voices:
         raise DemoFailed("the server has no voice of its own to speak a clip with")
-    return await client.synthesize(REFERENCE_WORDS, voice=voices[-1].id, sample_rate=SAMPLE_RATE)
+    return await client.synthesize(REFERENCE_WORDS, voice=voices[0].id, sample_rate=SAMPLE_RATE)
 
 
 async def _speak(client: Client, reference_id: str, target: Path) -> SpeechMetrics:

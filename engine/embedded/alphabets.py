@@ -1,7 +1,8 @@
-"""Phonetic alphabets: pinyin and the IPA, rewritten as espeak-ng reads them.
+"""Phonetic alphabets: pinyin and the IPA, rewritten as the synthesisers read them.
 
-Pinyin becomes syllables with tone numbers, for its Mandarin voice. IPA becomes espeak-ng's phoneme
-names, for its American English voice, as far as English has the sounds.
+Pinyin becomes syllables with tone numbers, for espeak-ng's Mandarin voice. IPA becomes espeak-ng's
+phoneme names, for its American English voice, or hibari's symbols, as far as English has the sounds.
+Both can say the same sounds, so a transcription never needs the other voice.
 """
 
 from __future__ import annotations
@@ -64,6 +65,20 @@ _NAMES: Final[Mapping[str, str]] = MappingProxyType(
         **{"ˈ": "'", "'": "'", "ˌ": ",", " ": "||"},
     }
 )
+_SYMBOLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{char: char for char in "pbtdkfvszhmnlwjθðʃʒŋɹiɪɛæʌɑɔʊuəˈˌ "},
+        **{"ɡ": "ɡ", "g": "ɡ", "r": "ɹ", "ɾ": "T", "ʔ": "t", "ɫ": "l", "ʍ": "w", "'": "ˈ"},
+        **{"tʃ": "ʧ", "dʒ": "ʤ", "ʧ": "ʧ", "ʤ": "ʤ", "n̩": "ᵊn", "l̩": "ᵊl", "m̩": "ᵊm"},
+        **{"iː": "i", "e": "ɛ", "a": "æ", "ɐ": "ə", "ɑː": "ɑ", "ɒ": "ɑ", "ɔː": "ɔ", "uː": "u"},
+        **{"ɜ": "ɜɹ", "ɜː": "ɜɹ", "ɝ": "ɜɹ", "ɝː": "ɜɹ", "ɜːɹ": "ɜɹ", "ɜːr": "ɜɹ"},
+        **{"ɚ": "əɹ", "əɹ": "əɹ", "ɨ": "ᵻ"},
+        **{"eɪ": "A", "aɪ": "I", "ɔɪ": "Y", "aʊ": "W", "oʊ": "O", "əʊ": "O", "o": "O"},
+        **{"ɪə": "ɪə", "ɪɹ": "ɪɹ", "eə": "ɛɹ", "ɛə": "ɛɹ", "ɛɹ": "ɛɹ", "ʊə": "ʊɹ", "ʊɹ": "ʊɹ"},
+        **{"ɑːɹ": "ɑɹ", "ɑɹ": "ɑɹ", "ɔːɹ": "ɔɹ", "ɔɹ": "ɔɹ", "oʊɹ": "ɔɹ"},
+    }
+)
+"""hibari's symbols for all that espeak-ng has a name for."""
 _LONGEST: Final = max(map(len, _NAMES))
 _VOWELS: Final = frozenset("iɪeɛæaʌɐɑɒɔʊuəɜɝɚɨo")
 _SILENT: Final = frozenset(".‿͜͡/[]")
@@ -72,6 +87,15 @@ _SILENT: Final = frozenset(".‿͜͡/[]")
 
 def phoneme_names(text: str) -> str | None:
     """The phoneme names of an IPA transcription, None if a sound is not English."""
+    return _rewritten(text, _NAMES)
+
+
+def natural_symbols(text: str) -> str | None:
+    """hibari's symbols for an IPA transcription, None if a sound is not English."""
+    return _rewritten(text, _SYMBOLS)
+
+
+def _rewritten(text: str, table: Mapping[str, str]) -> str | None:
     text = unicodedata.normalize("NFD", text.strip())
     text = "".join(char for char in " ".join(text.split()) if char not in _SILENT)
     names, at = "", 0
@@ -82,11 +106,11 @@ def phoneme_names(text: str) -> str | None:
             starts = (
                 part[-1] in "ɹr" and length > 1 and text[at + length : at + length + 1] in _VOWELS
             )
-            if part in _NAMES and not (starts and at + length < len(text)):
+            if part in table and not (starts and at + length < len(text)):
                 break
         else:
             return None
-        names, at = names + _NAMES[part], at + length
+        names, at = names + table[part], at + length
     return names or None
 
 
@@ -98,11 +122,12 @@ class Alphabet:
     """A phonetic alphabet.
 
     language: of the voice that reads it. written: rewrites a transcription for espeak-ng, None if it
-    lacks a sound. phonemes: whether the result is phoneme names, not text.
+    lacks a sound. natural: the same for hibari. phonemes: whether the result is phonemes, not text.
     """
 
     language: str
     written: Callable[[str], str | None]
+    natural: Callable[[str], str | None]
     phonemes: bool
 
 
@@ -117,5 +142,8 @@ def _ipa(text: str) -> str | None:
 
 
 ALPHABETS: Final[Mapping[str, Alphabet]] = MappingProxyType(
-    {"py": Alphabet("cmn", _pinyin, False), "ipa": Alphabet("en-us", _ipa, True)}
+    {
+        "py": Alphabet("cmn", _pinyin, _pinyin, False),
+        "ipa": Alphabet("en-us", _ipa, natural_symbols, True),
+    }
 )

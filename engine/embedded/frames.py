@@ -10,8 +10,12 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
+SAMPLE_RATE = 24000
+"""Hz of the sound in frames, whichever synthesiser it is from."""
+
 _HEAD = struct.Struct("<IB")
-_JOB = struct.Struct("<IIHHHHIIBBBH")
+_JOB = struct.Struct("<IIHHHHIIBBBBH")
+_NATURAL = struct.Struct("<fffff?")
 _NUMBER = struct.Struct("<I")
 _SOUND = struct.Struct("<IfH")
 _WORD = struct.Struct("<III")
@@ -32,14 +36,27 @@ class FrameKind(IntEnum):
     QUIT = 7
 
 
+class NaturalProsody(NamedTuple):
+    """How the natural voice speaks: factors on its own pace, F0, range of F0, formants and level."""
+
+    speed: float
+    pitch: float
+    pitch_range: float
+    formants: float
+    volume: float
+    whisper: bool
+
+
 class JobFrame(NamedTuple):
-    """Text to speak.
+    """Text to speak, with espeak-ng unless it says `natural`.
 
     rate: words a minute. pitch, pitch_range: 0 to 99. volume: 0 to 200. seed: of the breath noise.
     skip: samples to leave out, which an earlier slice of the job gave. limit: samples after which to
     stop although there is more, 0 for none. first: whether the task begins with this sound.
     phonemes: whether `text` is phoneme names in brackets. words: the words (begin, end) to time, in
-    code points of `text`, in order and disjoint.
+    code points of `text`, in order and disjoint. natural: asks for the natural voice, which needs none of
+    rate, pitch, pitch_range and volume unless espeak-ng must stand in, and knows no `limit`: its
+    first sample costs nearly as much as all of them.
     """
 
     number: int
@@ -55,6 +72,7 @@ class JobFrame(NamedTuple):
     first: bool = False
     phonemes: bool = False
     words: tuple[tuple[int, int], ...] = ()
+    natural: NaturalProsody | None = None
 
 
 class SpokenWord(NamedTuple):
@@ -95,21 +113,24 @@ def pack_job(job: JobFrame) -> bytes:
         job.limit,
         job.first,
         job.phonemes,
+        job.natural is not None,
         len(voice),
         len(job.words),
     )
+    natural = _NATURAL.pack(*job.natural) if job.natural else b""
     words = b"".join(_STRETCH.pack(*word) for word in job.words)
-    return _frame(FrameKind.JOB, head + voice + words + text)
+    return _frame(FrameKind.JOB, head + natural + voice + words + text)
 
 
 def unpack_job(body: bytes) -> JobFrame:
-    number, seed, *numbers, first, phonemes, length, count = _JOB.unpack_from(body)
+    number, seed, *numbers, first, phonemes, natural, length, count = _JOB.unpack_from(body)
     rate, pitch, pitch_range, volume, skip, limit = numbers
-    words_at = _JOB.size + length
+    voice_at = _JOB.size + _NATURAL.size * natural
+    words_at = voice_at + length
     text_at = words_at + count * _STRETCH.size
     return JobFrame(
         number=number,
-        voice=body[_JOB.size : words_at].decode(),
+        voice=body[voice_at:words_at].decode(),
         text=body[text_at:].decode(),
         rate=rate,
         pitch=pitch,
@@ -121,6 +142,7 @@ def unpack_job(body: bytes) -> JobFrame:
         first=bool(first),
         phonemes=bool(phonemes),
         words=tuple(_STRETCH.iter_unpack(body[words_at:text_at])),
+        natural=NaturalProsody(*_NATURAL.unpack_from(body, _JOB.size)) if natural else None,
     )
 
 

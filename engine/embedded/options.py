@@ -9,7 +9,7 @@ from typing import Final
 _FEWEST_WORKERS: Final = 2
 """So that one speaks while another is replaced."""
 _MOST_WORKERS: Final = 8
-"""Each synthesises hundreds of sentences a second."""
+"""Each synthesises a hundred seconds of speech a second, and more."""
 
 
 def _default_workers() -> int:
@@ -23,6 +23,7 @@ class EmbeddedOptions:
     """workers: processes that synthesise.
 
     default_language: BCP-47; the language of text whose script does not tell (Latin; Han as `yue`).
+    natural_voice: whether the natural voice speaks English, where it is installed.
     strip_markup: whether Markdown and HTML marks are removed from texts instead of read.
     sentence_pause, clause_pause: seconds of silence between sentences and clauses at speed 1.
     work_ahead: a session asks for more speech once its reader has less than this many seconds unread.
@@ -35,6 +36,7 @@ class EmbeddedOptions:
 
     workers: int = field(default_factory=_default_workers)
     default_language: str = "en-us"
+    natural_voice: bool = True
     strip_markup: bool = True
     sentence_pause: float = 0.28
     clause_pause: float = 0.15

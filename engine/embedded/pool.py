@@ -18,8 +18,8 @@ from itertools import count
 from typing import Protocol, cast
 
 from ..interface import EngineDied, EngineError, EngineNotReady
-from .espeak import SAMPLE_RATE
 from .frames import (
+    SAMPLE_RATE,
     DoneFrame,
     FrameKind,
     FrameReader,
@@ -39,10 +39,16 @@ _log = logging.getLogger(__name__)
 _MODULE = f"{__package__}.worker"
 
 
-def worker_command(library: str, data: str, voice: str) -> tuple[str, ...]:
-    """The command that starts a worker. data: from installation.make_data. voice: the one to load at once."""
+def worker_command(
+    library: str, data: str, voice: str, *, natural: bool = False
+) -> tuple[str, ...]:
+    """The command that starts a worker.
+
+    data: from installation.make_data. voice: of espeak-ng, to load at once. natural: whether to load
+    the natural voice, too.
+    """
     # -P: a worker must import nothing from whatever directory the server was started in.
-    return (sys.executable, "-P", "-m", _MODULE, library, data, voice)
+    return (sys.executable, "-P", "-m", _MODULE, library, data, voice, "natural" if natural else "")
 
 
 class WorkerEvents(Protocol):

@@ -16,8 +16,7 @@ from ..interface import CancelsOnExit, EngineError, PcmChunk, Samples, SpokenSeg
 from ..plain import PlainText
 from ..segmentation.characters import speakable
 from ..segmentation.segmenter import Segment, TextSegmenter
-from .espeak import SAMPLE_RATE
-from .frames import JobFrame, SoundFrame, SpokenWord
+from .frames import SAMPLE_RATE, JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
 from .pool import WorkerPool
 from .utterances import (

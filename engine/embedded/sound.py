@@ -1,6 +1,6 @@
 """The sound of one job on its way out of a worker: cut into parts, each with the words that begin in it.
 
-espeak's buffers and marks -> WordClock (when each word is heard) -> SoundCutter -> TimedSound
+A synthesiser's sound and marks -> WordClock (when each word is heard) -> SoundCutter -> TimedSound
 """
 
 from __future__ import annotations
@@ -11,8 +11,18 @@ from itertools import chain, repeat
 from typing import NamedTuple
 
 from ..segmentation.characters import is_spoken
-from .espeak import SAMPLE_RATE, WordMark
-from .frames import SpokenWord
+from .frames import SAMPLE_RATE, SpokenWord
+
+
+class WordMark(NamedTuple):
+    """Where the text is heard: from `position` on, in code points, from `sample` on.
+
+    espeak-ng sends one mark for several words that its dictionary has as one ("no one", 银行), several
+    for the digits of a number or the syllables of a sign, and now and then one that goes back.
+    """
+
+    sample: int
+    position: int
 
 
 class _WordGroup(NamedTuple):
@@ -133,7 +143,7 @@ def part_sizes(first: bool) -> Iterator[int]:
 
 
 class SoundCutter:
-    """Cuts a job's sound: espeak's buffers in, parts out.
+    """Cuts a job's sound: buffers in, parts out.
 
     A part waits until the last word that begins in it has ended. That takes a fraction of a
     millisecond of synthesis more and lets each word go out with the sound it begins in.

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from ..interface import BuiltinVoice
-from .installation import PITCH_STEP, pitched
+from .espeak.installation import PITCH_STEP, pitched
+from .frames import NaturalProsody
+from .hibari.installation import MEDIAN_F0
 
 _ALIASES: Final = {
     "en": "en-us",  # espeak-ng's plain "en" is British
@@ -48,6 +50,12 @@ its pace too much in some languages, too little in others. Measured from 0.5 to 
 _PITCH_STEPS: Final = {"cmn": 9, "vi": 13, "yue": 10}
 """Steps of the pitch setting by which a tone language makes a voice lower than English does, by median F0."""
 
+_SOFTENED: Final = {"cmn": 0.78, "vi": 0.72, "yue": 0.74}
+"""Factors on the volume that make espeak-ng's tone languages as loud as English is."""
+
+_OCTAVE: Final = 50
+"""Steps of the pitch setting."""
+_USUAL_RANGE: Final = 50
 _BASE_RATE: Final = 175
 _SLOWEST, _FASTEST = (
     80,
@@ -87,17 +95,22 @@ def pitch_steps(voice: str) -> int:
     return _PITCH_STEPS.get(voice, 0)
 
 
+def beside_natural(voice: str) -> float:
+    """The factor on the volume of a voice of espeak-ng that makes it as loud as the natural voice."""
+    return _SOFTENED.get(voice, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """A way to speak, as an instruction asks for it.
 
-    speed, volume: factors. pitch: steps to add to the pitch setting (50 are an octave). pitch_range: 0
+    speed, volume: factors. pitch: steps to add to the pitch setting (_OCTAVE of them are one). pitch_range: 0
     (monotone) to 99. whisper: without voice. han: the language to read Han in, None to leave it.
     """
 
     speed: float = 1.0
     pitch: int = 0
-    pitch_range: int = 50
+    pitch_range: int = _USUAL_RANGE
     volume: float = 1.0
     whisper: bool = False
     han: str | None = None
@@ -211,11 +224,20 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class NaturalTraits:
+    """Factors that make the natural voice another one: on its F0 and on its formants."""
+
+    pitch: float = 1.0
+    formants: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceTraits:
-    """A variant at a pitch setting, 0 to 99."""
+    """A variant at a pitch setting, 0 to 99. natural: who speaks English, None for espeak-ng."""
 
     variant: Variant
     pitch: int
+    natural: NaturalTraits | None = None
 
 
 _SETTINGS: Final = (0, 25, 50, 75, 99)
@@ -233,6 +255,7 @@ _FEMALE_FROM: Final = 150.0
 """Hz. The median F0 of most men is below it, that of most women and children above it."""
 
 _BUILTIN: Final = {
+    "hanna": ("Hanna", "female", VoiceTraits(FEMALE, 50, NaturalTraits())),
     "alba": ("Alba", "female", VoiceTraits(FEMALE, 50)),
     "bruno": ("Bruno", "male", VoiceTraits(MALE, 50)),
     "clara": ("Clara", "female", VoiceTraits(BREATHY, 50)),
@@ -242,12 +265,25 @@ _BUILTIN: Final = {
     "georg": ("Georg", "male", VoiceTraits(MALE, 30)),
 }
 
-DEFAULT: Final = VoiceTraits(FEMALE, 50)
+DEFAULT: Final = VoiceTraits(FEMALE, 50, NaturalTraits())
 """For a reference without a pitch to measure."""
 
-BUILTIN_VOICES: Final = tuple(
-    BuiltinVoice(voice_id, name, gender) for voice_id, (name, gender, _) in _BUILTIN.items()
-)
+_FORMANTS: Final = 0.25
+"""Exponent on the F0 of a reference over the natural voice's, for the formants: those of men are 14 %
+lower than those of women, their F0 is 45 % lower."""
+
+
+_NEAR: Final = 0.05
+"""Of the natural voice's F0: a reference as near to it gets the voice as it is. It sounds best unmoved."""
+
+
+def builtin_voices(natural: bool) -> tuple[BuiltinVoice, ...]:
+    """The built-in voices, the default one first. natural: whether the natural voice is there."""
+    return tuple(
+        BuiltinVoice(voice_id, name, gender)
+        for voice_id, (name, gender, traits) in _BUILTIN.items()
+        if natural or traits.natural is None
+    )
 
 
 def builtin_traits(voice_id: str) -> VoiceTraits | None:
@@ -261,7 +297,10 @@ def traits_for(f0: float | None) -> VoiceTraits:
     if f0 is None:
         return DEFAULT
     variant = MALE if f0 < _FEMALE_FROM else FEMALE
-    return VoiceTraits(variant, pitch_setting(variant, f0))
+    factor = min(max(MALE.hertz[0], f0), FEMALE.hertz[-1]) / MEDIAN_F0
+    near = abs(factor - 1) < _NEAR
+    natural = NaturalTraits() if near else NaturalTraits(factor, factor**_FORMANTS)
+    return VoiceTraits(variant, pitch_setting(variant, f0), natural)
 
 
 def pitch_setting(variant: Variant, f0: float) -> int:
@@ -301,4 +340,17 @@ def at_pitch(traits: VoiceTraits, factor: float) -> VoiceTraits:
         name=pitched(variant.name, steps),
         volume=round(variant.volume * factor**_QUIETER_WHEN_HIGHER),
     )
-    return VoiceTraits(changed, pitch_setting(variant, wanted))
+    natural = traits.natural and replace(traits.natural, pitch=traits.natural.pitch * factor)
+    return VoiceTraits(changed, pitch_setting(variant, wanted), natural)
+
+
+def natural_prosody(traits: NaturalTraits, style: Style, speed: float) -> NaturalProsody:
+    """How the natural voice speaks with these traits, in this style. speed: all that is asked for."""
+    return NaturalProsody(
+        speed=min(max(_SLOWEST / _BASE_RATE, speed), _FASTEST / _BASE_RATE),
+        pitch=traits.pitch * 2 ** (style.pitch / _OCTAVE),
+        pitch_range=style.pitch_range / _USUAL_RANGE,
+        formants=traits.formants,
+        volume=style.volume,
+        whisper=style.whisper,
+    )

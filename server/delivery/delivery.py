@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from .kernel import Gauge, SocketState, keep_unsent_below
+from .kernel import GONE, Gauge, SocketState, keep_unsent_below
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class Delivery:
             return None
         try:
             reading = self._gauge.read()
-        except OSError:
+        except GONE:
             return None
         self._step = max(self._step, reading.window, reading.taken - self._taken)
         if reading.taken != self._taken or not reading.unsent:

@@ -16,6 +16,9 @@ _TCP_INFO_BYTES: Final = 232
 
 UNKNOWN_WINDOW: Final = 1 << 30
 
+GONE: Final = (OSError, ValueError)
+"""What calls on the socket of a lost connection raise: that of uvloop has a negative descriptor then."""
+
 
 class SocketState(NamedTuple):
     """The state of a connection at one moment, in bytes.
@@ -46,7 +49,7 @@ class Gauge:
         )  # None: only the buffer is visible
 
     def read(self) -> SocketState:
-        """Raises OSError if the connection is gone."""
+        """Raises GONE if the connection is lost."""
         buffered = self._transport.get_write_buffer_size()
         if self._socket is None:
             return SocketState(-buffered, buffered, UNKNOWN_WINDOW)
@@ -64,7 +67,7 @@ def keep_unsent_below(connection: Any, size: int) -> None:
     without such a limit are left as they are.
     """
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with suppress(OSError):
+        with suppress(*GONE):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
@@ -74,7 +77,7 @@ def _kernel_tells(connection: Any) -> bool:
     try:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
         _unacknowledged(connection.fileno())
-    except OSError:  # not TCP, or a kernel that only claims to be Linux
+    except GONE:  # lost, not TCP, or a kernel that only claims to be Linux
         return False
     fields, offset = _ACKNOWLEDGED
     return len(info) >= offset + fields.size

@@ -25,6 +25,7 @@ from ..websocket.intake import FairConnection
 from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_target
 from .request_target import tidy_head
 from .sockets import Sockets
+from .turns import HeadTurns
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +56,10 @@ class _Begun(Generic[_T]):
 class PortSwitch(FairConnection):
     """A WebSocket connection that hands its bytes to `make_http()` if the client wants plain HTTP.
 
-    sockets: where it takes a place, to the end of the socket. tls: if given, every connection begins with
-    a TLS handshake. head_timeout: seconds after which a connection without a complete head is aborted.
-    admit: raises TTSError for a head that is to be refused. refusal: how that, a malformed head or one
-    longer than MAX_HEAD_BYTES is answered.
+    sockets: where it takes a place, to the end of the socket. turns: for complete heads. tls: if given, every
+    connection begins with a TLS handshake. head_timeout: seconds after which a connection without a complete
+    head is aborted. admit: raises TTSError for a head that is to be refused. refusal: how that, a malformed
+    head or one longer than MAX_HEAD_BYTES is answered.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class PortSwitch(FairConnection):
         *args: Any,
         make_http: Callable[[], asyncio.Protocol],
         sockets: Sockets,
+        turns: HeadTurns,
         admit: Callable[[RequestHead], None],
         refusal: Refusal,
         head_timeout: float,
@@ -75,6 +77,7 @@ class PortSwitch(FairConnection):
         super().__init__(*args, **kwargs)
         self._make_http = make_http
         self._sockets = sockets
+        self._turns = turns
         self._admit = admit
         self._refusal = refusal
         self._head_timeout = head_timeout
@@ -82,6 +85,7 @@ class PortSwitch(FairConnection):
         self._http: asyncio.Protocol | None = None  # set if the client wants plain HTTP
         self._head: bytes | None = b""  # of the first request; None once it is decided
         self._refused = False  # whether the head was refused: what follows is thrown away
+        self._in_line = False  # whether the head is complete and waits for its turn
         self._undecided: asyncio.Transport | None = None  # the transport, until it is decided
         self._deadline: asyncio.TimerHandle | None = None  # of the head
         self._securing: asyncio.Task[None] | None = None  # the TLS handshake
@@ -170,8 +174,18 @@ class PortSwitch(FairConnection):
         # Both libraries skip empty lines before a request: they are not the end of its head.
         self._head = self._head.lstrip(b"\r\n")
         end = self._head.find(_HEAD_END, 0, MAX_HEAD_BYTES)
-        if end < 0 and len(self._head) < MAX_HEAD_BYTES:
+        if self._in_line or (end < 0 and len(self._head) < MAX_HEAD_BYTES):
             return
+        self._in_line = True
+        if not self._turns.enter(functools.partial(self._judge_head, end)):
+            self._undecided.pause_reading()
+
+    def _judge_head(self, end: int) -> None:
+        """Refuse the head, or hand it over; end: where it ends, negative if it is too long."""
+        if self._head is None or self._undecided is None or self._undecided.is_closing():
+            return  # the connection was lost before its turn
+        if not self._undecided.is_reading():
+            self._undecided.resume_reading()
         try:
             if end < 0:
                 raise InvalidParameter(
@@ -245,6 +259,7 @@ def switch_to(
     """The `create_connection` argument for `websockets.serve`."""
     factory = functools.partial(
         PortSwitch,
+        turns=HeadTurns(asyncio.get_running_loop()),
         make_http=make_http,
         admit=admit,
         refusal=refusal,

@@ -103,6 +103,11 @@ class EmbeddedSettings(BaseModel):
         description="language of text whose script leaves it open",
         json_schema_extra={"allowed": "a BCP-47 tag"},
     )
+    natural_voice: bool = Field(
+        _EMBEDDED.natural_voice,
+        description="speak English with the natural voice where it is installed, which takes 180 MiB a "
+        "worker more; off: all languages with espeak-ng",
+    )
 
 
 class CosyVoiceSettings(BaseModel):

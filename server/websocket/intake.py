@@ -61,7 +61,15 @@ class Intake:
         """Parse what has been read, now or in later turns."""
         if self._next is not None or self._held or self._unparsed:
             self._unparsed += data
-        elif len(data) <= SLICE and not self._overdrawn() and not self._token_overdrawn():
+        # For every message: so no method is asked whether a budget is overdrawn.
+        elif (
+            len(data) <= SLICE
+            and self._messages.left >= 0
+            and self._control.left >= 0
+            and (token := self._token) is not None
+            and token.messages.left >= 0
+            and token.control.left >= 0
+        ):
             self._feed(data)  # all that a usual client ever needs
         else:
             self._unparsed += data
@@ -127,9 +135,6 @@ class Intake:
     def _overdrawn(self) -> float:
         """Seconds until both budgets are balanced."""
         return self._messages.wait() or self._control.wait()
-
-    def _token_overdrawn(self) -> bool:
-        return self._token is not None and self._token.wait() > 0
 
     def _wait(self, seconds: float) -> None:
         for budget, what in ((self._messages, "messages"), (self._control, "control frames")):

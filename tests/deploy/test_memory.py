@@ -16,7 +16,7 @@ GIB: Final = 1 << 30
 
 # Measured, see docs/deploy.md.
 _SERVER: Final = 112 * MIB
-_WORKER: Final = 50 * MIB
+_WORKER: Final = 260 * MIB
 _MOST_WORKERS: Final = 8
 _CONNECTION: Final = 18 << 10
 _SESSION: Final = MIB

@@ -23,7 +23,6 @@ _WAIT: Final = 0.05
 async def all_that_comes(port: int, records: Sequence[bytes]) -> tuple[bytes, bool]:
     """Send records on one connection; what comes until it ends, and whether the client left it open.
 
-    The client closes it once it has a whole answer of HTTP, as the server waits for the rest of a request.
     A record is sent as it is, or is one of WAIT, END and LEAVE. Raises TimeoutError if the server does not
     end the connection.
     """
@@ -35,8 +34,6 @@ async def all_that_comes(port: int, records: Sequence[bytes]) -> tuple[bytes, bo
             while data := await reader.read(2**16):
                 came.extend(data)
                 heard.set()
-                if _is_whole(came):
-                    writer.close()
         heard.set()
 
     hearing = asyncio.create_task(hear())
@@ -73,12 +70,3 @@ def final_answer(came: bytes | bytearray) -> tuple[re.Match[bytes] | None, bytes
         at = head.end()
         head = _ANSWER.match(came, at)
     return head, bytes(came[at if head is None else head.end() :])
-
-
-def _is_whole(came: bytearray) -> bool:
-    """Whether this is an answer of a length that it tells."""
-    if came.startswith(b"HTTP/1.1 101"):
-        return False
-    head, body = final_answer(came)
-    length = head and re.search(rb"(?i)\r\ncontent-length: *(\d{1,9})\r\n", head[0])
-    return bool(length and len(body) >= int(length[1]))

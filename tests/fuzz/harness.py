@@ -11,6 +11,7 @@ import hashlib
 import random
 import re
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ MOST_FINDINGS: Final = 5
 """Different ones, after which a run ends."""
 _MOST_KEPT: Final = 4000
 _MOST_KINDS: Final = 200_000
+_SHRINKING_SECONDS: Final = 60.0
 _LONGEST_KEPT: Final = 64 * 1024
 
 
@@ -180,14 +182,14 @@ class _Run:
 
 def _shrunk(fuzzer: Fuzzer, case: bytes, problem: str) -> tuple[bytes, str]:
     """A shorter case with the same problem: without records, then without bytes, that it does not need."""
-    what = _without_values(problem)
-    checks = 0
+    what, checks = _without_values(problem), 0
+    end = time.monotonic() + _SHRINKING_SECONDS
     for divider in (SEPARATOR, b""):
         parts = case.split(divider) if divider else [bytes((byte,)) for byte in case]
         size = len(parts) // 2
         while size:
             at = 0
-            while at < len(parts) and checks < fuzzer.shrinking:
+            while at < len(parts) and checks < fuzzer.shrinking and time.monotonic() < end:
                 shorter = divider.join(parts[:at] + parts[at + size :])
                 (outcome,) = fuzzer.check([shorter])
                 checks += 1

@@ -21,7 +21,7 @@ from cosyserve.training.tokenizer import stage as tokenizer
 from cosyserve.training.weights import load_tensors
 from cosyserve.training.work import Log, WorkFolder
 from support.engines import cosyvoice
-from support.engines.tiny_training import RECIPE, voices, write_texts
+from support.engines.tiny_training import RECIPE, VOICES, write_texts
 
 TRAINED = (tokenizer.STAGE, speaker.STAGE, lm.STAGE, flow.STAGE, vocoder.STAGE)
 
@@ -30,7 +30,7 @@ TRAINED = (tokenizer.STAGE, speaker.STAGE, lm.STAGE, flow.STAGE, vocoder.STAGE)
 def work(tmp_path_factory: pytest.TempPathFactory) -> WorkFolder:
     root = tmp_path_factory.mktemp("work")
     work = WorkFolder(root)
-    work.finish(data.STAGE, data.run(work, RECIPE, voices, texts=write_texts(root)))
+    work.finish(data.STAGE, data.run(work, RECIPE, VOICES, texts=write_texts(root)))
     for stage in (tokenizer, speaker, lm, flow, vocoder, assembly):
         work.finish(stage.STAGE, stage.run(work, RECIPE))
     work.finish(evaluation.STAGE, evaluation.run(work, RECIPE, lambda: _hears_nothing))
@@ -122,7 +122,7 @@ def test_shards_that_are_there_are_kept(work: WorkFolder, tmp_path: Path) -> Non
     shutil.copytree(work.root / data.STAGE, tmp_path / data.STAGE)
     [listing] = (tmp_path / data.STAGE).glob("[0-9]*.json")
     before = listing.stat().st_mtime_ns
-    data.run(WorkFolder(tmp_path), RECIPE, voices, texts=write_texts(tmp_path))
+    data.run(WorkFolder(tmp_path), RECIPE, VOICES, texts=write_texts(tmp_path))
     assert listing.stat().st_mtime_ns == before
 
 
@@ -138,3 +138,12 @@ def test_a_stage_without_the_one_before_says_so(
 ) -> None:
     assert command.main(["tokenizer", "--work", str(tmp_path)]) == 1
     assert "the stage data is not done" in capsys.readouterr().err
+
+
+def test_several_processes_make_the_same_shards(work: WorkFolder, tmp_path: Path) -> None:
+    again = WorkFolder(tmp_path)
+    data.run(again, RECIPE, VOICES, workers=2, texts=write_texts(tmp_path))
+    [made] = (again.root / data.STAGE).glob("*.safetensors")
+    known = load_tensors(work.root / data.STAGE / made.name)
+    for name, tensor in load_tensors(made).items():
+        assert torch.equal(tensor, known[name]), name

@@ -52,7 +52,7 @@ _LONGEST: Final = 12.0
 @dataclass(frozen=True, slots=True)
 class Voices:
     """Who speaks, how words are said, and what measures and shifts speech. make, phonemizer: called in the
-    process that uses what they return.
+    process that uses what they return. All of it can be sent to another process.
     """
 
     names: tuple[str, ...]
@@ -80,7 +80,7 @@ def _teacher(name: str) -> Teacher:
 def run(
     work: WorkFolder,
     recipe: Recipe,
-    voices: Callable[[], Voices],
+    voices: Voices,
     *,
     workers: int = 1,
     texts: Path = SENTENCES,
@@ -97,7 +97,7 @@ def run(
             log.write(shard=index, of=count, seconds=make(index))
     else:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        with ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (1,)) as pool:
             for index, seconds in zip(due, pool.map(make, due), strict=True):
                 log.write(shard=index, of=count, seconds=seconds)
     corpus = Corpus(folder)
@@ -112,21 +112,17 @@ def run(
 
 
 def _make_shard(
-    folder: Path, recipe: Recipe, voices: Callable[[], Voices], spoken: list[str], index: int
+    folder: Path, recipe: Recipe, voices: Voices, spoken: list[str], index: int
 ) -> float:
     """Seconds of speech made."""
-    torch.set_num_threads(1)
     made: list[tuple[Recording, Wave]] = []
-    sources = voices()
     for place in range(index * _SHARD, min(len(spoken), (index + 1) * _SHARD)):
         made += _spoken(place, spoken[place], recipe, voices)
-    write_shard(folder, index, made, sources.pitch)
+    write_shard(folder, index, made, voices.pitch)
     return sum(len(wave) for _, wave in made) / SAMPLE_RATE
 
 
-def _spoken(
-    place: int, text: str, recipe: Recipe, voices: Callable[[], Voices]
-) -> list[tuple[Recording, Wave]]:
+def _spoken(place: int, text: str, recipe: Recipe, voices: Voices) -> list[tuple[Recording, Wave]]:
     """The text by one teacher, and by shifted voices; nothing if the speech cannot be all of the text."""
     choice = random.Random(place)
     cast, say_words = _cast(voices)
@@ -145,15 +141,14 @@ def _spoken(
         copy = number + 1 + offset
         voice = f"{teacher.name}-{shift.name}"
         recording = Recording(copy, text, words, voice, number, tokens, held_out)
-        made.append((recording, _levelled(voices().shifted(wave, shift))))
+        made.append((recording, _levelled(voices.shifted(wave, shift))))
     return made
 
 
 @cache
-def _cast(voices: Callable[[], Voices]) -> tuple[list[Teacher], Phonemizer]:
-    """The teachers, once a process."""
-    found = voices()
-    return [found.make(name) for name in found.names], found.phonemizer()
+def _cast(voices: Voices) -> tuple[list[Teacher], Phonemizer]:
+    """The teachers, loaded once a process."""
+    return [voices.make(name) for name in voices.names], voices.phonemizer()
 
 
 def _levelled(wave: Wave) -> Wave:

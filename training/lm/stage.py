@@ -41,8 +41,8 @@ from .text import FOLDER, learn, placed
 
 STAGE: Final = "lm"
 WEIGHTS: Final = "llm.safetensors"
-_JOINED: Final = 0.3
-"""The share of recordings that another one of the same voice follows, as a text follows its prompt."""
+_JOINED: Final = 0.4
+"""The share of batches in which another recording of the same voice follows each, as a text its prompt."""
 _LONGEST_JOINED: Final = 220
 """Codes."""
 _PHONEMES: Final = 0.5
@@ -149,11 +149,16 @@ class Sequences:
         )
 
     def draw(self, count: int, choice: random.Random) -> LmBatch:
-        """Half of the rows in each order, as far as their speech suffices."""
+        """Half of the rows in each order, as far as their speech suffices.
+
+        Pairs have batches of their own, half as large: beside single recordings, most would be padding.
+        """
         rows = []
-        for index, recording in enumerate(self._batches.draw(count, choice)):
+        joined = choice.random() < _JOINED
+        drawn = self._batches.draw(max(2, count // 2) if joined else count, choice)
+        for index, recording in enumerate(drawn):
             spoken = self.spoken(recording)
-            if choice.random() < _JOINED:
+            if joined:
                 other = choice.choice(self.corpus.by_voice[recording.voice])
                 if recording.tokens + other.tokens <= _LONGEST_JOINED:
                     pause = self._codes.pause(choice).tolist()

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cosyserve.engine.cosyvoice.prompt import SpeechTokenizer, whisper_log_mel
+from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
+from cosyserve.engine.cosyvoice.prompt import SpeechTokenizer, resample, whisper_log_mel
 
 from ..corpus import stage as data
-from ..corpus.shards import Batches, Corpus, Recording, padded
+from ..corpus.shards import TOKEN_SAMPLES, Batches, Corpus, Recording, padded
 from ..recipe import CODES, Recipe
 from ..schedule import Schedule, train
 from ..weights import half_rounded, load_tensors, save_tensors
@@ -40,6 +41,9 @@ _SAME: Final = (0.2, 0.5)
 anything, they agree best where all of them are one code, and stay so."""
 _PAUSES: Final = (4, 8, 14)
 """Lengths, in codes, of the pauses that join two recordings."""
+_SILENCE: Final = 1e-4
+"""Standard deviation of the noise that a pause consists of."""
+_RATE_16K: Final = 16000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def run(work: WorkFolder, recipe: Recipe) -> dict[str, Any]:
     save_tensors(folder / _READER, network.state_dict())
     (folder / _PHONEMES).write_text(json.dumps(alphabet.phonemes), encoding="utf-8")
     tensors = dict(_encoded(network, corpus, alphabet))
-    tensors |= {f"pause.{size}": _pause(folder / FILE, size) for size in _PAUSES}
+    tensors |= {f"pause.{size}": _pause(folder / FILE, corpus, size) for size in _PAUSES}
     save_tensors(folder / _CODES, tensors)
     return _figures(SpokenCodes(work), PhonemeReader(work, recipe), corpus)
 
@@ -200,11 +204,18 @@ def _characters(recording: Recording, alphabet: PhonemeAlphabet) -> list[float] 
     return places
 
 
-def _pause(path: Path, size: int) -> Tensor:
-    """The codes of near silence."""
-    noise = 1e-4 * torch.randn(1, size * 640, generator=torch.Generator().manual_seed(size))
-    codes = SpeechTokenizer(path)(whisper_log_mel(noise))
-    return codes.to(torch.int16)
+def _pause(path: Path, corpus: Corpus, size: int) -> Tensor:
+    """The codes of near silence between two recordings.
+
+    A log-mel has its floor below its loudest place, so a clip of silence alone would be something else.
+    """
+    before, after = (corpus.get(recording, "wave") for recording in corpus.recordings[:2])
+    noise = torch.Generator().manual_seed(size)
+    silence = _SILENCE * torch.randn(size * TOKEN_SAMPLES, generator=noise)
+    wave = torch.cat([before, silence, after])[None]
+    codes = SpeechTokenizer(path)(whisper_log_mel(resample(wave, SAMPLE_RATE, _RATE_16K)))
+    first = len(before) // TOKEN_SAMPLES
+    return codes[first : first + size].to(torch.int16)
 
 
 class SpokenCodes:

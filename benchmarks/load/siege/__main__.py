@@ -45,7 +45,7 @@ ATTACKER: Final = ("attacker", "attacker-secret")
 VICTIM: Final = ("victim", "victim-secret")
 WARM_UP: Final = 10
 """Tasks before the attack, which do not count."""
-_ERROR: Final = re.compile(rb"\[(error|critical) |Traceback")
+_ERROR: Final = re.compile(r"\[(error|critical) |Traceback")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,7 +153,7 @@ async def _measure(
     finally:
         over.set()
         await speaking
-    log = server.log.read_bytes()[told:]
+    log = server.log.read_bytes()[told:].decode("utf-8", "replace")
     return Cost(
         attack.name,
         checkout,
@@ -165,7 +165,7 @@ async def _measure(
         idle / 1024,
         peak_kib(server.pid) / 1024,
         len(log) / 1024,
-        len(_ERROR.findall(log)),
+        [line for line in log.splitlines() if _ERROR.search(line)],
     )
 
 

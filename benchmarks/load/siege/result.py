@@ -20,7 +20,7 @@ class Cost:
 
     first_sound: of another token's tasks during the attack, s. failed: those of them that failed, by reason.
     idle_mib, peak_mib: the server's process, its workers not counted.
-    log_kib: what the server wrote; log_errors: the lines of it that say that something went wrong inside.
+    log_kib: what the server wrote meanwhile; errors: lines of it that say that something went wrong inside.
     """
 
     attack: str
@@ -33,7 +33,7 @@ class Cost:
     idle_mib: float
     peak_mib: float
     log_kib: float
-    log_errors: int
+    errors: list[str]
 
     def missed(self) -> Iterator[str]:
         """The goals that this attack made the server miss."""
@@ -49,8 +49,8 @@ class Cost:
         for what, count in self.got.items():
             if what.endswith((UNANSWERED, "500")):
                 yield f"{count} times {what}"
-        if self.log_errors:
-            yield f"{self.log_errors} errors in the log"
+        if self.errors:
+            yield f"{len(self.errors)} errors in the log, the first: {self.errors[0]}"
 
 
 HEAD: Final = (

@@ -19,8 +19,8 @@ BREAKS: Final = 360
 UNREAD: Final = 5.0
 """Seconds for which a whole answer waits for its reader."""
 FEW, MANY = 6, 50
-HELD: Final = 12.0
-"""Seconds for which a stream is held unread: longer than the server's own limit."""
+HELD: Final = 16.0
+"""Seconds for which a stream is held unread: longer than the server has patience, some 13."""
 STEP: Final = 0.25
 """Seconds between one more and the next."""
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.espeak import WordMark
-from cosyserve.engine.embedded.sound import WordClock
+from cosyserve.engine.embedded.sound import WordClock, WordMark
 from cosyserve.engine.embedded.utterances import word_stretches
 
 

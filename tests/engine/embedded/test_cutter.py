@@ -3,8 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.engine.embedded.espeak import WordMark
-from cosyserve.engine.embedded.sound import SoundCutter, TimedSound, WordClock, part_sizes
+from cosyserve.engine.embedded.sound import SoundCutter, TimedSound, WordClock, WordMark, part_sizes
 
 TEXT = "one two three"
 PCM = random.Random(1).randbytes(2 * 1000).replace(b"\0", b"\1")
@@ -72,5 +71,5 @@ def test_a_word_without_sound_at_the_end_goes_with_the_last_chunk() -> None:
 
 def test_the_first_chunks_of_a_task_are_small() -> None:
     first, later = part_sizes(first=True), part_sizes(first=False)
-    assert next(first) < 0.1 * 22050
-    assert 0.2 * 22050 <= next(later) <= 0.5 * 22050
+    assert next(first) < 0.1 * 24000
+    assert 0.2 * 24000 <= next(later) <= 0.5 * 24000

@@ -93,7 +93,7 @@ async def test_the_pitch_is_that_of_the_reference(engine: EmbeddedEngine) -> Non
 
 @pytest.mark.parametrize("factor", [0.75, 0.9, 1.1, 1.5, 1.75])
 async def test_pitch_is_a_factor_on_the_voices_own(engine: EmbeddedEngine, factor: float) -> None:
-    for voice in ("alba", "diego", await engine.prepare_prompt(clip(310.0 / factor))):
+    for voice in ("alba", "diego", await engine.prepare_prompt(clip(230.0 / factor))):
         plain = await speak(engine, SENTENCES[0], voice)
         moved = await speak(engine, SENTENCES[0], voice, SynthesisOptions(pitch=factor))
         f0 = [median_f0(speech.samples, RATE) for speech in (plain, moved)]
@@ -121,7 +121,7 @@ async def test_a_reference_without_pitch_gets_the_default_voice(engine: Embedded
     noise = np.random.default_rng(1).standard_normal(32000).astype(np.float32) / 5
     voice = await engine.prepare_prompt(TranscribedClip("noise", noise, 16000, ""))
     speech = await speak(engine, "Hello.", voice)
-    assert (speech.samples == (await speak(engine, "Hello.", "alba")).samples).all()
+    assert (speech.samples == (await speak(engine, "Hello.", "hanna")).samples).all()
 
 
 async def test_voices_are_remembered_up_to_a_number() -> None:

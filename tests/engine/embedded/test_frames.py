@@ -9,6 +9,7 @@ from cosyserve.engine.embedded.frames import (
     FrameKind,
     FrameReader,
     JobFrame,
+    NaturalProsody,
     SoundFrame,
     SpokenWord,
     pack_done,
@@ -28,10 +29,12 @@ JOB = JobFrame(
     7, "en-us+cosy-f1", "Grüße, 世界 😀", 175, 50, 50, 100, 2**31, 1234, 99, True, False, WORDS
 )
 SOUND = SoundFrame(7, 0.25, (SpokenWord(0, 10, 0), SpokenWord(10, 20, 1)), b"\1\2\3\4")
+PROSODY = NaturalProsody(1.5, 0.5, 0.25, 0.875, 2.0, True)
 STREAM = (
-    pack_ready(22050)
+    pack_ready(24000)
     + pack_job(JOB)
     + pack_sound(SOUND)
+    + pack_job(JOB._replace(natural=PROSODY))
     + pack_stop(7)
     + pack_failed(8)
     + pack_done(DoneFrame(7, 0.5, True))
@@ -49,16 +52,18 @@ def test_frames_come_back_however_the_stream_is_cut(cuts: list[int]) -> None:
         FrameKind.READY,
         FrameKind.JOB,
         FrameKind.SOUND,
+        FrameKind.JOB,
         FrameKind.STOP,
         FrameKind.FAILED,
         FrameKind.DONE,
     ]
-    assert unpack_number(bodies[0]) == 22050
+    assert unpack_number(bodies[0]) == 24000
     assert unpack_job(bodies[1]) == JOB
     assert unpack_sound(bodies[2]) == SOUND
-    assert unpack_number(bodies[3]) == 7
-    assert unpack_number(bodies[4]) == 8
-    assert unpack_done(bodies[5]) == DoneFrame(7, 0.5, True)
+    assert unpack_job(bodies[3]) == JOB._replace(natural=PROSODY)
+    assert unpack_number(bodies[4]) == 7
+    assert unpack_number(bodies[5]) == 8
+    assert unpack_done(bodies[6]) == DoneFrame(7, 0.5, True)
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff\xff\xff\x01", b"\0\0\0\0\x63"])

@@ -18,17 +18,20 @@ def running_engine() -> Iterator[tuple[asyncio.Runner, EmbeddedEngine]]:
         runner.run(context.__aexit__(None, None, None))
 
 
-@settings(max_examples=100)
-@given(st.text(max_size=60), st.lists(st.integers(0, 60), max_size=3))
+VOICES = st.sampled_from(["hanna", "alba"])
+
+
+@settings(max_examples=150)
+@given(st.text(max_size=60), st.lists(st.integers(0, 60), max_size=3), VOICES)
 def test_any_text_is_spoken_the_same_in_any_pieces(
-    running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str, cuts: list[int]
+    running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str, cuts: list[int], voice: str
 ) -> None:
     runner, engine = running_engine
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    speech = runner.run(speak(engine, [text[a:b] for a, b in pairwise(edges)]))
+    speech = runner.run(speak(engine, [text[a:b] for a, b in pairwise(edges)], voice))
     assert all(len(chunk.samples) for chunk in speech.chunks)
     check_words(speech.words, len(text), speech.seconds)
-    assert abs(speech.seconds - runner.run(speak(engine, text)).seconds) < 0.02
+    assert abs(speech.seconds - runner.run(speak(engine, text, voice)).seconds) < 0.02
     assert engine.stats()["worker_restarts_total"] == 0
 
 
@@ -41,13 +44,13 @@ PARTS = st.one_of(
 )
 
 
-@settings(max_examples=100)
-@given(st.lists(PARTS, max_size=10).map("".join))
+@settings(max_examples=150)
+@given(st.lists(PARTS, max_size=10).map("".join), VOICES)
 def test_every_letter_and_digit_is_in_one_word(
-    running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str
+    running_engine: tuple[asyncio.Runner, EmbeddedEngine], text: str, voice: str
 ) -> None:
     runner, engine = running_engine
-    speech = runner.run(speak(engine, text))
+    speech = runner.run(speak(engine, text, voice))
     check_words(speech.words, len(text), speech.seconds)
     told = "".join(text[word.text_begin : word.text_end] for word in speech.words)
     assert [char for char in told if char.isalnum()] == [char for char in text if char.isalnum()]

@@ -1,6 +1,6 @@
 import pytest
 
-from cosyserve.engine.embedded.installation import find_espeak
+from cosyserve.engine.embedded.espeak.installation import find_espeak
 from cosyserve.engine.embedded.voices import Languages, rate_setting
 
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from cosyserve.engine.embedded import pool as pools
+from cosyserve.engine.embedded.espeak.installation import find_espeak, make_data, remove_data
 from cosyserve.engine.embedded.frames import JobFrame, SoundFrame
-from cosyserve.engine.embedded.installation import find_espeak, make_data, remove_data
 from cosyserve.engine.embedded.jobs import Job
 from cosyserve.engine.embedded.pool import WorkerPool, WorkerProcess, worker_command
 from cosyserve.engine.interface import EngineDied, EngineError, EngineNotReady

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cosyserve.engine.embedded import installation
 from cosyserve.engine.embedded.engine import EmbeddedEngine
+from cosyserve.engine.embedded.espeak import installation
 from cosyserve.engine.interface import EngineDied, EngineNotReady, SynthesisOptions
 from support.engines.embedded import running, speak, voice_of
 

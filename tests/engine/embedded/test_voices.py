@@ -1,8 +1,12 @@
 import pytest
 
-from cosyserve.engine.embedded.installation import DEFINITIONS, PITCH_STEP, PITCH_STEPS, pitched
+from cosyserve.engine.embedded.espeak.installation import (
+    DEFINITIONS,
+    PITCH_STEP,
+    PITCH_STEPS,
+    pitched,
+)
 from cosyserve.engine.embedded.voices import (
-    BUILTIN_VOICES,
     DEFAULT,
     FEMALE,
     MALE,
@@ -11,6 +15,7 @@ from cosyserve.engine.embedded.voices import (
     VoiceTraits,
     at_pitch,
     builtin_traits,
+    builtin_voices,
     median_hertz,
     pitch_setting,
     traits_for,
@@ -18,9 +23,9 @@ from cosyserve.engine.embedded.voices import (
 
 
 def test_every_builtin_voice_has_a_definition() -> None:
-    assert len({voice.id for voice in BUILTIN_VOICES}) == len(BUILTIN_VOICES) >= 4
-    assert {voice.gender for voice in BUILTIN_VOICES} == {"female", "male"}
-    for voice in BUILTIN_VOICES:
+    assert len({voice.id for voice in builtin_voices(True)}) == len(builtin_voices(True)) >= 4
+    assert {voice.gender for voice in builtin_voices(True)} == {"female", "male"}
+    for voice in builtin_voices(True):
         traits = builtin_traits(voice.id)
         assert traits is not None
         assert traits.variant.name in DEFINITIONS

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from cosyserve.server.delivery import Deliveries, Delivery
@@ -152,6 +153,24 @@ async def test_a_transport_without_a_socket_tells_what_it_holds() -> None:
     buffer.size = 3
     assert (before.unsent, gauge.read().unsent) == (7, 3)
     assert before.taken < gauge.read().taken
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_delivery_may_outlive_its_connection(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def outlive() -> None:
+        async with pair() as (transport, peer):
+            delivery = Delivery(transport, 10.0)
+            transport.abort()
+            assert await asyncio.get_running_loop().sock_recv(peer, 1) == b""
+            assert delivery.look() is None
+            delivery.sound(10**7, 1.0)  # adapts the kernel's queue
+            await delivery.taken()
+            delivery.end()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(outlive())
 
 
 async def test_a_shutdown_waits_for_answers_and_connections() -> None:

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from cosyserve.server.port.sockets import SPARE, Sockets
+from cosyserve.server.port.turns import HEADS_PER_TURN
 from support.peers.peers import PATH, Peer
 from support.peers.tls import self_signed
 
@@ -59,6 +60,20 @@ async def test_an_upload_may_ask_to_continue(peer: Peer) -> None:
         b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     )
     assert (await exchange(peer.server.port, head)).startswith(b"HTTP/1.1 100 ")
+
+
+async def test_of_many_heads_at_once_each_is_answered(peer: Peer) -> None:
+    port, many = peer.server.port, 4 * HEADS_PER_TURN
+    plain = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    gone = [await asyncio.open_connection("127.0.0.1", port) for _ in range(many)]
+    for _, writer in gone:
+        writer.write(UPGRADE)
+        writer.transport.abort()
+    answers = await asyncio.gather(
+        *(exchange(port, sent) for sent in (UPGRADE, plain) for _ in range(many))
+    )
+    assert all(answer.startswith(b"HTTP/1.1 101 ") for answer in answers[:many])
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers[many:])
 
 
 @pytest.mark.parametrize(

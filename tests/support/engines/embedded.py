@@ -13,7 +13,7 @@ from cosyserve.engine.embedded.options import EmbeddedOptions
 from cosyserve.engine.interface import Prompt, Samples, SynthesisOptions, WordTime
 from support.listening.spoken import Spoken
 
-RATE = 22050
+RATE = 24000
 
 
 @asynccontextmanager

@@ -116,8 +116,7 @@ def hummed(wave: Wave, shift: Shift) -> Wave:
     return made
 
 
-def voices() -> Voices:
-    return Voices(("high", "low"), SpellingTeacher, phonemizer, steady_pitch, hummed)
+VOICES: Final = Voices(("high", "low"), SpellingTeacher, phonemizer, steady_pitch, hummed)
 
 
 def write_texts(folder: Path) -> Path:

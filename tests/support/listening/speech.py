@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 
 _RECOGNISER_RATE = 16000
 _NOISE = 5e-4
+_MARGIN = 0.25
+"""Seconds."""
 DECOYS: tuple[str, ...] = (
     "yes",
     "no",
@@ -40,20 +42,34 @@ def recognise(samples: npt.ArrayLike, rate: int, sentences: Sequence[str]) -> st
     decoder = Decoder(lm=None, samprate=float(_RECOGNISER_RATE), loglevel="FATAL")
     decoder.add_jsgf_string("choices", f"#JSGF V1.0; grammar choices; public <choice> = {grammar};")
     decoder.activate_search("choices")
+    _listen(decoder, samples, rate)
+    heard = decoder.hyp()
+    return choices.get(heard.hypstr, "") if heard else ""
+
+
+def word_begins(samples: npt.ArrayLike, rate: int, sentence: str) -> list[float]:
+    """Where a recogniser hears each word of an English sentence begin, in seconds, to about 30 ms."""
+    decoder = Decoder(lm=None, samprate=float(_RECOGNISER_RATE), loglevel="FATAL")
+    decoder.set_align_text(_plain(sentence))
+    _listen(decoder, samples, rate)
+    heard = [part for part in decoder.seg() or () if part.word[0].isalpha()]
+    return [part.start_frame / 100 - _MARGIN for part in heard]
+
+
+def _listen(decoder: Decoder, samples: npt.ArrayLike, rate: int) -> None:
+    """Play a sound to a recogniser, with silence of _MARGIN around it."""
     sound = resample(np.asarray(samples, dtype=np.float64), rate, _RECOGNISER_RATE)
-    silence = np.zeros(_RECOGNISER_RATE // 4)
+    silence = np.zeros(round(_RECOGNISER_RATE * _MARGIN))
     sound = np.concatenate([silence, 0.5 * sound / max(1e-9, np.abs(sound).max()), silence])
     # Digital silence has no logarithm: without a room's noise the recogniser loses its sense of level.
     sound += _NOISE * np.random.default_rng(0).standard_normal(len(sound))
     decoder.start_utt()
     decoder.process_raw((sound * 32767).astype("<i2").tobytes(), full_utt=True)
     decoder.end_utt()
-    heard = decoder.hyp()
-    return choices.get(heard.hypstr, "") if heard else ""
 
 
 def rank_by_dtw(
-    samples: npt.ArrayLike, candidates: Sequence[npt.ArrayLike], rate: int = 22050
+    samples: npt.ArrayLike, candidates: Sequence[npt.ArrayLike], rate: int = 24000
 ) -> int:
     """Index of the candidate that sounds most like `samples`, whatever its pace. All at `rate` Hz."""
     features = mfcc(np.asarray(samples, dtype=np.float64), rate)

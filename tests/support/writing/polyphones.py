@@ -16,10 +16,10 @@ SENTENCES: Final = Path(__file__).with_suffix(".txt").read_text("utf-8").split()
 
 _SCRIPT: Final = """
 import json, sys
-from cosyserve.engine.embedded.installation import make_data, remove_data
-from cosyserve.engine.embedded.espeak import Espeak
-from cosyserve.engine.embedded.mandarin import Mandarin, load_phrases
-from cosyserve.engine.embedded.installation import find_espeak
+from cosyserve.engine.embedded.espeak.installation import make_data, remove_data
+from cosyserve.engine.embedded.espeak.library import Espeak
+from cosyserve.engine.embedded.espeak.mandarin import Mandarin, load_phrases
+from cosyserve.engine.embedded.espeak.installation import find_espeak
 
 espeak_files = find_espeak()
 data = make_data(espeak_files.data)

@@ -30,7 +30,7 @@ def test_a_siege_is_measured_and_a_missed_goal_told(
     assert measured["failed"] == {}
     assert measured["got"].keys() == {"400"}
     assert 0 < measured["idle_mib"] <= measured["peak_mib"]
-    assert measured["log_errors"] == 0
+    assert measured["errors"] == []
     assert found["missed"].keys() == {"head-long"}
     table = (tmp_path / "siege.md").read_text().splitlines()
     assert table[0].startswith("| attack | checkout | ")
@@ -67,13 +67,13 @@ def cost(
     failed: dict[str, int] | None = None,
     peak: float = 100,
     got: dict[str, int] | None = None,
-    errors: int = 0,
+    errors: list[str] | None = None,
     checkout: str = "this",
     goal: float | None = 0.1,
 ) -> Cost:
     waits = None if p95 is None else Summary(20, 0.01, 0.01, 0.02, p95, 0.3, 0.4)
     return Cost(
-        "attack", checkout, 1.0, got or {}, goal, waits, failed or {}, 90, peak, 1.0, errors
+        "attack", checkout, 1.0, got or {}, goal, waits, failed or {}, 90, peak, 1.0, errors or []
     )
 
 
@@ -90,7 +90,7 @@ def cost(
             cost(got={"unanswered": 2, "delete 500": 1}),
             ["2 times unanswered", "1 times delete 500"],
         ),
-        (cost(errors=3), ["3 errors in the log"]),
+        (cost(errors=["one", "two"]), ["2 errors in the log, the first: one"]),
     ],
 )
 def test_goals(found: Cost, told: list[str]) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..origins import Origins
-from ..segmentation.scripts import IDEOGRAPHS
-from .alphabets import numbered, spelled
+from ...origins import Origins
+from ...segmentation.scripts import IDEOGRAPHS
+from ..alphabets import numbered, spelled
 
 _NUMBERS: Final = "一二两三四五六七八九十百千几数半"
 _WHICH: Final = _NUMBERS + "这那哪每各某此同多"

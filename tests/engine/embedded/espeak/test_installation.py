@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyserve.engine.embedded.installation import (
+from cosyserve.engine.embedded.espeak.installation import (
     DEFINITIONS,
     PITCH_STEPS,
     find_espeak,

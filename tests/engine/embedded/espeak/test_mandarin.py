@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cosyserve.engine.embedded.engine import EmbeddedEngine
-from cosyserve.engine.embedded.mandarin import Mandarin
+from cosyserve.engine.embedded.espeak.mandarin import Mandarin
 from support.engines.embedded import check_words, speak
 from support.writing.polyphones import SENTENCES, parsed, said, syllables
 

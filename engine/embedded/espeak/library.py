@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..sound import WordMark
+
 SAMPLE_RATE = 22050
 
 _SYNCHRONOUS = 2
@@ -20,17 +22,6 @@ _UTF8 = 1  # no markup (0x10), nor brackets where none are asked for: text is on
 _PHONEMES = 0x100
 _END_OF_LIST, _WORD = 0, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
-
-
-class WordMark(NamedTuple):
-    """A word event: the text from `position` on, in code points, is heard from `sample` on.
-
-    espeak sends one event for several words that its dictionary has as one ("no one", 银行), several
-    for the digits of a number or the syllables of a sign, and now and then one that goes back.
-    """
-
-    sample: int
-    position: int
 
 
 class EspeakProsody(NamedTuple):

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from cosyserve.engine.embedded.mandarin import load_phrases, phrases_in, syllables
+from cosyserve.engine.embedded.espeak.mandarin import load_phrases, phrases_in, syllables
 
 PHRASES = dict.fromkeys(
     ["长大", "大人", "温暖", "暖和", "银行", "行长", "会计", "计算", "好好学习"], ""
