@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, Protocol
-from urllib.parse import unquote
+from typing import Final
 
 import pybase64
 
@@ -68,13 +66,12 @@ EnrollmentCall = CreateVoice | UpdateVoice | ListVoices | QueryVoice | DeleteVoi
 _ACTIONS: Final = "create_voice, update_voice, list_voice, query_voice, delete_voice"
 
 
-class EnrolledVoice(Protocol):
-    """What clients see of the reference behind a voice; name: the voice's id."""
+@dataclass(frozen=True, slots=True)
+class EnrolledVoice:
+    """A voice as clients see it. made: when its clip was stored, "YYYY-MM-DD HH:MM:SS" in UTC."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def created_at(self) -> int: ...
+    id: str
+    made: str
 
 
 def parse_enrollment_call(body: bytes) -> EnrollmentCall:
@@ -112,8 +109,6 @@ def clip_in(url: str, most: int) -> bytes | None:
     if head is None:
         raise InvalidParameter("input.url: not a data: URL in base64 (data:audio/wav;base64,...)")
     encoded = url[head.end() :]
-    if "%" in encoded:
-        encoded = unquote(encoded)
     if len(encoded) // 4 * 3 > most + 3:
         raise PayloadTooLarge(f"input.url: more than {most} bytes, the most allowed")
     try:
@@ -143,13 +138,13 @@ def changed_body(request_id: str) -> JsonObject:
 
 
 def listed_body(request_id: str, voices: Sequence[EnrolledVoice]) -> JsonObject:
-    found = [{"voice_id": voice.name, **_times(voice), "status": "OK"} for voice in voices]
+    found = [{"voice_id": voice.id, **_times(voice), "status": "OK"} for voice in voices]
     return _body(request_id, {"voice_list": found})
 
 
 def queried_body(request_id: str, voice: EnrolledVoice) -> JsonObject:
     """The clip itself has no address here."""
-    found = _VOICE_ID.fullmatch(voice.name)
+    found = _VOICE_ID.fullmatch(voice.id)
     model = "" if found is None else found["model"]
     output = {**_times(voice), "resource_link": "", "target_model": model, "status": "OK"}
     return _body(request_id, output)
@@ -160,9 +155,8 @@ def _body(request_id: str, output: JsonObject) -> JsonObject:
 
 
 def _times(voice: EnrolledVoice) -> JsonObject:
-    """In UTC. An update makes a voice anew."""
-    told = datetime.fromtimestamp(voice.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return {"gmt_create": told, "gmt_modified": told}
+    """An update makes a voice anew."""
+    return {"gmt_create": voice.made, "gmt_modified": voice.made}
 
 
 def _target_model(given: JsonObject) -> str:

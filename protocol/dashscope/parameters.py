@@ -1,7 +1,8 @@
 """From this dialect's parameters to SpeechParameters.
 
 Parameters without a meaning here are ignored if a listener would not miss them (language_hints, type,
-enable_markdown_filter, phoneme timestamps). hot_fix is refused, because speech without it would be wrong.
+enable_markdown_filter, phoneme timestamps). Pronunciations in hot_fix are refused, because speech without
+them would be wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from typing import Final
 
 from ..errors import ModelNotFound
 from ..fields import JsonObject, number, optional, refusal, required, shown
-from ..parameters import BIT_RATES, OPUS_SAMPLE_RATES, SAMPLE_RATES, Mode, SpeechParameters
+from ..parameters import (
+    BIT_RATES,
+    OPUS_SAMPLE_RATES,
+    SAMPLE_RATES,
+    Mode,
+    ParametersWithReplacements,
+    SpeechParameters,
+)
 from ..parameters import AudioFormat as Format
 
 WHERE: Final = "payload.parameters"
@@ -19,6 +27,9 @@ MODEL: Final = re.compile(r"cosyvoice[\w.-]{0,64}", re.ASCII | re.IGNORECASE)
 DEFAULT_FORMAT: Final = Format.MP3
 DEFAULT_RATE: Final = 22050
 FULL_VOLUME: Final = 50
+MOST_REPLACED: Final = 50
+LONGEST_PHRASE: Final = 64
+LONGEST_SPOKEN: Final = 256
 SILENT: Final = 1e-4  # -80 dB: volume 0 is a stream of silence, not an error
 _LEAST_BITS_PER_SECOND: Final = 1000
 
@@ -36,10 +47,6 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
 
     Raises InvalidParameter, which names the parameter.
     """
-    if given.get("hot_fix"):
-        raise refusal(
-            f"{where}.hot_fix", given["hot_fix"], "nothing: write the text as it is spoken"
-        )
     kind = optional(given, "text_type", str, where) or "PlainText"
     if kind not in ("PlainText", "SSML"):
         raise refusal(f"{where}.text_type", kind, "PlainText or SSML")
@@ -47,7 +54,7 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
     if len(instruct) > 1000:
         raise refusal(f"{where}.instruction", instruct, "at most 1000 characters")
     output_format = _format(given, where)
-    return SpeechParameters(
+    asked = SpeechParameters(
         mode=Mode.NATURAL_LANGUAGE if instruct else Mode.FAST,
         instruct=instruct,
         reference_audio_id=_voice(given, where),
@@ -62,6 +69,38 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
         enable_ssml=kind == "SSML" or bool(optional(given, "enable_ssml", bool, where)),
         word_timestamp_enabled=bool(optional(given, "word_timestamp_enabled", bool, where)),
     )
+    replacements = _replacements(given, where)
+    if not replacements:
+        return asked
+    if asked.enable_ssml:
+        allowed = "none with SSML, which has <sub alias=...>"
+        raise refusal(f"{where}.hot_fix.replace", given["hot_fix"]["replace"], allowed)
+    return ParametersWithReplacements(**dict(asked), replacements=replacements)
+
+
+def _replacements(given: JsonObject, where: str) -> dict[str, str]:
+    """The phrases of hot_fix and what is spoken for them; the last of the same phrase counts."""
+    fix, where = optional(given, "hot_fix", dict, where) or {}, f"{where}.hot_fix"
+    if fix.get("pronunciation"):
+        allowed = "none; replace phrases by others that sound right"
+        raise refusal(f"{where}.pronunciation", fix["pronunciation"], allowed)
+    pairs = fix.get("replace") or []
+    if not isinstance(pairs, list) or len(pairs) > MOST_REPLACED:
+        allowed = f'a list of at most {MOST_REPLACED}, each {{"PHRASE": "WHAT IS SPOKEN"}}'
+        raise refusal(f"{where}.replace", pairs, allowed)
+    found: dict[str, str] = {}
+    for index, pair in enumerate(pairs):
+        match list(pair.items()) if isinstance(pair, dict) else None:
+            case [(str(phrase), str(spoken))] if (
+                1 <= len(phrase) <= LONGEST_PHRASE and len(spoken) <= LONGEST_SPOKEN
+            ):
+                found[phrase] = spoken
+            case _:
+                allowed = (
+                    f"a phrase of 1 to {LONGEST_PHRASE} characters with up to {LONGEST_SPOKEN}"
+                )
+                raise refusal(f"{where}.replace.{index}", pair, allowed)
+    return found
 
 
 def _voice(given: JsonObject, where: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 import structlog
 from aiohttp import web
@@ -11,6 +12,7 @@ from cosyserve.engine.threads import uninterrupted
 from cosyserve.protocol.dashscope.enrollment import (
     CreateVoice,
     DeleteVoice,
+    EnrolledVoice,
     EnrollmentCall,
     ListVoices,
     QueryVoice,
@@ -46,7 +48,7 @@ async def customization(request: web.Request) -> web.Response:
             return await _list(request, call)
         case QueryVoice():
             found = (await _clips(request, call.voice_id))[0]
-            return json_response(queried_body(request[REQUEST_ID], found))
+            return json_response(queried_body(request[REQUEST_ID], _voice(found)))
         case DeleteVoice():
             return await _delete(request, call)
         case _:
@@ -97,7 +99,8 @@ async def _list(request: web.Request, call: ListVoices) -> web.Response:
     found = [each for each in await _all(request) if is_voice_id(each.name, call.prefix)]
     newest = list({each.name: each for each in reversed(found)}.values())[::-1]
     begin = call.page_index * call.page_size
-    return json_response(listed_body(request[REQUEST_ID], newest[begin : begin + call.page_size]))
+    page = newest[begin : begin + call.page_size]
+    return json_response(listed_body(request[REQUEST_ID], [_voice(each) for each in page]))
 
 
 async def _delete(request: web.Request, call: DeleteVoice) -> web.Response:
@@ -124,6 +127,11 @@ async def _clips(request: web.Request, wanted: str) -> list[Reference]:
     if not found:
         raise ReferenceAudioNotFound(f"input.voice_id: no voice has the id {wanted[:64]!r}")
     return found
+
+
+def _voice(clip: Reference) -> EnrolledVoice:
+    made = datetime.fromtimestamp(clip.created_at, UTC)
+    return EnrolledVoice(clip.name, made.strftime("%Y-%m-%d %H:%M:%S"))
 
 
 async def _all(request: web.Request) -> list[Reference]:

@@ -21,12 +21,13 @@ from cosyserve.engine.interface import (
 )
 from cosyserve.engine.threads import Threads
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
-from cosyserve.protocol.parameters import SpeechParameters
+from cosyserve.protocol.parameters import ParametersWithReplacements, SpeechParameters
 from cosyserve.protocol.text import GrowingText
 
 from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
 from ..ssml import SsmlSession, open_ssml
 from .contract import CheckedSession, calling
+from .replacing import Replacer
 
 SILENCE_SECONDS: Final = 0.02
 """What a task without anything to say is answered with."""
@@ -78,11 +79,18 @@ def options_of(parameters: SpeechParameters, tenant: str) -> SynthesisOptions:
 class _Pending:
     """Costs, words, sentences and marks of chunks whose bytes the encoder still holds back.
 
-    text: gives parts of the task's text. with_words: whether the client asked for words.
+    text: gives parts of the task's text. place: where in it stands what is spoken from one place to another.
+    with_words: whether the client asked for words.
     """
 
-    def __init__(self, text: Callable[[int, int], str], with_words: bool) -> None:
+    def __init__(
+        self,
+        text: Callable[[int, int], str],
+        place: Callable[[int, int], tuple[int, int]],
+        with_words: bool,
+    ) -> None:
         self._text = text
+        self._place = place
         self._with_words = with_words
         self._clear()
 
@@ -117,14 +125,12 @@ class _Pending:
         """Add the chunk's words, sentences and marks, in the wire's terms."""
         text = self._text
         if self._with_words:
-            self._words += tuple(
-                Word(text(w.text_begin, w.text_end), w.begin, w.end, w.text_begin, w.text_end)
-                for w in chunk.words
-            )
-        self._sentences += tuple(
-            Sentence(s.number, s.text_begin, s.text_end, text(s.text_begin, s.text_end))
-            for s in chunk.segments
-        )
+            for w in chunk.words:
+                place = self._place(w.text_begin, w.text_end)
+                self._words += (Word(text(*place), w.begin, w.end, *place),)
+        for s in chunk.segments:
+            place = self._place(s.text_begin, s.text_end)
+            self._sentences += (Sentence(s.number, *place, text(*place)),)
         self._marks += tuple(Mark(mark.name, mark.at) for mark in chunk.marks)
 
 
@@ -144,6 +150,7 @@ class Synthesis:
         encode_pool: Executor | None,
         *,
         ssml: SsmlSession | None,
+        replacer: Replacer | None,
         with_words: bool,
     ) -> None:
         """rate: Hz of the session's PCM. encode_pool: None encodes in place. ssml: what the session wraps."""
@@ -152,6 +159,7 @@ class Synthesis:
         self._encoder = encoder
         self._pool = encode_pool
         self._ssml = ssml
+        self._replacer = replacer
         self._with_words = with_words
         self._text = GrowingText()  # as it was fed, tags included
 
@@ -192,8 +200,13 @@ class Synthesis:
                 session = CheckedSession(ssml)
             else:
                 session = CheckedSession(engine.open_session(voice, options))
+        replacer = None
+        if isinstance(parameters, ParametersWithReplacements):
+            replacer = Replacer(parameters.replacements)
         with_words = parameters.word_timestamp_enabled
-        return cls(session, rate, encoder, pool, ssml=ssml, with_words=with_words)
+        return cls(
+            session, rate, encoder, pool, ssml=ssml, replacer=replacer, with_words=with_words
+        )
 
     @property
     def audio(self) -> EffectiveAudio:
@@ -220,16 +233,20 @@ class Synthesis:
     async def feed(self, text: str, *, flush: bool = False) -> None:
         """Take the next piece of text. flush: speak what has come without waiting for more.
 
-        Does not wait for speech.
+        Does not wait for speech. Raises TextTooLong.
         """
+        self._text.append(text)
+        if self._replacer is not None:
+            text = self._replacer.feed(text, whole=flush)
         if text:
-            self._text.append(text)
             await self._session.feed(text)
         if flush:
             await self._session.flush()
 
     async def finish(self) -> None:
         """Say that no more text comes."""
+        if self._replacer is not None and (text := self._replacer.feed("", whole=True)):
+            await self._session.feed(text)
         await self._session.finish()
 
     def text(self, begin: int, end: int) -> str:
@@ -238,7 +255,8 @@ class Synthesis:
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
-        pending = _Pending(self.text, self._with_words)
+        place = _same if self._replacer is None else self._replacer.source
+        pending = _Pending(self.text, place, self._with_words)
         longest = round(LONGEST_SECONDS * self._rate)
         silent = True
         while (whole := await self._session.next_chunk()) is not None:
@@ -263,6 +281,10 @@ class Synthesis:
         if self._pool is None:
             return _timed(step)
         return await _in_pool(self._pool, partial(_timed, step))
+
+
+def _same(begin: int, end: int) -> tuple[int, int]:
+    return begin, end
 
 
 def _timed(step: Callable[[], Encoded]) -> tuple[Encoded, float]:

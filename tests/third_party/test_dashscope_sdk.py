@@ -131,7 +131,7 @@ async def test_a_cancelled_task_ends_at_once(speaking: RunningServer, tmp_path: 
         ({"more": {"speech_rate": 3.0}}, "InvalidParameter", "payload.parameters.rate"),
         ({"more": {"volume": 101}}, "InvalidParameter", "payload.parameters.volume"),
         (
-            {"more": {"hot_fix": {"replace": [{"a": "b"}]}}},
+            {"more": {"hot_fix": {"pronunciation": [{"a": "b"}]}}},
             "InvalidParameter",
             "payload.parameters.hot_fix",
         ),
@@ -214,3 +214,13 @@ async def test_a_voice_is_enrolled_and_speaks(speaking: RunningServer, tmp_path:
     assert decoded((tmp_path / "enrolled.bin").read_bytes(), "mp3")[0].size
     assert "404" in told["error"]
     assert told["left"] == []
+
+
+async def test_phrases_are_replaced(speaking: RunningServer, tmp_path: Path) -> None:
+    fix = {"replace": [{"there": "everybody"}]}
+    expected = await native(speaking, TEXT.replace("there", "everybody"))
+    form = "PCM_24000HZ_MONO_16BIT"
+    await sdk(speaking, "call", tmp_path, format=form, more={"hot_fix": fix})
+    assert (tmp_path / "call.bin").read_bytes() == expected
+    await sdk(speaking, "http", tmp_path, more={"hot_fix": fix})
+    assert (tmp_path / "whole.bin").read_bytes() == expected

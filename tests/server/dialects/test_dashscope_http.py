@@ -79,6 +79,23 @@ async def test_words_are_in_the_end_of_their_sentence(served: Any) -> None:
     assert [[word["text"] for word in words] for words in ends] == [["one", "two."], ["three"]]
 
 
+@pytest.mark.parametrize("headers", [{}, SSE])
+async def test_phrases_are_replaced(peer: Peer, headers: Any) -> None:
+    asked = body("two one", hot_fix={"replace": [{"two": "three four"}]})
+    async with peer.http.post(URL, json=asked, headers=headers) as answer:
+        assert answer.status == 200
+        await answer.read()
+    assert peer.engine.sessions[0].text == "three four one"
+
+
+async def test_too_many_replacements_are_told(peer: Peer) -> None:
+    asked = body("a" * 10_001, hot_fix={"replace": [{"a": "b"}]})
+    async with peer.http.post(URL, json=asked) as answer:
+        found = await answer.json()
+    assert (answer.status, found["code"]) == (413, "InvalidParameter")
+    assert "10000 replacements" in found["message"]
+
+
 @pytest.mark.parametrize(("format", "content_type"), [("wav", "audio/wav"), ("mp3", "audio/mpeg")])
 async def test_a_whole_answer_names_where_the_sound_is(
     peer: Peer, format: str, content_type: str
