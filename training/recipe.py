@@ -54,7 +54,7 @@ def _model(lm: LmConfig, flow: FlowConfig, hift: HiftConfig) -> ModelConfig:
 
 
 FULL: Final = Recipe(
-    sentences=12000,
+    sentences=15000,
     held_out=100,
     copies=0.7,
     text_vocabulary=1200,
@@ -83,7 +83,7 @@ FULL: Final = Recipe(
     ),
     tokenizer=Schedule(steps=6000, batch=24, rate=1e-3, warm_up=200, log_every=50),
     speaker=Schedule(steps=1500, batch=48, rate=1e-3, warm_up=100),
-    lm=Schedule(steps=24000, batch=20, rate=1e-3, warm_up=400, log_every=50, save_every=500),
+    lm=Schedule(steps=20000, batch=20, rate=1e-3, warm_up=400, log_every=50, save_every=500),
     flow=Schedule(steps=14000, batch=8, rate=6e-4, warm_up=300, log_every=50, save_every=400),
     vocoder=Schedule(steps=10000, batch=12, rate=8e-4, warm_up=200, log_every=50, save_every=400),
 )

@@ -126,8 +126,11 @@ def _status_kib(pid: int, field: str) -> int:
 
 def children(pid: int) -> list[int]:
     """The children of all threads of a process (Linux). Raises OSError if it has ended."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # this thread has just ended
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 @asynccontextmanager

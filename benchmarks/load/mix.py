@@ -25,7 +25,7 @@ LEFT: Final = 0.2
 CANCELLED: Final = 0.1
 """Share of the tasks that are cancelled, where a dialect has a word for it."""
 LATEST: Final = 0.02
-"""Seconds after which, or chunks after which, that happens: whichever is drawn."""
+"""Seconds within which either happens, where it does not wait for sound."""
 FEWEST_FRAMES: Final = 2
 """Of a task, in every dialect."""
 MOST_TASKS: Final = 4

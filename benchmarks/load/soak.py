@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TASKS",
         help="mixed tasks instead (100000 if no number is given)",
     )
+    parser.add_argument("--voice", help="of all tasks (default: the server's first)")
     parser.add_argument("--at-once", type=int, default=8, help="mixed tasks (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="of the mixed tasks (default: 0)")
     parser.add_argument("--url", help="of a server to watch (default: start one)")
@@ -142,7 +143,7 @@ async def _soak(options: argparse.Namespace) -> int:
             server = await stack.enter_async_context(launched_server("--log-level", "warning"))
             url, pid = server.url, server.pid
         client = await stack.enter_async_context(Client(url, token=options.token))
-        voice = (await client.voices())[0].id
+        voice = options.voice or (await client.voices())[0].id
         await client.synthesize(options.text, voice=voice)  # loads what a server loads once
         if options.mixed:
             await client.close()  # its connection would count

@@ -273,7 +273,7 @@ _FORMANTS: Final = 0.25
 lower than those of women, their F0 is 45 % lower."""
 
 
-_NEAR: Final = 0.05
+_NEAR: Final = 0.08
 """Of the natural voice's F0: a reference as near to it gets the voice as it is. It sounds best unmoved."""
 
 

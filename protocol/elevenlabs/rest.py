@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -134,6 +135,7 @@ PAGE_DEFAULT: Final = 10
 PAGE_MAX: Final = 100
 LONGEST_TOKEN: Final = 1024
 """Characters."""
+_TOKEN: Final = re.compile("[A-Za-z0-9_-]+={0,2}")  # the decoder skips what else there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,9 @@ def _place(token: str) -> tuple[int, str]:
     if not token:
         return 0, ""
     try:
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > LONGEST_TOKEN or _TOKEN.fullmatch(token) is None:
             raise ValueError
-        text = pybase64.b64decode(token, altchars=b"-_", validate=True).decode()
+        text = pybase64.urlsafe_b64decode(token).decode()
         before, _, last = text.partition(" ")
         if not (before.isascii() and before.isdecimal() and len(before) <= 9 and last):
             raise ValueError

@@ -12,7 +12,7 @@ FULL_AFTER: Final = 50
 def settle() -> None:
     """Leave the objects that a started server has to its end out of all collections, and make full ones rare.
 
-    A full collection takes 0.2 s with 4,000 connections open. For the process of a server, once.
+    A full collection takes 0.2 s with 4,000 connections open. For a process that only serves, once.
     """
     gc.collect()
     gc.freeze()

@@ -17,6 +17,8 @@ from .capacity import Capacity
 from .waiting import Waiting, WaitingLimits
 
 MAX_RETRY_AFTER: Final = 60
+_MOST_OF_WHAT_IS_LEFT: Final = 9.0
+"""Times as many tasks as the engine could still take that a token may have, of several: nine tenths alone."""
 _SMOOTHING: Final = 0.1  # the newest task's share in the mean duration
 
 
@@ -122,7 +124,8 @@ class Admission:
     Of several tokens, none may hold more connections, uploads, or tasks on connections that have had no text
     yet, than places are left free: alone it gets half of them, and of n that want all they can get, each
     gets one part in n + 1, so that whoever comes next finds a place. Tasks with text have a limit per
-    token, and those that speak are no more than the engine keeps up with. Once all places are taken, one
+    token, and those that speak are no more than the engine keeps up with; of these, a token alone gets nine
+    tenths. Once all places are taken, one
     that waits for text gives its place up to the next: the one that has waited longest, among those of the
     token that has the most of them.
 
@@ -195,7 +198,7 @@ class Admission:
         elif connection is not None:
             left = limits.max_tasks - self.tasks
             self._check_share(self._empty, caller, left, "tasks without text")
-        self._check_capacity()
+        self._check_capacity(name)
         if connection is not None:
             connection.tasks += 1
         give_back = _take(self._tasks, name)
@@ -247,12 +250,21 @@ class Admission:
         if self._several and held >= left:
             raise Throttled(f"this token has {held} {what}; the {left} places left are for others")
 
-    def _check_capacity(self) -> None:
-        speaking = self.speaking
-        if speaking + 1 > self.capacity.limit:
+    def _check_capacity(self, name: str) -> None:
+        """Raises Throttled if the engine would not keep up, or a caller left others too little room."""
+        speaking, limit = self.speaking, self.capacity.limit
+        retry_after = self._retry_after(max(1, speaking))
+        left = limit - speaking
+        if left < 1:
             raise Throttled(
-                f"{speaking} tasks are speaking, as many as the engine keeps up with",
-                self._retry_after(speaking),
+                f"{speaking} tasks are speaking, as many as the engine keeps up with", retry_after
+            )
+        most = min(_MOST_OF_WHAT_IS_LEFT, max(1.0, limit - 1))
+        if self._several and self._tasks[name] >= most * left:
+            raise Throttled(
+                f"this token has {self._tasks[name]} tasks; the {int(left)} more that the engine keeps up"
+                " with are for others",
+                retry_after,
             )
 
     def _preempt(self, name: str) -> None:

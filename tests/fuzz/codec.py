@@ -69,7 +69,7 @@ _LONGEST_MESSAGE: Final = 6000
 """Characters of an error's message: one sentence for each of the fields of a run-task."""
 _NAMES_THE_FAULT: Final = re.compile(
     r"(?:[A-Za-z_][\w.-]*(?: \d+)?(?:, line \d+, column \d+)?: "  # a field, a header, SSML and its place
-    r"|not JSON: |header \d+ is |the (?:SSML|breaks|form|body|query|request|path|URL) |no (?:model|task) "
+    r"|not JSON: |header \d+ is |the (?:SSML|breaks|form|body|query|request|path|URL)\b|no (?:model|task) "
     r"|a (?:valid|binary) |(?:run|continue|finish|cancel)-task: |an upgrade )"
 )
 

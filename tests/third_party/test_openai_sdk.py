@@ -22,7 +22,7 @@ FRAME = 0.1  # seconds that a codec's frames and its delay may add
 async def driven(speaking: RunningServer, tmp_path: Path) -> tuple[Any, Any, Path]:
     """What the driver reports, the native API's speech, and where the driver's is."""
     report = await drive("openai_sdk.py", f"{speaking.url}/v1", TOKEN, tmp_path)
-    return report, await native_speech(speaking.url, TOKEN, TEXT), tmp_path
+    return report, await native_speech(speaking.url, TOKEN, TEXT, "hanna"), tmp_path
 
 
 async def test_the_sdk_speaks_lists_and_tells_errors(driven: tuple[Any, Any, Path]) -> None:

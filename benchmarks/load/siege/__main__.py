@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         **around,
         "memory_mib": MEMORY_MIB,
         "scale": options.scale,
+        "voice": options.voice,
         "costs": [asdict(cost) for cost in costs],
         "missed": missed,
     }
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of its full size (default: 1)"
     )
+    parser.add_argument("--voice", help="of all clients (default: the server's first)")
     parser.add_argument(
         "--against", type=Path, metavar="CHECKOUT", help="attack the server of this checkout, too"
     )
@@ -110,7 +112,9 @@ async def _besiege(options: argparse.Namespace) -> list[Cost]:
             seconds = options.seconds or attack.seconds
             for name, packages in checkouts.items():
                 print(f"{attack.name}: {attack.about} ...", file=sys.stderr, flush=True)
-                costs.append(await measure(attack, seconds, options.scale, name, packages))
+                costs.append(
+                    await measure(attack, seconds, options.scale, options.voice, name, packages)
+                )
     return costs
 
 
@@ -118,13 +122,14 @@ async def measure(
     attack: Attack,
     seconds: float,
     scale: float = 1.0,
+    voice: str | None = None,
     checkout: str = "this",
     packages: Path | None = None,
 ) -> Cost:
     """Lead an attack against a server of its own, and measure another client meanwhile.
 
-    checkout: its name in the report. packages: as in `launched_server`. Raises as that does, AttackFailed,
-    ClientError, and OSError.
+    voice: of all clients; None: the server's first. checkout: its name in the report. packages: as in
+    `launched_server`. Raises as that does, AttackFailed, ClientError, and OSError.
     """
     with tempfile.TemporaryDirectory(prefix="cosyserve-") as folder:
         references = Path(folder, "references")
@@ -134,14 +139,20 @@ async def measure(
         async with launched_server(
             *flags, "--references", str(references), packages=packages
         ) as server:
-            return await _measure(server, attack, seconds, scale, checkout)
+            if voice is None:
+                async with Client(server.url, token=VICTIM[1]) as client:
+                    voice = (await client.voices())[0].id
+            return await _measure(server, attack, seconds, scale, voice, checkout)
 
 
 async def _measure(
-    server: LaunchedServer, attack: Attack, seconds: float, scale: float, checkout: str
+    server: LaunchedServer,
+    attack: Attack,
+    seconds: float,
+    scale: float,
+    voice: str,
+    checkout: str,
 ) -> Cost:
-    async with Client(server.url, token=VICTIM[1]) as client:
-        voice = (await client.voices())[0].id
     for _ in range(WARM_UP):
         await Victim(server.url, VICTIM[1], voice).speak()
     idle, told = resident_kib(server.pid), server.log.stat().st_size

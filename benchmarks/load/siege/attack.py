@@ -15,6 +15,7 @@ ANSWER_TIMEOUT: Final = 15.0
 """Seconds without an answer after which there is none: longer than the server's own for a head."""
 UNANSWERED: Final = "unanswered"
 FIRST_SOUND: Final = 0.1
+"""Seconds: the goal of most attacks; see Attack.first_sound."""
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ..wire import CONTINUATION, LOST, PING, TEXT, command, connected, frame, upgrade
@@ -25,23 +26,24 @@ class _Flood:
 
     async def lead(self, ground: Ground) -> None:
         """Flood, on a new connection each time the server has closed one."""
-        while True:
-            async with connected(ground.url) as wire:
-                await wire.send(upgrade(PATH, ground.token))
-                if await ground.note(wire.status()) != 101:
-                    await asyncio.sleep(0.1)
-                    continue
-                closed = asyncio.create_task(wire.closed()) if self.reads else None
-                try:
-                    await wire.send((_run(ground) if self.task else b"") + self.first)
-                    block = self.repeated * (BLOCK // len(self.repeated))
-                    while closed is None or not closed.done():
-                        await wire.send(block)
-                except LOST:
-                    if closed is None:
-                        ground.got["cut off"] += 1
-                finally:
-                    await self._note_close(ground, closed)
+        await ground.repeat(1, partial(self._flood, ground))
+
+    async def _flood(self, ground: Ground) -> None:
+        async with connected(ground.url) as wire:
+            await wire.send(upgrade(PATH, ground.token))
+            if await ground.note(wire.status()) != 101:
+                return
+            closed = asyncio.create_task(wire.closed()) if self.reads else None
+            try:
+                await wire.send((_run(ground) if self.task else b"") + self.first)
+                block = self.repeated * (BLOCK // len(self.repeated))
+                while closed is None or not closed.done():
+                    await wire.send(block)
+            except LOST:
+                if closed is None:
+                    raise
+            finally:
+                await self._note_close(ground, closed)
 
     async def _note_close(self, ground: Ground, closed: asyncio.Task[int] | None) -> None:
         if closed is None:

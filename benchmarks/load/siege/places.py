@@ -6,8 +6,9 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
-from ..wire import LOST, Wire, command, connected, upgrade
-from .attack import UNANSWERED, Attack, Ground
+from ...texts import SENTENCES
+from ..wire import CLOSE, LOST, Wire, command, connected, upgrade
+from .attack import ANSWER_TIMEOUT, UNANSWERED, Attack, Ground
 
 PATH: Final = "/api-ws/v1/audio/speech"
 TASKS: Final = 8
@@ -17,6 +18,7 @@ AT_ONCE: Final = 50
 """Connections that are opened at the same time."""
 TRICKLING: Final = 100
 """Connections, which want more tasks than a token may have."""
+CROWD: Final = 1000
 MANY: Final = 10_000
 MANY_AT_ONCE: Final = 200
 SOURCES: Final = 4
@@ -43,13 +45,16 @@ async def _take_all(ground: Ground) -> None:
 
     async def hold() -> None:
         async with AsyncExitStack() as stack:
-            async with opening:
-                wire = await stack.enter_async_context(connected(ground.url))
-                await wire.send(upgrade(PATH, ground.token))
-                if await ground.note(wire.status()) != 101:
-                    return
-                await wire.send(tasks)
-            await _follow(ground, wire)
+            try:
+                async with opening:
+                    wire = await stack.enter_async_context(connected(ground.url))
+                    await wire.send(upgrade(PATH, ground.token))
+                    if await ground.note(wire.status()) != 101:
+                        return
+                    await wire.send(tasks)
+                await _follow(ground, wire)
+            except LOST:
+                ground.got["cut off"] += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(ground.many(CONNECTIONS)):
@@ -84,20 +89,43 @@ async def _trickle(ground: Ground) -> None:
     await ground.repeat(TRICKLING, hold)
 
 
+async def _crowd(ground: Ground) -> None:
+    """Speech for many listeners at once; who is refused or has heard all asks again."""
+    parameters = {
+        "mode": "fast_replication",
+        "reference_audio_id": ground.voice,
+        "output_format": "pcm",
+        "audio_transport": "binary",
+    }
+    task = command("run-task", "one", model="cosyvoice-v2", parameters=parameters)
+    text = command("finish-task", "one", input={"text": " ".join(SENTENCES)})
+
+    async def listen() -> None:
+        async with connected(ground.url) as wire:
+            await wire.send(upgrade(PATH, ground.token))
+            if await ground.note(wire.status()) != 101:
+                return
+            await wire.send(task + text)
+            while True:
+                _, data = await wire.frame()
+                for event in ("finished", "failed"):
+                    if f'"task-{event}"'.encode() in data:
+                        ground.got[f"tasks {event}"] += 1
+                        return
+
+    await ground.repeat(CROWD, listen)
+
+
 async def _follow(ground: Ground, wire: Wire) -> None:
-    """Count how tasks begin and fail, until the connection is closed."""
-    counted = {b'"task-started"': "started", b'"task-failed"': "failed"}
-
-    async def follow() -> int:
-        while True:
-            opcode, data = await wire.frame()
-            if opcode == 0x8:
-                return int.from_bytes(data[:2], "big")
-            for mark, what in counted.items():
-                ground.got[f"tasks {what}"] += mark in data
-
-    with suppress(*LOST):
-        ground.got[f"close {await follow()}"] += 1
+    """Count how tasks begin and fail, until the connection is closed. Raises LOST."""
+    while True:
+        opcode, data = await wire.frame()
+        if opcode == CLOSE:
+            ground.got[f"close {int.from_bytes(data[:2], 'big')}"] += 1
+            return
+        for event in ("started", "failed"):
+            if f'"task-{event}"'.encode() in data:
+                ground.got[f"tasks {event}"] += 1
 
 
 async def _connect_many(ground: Ground) -> None:
@@ -110,15 +138,14 @@ async def _connect_many(ground: Ground) -> None:
         nonlocal left
         async with AsyncExitStack() as stack:
             async with opening:
-                try:
-                    async with asyncio.timeout(15):
+                status = 0
+                with suppress(*LOST):
+                    async with asyncio.timeout(ANSWER_TIMEOUT):
                         source = f"127.0.0.{2 + number % SOURCES}"
                         wire = await stack.enter_async_context(connected(ground.url, source))
                         await wire.send(upgrade(PATH, ground.token))
-                    status = await ground.note(wire.status())
-                except OSError:
-                    ground.got[UNANSWERED] += 1
-                    status = None
+                        status = await wire.status()
+                ground.got[str(status) if status else UNANSWERED] += 1
             left -= 1
             if not left:
                 over.set()
@@ -137,6 +164,7 @@ ATTACKS: Final = (
     Attack(
         "trickle", "all the tasks that a token can have, a character a second for each", _trickle
     ),
+    Attack("crowd", f"{CROWD:,} listeners at once, all of one token", _crowd),
     Attack(
         "connections",
         f"{MANY:,} connections, {MANY_AT_ONCE} at once, kept",

@@ -45,26 +45,22 @@ def _spoken(ground: Ground, text: str, *, stream: bool) -> dict[str, object]:
 
 async def _together(ground: Ground, request: bytes) -> None:
     """Ask for several at once; read none before the last is there, nor for a while then."""
-    attackers = ground.many(AT_ONCE)
-    waiting = asyncio.Barrier(attackers)
+    waiting = asyncio.Barrier(ground.many(AT_ONCE))
 
     async def ask() -> None:
-        while True:
-            async with connected(ground.url) as wire:
+        async with connected(ground.url) as wire:
+            try:
                 await wire.send(request)
-                try:
-                    ground.got[str(await wire.status())] += 1  # it takes as long as the speech
-                except LOST:
-                    ground.got["cut off"] += 1
-                except asyncio.CancelledError:
-                    ground.got["not ready yet"] += 1
-                    raise
-                await waiting.wait()
-                await asyncio.sleep(UNREAD * ground.scale)
+                ground.got[str(await wire.status())] += 1  # it takes as long as the speech
+            except LOST:
+                ground.got["cut off"] += 1
+            except asyncio.CancelledError:
+                ground.got["not ready yet"] += 1
+                raise
+            await waiting.wait()
+            await asyncio.sleep(UNREAD * ground.scale)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(attackers):
-            group.create_task(ask())
+    await ground.repeat(AT_ONCE, ask)
 
 
 async def _answers(ground: Ground) -> None:

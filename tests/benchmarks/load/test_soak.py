@@ -61,7 +61,7 @@ def test_a_process_needs_an_address(capsys: pytest.CaptureFixture[str]) -> None:
 def test_mixed_tasks_leave_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(["--mixed", "60", "--out", str(tmp_path)])
+    code = main(["--mixed", "60", "--voice", "alba", "--out", str(tmp_path)])
     output, errors = capsys.readouterr()
     assert code == 0, output + errors
     assert "at the end: cosyserve_tasks_running 0, cosyserve_connections 0" in output

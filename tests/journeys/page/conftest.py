@@ -26,7 +26,7 @@ RECORDED_HERTZ = 210.0
 
 MINUTE = " ".join(
     f"This is sentence number {number}, and it is spoken so that nobody hears where it was cut."
-    for number in range(1, 13)
+    for number in range(1, 15)
 )
 
 in_session = pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -48,7 +48,7 @@ async def test_replay_is_the_same_again(tab: Tab) -> None:
 
 
 async def test_the_figures_are_those_of_the_task(tab: Tab) -> None:
-    await tab.page.fill("#text", "Say 你好 now.")
+    await tab.page.fill("#text", "He told me to say 你好 now.")
     await tab.page.click("#speak")
     await tab.status("Done.")
     (finished,) = [
@@ -56,7 +56,7 @@ async def test_the_figures_are_those_of_the_task(tab: Tab) -> None:
         for _, frame in tab.frames
         if isinstance(frame, str) and '"task-finished"' in frame
     ]
-    assert await tab.figure("characters") == str(finished["usage"]["characters"]) == "13"
+    assert await tab.figure("characters") == str(finished["usage"]["characters"]) == "27"
     assert await tab.figure("seconds") == f"{finished['metrics']['speech_len']:.1f} s"
     assert await tab.figure("rtf") == f"{finished['metrics']['rtf']:.3f}"
     assert await tab.figure("gaps") == "0"

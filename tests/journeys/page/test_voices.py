@@ -71,7 +71,7 @@ async def test_a_file_becomes_a_voice_and_can_be_deleted(tab: Tab) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     await page.get_by_role("button", name="Delete").click()
     await tab.until("document.activeElement.id === 'voice'")
-    assert await chosen(tab) == "Alba, female"
+    assert await chosen(tab) == "Hanna, female"
     assert not await page.is_visible("#delete-voice")
 
 

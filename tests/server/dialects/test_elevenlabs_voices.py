@@ -75,7 +75,10 @@ async def test_pages_leave_no_voice_out_while_voices_come_and_go(peer: Peer, cli
     "query",
     [
         *({"page_size": size} for size in ("0", "101", "-1", "1_0", "x", "9" * 5000)),
-        *({"next_page_token": token} for token in ("x", "é", "AAAA", "MTA=", "M+SB/h", "A" * 2000)),
+        *(
+            {"next_page_token": token}
+            for token in ("x", "é", "AAAA", "MTA=", "MSB/", "M+SB", "A" * 2000)
+        ),
     ],
     ids=lambda query: str(query)[:40],
 )

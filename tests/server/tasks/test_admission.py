@@ -436,3 +436,33 @@ def test_what_tasks_wait_for_the_engine_is_measured() -> None:
     task.spoke(3.0, 1.0)
     assert (admission.capacity.share, admission.capacity.limit) == (3.0, pytest.approx(2.8))
     other.release()
+
+
+@pytest.mark.parametrize("carried", [2, 4, 10, 100])
+def test_a_token_leaves_others_room_with_the_engine(carried: int) -> None:
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("ann", "bob"))
+    limits.max_realtime_share = 1.0
+    admission = Admission(limits)
+    admission.capacity.calibrate(throughput=carried)
+    taken = _enter_all(admission, ANN)
+    assert 0.5 * carried <= taken <= max(1, 0.9 * carried)
+    admission.enter(BOB)
+
+
+def test_of_two_greedy_tokens_each_leaves_room_with_the_engine() -> None:
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("some", "more"))
+    limits.max_realtime_share = 1.0
+    admission = Admission(limits)
+    admission.capacity.calibrate(throughput=100)
+    taken = [_enter_all(admission, Caller(name)) for name in ("ann", "carl")]
+    assert taken == [90, 9]
+    admission.enter(BOB)
+
+
+def _enter_all(admission: Admission, caller: Caller) -> int:
+    """Take all places that others leave to the caller; returns how many."""
+    before = admission.tasks
+    enough = [caller] * 1000
+    with pytest.raises(Throttled, match="are for others"):
+        list(map(admission.enter, enough))
+    return admission.tasks - before

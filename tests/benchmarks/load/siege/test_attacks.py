@@ -42,6 +42,7 @@ GETS: Final = {
     "clip-list": {"200"},
     "places": {"101", "429", "tasks started", "tasks failed"},
     "trickle": {"101", "tasks started", "tasks failed"},
+    "crowd": {"101", "429", "tasks finished"},
     "connections": {"101", "429"},
 }
 SCALE: Final = {"unread-streams": 0.08, "upload-endless": 0.2, "connections": 0.002}

@@ -16,7 +16,19 @@ def test_a_siege_is_measured_and_a_missed_goal_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result, "MEMORY_MIB", 1.0)
-    code = main(["head-long", "--seconds", "0.5", "--scale", "0.02", "--out", str(tmp_path)])
+    code = main(
+        [
+            "head-long",
+            "--voice",
+            "alba",
+            "--seconds",
+            "0.5",
+            "--scale",
+            "0.02",
+            "--out",
+            str(tmp_path),
+        ]
+    )
     output, errors = capsys.readouterr()
     assert code == 1, errors
     lines = output.splitlines()
@@ -43,7 +55,12 @@ def test_another_checkout_is_attacked_too_and_has_no_goals(
     attacked = []
 
     async def measure(
-        attack: Attack, seconds: float, scale: float, checkout: str, packages: Path | None
+        attack: Attack,
+        seconds: float,
+        scale: float,
+        voice: str | None,
+        checkout: str,
+        packages: Path | None,
     ) -> Cost:
         attacked.append((attack.name, checkout, packages is None))
         return cost(checkout=checkout, peak=100 if checkout == "this" else 1000)
