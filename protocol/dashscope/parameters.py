@@ -72,9 +72,6 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
     replacements = _replacements(given, where)
     if not replacements:
         return asked
-    if asked.enable_ssml:
-        allowed = "none with SSML, which has <sub alias=...>"
-        raise refusal(f"{where}.hot_fix.replace", given["hot_fix"]["replace"], allowed)
     return ParametersWithReplacements(**dict(asked), replacements=replacements)
 
 

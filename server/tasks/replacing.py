@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cosyserve.engine.origins import Origins
-from cosyserve.protocol.errors import TextTooLong
+from cosyserve.protocol.breaks import Break, BreakScanner, begins_markup
+from cosyserve.protocol.errors import InvalidParameter, TextTooLong
 
 MOST_REPLACEMENTS: Final = 10_000
 """In one task: their places stay in memory."""
+_PLAIN_ALONE: Final = "allowed: plain text; SSML has <sub alias=...>"
 
 
 class Replacer:
@@ -20,8 +22,9 @@ class Replacer:
     nothing.
     """
 
-    def __init__(self, replacements: Mapping[str, str]) -> None:
-        """At least one; no phrase is empty."""
+    def __init__(self, replacements: Mapping[str, str], *, markup: bool = False) -> None:
+        """At least one; no phrase is empty. markup: whether SSML counts as such; it is refused then."""
+        self._plain = _PlainText() if markup else None
         self._replacements = replacements
         self._longest = max(map(len, replacements))
         self._pattern = re.compile(_any_of(replacements))
@@ -33,8 +36,10 @@ class Replacer:
     def feed(self, text: str, *, whole: bool = False) -> str:
         """What is to be spoken of the next piece. whole: a phrase does not go on after it.
 
-        Raises TextTooLong.
+        Raises TextTooLong, and InvalidParameter for markup.
         """
+        if self._plain is not None:
+            self._plain.check(text, whole=whole)
         text = self._held + text
         spoken: list[str] = []
         at = 0
@@ -70,6 +75,26 @@ class Replacer:
         spoken = self._replacements[phrase]
         self._origins.replace(len(phrase), len(spoken))
         return spoken
+
+
+class _PlainText:
+    """A text that may be no markup: a phrase could stand within a tag, and places would not count tags."""
+
+    def __init__(self) -> None:
+        self._begin: str | None = ""  # None once it is known to begin no document
+        self._breaks = BreakScanner()
+
+    def check(self, text: str, *, whole: bool) -> None:
+        """Raises InvalidParameter."""
+        if self._begin is not None:
+            self._begin = (self._begin + text).lstrip()
+            match begins_markup(self._begin, final=whole):
+                case True:
+                    raise InvalidParameter(f"hot_fix.replace: the text is SSML; {_PLAIN_ALONE}")
+                case False:
+                    self._begin = None
+        if any(isinstance(part, Break) for part in self._breaks.feed(text)):
+            raise InvalidParameter(f"hot_fix.replace: the text has a break; {_PLAIN_ALONE}")
 
 
 def _any_of(words: Iterable[str]) -> str:

@@ -194,7 +194,8 @@ class Synthesis:
         options = options_of(parameters, tenant)
         ssml = None
         with calling("open_session"):
-            if parameters.enable_ssml or parameters.plain_breaks:
+            replaces = isinstance(parameters, ParametersWithReplacements)
+            if (parameters.enable_ssml or parameters.plain_breaks) and not replaces:
                 markup = parameters.enable_ssml
                 ssml = open_ssml(engine, voice, options, markup=markup, threads=ssml_threads)
                 session = CheckedSession(ssml)
@@ -202,7 +203,7 @@ class Synthesis:
                 session = CheckedSession(engine.open_session(voice, options))
         replacer = None
         if isinstance(parameters, ParametersWithReplacements):
-            replacer = Replacer(parameters.replacements)
+            replacer = Replacer(parameters.replacements, markup=parameters.enable_ssml)
         with_words = parameters.word_timestamp_enabled
         return cls(
             session, rate, encoder, pool, ssml=ssml, replacer=replacer, with_words=with_words
@@ -233,7 +234,7 @@ class Synthesis:
     async def feed(self, text: str, *, flush: bool = False) -> None:
         """Take the next piece of text. flush: speak what has come without waiting for more.
 
-        Does not wait for speech. Raises TextTooLong.
+        Does not wait for speech. Raises TextTooLong, and InvalidParameter as Replacer does.
         """
         self._text.append(text)
         if self._replacer is not None:

@@ -121,8 +121,6 @@ def test_phrases_are_replaced_by_others() -> None:
     asked = speech_parameters({"voice": "v", "rate": 1.5, "hot_fix": fix})
     assert isinstance(asked, ParametersWithReplacements)
     assert (asked.replacements, asked.speed) == ({"a": "", "今天": "金天"}, 1.5)
-    with pytest.raises(InvalidParameter, match="SSML"):
-        speech_parameters({"voice": "v", "enable_ssml": True, "hot_fix": fix})
 
 
 def test_a_missing_voice_is_named() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from cosyserve.protocol.errors import TextTooLong
+from cosyserve.protocol.errors import InvalidParameter, TextTooLong
 from cosyserve.server.tasks import replacing
 from cosyserve.server.tasks.replacing import Replacer
 
@@ -65,6 +65,22 @@ def test_places_are_those_of_the_text() -> None:
     for word, place in (("so", (0, 2)), ("intelligence", (3, 5)), ("here", (9, 13))):
         begin = said.index(word)
         assert replacer.source(begin, begin + len(word)) == place
+
+
+@pytest.mark.parametrize("text", ["<speak>AI</speak>", " <speak>", 'AI <break time="1s"/> AI'])
+def test_markup_is_refused(text: str) -> None:
+    for pieces in ([text], list(text)):
+        replacer = Replacer({"AI": "x"}, markup=True)
+        with pytest.raises(InvalidParameter, match="plain text"):
+            _ = [replacer.feed(piece) for piece in pieces]
+    assert spoken({"AI": "x"}, text) == text.replace("AI", "x")
+
+
+@pytest.mark.parametrize("text", ["AI < 3 <b>", "AI", "<", " "])
+def test_what_is_no_markup_is_not(text: str) -> None:
+    replacer = Replacer({"AI": "x"}, markup=True)
+    said = "".join(map(replacer.feed, text)) + replacer.feed("", whole=True)
+    assert said == text.replace("AI", "x")
 
 
 def test_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

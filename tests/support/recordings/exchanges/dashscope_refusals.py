@@ -45,7 +45,6 @@ async def every_parameter_out_of_its_range(stage: Stage) -> None:
         {"word_timestamp_enabled": 1},
         {"hot_fix": {"pronunciation": [{"a": "b"}]}},
         {"hot_fix": {"replace": [{"": "b"}]}},
-        {"hot_fix": {"replace": [{"a": "b"}]}, "enable_ssml": True},
     ):
         await _refused(stage, run_hosted("t", **parameters))
 
