@@ -81,7 +81,9 @@ def _replacements(given: JsonObject, where: str) -> dict[str, str]:
     if fix.get("pronunciation"):
         allowed = "none; replace phrases by others that sound right"
         raise refusal(f"{where}.pronunciation", fix["pronunciation"], allowed)
-    pairs = fix.get("replace") or []
+    pairs = fix.get("replace")
+    if pairs is None:
+        return {}
     if not isinstance(pairs, list) or len(pairs) > MOST_REPLACED:
         allowed = f'a list of at most {MOST_REPLACED}, each {{"PHRASE": "WHAT IS SPOKEN"}}'
         raise refusal(f"{where}.replace", pairs, allowed)

@@ -102,6 +102,7 @@ def test_a_wrong_value_names_its_parameter(given: dict[str, Any]) -> None:
         ("a", "hot_fix"),
         ({"pronunciation": [{"天气": "tian1 qi4"}]}, "hot_fix.pronunciation"),
         ({"replace": {"a": "b"}}, "hot_fix.replace"),
+        ({"replace": {}}, "hot_fix.replace"),
         ({"replace": [{"a": "b"}] * 51}, "hot_fix.replace"),
         ({"replace": [{"a": "b"}, "c"]}, "hot_fix.replace.1"),
         ({"replace": [{"a": 1}]}, "hot_fix.replace.0"),
