@@ -175,6 +175,12 @@ class ParametersWithBreaks(SpeechParameters):
     plain_breaks: ClassVar[bool] = True
 
 
+class ParametersWithReplacements(SpeechParameters):
+    """Those of a dialect whose clients say what is spoken in place of what. No phrase is empty."""
+
+    replacements: dict[str, str]
+
+
 def parse_parameters(raw: object, where: str) -> SpeechParameters:
     """Check parameters as they came, a decoded JSON value; a field that is null is absent.
 

@@ -25,7 +25,7 @@ from cosyserve.protocol.errors import TTSError
 from cosyserve.version import VERSION
 
 from .auth import Authenticator
-from .delivery import Deliveries
+from .delivery import Deliveries, KeptSounds
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .dialects import Dialect, labels_of
@@ -61,6 +61,7 @@ from .tasks.turns import Turns
 from .token_file import TokenFile
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
+from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
 from .websocket.budgets import TokenBudgets
 from .websocket.connection import SERVER_ENDS, TOKEN_GONE, SpeechConnection
@@ -241,8 +242,14 @@ async def _build_services(
     stack.callback(voices.close)
     intake = UploadDesk(voices, store, settings)
     stack.callback(intake.close)
+    clips = ClipFetcher(
+        settings.enrollment_hosts, settings.max_upload_bytes, settings.enrollment_timeout
+    )
+    stack.callback(clips.close)
     spools = started_spools(settings)
     stack.callback(spools.stop)
+    kept_sounds = KeptSounds(spools, settings.dashscope_sound_lifetime)
+    stack.callback(kept_sounds.close)
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     admission = Admission(settings)
@@ -264,6 +271,7 @@ async def _build_services(
         store=store,
         voices=voices,
         intake=intake,
+        clips=clips,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
         beginnings=Turns(),
@@ -271,6 +279,7 @@ async def _build_services(
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),
         spools=spools,
+        kept_sounds=kept_sounds,
         budgets=TokenBudgets(settings),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,

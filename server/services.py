@@ -9,7 +9,7 @@ from cosyserve.engine.interface import Engine
 from cosyserve.engine.threads import Threads
 
 from .auth import Authenticator, Caller
-from .delivery import Deliveries, Spools
+from .delivery import Deliveries, KeptSounds, Spools
 from .observe.metrics import Metrics
 from .port.sockets import Sockets
 from .settings import Settings
@@ -17,6 +17,7 @@ from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
 from .tasks.turns import Turns
 from .voices.book import VoiceBook
+from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
 from .voices.store import ReferenceStore
 from .websocket.budgets import TokenBudgets
@@ -29,6 +30,7 @@ class Services:
     store: ReferenceStore
     voices: VoiceBook
     intake: UploadDesk
+    clips: ClipFetcher
     authenticator: Authenticator
     admission: Admission
     beginnings: Turns
@@ -36,6 +38,7 @@ class Services:
     metrics: Metrics
     deliveries: Deliveries
     spools: Spools
+    kept_sounds: KeptSounds
     sockets: Sockets
     budgets: TokenBudgets
     encode_pool: Executor

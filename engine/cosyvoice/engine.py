@@ -189,8 +189,11 @@ class CosyVoiceEngine:
 
 
 def _lm_prompt(text: TextProcessor, prompt: VoicePrompt, options: SynthesisOptions) -> LmPrompt:
-    """The LM's prompt, by mode."""
-    if options.mode == ZERO_SHOT:
+    """The LM's prompt, by mode.
+
+    Without its words a clip's tokens would pass for the beginning of the text to be spoken.
+    """
+    if options.mode == ZERO_SHOT and prompt.text_ids:
         return LmPrompt(prompt.text_ids, tuple(prompt.speech_tokens.tolist()), options.tenant)
     if options.mode == INSTRUCTED and options.instruct.strip():
         return LmPrompt(text.instruction(options.instruct), tenant=options.tenant)

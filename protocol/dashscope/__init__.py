@@ -1,4 +1,4 @@
-"""The hosted service's own WebSocket, `/api-ws/v1/inference`, as the dashscope SDK speaks it."""
+"""The hosted service's own WebSocket and HTTP API, as the dashscope SDK speaks them."""
 
 from .codec import DashScopeCodec
 

@@ -1,18 +1,25 @@
 """From this dialect's parameters to SpeechParameters.
 
 Parameters without a meaning here are ignored if a listener would not miss them (language_hints, type,
-enable_markdown_filter, phoneme timestamps). hot_fix is refused, because speech without it would be wrong.
+enable_markdown_filter, phoneme timestamps). Pronunciations in hot_fix are refused, because speech without
+them would be wrong.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from ..errors import ModelNotFound
 from ..fields import JsonObject, number, optional, refusal, required, shown
-from ..parameters import BIT_RATES, OPUS_SAMPLE_RATES, SAMPLE_RATES, Mode, SpeechParameters
+from ..parameters import (
+    BIT_RATES,
+    OPUS_SAMPLE_RATES,
+    SAMPLE_RATES,
+    Mode,
+    ParametersWithReplacements,
+    SpeechParameters,
+)
 from ..parameters import AudioFormat as Format
 
 WHERE: Final = "payload.parameters"
@@ -21,100 +28,133 @@ FORMATS: Final = ("wav", "mp3", "pcm", "opus", "aac", "flac")
 DEFAULT_FORMAT: Final = Format.MP3
 DEFAULT_RATE: Final = 22050
 FULL_VOLUME: Final = 50
+MOST_REPLACED: Final = 50
+LONGEST_PHRASE: Final = 64
+LONGEST_SPOKEN: Final = 256
 SILENT: Final = 1e-4  # -80 dB: volume 0 is a stream of silence, not an error
 _LEAST_BITS_PER_SECOND: Final = 1000
 
 
-def check_model(model: str) -> str:
+def check_model(model: str, where: str = "payload.model") -> str:
     """The model's name, if it is a CosyVoice of any generation. Raises ModelNotFound."""
     if MODEL.fullmatch(model) is None:
         allowed = "cosyvoice-v1, cosyvoice-v2, cosyvoice-v3 and their kin"
-        raise ModelNotFound(f"payload.model: no model {shown(model)} here; allowed: {allowed}")
+        raise ModelNotFound(f"{where}: no model {shown(model)} here; allowed: {allowed}")
     return model
 
 
-def speech_parameters(given: JsonObject) -> SpeechParameters:
-    """What `payload.parameters` asks for. Raises InvalidParameter, which names the parameter."""
-    if given.get("hot_fix"):
-        raise refusal(
-            f"{WHERE}.hot_fix", given["hot_fix"], "nothing: write the text as it is spoken"
-        )
-    kind = optional(given, "text_type", str, WHERE) or "PlainText"
+def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters:
+    """What the parameters ask for. where: their path in the message.
+
+    Raises InvalidParameter, which names the parameter.
+    """
+    kind = optional(given, "text_type", str, where) or "PlainText"
     if kind not in ("PlainText", "SSML"):
-        raise refusal(f"{WHERE}.text_type", kind, "PlainText or SSML")
-    instruct = (optional(given, "instruction", str, WHERE) or "").strip()
+        raise refusal(f"{where}.text_type", kind, "PlainText or SSML")
+    instruct = (optional(given, "instruction", str, where) or "").strip()
     if len(instruct) > 1000:
-        raise refusal(f"{WHERE}.instruction", instruct, "at most 1000 characters")
-    output_format = _format(given)
-    return SpeechParameters(
+        raise refusal(f"{where}.instruction", instruct, "at most 1000 characters")
+    output_format = _format(given, where)
+    asked = SpeechParameters(
         mode=Mode.NATURAL_LANGUAGE if instruct else Mode.FAST,
         instruct=instruct,
-        reference_audio_id=_voice(given),
+        reference_audio_id=_voice(given, where),
         output_format=output_format,
-        sample_rate=_sample_rate(given, output_format),  # type: ignore[arg-type]
-        bit_rate=_bit_rate(given, output_format),  # type: ignore[arg-type]
-        volume=_volume(given),
-        speed=_factor(given, "rate"),
-        pitch=_factor(given, "pitch"),
-        seed=_seed(given),
+        sample_rate=_sample_rate(given, output_format, where),  # type: ignore[arg-type]
+        bit_rate=_bit_rate(given, output_format, where),  # type: ignore[arg-type]
+        volume=_volume(given, where),
+        speed=_factor(given, "rate", where),
+        pitch=_factor(given, "pitch", where),
+        seed=_seed(given, where),
         audio_transport="binary",
-        enable_ssml=kind == "SSML" or bool(optional(given, "enable_ssml", bool, WHERE)),
-        word_timestamp_enabled=bool(optional(given, "word_timestamp_enabled", bool, WHERE)),
+        enable_ssml=kind == "SSML" or bool(optional(given, "enable_ssml", bool, where)),
+        word_timestamp_enabled=bool(optional(given, "word_timestamp_enabled", bool, where)),
     )
+    replacements = _replacements(given, where)
+    if not replacements:
+        return asked
+    return ParametersWithReplacements(**dict(asked), replacements=replacements)
 
 
-def _voice(given: JsonObject) -> str:
-    voice = required(given, "voice", str, WHERE)
+def _replacements(given: JsonObject, where: str) -> dict[str, str]:
+    """The phrases of hot_fix and what is spoken for them; the last of the same phrase counts."""
+    fix, where = optional(given, "hot_fix", dict, where) or {}, f"{where}.hot_fix"
+    if fix.get("pronunciation"):
+        allowed = "none; replace phrases by others that sound right"
+        raise refusal(f"{where}.pronunciation", fix["pronunciation"], allowed)
+    pairs = fix.get("replace")
+    if pairs is None:
+        return {}
+    if not isinstance(pairs, list) or len(pairs) > MOST_REPLACED:
+        allowed = f'a list of at most {MOST_REPLACED}, each {{"PHRASE": "WHAT IS SPOKEN"}}'
+        raise refusal(f"{where}.replace", pairs, allowed)
+    found: dict[str, str] = {}
+    for index, pair in enumerate(pairs):
+        match list(pair.items()) if isinstance(pair, dict) else None:
+            case [(str(phrase), str(spoken))] if (
+                1 <= len(phrase) <= LONGEST_PHRASE and len(spoken) <= LONGEST_SPOKEN
+            ):
+                found[phrase] = spoken
+            case _:
+                allowed = (
+                    f"a phrase of 1 to {LONGEST_PHRASE} characters with up to {LONGEST_SPOKEN}"
+                )
+                raise refusal(f"{where}.replace.{index}", pair, allowed)
+    return found
+
+
+def _voice(given: JsonObject, where: str) -> str:
+    voice = required(given, "voice", str, where)
     if not 1 <= len(voice) <= 128:
-        raise refusal(f"{WHERE}.voice", voice, "the id or the name of a voice, 1 to 128 characters")
+        raise refusal(f"{where}.voice", voice, "the id or the name of a voice, 1 to 128 characters")
     return voice
 
 
-def _format(given: JsonObject) -> Format:
-    name = (optional(given, "format", str, WHERE) or "default").lower()
+def _format(given: JsonObject, where: str) -> Format:
+    name = (optional(given, "format", str, where) or "default").lower()
     if name == "default":
         return DEFAULT_FORMAT
     if name not in FORMATS:
-        raise refusal(f"{WHERE}.format", given["format"], ", ".join(FORMATS))
+        raise refusal(f"{where}.format", given["format"], ", ".join(FORMATS))
     return Format(name)
 
 
-def _sample_rate(given: JsonObject, output_format: Format) -> int:
-    rate = optional(given, "sample_rate", int, WHERE) or DEFAULT_RATE
+def _sample_rate(given: JsonObject, output_format: Format, where: str) -> int:
+    rate = optional(given, "sample_rate", int, where) or DEFAULT_RATE
     if rate not in SAMPLE_RATES:
-        raise refusal(f"{WHERE}.sample_rate", rate, ", ".join(map(str, SAMPLE_RATES)))
+        raise refusal(f"{where}.sample_rate", rate, ", ".join(map(str, SAMPLE_RATES)))
     if output_format is Format.OPUS:  # any decoder gives any rate: the codec's next one up
         return next(each for each in OPUS_SAMPLE_RATES if each >= rate)
     return rate
 
 
-def _bit_rate(given: JsonObject, output_format: Format) -> str:
+def _bit_rate(given: JsonObject, output_format: Format, where: str) -> str:
     """kbit/s for opus, as the service has it; the others are as good as their rates allow."""
     if output_format is not Format.OPUS:
         return "256k"
-    asked = optional(given, "bit_rate", int, WHERE) or 32
+    asked = optional(given, "bit_rate", int, where) or 32
     rate = asked / 1000 if asked >= _LEAST_BITS_PER_SECOND else asked
     if not 6 <= rate <= 510:
-        raise refusal(f"{WHERE}.bit_rate", asked, "6 to 510 (kbit/s)")
+        raise refusal(f"{where}.bit_rate", asked, "6 to 510 (kbit/s)")
     return min(BIT_RATES, key=lambda each: abs(int(each.removesuffix("k")) - rate))
 
 
-def _volume(given: JsonObject) -> float:
-    volume = number(given, "volume", WHERE, FULL_VOLUME)
+def _volume(given: JsonObject, where: str) -> float:
+    volume = number(given, "volume", where, FULL_VOLUME)
     if not 0 <= volume <= 100:
-        raise refusal(f"{WHERE}.volume", given["volume"], "0 to 100")
+        raise refusal(f"{where}.volume", given["volume"], "0 to 100")
     return max(volume / FULL_VOLUME, SILENT)
 
 
-def _factor(given: Mapping[str, Any], name: str) -> float:
-    factor = number(dict(given), name, WHERE, 1.0)
+def _factor(given: JsonObject, name: str, where: str) -> float:
+    factor = number(given, name, where, 1.0)
     if not 0.5 <= factor <= 2.0:
-        raise refusal(f"{WHERE}.{name}", given[name], "0.5 to 2.0")
+        raise refusal(f"{where}.{name}", given[name], "0.5 to 2.0")
     return factor
 
 
-def _seed(given: JsonObject) -> int | None:
-    seed = optional(given, "seed", int, WHERE)
+def _seed(given: JsonObject, where: str) -> int | None:
+    seed = optional(given, "seed", int, where)
     if seed is not None and not 0 <= seed <= 65535:
-        raise refusal(f"{WHERE}.seed", seed, "0 to 65535")
+        raise refusal(f"{where}.seed", seed, "0 to 65535")
     return seed

@@ -3,11 +3,12 @@
 Bytes of a finished write may still be in our transport, in our kernel, on the way, or in the peer's
 kernel. This package measures what the peer takes. So it tells slow readers from stalled ones, lets the
 end of a stream wait for its last byte, and keeps queues short. Answers that are not streamed wait here, in
-spools.
+spools, and sounds that have an address of their own are kept there for a while.
 """
 
 from .delivery import Delivery
+from .kept import KeptSound, KeptSounds
 from .registry import Deliveries
 from .spool import Spool, Spools
 
-__all__ = ["Deliveries", "Delivery", "Spool", "Spools"]
+__all__ = ["Deliveries", "Delivery", "KeptSound", "KeptSounds", "Spool", "Spools"]

@@ -72,6 +72,8 @@ class Spools:
         self._freed = asyncio.Event()  # replaced when it is set
         self._files: Counter[str] = Counter()
         self._in_memory = 0
+        self.reclaim: Callable[[str | None], bool] = lambda owner: False
+        """Closes a spool that may go, of that token (None: of any); False if there is none."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="spool")
 
     @property
@@ -163,6 +165,10 @@ class Spools:
 
     def take_file(self, owner: str) -> None:
         """Count one more file. Raises Throttled."""
+        while self._files[owner] >= FILES_EACH_TOKEN and self.reclaim(owner):
+            pass
+        while self._files.total() >= FILES_ALL and self.reclaim(None):
+            pass
         _check(self._files[owner] + 1, FILES_EACH_TOKEN, "files", _THIS_TOKEN)
         _check(self._files.total() + 1, FILES_ALL, "files", _ALL_TOKENS)
         self._files[owner] += 1
@@ -196,10 +202,13 @@ class Spools:
     def _quota(self, limit: int, whose: str) -> Quota:
         return Quota(limit, self._limits.max_whole_bytes, whose)
 
-    @staticmethod
-    def _full(spool: Spool, size: int) -> Quota | None:
-        """The quota that has no room for so many bytes more; None if all have."""
-        return next((each for each in spool.quotas if not each.has_room(spool, size)), None)
+    def _full(self, spool: Spool, size: int) -> Quota | None:
+        """The quota that has no room for so many bytes more, whatever may go; None if all have."""
+        for quota in spool.quotas:
+            while not quota.has_room(spool, size):
+                if not self.reclaim(None if quota is self._all else spool.owner):
+                    return quota
+        return None
 
     def _tell_of_room(self) -> None:
         self._freed.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -25,6 +26,7 @@ from ..http.forms import Part, boundary_of, parse_form
 from ..services import Services
 from ..voices.clip import PCM_RATES
 from ..voices.intake import Upload
+from ..voices.store import Reference
 
 log = structlog.get_logger(__name__)
 
@@ -45,12 +47,26 @@ class _Form:
 
 async def upload(request: web.Request) -> web.Response:
     services, caller = request.app[SERVICES], request[CALLER]
+
+    async def read() -> Upload:
+        return _upload(await _read_form(request, services), caller, services)
+
+    return json_response(reference_object(await take_upload(services, caller, read)))
+
+
+async def take_upload(
+    services: Services, caller: Caller, read: Callable[[], Awaitable[Upload]]
+) -> Reference:
+    """What becomes of an upload, which is counted, limited and logged.
+
+    read: gives it as it comes. Raises TTSError.
+    """
     limit = services.settings.upload_timeout
     try:
         with services.admission.upload(caller):
             async with asyncio.timeout(limit):
-                form = await _read_form(request, services)
-            stored = await services.intake.take(_upload(form, caller, services))
+                upload = await read()
+            stored = await services.intake.take(upload)
     except TimeoutError:
         services.metrics.upload("refused", 0)
         raise RequestTimeout(f"the upload took longer than {limit:g} s") from None
@@ -60,7 +76,7 @@ async def upload(request: web.Request) -> web.Response:
         raise failure from None  # what nobody foresaw is logged by now
     services.metrics.upload("stored", stored.bytes)
     log.info("reference_stored", reference_id=stored.id, caller=caller.name, bytes=stored.bytes)
-    return json_response(reference_object(stored))
+    return stored
 
 
 async def listing(request: web.Request) -> web.Response:

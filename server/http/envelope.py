@@ -160,7 +160,10 @@ def _is_gone(request: web.Request) -> bool:
 
 
 def _is_open(request: web.Request) -> bool:
-    return request.path in OPEN_PATHS or request.path in request.app[FILES]
+    if request.path in OPEN_PATHS or request.path in request.app[FILES]:
+        return True
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in request.app[FILES]
 
 
 def authenticate(request: web.Request) -> Caller:

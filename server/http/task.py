@@ -14,10 +14,11 @@ from cosyserve.protocol.fields import JsonObject
 from cosyserve.protocol.messages import ResultGenerated
 from cosyserve.protocol.parameters import SpeechParameters
 
+from ..delivery import KeptSound, Spool
 from ..errors import must_propagate
 from ..tasks.life import TaskLife
 from .answers import ChunkedAnswer, ClientGone
-from .envelope import CALLER, DIALECT, SERVICES
+from .envelope import CALLER, DIALECT, SERVICES, json_response
 from .sending import UNTIL_SENT
 from .whole import WholeAnswer
 
@@ -43,14 +44,24 @@ class SpeechBody:
         return b""
 
 
-class WholeBody(Protocol):
-    """How a dialect writes a whole speech into one JSON document."""
+class Hears(Protocol):
+    """Learns of a speech as it is made."""
 
     def chunk(self, event: ResultGenerated) -> None:
-        """Remember what the document says of the next sound, but not the sound."""
+        """Remember what the answer says of the next sound, but not the sound."""
+
+
+class WholeBody(Hears, Protocol):
+    """How a dialect writes a whole speech into one JSON document."""
 
     def document(self, sound: str, size: int, notices: Sequence[str]) -> JsonObject:
         """The document. sound: in base64, or what stands for it; size: bytes. Called on a thread."""
+
+
+class KeptBody(Hears, Protocol):
+    """How a dialect writes the address of a whole speech into a JSON document."""
+
+    def document(self, sound: KeptSound, notices: Sequence[str]) -> JsonObject: ...
 
 
 class HttpTask:
@@ -73,9 +84,25 @@ class HttpTask:
 
         The place is free then; the spool goes when the client has the answer. Raises TTSError.
         """
+        async with self._collected(body) as (life, spool, answer):
+            self._request[UNTIL_SENT].enter_context(spool)
+            notices = life.notices
+            return await answer.response(lambda sound, size: body.document(sound, size, notices))
+
+    async def kept(self, body: KeptBody) -> web.Response:
+        """Answer when all is spoken, with an address of the sound. Raises TTSError."""
+        kept = self._request.app[SERVICES].kept_sounds
+        async with self._collected(body) as (life, spool, answer):
+            await answer.end()
+            sound = kept.keep(spool, life.parameters.output_format.content_type)
+            return json_response(body.document(sound, life.notices))
+
+    @asynccontextmanager
+    async def _collected(self, body: Hears) -> AsyncIterator[tuple[TaskLife, Spool, WholeAnswer]]:
+        """The whole speech in a spool, which is closed if anything fails."""
         services, caller = self._request.app[SERVICES], self._request[CALLER]
         async with self._alive() as life, services.shutdown.raised():
-            spool = self._request[UNTIL_SENT].enter_context(services.spools.open(caller.name))
+            spool = services.spools.open(caller.name)
             try:
                 answer = WholeAnswer(
                     spool, services.settings, services.document_threads, life.parameters
@@ -85,10 +112,7 @@ class HttpTask:
                         if isinstance(event, ResultGenerated):
                             await answer.add(event)
                             body.chunk(event)
-                notices = life.notices
-                return await answer.response(
-                    lambda sound, size: body.document(sound, size, notices)
-                )
+                yield life, spool, answer
             except BaseException:
                 spool.close()  # an error's answer holds nothing
                 raise

@@ -64,7 +64,7 @@ class WholeAnswer:
         size in bytes. Raises as Spool does.
         """
         sound_size = self._spool.size
-        await self._set_length()
+        await self.end()
         pieces = _document_pieces(document, sound_size)
         head = await self._threads.run(_next, pieces)
         while tail := await self._threads.run(_next, pieces):
@@ -76,12 +76,46 @@ class WholeAnswer:
             charset="utf-8",
         )
 
-    async def _set_length(self) -> None:
+    async def end(self) -> None:
+        """Complete the sound in the spool: its head then has its length. Raises as Spool does."""
         head = await self._spool.read(0, SIZED_HEAD)
         samples = round(self._seconds * self._parameters.sample_rate)
         sized = sized_head(head, self._parameters.output_format, self._spool.size, samples)
         if sized != head:
             await self._spool.overwrite(sized)
+
+
+class SpooledSound(Payload):
+    """All that a spool holds."""
+
+    def __init__(self, spool: Spool, content_type: str) -> None:
+        super().__init__(spool, content_type=content_type)
+        self._spool = spool
+        self._size = self._end = spool.size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Raises TypeError: it is no text."""
+        raise TypeError("sound cannot be decoded")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it. Raises CutOff if the spool cannot be read."""
+        await _send(_spool_pieces(self._spool, 0, self._end), writer)
+
+
+async def _spool_pieces(spool: Spool, begin: int, end: int) -> AsyncIterator[bytes]:
+    """The bytes from `begin` to before `end`, as they are sent at once."""
+    for at in range(begin, end, PIECE):
+        yield await spool.read(at, min(at + PIECE, end))
+
+
+async def _send(pieces: AsyncIterator[bytes], writer: AbstractStreamWriter) -> None:
+    """Raises CutOff if the spool cannot be read."""
+    try:
+        async for piece in pieces:
+            await writer.write(piece)
+            await writer.drain()  # aiohttp waits only once for each 64 KiB
+    except InternalError as error:
+        raise CutOff("cut off: the spool cannot be read") from error
 
 
 class SpooledDocument(Payload):
@@ -100,20 +134,15 @@ class SpooledDocument(Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send it. Raises CutOff if the spool cannot be read."""
-        try:
-            async for piece in self._pieces():
-                await writer.write(piece)
-                await writer.drain()  # aiohttp waits only once for each 64 KiB
-        except InternalError as error:
-            raise CutOff("cut off: the spool cannot be read") from error
+        await _send(self._pieces(), writer)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         spool, sound = self._spool, self._sound_size
         yield self._head
-        for begin in range(0, sound, PIECE):
-            yield pybase64.b64encode(await spool.read(begin, min(begin + PIECE, sound)))
-        for begin in range(sound, spool.size, PIECE):
-            yield await spool.read(begin, min(begin + PIECE, spool.size))
+        async for piece in _spool_pieces(spool, 0, sound):
+            yield pybase64.b64encode(piece)
+        async for piece in _spool_pieces(spool, sound, spool.size):
+            yield piece
 
 
 def _document_pieces(document: Callable[[str, int], JsonObject], size: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from cosyserve.protocol.openai import LONGEST_VOICE
 
-from .values import OrNone, Seconds
+from .values import HOST_FORM, OrNone, Seconds, parse_hosts
 
 VoiceAlias = tuple[str, str]
 """A name that clients say, and the id or name of the voice it stands for."""
@@ -48,6 +48,22 @@ class DialectSettings(BaseModel):
         description="speaks where a client at /api-ws/v1/inference names a voice of the hosted service "
         "(longxiaochun and others) and no reference has that name; none: one of the engine's own voices",
         json_schema_extra={"allowed": "a voice's id or name"},
+    )
+    dashscope_sound_lifetime: Seconds = Field(
+        600.0,
+        description="the sound of an answer of /api/v1/services/audio/tts/SpeechSynthesizer that is not "
+        "streamed can be fetched at its address for this long, in seconds; less if the room for answers that "
+        "wait for their clients (spool_bytes) is needed",
+    )
+    enrollment_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_hosts)] = Field(
+        (),
+        description="hosts from which a clip for a new voice may be fetched (https alone, no redirects), "
+        "where a client at /api/v1/services/audio/tts/customization gives its address; none: clips must be "
+        "in the request. A name must have a public address, or one that is listed as well",
+        json_schema_extra={"allowed": HOST_FORM},
+    )
+    enrollment_timeout: Seconds = Field(
+        20.0, description="time in which such a clip must have been fetched, in seconds"
     )
     elevenlabs_default_voice: Annotated[_Voice | None, OrNone] = Field(
         None,

@@ -46,6 +46,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
 _SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
 ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas; or * for every origin"
+HOST_FORM: Final = "HOST or HOST:PORT, separated by commas"
+_LISTED = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _PORTS: Final = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -262,6 +264,22 @@ def parse_origins(value: object) -> PageOrigins:
         raise ValueError(f"allowed: {ORIGIN_FORM}")
     items = [str(item).strip() for item in value]
     return PageOrigins((), True) if items == ["*"] else PageOrigins(tuple(map(parse_origin, items)))
+
+
+def parse_hosts(value: object) -> tuple[str, ...]:
+    """Read "a.example,10.0.0.5:8443" or a list. Raises ValueError."""
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value) if part and part != "none"]
+    if not isinstance(value, Iterable):
+        raise ValueError(f"allowed: {HOST_FORM}")
+    return tuple(_parse_listed(str(item)) for item in value)
+
+
+def _parse_listed(text: str) -> str:
+    found = _LISTED.fullmatch(text.strip().lower())
+    if found is None or not 1 <= int(found[2] or _PORTS["https"]) <= 65535:
+        raise ValueError(f"allowed: {HOST_FORM}")
+    return found[1] if int(found[2] or _PORTS["https"]) == _PORTS["https"] else found[0]
 
 
 def parse_bucket(url: str) -> BucketUrl:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import aiohttp
 import pytest
 
+from support.peers.conversations import dashscope_events
 from support.peers.peers import PATH, Peer, audio, message
 
 TEXT = "Good morning. This sentence goes through every door."
@@ -58,6 +61,24 @@ async def over_dashscope(peer: Peer) -> bytes:
     return sound
 
 
+def synthesizer_call(peer: Peer, **headers: str) -> Any:
+    asked = {"voice": VOICE, "format": "pcm", "sample_rate": 24000, "text": TEXT}
+    path = "/api/v1/services/audio/tts/SpeechSynthesizer"
+    return peer.http.post(path, json={"model": "cosyvoice-v2", "input": asked}, headers=headers)
+
+
+async def over_dashscope_events(peer: Peer) -> bytes:
+    async with synthesizer_call(peer, **{"X-DashScope-SSE": "enable"}) as answer:
+        return dashscope_events(await answer.read())[0]
+
+
+async def over_dashscope_address(peer: Peer) -> bytes:
+    async with synthesizer_call(peer) as answer:
+        url = (await answer.json())["output"]["audio"]["url"]
+    async with aiohttp.ClientSession() as nobody, nobody.get(url) as answer:
+        return await answer.read()
+
+
 async def over_openai(peer: Peer) -> bytes:
     asked = {"model": "tts-1", "voice": VOICE, "input": TEXT, "response_format": "pcm"}
     async with peer.http.post("/v1/audio/speech", json=asked) as answer:
@@ -91,7 +112,15 @@ async def over_vllm_omni(peer: Peer) -> bytes:
     return sound
 
 
-DOORS = (over_rest, over_dashscope, over_openai, over_elevenlabs, over_vllm_omni)
+DOORS = (
+    over_rest,
+    over_dashscope,
+    over_dashscope_events,
+    over_dashscope_address,
+    over_openai,
+    over_elevenlabs,
+    over_vllm_omni,
+)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)

@@ -40,8 +40,9 @@ OPERATIONS = [
     for method, operation in item.items()
     if method in METHODS
 ]
-OPEN = {"/healthz", "/readyz", "/metrics"}
-OTHERS = {"openai", "elevenlabs"}
+SOUND = "/api/v1/services/audio/tts/sounds/{file}"
+OPEN = {"/healthz", "/readyz", "/metrics", SOUND}
+OTHERS = {"openai", "dashscope", "elevenlabs"}
 """Tags of other APIs' paths, whose errors look otherwise."""
 
 
@@ -64,6 +65,9 @@ def test_it_has_every_route() -> None:
         ("get", "/api/v1/audio/reference_audio/{id}"),
         ("delete", "/api/v1/audio/reference_audio/{id}"),
         ("post", "/api/v1/audio/speech"),
+        ("post", "/api/v1/services/audio/tts/SpeechSynthesizer"),
+        ("post", "/api/v1/services/audio/tts/customization"),
+        ("get", SOUND),
         ("post", "/v1/audio/speech"),
         ("get", "/v1/audio/voices"),
         ("get", "/v1/audio/models"),

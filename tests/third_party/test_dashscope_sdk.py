@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from cosyserve import Client
 from cosyserve.server.app import RunningServer
+from support.listening.audio import make_file, speechlike
 from support.peers.third_party import drive
 
 from .conftest import TOKEN, Speaking
@@ -128,7 +131,7 @@ async def test_a_cancelled_task_ends_at_once(speaking: RunningServer, tmp_path: 
         ({"more": {"speech_rate": 3.0}}, "InvalidParameter", "payload.parameters.rate"),
         ({"more": {"volume": 101}}, "InvalidParameter", "payload.parameters.volume"),
         (
-            {"more": {"hot_fix": {"replace": [{"a": "b"}]}}},
+            {"more": {"hot_fix": {"pronunciation": [{"a": "b"}]}}},
             "InvalidParameter",
             "payload.parameters.hot_fix",
         ),
@@ -178,3 +181,46 @@ async def test_rate_pitch_and_volume_mean_what_they_mean_in_our_api(
     await sdk(speaking, "call", tmp_path, format="PCM_24000HZ_MONO_16BIT", more=more)
     expected = await native(speaking, speed=1.5, pitch=0.8, volume=0.5)
     assert (tmp_path / "call.bin").read_bytes() == expected
+
+
+async def test_over_http_it_is_the_same_speech(speaking: RunningServer, tmp_path: Path) -> None:
+    told = await sdk(speaking, "http", tmp_path)
+    expected = await native(speaking)
+    for name in ("stream", "joined", "whole"):
+        assert (tmp_path / f"{name}.bin").read_bytes() == expected, name
+    assert told["pieces"] > 1
+    assert told["sentences"][-1]["index"] == 1
+    assert told["usage"] == [{"characters": len(TEXT)}] * 2
+    assert all(told["ids"])
+    assert told["expires_at"] > time.time()
+
+
+async def test_over_http_a_failure_is_told(speaking: RunningServer, tmp_path: Path) -> None:
+    told = await sdk(speaking, "http_failure", tmp_path)
+    status, code, message, request_id = told["whole"]
+    assert (status, code) == (404, "InvalidParameter")
+    assert "nobody" in message
+    assert request_id
+    assert "nobody" in told["raised"]
+
+
+async def test_a_voice_is_enrolled_and_speaks(speaking: RunningServer, tmp_path: Path) -> None:
+    clip = make_file(speechlike(16000, 2.0), 16000, "wav", "pcm_s16le")
+    url = "data:audio/wav;base64," + base64.b64encode(clip).decode()
+    told = await sdk(speaking, "enrollment", tmp_path, clip=url)
+    assert re.fullmatch("cosyvoice-v2-mine-[0-9a-f]{32}", told["made"])
+    assert [voice["voice_id"] for voice in told["listed"]] == [told["made"]]
+    assert told["queried"]["status"] == "OK"
+    assert decoded((tmp_path / "enrolled.bin").read_bytes(), "mp3")[0].size
+    assert "404" in told["error"]
+    assert told["left"] == []
+
+
+async def test_phrases_are_replaced(speaking: RunningServer, tmp_path: Path) -> None:
+    fix = {"replace": [{"there": "everybody"}]}
+    expected = await native(speaking, TEXT.replace("there", "everybody"))
+    form = "PCM_24000HZ_MONO_16BIT"
+    await sdk(speaking, "call", tmp_path, format=form, more={"hot_fix": fix})
+    assert (tmp_path / "call.bin").read_bytes() == expected
+    await sdk(speaking, "http", tmp_path, more={"hot_fix": fix})
+    assert (tmp_path / "whole.bin").read_bytes() == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,6 +94,18 @@ async def test_modes_read_different_prompts(engine: CosyVoiceEngine, voice: Prom
         for mode, instruct in ((FAST, ""), (CROSS_LINGUAL, ""), (INSTRUCTED, "low and slow"))
     ]
     assert len({sound.tobytes() for sound in sounds}) == 3
+
+
+async def test_a_clip_without_its_words_is_not_the_beginning_of_the_text(
+    engine: CosyVoiceEngine,
+) -> None:
+    clip = replace(reference(), content_id="without words", text="")
+    wordless = await engine.prepare_prompt(clip)
+    fast, cross_lingual = [
+        await speak(engine, wordless, [TEXT], mode=mode, instruct="", seed=5)
+        for mode in (FAST, CROSS_LINGUAL)
+    ]
+    assert fast.tobytes() == cross_lingual.tobytes()
 
 
 async def test_speech_comes_before_the_text_ends(engine: CosyVoiceEngine, voice: Prompt) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cosyserve.protocol.dashscope.parameters import check_model, speech_parameters
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound
-from cosyserve.protocol.parameters import Mode
+from cosyserve.protocol.parameters import Mode, ParametersWithReplacements
 
 SDK_DEFAULTS = {
     "voice": "longxiaochun",
@@ -86,7 +86,6 @@ def test_either_way_asks_for_ssml(given: dict[str, Any]) -> None:
         {"enable_ssml": "yes"},
         {"word_timestamp_enabled": 1},
         {"instruction": "x" * 1001},
-        {"hot_fix": {"replace": [{"a": "b"}]}},
         {"format": "opus", "bit_rate": 5},
     ],
 )
@@ -98,12 +97,43 @@ def test_a_wrong_value_names_its_parameter(given: dict[str, Any]) -> None:
     assert "allowed: " in info.value.message
 
 
+@pytest.mark.parametrize(
+    ("fix", "named"),
+    [
+        ("a", "hot_fix"),
+        ({"pronunciation": [{"天气": "tian1 qi4"}]}, "hot_fix.pronunciation"),
+        ({"replace": {"a": "b"}}, "hot_fix.replace"),
+        ({"replace": {}}, "hot_fix.replace"),
+        ({"replace": [{"a": "b"}] * 51}, "hot_fix.replace"),
+        ({"replace": [{"a": "b"}, "c"]}, "hot_fix.replace.1"),
+        ({"replace": [{"a": 1}]}, "hot_fix.replace.0"),
+        ({"replace": [{"": "b"}]}, "hot_fix.replace.0"),
+        ({"replace": [{"a": "b", "c": "d"}]}, "hot_fix.replace.0"),
+        ({"replace": [{"a" * 65: "b"}]}, "hot_fix.replace.0"),
+        ({"replace": [{"a": "b" * 257}]}, "hot_fix.replace.0"),
+    ],
+)
+def test_a_fix_that_cannot_be_made_is_refused(fix: Any, named: str) -> None:
+    with pytest.raises(InvalidParameter, match=rf"payload\.parameters\.{named}: "):
+        speech_parameters({"voice": "v", "hot_fix": fix})
+
+
+def test_phrases_are_replaced_by_others() -> None:
+    fix = {"replace": [{"a": "b"}, {"今天": "金天"}, {"a": ""}], "pronunciation": []}
+    asked = speech_parameters({"voice": "v", "rate": 1.5, "hot_fix": fix})
+    assert isinstance(asked, ParametersWithReplacements)
+    assert (asked.replacements, asked.speed) == ({"a": "", "今天": "金天"}, 1.5)
+
+
 def test_a_missing_voice_is_named() -> None:
     with pytest.raises(InvalidParameter, match=r"payload\.parameters\.voice: missing"):
         speech_parameters({})
 
 
-@pytest.mark.parametrize("given", [{"language_hints": ["zh"]}, {"type": 0}, {"unknown": object()}])
+@pytest.mark.parametrize(
+    "given",
+    [{"language_hints": ["zh"]}, {"type": 0}, {"unknown": object()}, {"hot_fix": {"replace": []}}],
+)
 def test_what_changes_nothing_is_passed_over(given: dict[str, Any]) -> None:
     assert speech_parameters({"voice": "v", **given}) == speech_parameters({"voice": "v"})
 

@@ -286,6 +286,38 @@ async def test_words_come_at_the_end_of_their_sentence(served: Any) -> None:
     assert (words[1][0]["begin_index"], words[1][0]["begin_time"]) == (0, 100)
 
 
+async def test_words_of_a_replaced_phrase_have_its_place(served: Any) -> None:
+    fix = {"replace": [{"AI": "artificial mind"}]}
+    async with (
+        served(FakeEngine(word_times=True)) as (server, engine),
+        Peer.of(server, engine) as peer,
+        inference(peer) as socket,
+    ):
+        await socket.send(run_task("t", word_timestamp_enabled=True, hot_fix=fix))
+        await socket.send(text("continue-task", "t", "so A"), text("continue-task", "t", "I is"))
+        await socket.send(text("finish-task", "t", " A"))
+        events, _ = await heard(socket, "t")
+        assert engine.sessions[0].text == "so artificial mind is A"
+    (end,) = [e for e in events if e["payload"].get("output", {}).get("type") == "sentence-end"]
+    output = end["payload"]["output"]
+    assert output["original_text"] == "so AI is A"
+    words = output["sentence"]["words"]
+    assert [(each["text"], each["begin_index"], each["end_index"]) for each in words] == [
+        ("so", 0, 2), ("AI", 3, 5), ("AI", 3, 5), ("is", 6, 8), ("A", 9, 10),
+    ]  # fmt: skip
+    assert end["payload"]["usage"]["characters"] == len("so AI is A")
+
+
+async def test_a_flush_ends_a_phrase(peer: Peer) -> None:
+    async with inference(peer) as socket:
+        await socket.send(run_task("t", hot_fix={"replace": [{"one two": "three"}]}))
+        await socket.send(text("continue-task", "t", "one"))
+        await socket.send(message("continue-task", "t", input={"flush": True}))
+        await socket.send(text("finish-task", "t", " two one two"))
+        await heard(socket, "t")
+        assert peer.engine.sessions[0].text == "one two three"
+
+
 async def test_tasks_are_counted_under_their_own_name(peer: Peer) -> None:
     async with inference(peer) as socket:
         await socket.send(run_task("t"), text("finish-task", "t", "one"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import aiohttp
@@ -190,11 +190,13 @@ class Requests:
         path: str,
         body: Callable[[str], dict[str, Any]],
         parse: Callable[[bytes], tuple[bytes, str | None]],
+        headers: Mapping[str, str],
     ) -> None:
         self._peer = peer
         self._path = path
         self._body = body
         self._parse = parse
+        self._headers = headers
         self._words = ""
 
     async def send(self, words: str, *, finish: bool = True) -> None:
@@ -206,7 +208,8 @@ class Requests:
 
     async def heard(self) -> Heard:
         data, cut = b"", None
-        async with self._peer.http.post(self._path, json=self._body(self._words)) as answer:
+        body = self._body(self._words)
+        async with self._peer.http.post(self._path, json=body, headers=self._headers) as answer:
             try:
                 async for piece in answer.content.iter_any():
                     data += piece
@@ -216,6 +219,17 @@ class Requests:
             if answer.status != 200:
                 return Heard(b"", _status(answer.status, json.loads(data)), cut, told)
         return Heard(*self._parse(data), cut, told)
+
+
+class Addressed(Requests):
+    """Calls whose answer names the address of the sound. parse: gives that address."""
+
+    async def heard(self) -> Heard:
+        heard = await super().heard()
+        if heard.failed is not None or heard.closed is not None:
+            return heard
+        async with aiohttp.ClientSession() as nobody, nobody.get(heard.sound.decode()) as answer:
+            return replace(heard, sound=await answer.read())
 
 
 def _code(error: ConnectionClosed) -> int | None:
@@ -249,6 +263,18 @@ def openai_events(data: bytes) -> tuple[bytes, str | None]:
     sound = b"".join(base64.b64decode(each.get("audio", "")) for each in events)
     error = events[-1].get("error")
     return sound, error and error["code"]
+
+
+def dashscope_events(data: bytes) -> tuple[bytes, str | None]:
+    lines = [line[5:] for line in data.split(b"\n") if line.startswith(b"data:")]
+    events = [json.loads(line) for line in lines]
+    told = [each["output"].get("audio", {}) for each in events if "output" in each]
+    sound = b"".join(base64.b64decode(each.get("data", "")) for each in told)
+    return sound, events[-1].get("code")
+
+
+def dashscope_address(data: bytes) -> tuple[bytes, str | None]:
+    return json.loads(data)["output"]["audio"]["url"].encode(), None
 
 
 def timed_lines(data: bytes) -> tuple[bytes, str | None]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from support.engines.fake_engine import RATE
 from support.peers.conversations import (
+    Addressed,
     Contexts,
     Conversation,
     Requests,
     Tasks,
     Utterances,
     bare,
+    dashscope_address,
+    dashscope_events,
     native_events,
     native_whole,
     openai_events,
@@ -60,10 +64,11 @@ def _requests(
     path: str,
     body: Callable[[str], dict[str, Any]],
     parse: Callable[[bytes], tuple[bytes, str | None]],
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Peer], AbstractAsyncContextManager[Conversation]]:
     @asynccontextmanager
     async def opened(peer: Peer) -> AsyncIterator[Conversation]:
-        yield Requests(peer, path, body, parse)
+        yield Requests(peer, path, body, parse, headers)
 
     return opened
 
@@ -116,6 +121,18 @@ def _elevenlabs(
     return _requests(_SPEECH + path + _PCM, lambda words: {"text": words}, parse)
 
 
+def _dashscope_body(words: str) -> dict[str, Any]:
+    asked = {"text": words, "voice": "plain", "format": "pcm", "sample_rate": RATE}
+    return {"model": "cosyvoice-v2", "input": asked}
+
+
+@asynccontextmanager
+async def _dashscope_whole(peer: Peer) -> AsyncIterator[Conversation]:
+    yield Addressed(peer, _SYNTHESIZER, _dashscope_body, dashscope_address, {})
+
+
+_SYNTHESIZER: Final = "/api/v1/services/audio/tts/SpeechSynthesizer"
+_SSE: Final = {"X-DashScope-SSE": "enable"}
 _ELEVENLABS: Final = "internal_server_error"
 _HTTP: Final = "500 InternalError"
 _OPENAI: Final = "500 internal_error"
@@ -160,6 +177,13 @@ _URL: Final = "/api/v1/audio/speech"
 HTTP: Final = (
     Way("rest events", "rest", _requests(_URL, _native_body(True), native_events), _HTTP, INTERNAL),
     Way("rest whole", "rest", _requests(_URL, _native_body(False), native_whole), _HTTP, _HTTP),
+    Way(
+        "dashscope events",
+        "dashscope",
+        _requests(_SYNTHESIZER, _dashscope_body, dashscope_events, _SSE),
+        *(_HTTP, INTERNAL),
+    ),
+    Way("dashscope whole", "dashscope", _dashscope_whole, _HTTP, _HTTP),
     Way(
         "openai sound",
         "openai",

@@ -22,9 +22,10 @@ _BYTES = re.compile(r'(?<!\\)"usage":[1-9]\d*')
 _TIMES = re.compile(
     r'(?<!\\)"(server_cost_time|first_package_time|rtf|encode_time)":-?\d+\.\d+(e-?\d+)?'
 )
-_CREATED = re.compile(r'(?<!\\)"created_at":\d+')
+_CREATED = re.compile(r'(?<!\\)"(created_at|expires_at)":\d+')
+_GMT = re.compile(r'(?<!\\)"(gmt_\w+)":"[-\d: ]+"')
 _VERSION = re.compile(r'(?<!\\)"version":"[^"]+"')
-_UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _HEX = re.compile(r"\b[0-9a-f]{32}\b")
 
 
@@ -58,7 +59,8 @@ def without_sound(text: str, sound: Sound | None) -> str:
 def without_times(text: str) -> str:
     """A frame without what a clock or a release has to do with."""
     text = _TIMES.sub(r'"\1":<float>', text)
-    text = _CREATED.sub('"created_at":<integer>', text)
+    text = _CREATED.sub(r'"\1":<integer>', text)
+    text = _GMT.sub(r'"\1":"<time>"', text)
     return _VERSION.sub('"version":"<version>"', text)
 
 

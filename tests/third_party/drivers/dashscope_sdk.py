@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import dashscope
+import requests
+from dashscope.audio.http_tts import HttpSpeechSynthesizer
 from dashscope.audio.tts_v2 import (
     AudioFormat,
     ResultCallback,
     SpeechSynthesizer,
     SpeechSynthesizerObjectPool,
+    VoiceEnrollmentException,
+    VoiceEnrollmentService,
 )
 
 Result = dict[str, Any]
@@ -230,6 +234,54 @@ def session(options: Result, out: Path) -> Result:
     return {"kinds": kinds, "usage": speech.usage, "delay": speech.first_package_delay}
 
 
+def http(options: Result, out: Path) -> Result:
+    """The same text over HTTP: as a stream, and whole from its address."""
+    given = {"model": "cosyvoice-v2", "text": options["text"], "voice": options["voice"]}
+    given |= {"audio_format": "pcm", **options.get("more", {})}
+    *pieces, last = HttpSpeechSynthesizer.call(**given, stream=True)
+    (out / "stream.bin").write_bytes(b"".join(each.audio_data for each in pieces))
+    (out / "joined.bin").write_bytes(last.audio_data)
+    whole = HttpSpeechSynthesizer.call(**given)
+    (out / "whole.bin").write_bytes(requests.get(whole.audio_url, timeout=PATIENCE).content)
+    return {
+        "pieces": len(pieces),
+        "sentences": last.sentences,
+        "usage": [last.usage, whole.usage],
+        "ids": [last.audio_id, whole.audio_id],
+        "expires_at": whole.expires_at,
+    }
+
+
+def http_failure(options: Result, out: Path) -> Result:
+    given = {"model": "cosyvoice-v2", "text": "Hello.", "voice": "nobody"}
+    whole = HttpSpeechSynthesizer.call(**given)
+    try:
+        list(HttpSpeechSynthesizer.call(**given, stream=True))
+        raised = None
+    except RuntimeError as error:
+        raised = str(error)
+    told = [whole.status_code, whole.code, whole.message, whole.request_id]
+    return {"whole": told, "raised": raised}
+
+
+def enrollment(options: Result, out: Path) -> Result:
+    service = VoiceEnrollmentService()
+    made = service.create_voice("cosyvoice-v2", prefix="mine", url=options["clip"])
+    listed = service.list_voices(prefix="mine")
+    queried = service.query_voice(made)
+    service.update_voice(made, options["clip"])
+    data = SpeechSynthesizer(model="cosyvoice-v2", voice=made).call("Hello.")
+    (out / "enrolled.bin").write_bytes(data or b"")
+    service.delete_voice(made)
+    try:
+        service.query_voice(made)
+        error = None
+    except VoiceEnrollmentException as found:
+        error = str(found)
+    left = service.list_voices()
+    return {"made": made, "listed": listed, "queried": queried, "error": error, "left": left}
+
+
 SCENARIOS: dict[str, Callable[[Result, Path], Result]] = {
     "call": call,
     "formats": formats,
@@ -240,6 +292,9 @@ SCENARIOS: dict[str, Callable[[Result, Path], Result]] = {
     "silent_client": silent_client,
     "pool": pool,
     "session": session,
+    "enrollment": enrollment,
+    "http": http,
+    "http_failure": http_failure,
 }
 
 
@@ -247,6 +302,9 @@ def main() -> None:
     url, token, scenario, folder = sys.argv[1:5]
     options = json.loads(sys.argv[5]) if len(sys.argv) > 5 else {}
     dashscope.base_websocket_api_url = url
+    dashscope.base_http_api_url = url.replace("ws", "http", 1).replace(
+        "/api-ws/v1/inference", "/api/v1"
+    )
     dashscope.api_key = token
     print(json.dumps(SCENARIOS[scenario](options, Path(folder))))
 

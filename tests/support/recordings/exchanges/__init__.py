@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..book import Book, Exchange
 from . import (
+    dashscope_http,
     dashscope_refusals,
     dashscope_tasks,
     elevenlabs_contexts,
@@ -29,6 +30,8 @@ BOOKS: tuple[Book, ...] = (
     rest_speech.book,
     dashscope_tasks.book,
     dashscope_refusals.book,
+    dashscope_http.speech,
+    dashscope_http.enrollment,
     openai.speech,
     openai.lists,
     openai.refusals,

@@ -43,7 +43,8 @@ async def every_parameter_out_of_its_range(stage: Stage) -> None:
         {"text_type": "Markdown"},
         {"enable_ssml": "yes"},
         {"word_timestamp_enabled": 1},
-        {"hot_fix": {"replace": [{"a": "b"}]}},
+        {"hot_fix": {"pronunciation": [{"a": "b"}]}},
+        {"hot_fix": {"replace": [{"": "b"}]}},
     ):
         await _refused(stage, run_hosted("t", **parameters))
 

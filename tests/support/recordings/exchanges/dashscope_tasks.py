@@ -151,3 +151,13 @@ async def a_run_task_takes_the_place_of_the_running_one(stage: Stage) -> None:
                 await talk.until(STARTED)
             await talk.send(finish(task, "one"))
             await talk.until(FINISHED)
+
+
+@book.exchange(engine={"word_times": True})
+async def phrases_that_are_spoken_otherwise(stage: Stage) -> None:
+    fix = {"replace": [{"AI": "artificial intelligence"}, {"uh": ""}]}
+    async with stage.open(INFERENCE) as talk:
+        await talk.send(run_hosted("t", hot_fix=fix, word_timestamp_enabled=True))
+        await talk.until(STARTED)
+        await talk.send(go_on("t", "one A"), go_on("t", "I uh t"), finish("t", "wo"))
+        await talk.until(FINISHED)
