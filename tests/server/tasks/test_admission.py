@@ -403,7 +403,7 @@ def test_one_token_alone_takes_the_place_of_its_own_task() -> None:
 
 def test_no_more_tasks_are_taken_than_the_engine_keeps_up_with() -> None:
     admission = Admission(Limits(max_tasks=10, max_tasks_per_token=10, max_realtime_share=0.5))
-    admission.capacity.calibrate(throughput=4.0)
+    admission.capacity.calibrate(throughput=6.0)
     first, _ = admission.enter(ANN), admission.enter(BOB)
     with pytest.raises(
         Throttled, match="2 tasks are speaking, as many as the engine keeps up with"
@@ -417,7 +417,7 @@ def test_tasks_that_have_long_waited_for_text_do_not_count_as_speaking() -> None
     clock = Clock()
     limits = Limits(max_tasks=10, max_tasks_per_token=10, max_realtime_share=0.5)
     admission = Admission(limits, clock)
-    admission.capacity.calibrate(throughput=2.0)
+    admission.capacity.calibrate(throughput=3.0)
     task = admission.enter(ANN, admission.connect(ANN))
     task.await_text(lambda _: None)
     with pytest.raises(Throttled):
@@ -443,7 +443,7 @@ def test_a_token_leaves_others_room_with_the_engine(carried: int) -> None:
     limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("ann", "bob"))
     limits.max_realtime_share = 1.0
     admission = Admission(limits)
-    admission.capacity.calibrate(throughput=carried)
+    admission.capacity.calibrate(throughput=carried * 1.5)
     taken = _enter_all(admission, ANN)
     assert 0.5 * carried <= taken <= max(1, 0.9 * carried)
     admission.enter(BOB)
@@ -453,7 +453,7 @@ def test_of_two_greedy_tokens_each_leaves_room_with_the_engine() -> None:
     limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("some", "more"))
     limits.max_realtime_share = 1.0
     admission = Admission(limits)
-    admission.capacity.calibrate(throughput=100)
+    admission.capacity.calibrate(throughput=150)
     taken = [_enter_all(admission, Caller(name)) for name in ("ann", "carl")]
     assert taken == [90, 9]
     admission.enter(BOB)

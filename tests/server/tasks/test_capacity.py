@@ -88,7 +88,7 @@ def test_what_the_start_found_counts_until_more_is_known() -> None:
     capacity = Capacity(AIM, 500, lambda: 0)
     assert capacity.limit == 500
     capacity.calibrate(100.0)
-    assert capacity.limit == pytest.approx(85)
+    assert capacity.limit == pytest.approx(85 * 2 / 3)
     capacity.calibrate(0.5)
     assert capacity.limit == 1
     capacity.calibrate(5000.0)
