@@ -125,7 +125,7 @@ class Admission:
     yet, than places are left free: alone it gets half of them, and of n that want all they can get, each
     gets one part in n + 1, so that whoever comes next finds a place. Tasks with text have a limit per
     token, and those that speak are no more than the engine keeps up with; of these, a token alone gets nine
-    tenths. Once all places are taken, one
+    tenths, and each gets one. Once all places are taken, one
     that waits for text gives its place up to the next: the one that has waited longest, among those of the
     token that has the most of them.
 
@@ -258,17 +258,19 @@ class Admission:
     def _check_capacity(self, name: str) -> None:
         """Raises Throttled if the engine would not keep up, or a caller left others too little room."""
         speaking, limit = self.speaking, self.capacity.limit
+        left, held = limit - speaking, self._tasks[name]
+        if self._several and not held:
+            return  # nobody is kept out by others altogether
         retry_after = self._retry_after(max(1, speaking))
-        left = limit - speaking
         if left < 1:
             raise Throttled(
                 f"{speaking} tasks are speaking, as many as the engine keeps up with", retry_after
             )
         most = min(_MOST_OF_WHAT_IS_LEFT, max(1.0, limit - 1))
-        if self._several and self._tasks[name] >= most * left:
+        if self._several and held >= most * left:
             raise Throttled(
-                f"this token has {self._tasks[name]} tasks; the {int(left)} more that the engine keeps up"
-                " with are for others",
+                f"this token has {held} tasks; the {int(left)} more that the engine keeps up with are"
+                " for others",
                 retry_after,
             )
 

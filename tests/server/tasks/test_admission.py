@@ -466,3 +466,16 @@ def _enter_all(admission: Admission, caller: Caller) -> int:
     with pytest.raises(Throttled, match="are for others"):
         list(map(admission.enter, enough))
     return admission.tasks - before
+
+
+def test_a_token_without_a_task_gets_one_even_if_the_engine_is_busy() -> None:
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("ann", "bob"))
+    limits.max_realtime_share = 1.0
+    admission = Admission(limits)
+    admission.capacity.calibrate(throughput=15)
+    for _ in range(9):
+        admission.enter(ANN)
+    admission.capacity.calibrate(throughput=1)
+    admission.enter(BOB)
+    with pytest.raises(Throttled, match="as many as the engine keeps up with"):
+        admission.enter(BOB)
