@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from time import perf_counter
 from typing import Final, cast
@@ -12,13 +11,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from ..stats import play
+from .wire import BINARY, CLOSE, PATH, TEXT, command, run_task, upgrade
 
-PATH: Final = "/api-ws/v1/audio/speech"
 RATE: Final = 24_000
 LONGEST_SILENCE: Final = 0.1
 """Seconds that a listener takes for no gap."""
-_TEXT, _BINARY, _CLOSE = 0x1, 0x2, 0x8
-_FINAL: Final = 0x80
 _RETRY: Final = re.compile(rb"try again in (\d+) s")
 
 
@@ -61,18 +58,11 @@ class BareListener(asyncio.Protocol):
 
     def ask(self, voice: str, text: str) -> None:
         """Send a whole task."""
-        wanted = {"mode": "fast_replication", "reference_audio_id": voice}
-        parameters = {**wanted, "output_format": "pcm", "sample_rate": RATE}
-        run = _message(
-            "run-task",
-            model="CosyVoice2-0.5B",
-            parameters={**parameters, "audio_transport": "binary"},
-        )
+        run = run_task("crowd", voice, sample_rate=RATE, audio_transport="binary")
+        spoken = command("continue-task", "crowd", input={"text": text})
         assert self._transport is not None
         self.asked_at = perf_counter()
-        self._transport.write(
-            run + _message("continue-task", input={"text": text}) + _message("finish-task")
-        )
+        self._transport.write(run + spoken + command("finish-task", "crowd"))
 
     def close(self) -> None:
         if self._transport is not None:
@@ -114,12 +104,12 @@ class BareListener(asyncio.Protocol):
         del data[:begin]
 
     def _frame(self, opcode: int, data: bytearray, begin: int, end: int) -> None:
-        if opcode == _BINARY:
+        if opcode == BINARY:
             self._arrivals.append(perf_counter())
             self._lengths.append((end - begin) / 2 / RATE)
-        elif opcode == _CLOSE:
+        elif opcode == CLOSE:
             self._end("closed")
-        elif opcode == _TEXT and (b"task-f" in data[begin:end]):
+        elif opcode == TEXT and (b"task-f" in data[begin:end]):
             event = orjson.loads(bytes(data[begin:end]))["header"]
             if event["event"] == "task-finished":
                 self.finished = not self.over.is_set()
@@ -142,21 +132,6 @@ async def connected(url: str, secret: str) -> BareListener:
     loop = asyncio.get_running_loop()
     host, port = address.hostname or "127.0.0.1", address.port or 80
     transport, listener = await loop.create_connection(BareListener, host, port)
-    transport.write(
-        f"GET {PATH} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {secret}\r\n"
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
+    transport.write(upgrade(PATH, secret))
     await listener.opened
     return listener
-
-
-def _message(action: str, **payload: object) -> bytes:
-    header = {"action": action, "task_id": "crowd", "streaming": "duplex"}
-    data = orjson.dumps({"header": header, "payload": {"input": {}, **payload}})
-    mask = os.urandom(4)
-    size = len(data)
-    head = bytes([_FINAL | _TEXT])
-    head += bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    key = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
-    return head + mask + (int.from_bytes(data, "big") ^ key).to_bytes(size, "big")

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+PATH: Final = "/api-ws/v1/audio/speech"
+"""The WebSocket of the cosyvoice dialect."""
 CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
 LOST: Final = (OSError, EOFError)
 """What a connection raises that the server has ended or that has taken too long."""
@@ -134,3 +136,14 @@ def command(action: str, task_id: str, **payload: object) -> bytes:
     """A command of the cosyvoice or the DashScope dialect, as a frame."""
     header = {"action": action, "task_id": task_id, "streaming": "duplex"}
     return message({"header": header, "payload": {"input": {}, **payload}})
+
+
+def run_task(task_id: str, voice: str, **parameters: object) -> bytes:
+    """The cosyvoice dialect's run-task for bare PCM, as a frame. parameters: further ones."""
+    given = {
+        "mode": "fast_replication",
+        "reference_audio_id": voice,
+        "output_format": "pcm",
+        **parameters,
+    }
+    return command("run-task", task_id, model="CosyVoice2-0.5B", parameters=given)

@@ -125,9 +125,8 @@ class Admission:
     yet, than places are left free: alone it gets half of them, and of n that want all they can get, each
     gets one part in n + 1, so that whoever comes next finds a place. Tasks with text have a limit per
     token, and those that speak are no more than the engine keeps up with; of these, a token alone gets nine
-    tenths, and each gets one. Once all places are taken, one
-    that waits for text gives its place up to the next: the one that has waited longest, among those of the
-    token that has the most of them.
+    tenths, and each gets one. Once all places are taken, one that waits for text gives its place up to the
+    next: the one that has waited longest, among those of the token that has the most of them.
 
     `clock` gives seconds: how long tasks wait, and when a place should be free.
     """

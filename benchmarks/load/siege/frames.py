@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from ..wire import CONTINUATION, LOST, PING, TEXT, command, connected, frame, upgrade
+from ..wire import (
+    CONTINUATION,
+    LOST,
+    PATH,
+    PING,
+    TEXT,
+    command,
+    connected,
+    frame,
+    run_task,
+    upgrade,
+)
 from .attack import Attack, Ground
 
-PATH: Final = "/api-ws/v1/audio/speech"
 BLOCK: Final = 64 * 1024
 """Bytes of the flood that are written at once."""
 
@@ -35,7 +45,9 @@ class _Flood:
                 return
             closed = asyncio.create_task(wire.closed()) if self.reads else None
             try:
-                await wire.send((_run(ground) if self.task else b"") + self.first)
+                await wire.send(
+                    (run_task("flood", ground.voice) if self.task else b"") + self.first
+                )
                 block = self.repeated * (BLOCK // len(self.repeated))
                 while closed is None or not closed.done():
                     await wire.send(block)
@@ -57,15 +69,6 @@ class _Flood:
             ground.got["cut off"] += 1
         else:
             ground.got[f"close {closed.result()}"] += 1
-
-
-def _run(ground: Ground) -> bytes:
-    parameters = {
-        "mode": "fast_replication",
-        "reference_audio_id": ground.voice,
-        "output_format": "pcm",
-    }
-    return command("run-task", "flood", model="cosyvoice-v2", parameters=parameters)
 
 
 def _text(text: str) -> bytes:

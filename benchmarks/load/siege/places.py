@@ -7,10 +7,9 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from ...texts import SENTENCES
-from ..wire import CLOSE, LOST, Wire, command, connected, upgrade
+from ..wire import CLOSE, LOST, PATH, Wire, command, connected, run_task, upgrade
 from .attack import ANSWER_TIMEOUT, UNANSWERED, Attack, Ground
 
-PATH: Final = "/api-ws/v1/audio/speech"
 TASKS: Final = 8
 """On a connection."""
 CONNECTIONS: Final = 4000
@@ -26,13 +25,8 @@ SOURCES: Final = 4
 
 
 def _empty_tasks(ground: Ground) -> bytes:
-    parameters = {
-        "mode": "fast_replication",
-        "reference_audio_id": ground.voice,
-        "output_format": "pcm",
-    }
     return b"".join(
-        command("run-task", str(number), model="cosyvoice-v2", parameters=parameters)
+        run_task(str(number), ground.voice)
         + command("continue-task", str(number), input={"text": ""})
         for number in range(TASKS)
     )
@@ -91,13 +85,7 @@ async def _trickle(ground: Ground) -> None:
 
 async def _crowd(ground: Ground) -> None:
     """Speech for many listeners at once; who is refused or has heard all asks again."""
-    parameters = {
-        "mode": "fast_replication",
-        "reference_audio_id": ground.voice,
-        "output_format": "pcm",
-        "audio_transport": "binary",
-    }
-    task = command("run-task", "one", model="cosyvoice-v2", parameters=parameters)
+    task = run_task("one", ground.voice, audio_transport="binary")
     text = command("finish-task", "one", input={"text": " ".join(SENTENCES)})
 
     async def listen() -> None:
