@@ -24,7 +24,7 @@ from typing import Any, Final, get_args
 
 import torch
 
-from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
+from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, CosyVoice2Config
 from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
@@ -153,7 +153,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    config = tiny_config() if options.tiny else ModelConfig()
+    config = tiny_config() if options.tiny else CosyVoice2Config()
     dtype = _DTYPES[options.dtype]
     flow, hift = random_flow(config, device), random_hift(config, device)
     flow.use_precision(dtype)

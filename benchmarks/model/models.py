@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from cosyserve.engine.cosyvoice.config import (
     FRAMES_PER_TOKEN,
     TOKEN_RATE,
+    CosyVoice2Config,
     EncoderConfig,
     EstimatorConfig,
     FlowConfig,
     HiftConfig,
     LmConfig,
-    ModelConfig,
 )
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
@@ -55,7 +55,7 @@ T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def tiny_config() -> ModelConfig:
+def tiny_config() -> CosyVoice2Config:
     """The published model's structure with small widths."""
     encoder = EncoderConfig(
         size=64, attention_heads=2, linear_units=128, num_blocks=2, num_up_blocks=1
@@ -74,28 +74,28 @@ def tiny_config() -> ModelConfig:
     )
     flow = FlowConfig(vocab_size=200, encoder=encoder, estimator=estimator)
     return replace(
-        ModelConfig(), lm=lm, flow=flow, hift=HiftConfig(base_channels=64, f0_channels=64)
+        CosyVoice2Config(), lm=lm, flow=flow, hift=HiftConfig(base_channels=64, f0_channels=64)
     )
 
 
-def random_flow(config: ModelConfig, device: torch.device) -> Flow:
+def random_flow(config: CosyVoice2Config, device: torch.device) -> Flow:
     """Steps in float32 until use_precision is called."""
     return _random(lambda: Flow(config.flow), device)
 
 
-def random_hift(config: ModelConfig, device: torch.device) -> Hift:
+def random_hift(config: CosyVoice2Config, device: torch.device) -> Hift:
     hift = _random(lambda: Hift(config.hift), device)
     hift.conv_post.weight.mul_(_QUIET)
     hift.f0_predictor.classifier.bias.fill_(_PITCH)
     return hift
 
 
-def random_decoder(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> LmDecoder:
+def random_decoder(config: CosyVoice2Config, device: torch.device, dtype: torch.dtype) -> LmDecoder:
     """The speech LM."""
     return LmDecoder(_random(lambda: Qwen2Lm(config.lm), device).to(dtype))
 
 
-def random_lm_weights(config: ModelConfig, device: torch.device) -> dict[str, Tensor]:
+def random_lm_weights(config: CosyVoice2Config, device: torch.device) -> dict[str, Tensor]:
     """The speech LM's state dictionary. It never draws a stop id by itself."""
     state = dict(_random(lambda: Qwen2Lm(config.lm), device).state_dict())
     state["llm_decoder.bias"][config.lm.speech_token_size :] = _NEVER

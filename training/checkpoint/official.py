@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from cosyserve.engine.cosyvoice.config import FlowConfig, HiftConfig, LmConfig, ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config, FlowConfig, HiftConfig, LmConfig
 
 
 def qwen_json(config: LmConfig) -> dict[str, object]:
@@ -30,12 +30,12 @@ def qwen_json(config: LmConfig) -> dict[str, object]:
     }
 
 
-def yaml_text(config: ModelConfig) -> str:
+def yaml_text(config: CosyVoice2Config) -> str:
     """cosyvoice2.yaml with the entries, tags and references that the published file has."""
     return "".join([_general(config), _llm(config), _flow(config.flow), _hift(config.hift), _REST])
 
 
-def _general(config: ModelConfig) -> str:
+def _general(config: CosyVoice2Config) -> str:
     lm, flow = config.lm, config.flow
     return f"""\
 __set_seed1: !apply:random.seed [1986]
@@ -51,7 +51,7 @@ num_decoding_left_chunks: -1
 """
 
 
-def _llm(config: ModelConfig) -> str:
+def _llm(config: CosyVoice2Config) -> str:
     lm, sampling = config.lm, config.sampling
     return f"""\
 llm: !new:cosyvoice.llm.llm.Qwen2LM

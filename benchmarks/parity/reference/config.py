@@ -7,22 +7,22 @@ from dataclasses import fields
 from typing import Any
 
 from cosyserve.engine.cosyvoice.config import (
+    CosyVoice2Config,
     EncoderConfig,
     EstimatorConfig,
     FlowConfig,
     HiftConfig,
     LmConfig,
-    ModelConfig,
 )
 
 
-def model_config(raw: Mapping[str, Any]) -> ModelConfig:
+def model_config(raw: Mapping[str, Any]) -> CosyVoice2Config:
     """Of the nested dictionary that the golden vectors' config.json holds. Raises KeyError."""
     qwen, llm, flow, encoder = raw["qwen"], raw["llm"], raw["flow"], raw["encoder"]
     estimator, hift, fixed = raw["estimator"], raw["hift"], raw["hift_fixed"]
     known = {f.name for f in fields(LmConfig)}
     mix_text, mix_speech = llm["mix_ratio"]
-    return ModelConfig(
+    return CosyVoice2Config(
         lm=LmConfig(
             **{name: value for name, value in qwen.items() if name in known},
             speech_token_size=llm["speech_token_size"],

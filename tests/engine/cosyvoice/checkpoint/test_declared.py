@@ -7,7 +7,7 @@ import pytest
 from cosyserve.engine.cosyvoice.checkpoint.document import Document
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
 from cosyserve.engine.cosyvoice.checkpoint.sizes import Claim, claims_of_qwen, claims_of_yaml
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config
 from cosyserve.training.checkpoint import official
 from support.engines import tiny_checkpoint
 
@@ -118,6 +118,6 @@ def test_a_wrong_entry_of_qwen_is_named(name: str, value: object) -> None:
 
 
 def test_defaults_are_the_published_models() -> None:
-    claims = of_yaml(tiny_checkpoint.yaml_text(ModelConfig()))
-    default = ModelConfig().flatten()
+    claims = of_yaml(tiny_checkpoint.yaml_text(CosyVoice2Config()))
+    default = CosyVoice2Config().flatten()
     assert all(claim.value == default[claim.name] for claim in claims)
