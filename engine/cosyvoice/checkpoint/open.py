@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..config import ModelConfig, Value
+from ..config import CosyVoice2Config, ModelConfig, Value
 from ..flow import Flow
 from ..lm.qwen2 import TIED_HEAD, Qwen2Lm
 from ..vocoder import Hift
@@ -177,7 +177,7 @@ def _of_manifest(files: Files) -> ModelConfig:
     config = raw.get("config")
     if not isinstance(config, dict):
         raise CheckpointError(f"{name}: config: missing")
-    absent = sorted(set(ModelConfig().flatten()) - set(config))
+    absent = sorted(set(CosyVoice2Config().flatten()) - set(config))
     if absent:
         raise CheckpointError([f"{name}: config: {entry}: missing" for entry in absent])
     return _config(config, name)
@@ -185,7 +185,7 @@ def _of_manifest(files: Files) -> ModelConfig:
 
 def _config(values: Mapping[str, Value], place: str) -> ModelConfig:
     try:
-        return ModelConfig.from_flat(values)
+        return CosyVoice2Config.from_flat(values)
     except ValueError as error:
         raise CheckpointError(f"{place}: {printable(error)}") from error
 

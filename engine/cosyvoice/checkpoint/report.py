@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..config import ModelConfig
+from ..config import CosyVoice2Config, ModelConfig
 from ..lm.qwen2 import TIED_HEAD
 from ..prompt.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
 from ..text.tokenizer import TextTokenizer, TokenizerError
@@ -116,7 +116,7 @@ def _tokenizer_problems(files: Files, config: ModelConfig | None) -> Iterator[st
 
 def _onnx_problems(files: Files, config: ModelConfig | None) -> Iterator[str]:
     """Whether the two ONNX models open, take what they are given, and give what the model needs."""
-    speaker_size = (config or ModelConfig()).flow.speaker_size
+    speaker_size = (config or CosyVoice2Config()).flow.speaker_size
     try:
         tokens = SpeechTokenizer(files.speech_tokenizer)(torch.zeros(1, 128, 100))
         if config is not None and not bool((tokens < config.flow.vocab_size).all()):

@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..config import FRAMES_PER_TOKEN, MEL_HOP, SAMPLE_RATE, TOKEN_RATE, ModelConfig, Value, like
+from ..config import (
+    FRAMES_PER_TOKEN,
+    MEL_HOP,
+    SAMPLE_RATE,
+    TOKEN_RATE,
+    CosyVoice2Config,
+    Value,
+    like,
+)
 from ..lm.qwen2 import TEXT_EMBEDDING
 from ..vocoder import DIRECTION
 from .document import Document, Plain
@@ -195,7 +203,7 @@ def _claim(name: str, value: object, place: str) -> Claim:
         raise CheckpointError(f"{place}: {printable(reason)}") from error
 
 
-_DEFAULTS: Final = ModelConfig().flatten()
+_DEFAULTS: Final = CosyVoice2Config().flatten()
 
 
 def _foreign_classes(document: Document) -> Iterator[str]:
