@@ -1,0 +1,25 @@
+"""Golden vectors of the tiny CosyVoice 3 model, as `goldens` has them of CosyVoice 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from cosyserve.benchmarks.parity.folder import GoldenFolder
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "goldens" / "cosyvoice3-tiny"
+GOLDENS: Final = GoldenFolder(FOLDER)
+
+
+def text() -> dict[str, Any]:
+    """The facts of the tokenizer and of the prompts."""
+    found: dict[str, Any] = json.loads((FOLDER / "g_text.json").read_text(encoding="utf-8"))
+    return found
+
+
+def key_shapes(part: str, *, full: bool = False) -> dict[str, list[int]]:
+    """Name to shape of every weight of `llm`, `flow` or `hift`; full: of the published 0.5B model."""
+    name = "state_dict_keys_full.json" if full else "state_dict_keys.json"
+    found: dict[str, dict[str, list[int]]] = json.loads((FOLDER / name).read_text())
+    return found[part]
