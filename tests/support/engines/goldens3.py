@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cosyserve.benchmarks.parity.folder import GoldenFolder
+from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "goldens" / "cosyvoice3-tiny"
 GOLDENS: Final = GoldenFolder(FOLDER)
@@ -23,3 +25,13 @@ def key_shapes(part: str, *, full: bool = False) -> dict[str, list[int]]:
     name = "state_dict_keys_full.json" if full else "state_dict_keys.json"
     found: dict[str, dict[str, list[int]]] = json.loads((FOLDER / name).read_text())
     return found[part]
+
+
+def checkpoint() -> Checkpoint:
+    """The tiny model's LM alone."""
+    return from_state_dicts(GOLDENS.config(), llm=GOLDENS.arrays("llm"))
+
+
+def decoder() -> LmDecoder:
+    """The tiny model's LM, loaded anew for each caller."""
+    return LmDecoder(load_llm(checkpoint()))
