@@ -62,7 +62,8 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
     checkpoint = open_checkpoint(options.model)
     files = checkpoint.files
     assert files is not None
-    tokenizer = TextTokenizer.load(files.tokenizer_folder)
+    family = files.family
+    tokenizer = TextTokenizer.load(files.tokenizer_folder, family.special_tokens, family.sounds)
     if tokenizer.size > checkpoint.config.lm.vocab_size:
         raise TokenizerError(
             f"the tokenizer has {tokenizer.size} tokens, the model {checkpoint.config.lm.vocab_size}"

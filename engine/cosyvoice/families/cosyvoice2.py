@@ -8,6 +8,7 @@ from typing import Final
 from ..config import FRAMES_PER_TOKEN, CosyVoice2Config
 from ..flow import Flow
 from ..lm.qwen2 import Qwen2Lm
+from ..text.tokenizer import SPECIAL_TOKENS
 from ..vocoder import DIRECTION, Hift
 from . import sizes
 from .family import Family
@@ -119,4 +120,6 @@ COSYVOICE2: Final = Family(
         "hift": lambda shapes: _FIRST_F0_KERNEL(shapes) == 3,
     },
     networks={"llm": Qwen2Lm, "flow": Flow, "hift": Hift},
+    special_tokens=SPECIAL_TOKENS,
+    sounds=None,
 )

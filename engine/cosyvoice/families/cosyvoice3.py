@@ -7,6 +7,8 @@ from typing import Final
 
 from ..config import FRAMES_PER_TOKEN, CosyVoice3Config, CosyVoice3LmConfig
 from ..lm.qwen2 import Qwen2Lm
+from ..text.sounds import PHONEMES, PINYIN, SoundTokens
+from ..text.tokenizer import SPECIAL_TOKENS
 from ..vocoder import DIRECTION
 from . import sizes
 from .family import Family
@@ -89,4 +91,6 @@ COSYVOICE3: Final = Family(
         "hift": lambda shapes: _FIRST_F0_KERNEL(shapes) == 4,
     },
     networks={"llm": Qwen2Lm},
+    special_tokens=(*SPECIAL_TOKENS, "<|endofsystem|>", *PHONEMES, *PINYIN),
+    sounds=SoundTokens((*PHONEMES, *PINYIN)),
 )

@@ -6,13 +6,14 @@ model's family.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from ..config import ModelConfig
+from ..text.sounds import SoundTokens
 from .sizes import Shapes, SizeTable
 
 
@@ -24,6 +25,9 @@ class Family:
     the suffix, by variant; `base` is one. config: the sizes' class, which also has the
     LM's ids. sizes: how the files state the sizes. recognises: by part, whether weights of these shapes are
     of this family. networks: by part, what makes the module of a ModelConfig's section.
+
+    Text. special_tokens: of the tokenizer, in the order of their numbers. sounds: those of them that spell
+    words.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Family:
     sizes: SizeTable
     recognises: Mapping[str, Callable[[Shapes], bool]]
     networks: Mapping[str, Callable[[Any], nn.Module]]
+    special_tokens: Sequence[str]
+    sounds: SoundTokens | None
 
     def network(self, config: ModelConfig, part: str) -> nn.Module:
         """The module of a part: `llm`, `flow` or `hift`. Its parameters are not set."""
