@@ -44,7 +44,8 @@ def synthesise(magnitude: Tensor, phase: Tensor, size: int, hop: int) -> Tensor:
 def windows(magnitude: Tensor, phase: Tensor, size: int) -> Tensor:
     """[B, size / 2 + 1, frames] twice -> the inverse transforms under the window, [B, frames, size]."""
     bins = torch.polar(magnitude.float(), phase.float()).transpose(1, 2)
-    return torch.fft.irfft(bins, n=size) * hann(size, magnitude.device)
+    frames: Tensor = torch.fft.irfft(bins, n=size) * hann(size, magnitude.device)
+    return frames
 
 
 def overlap(frames: Tensor, hop: int) -> Tensor:
