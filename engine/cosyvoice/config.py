@@ -232,12 +232,17 @@ class ModelConfig:
         return dict(_walk(self, ""))
 
     @classmethod
+    def defaults(cls) -> dict[str, Value]:
+        """Every number of the published model under its full name."""
+        return cls.from_flat({}).flatten()
+
+    @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> Self:
         """The defaults with these numbers in place of them. Lists and tuples are alike.
 
         Raises ValueError, which names the entry, for an unknown name or a value of another kind.
         """
-        default = cls()
+        default = cls()  # type: ignore[call-arg]  # each family's class has all defaults
         unknown = sorted(set(values) - set(default.flatten()))
         if unknown:
             raise ValueError(f"{unknown[0]}: no such number in a model's configuration")

@@ -1,4 +1,4 @@
-"""Golden vectors of the tiny CosyVoice 3 model, and its networks with their weights."""
+"""Golden vectors of the tiny CosyVoice 3 model, as `goldens` has them of CosyVoice 2."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any, Final
 from torch import Tensor
 
 from cosyserve.benchmarks.parity.folder import GoldenFolder
-from cosyserve.engine.cosyvoice.config import CausalHiftConfig
+from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
+from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.vocoder import CausalHift
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "goldens" / "cosyvoice3-tiny"
 GOLDENS: Final = GoldenFolder(FOLDER)
-TAG: Final = "cv3tiny1"
-HIFT: Final = CausalHiftConfig(base_channels=40, f0_channels=32)
 
 
 def tensors(name: str) -> dict[str, Tensor]:
@@ -28,6 +27,12 @@ def meta(name: str) -> dict[str, Any]:
     return GOLDENS.meta(name)
 
 
+def text() -> dict[str, Any]:
+    """The facts of the tokenizer and of the prompts."""
+    found: dict[str, Any] = json.loads((FOLDER / "g_text.json").read_text(encoding="utf-8"))
+    return found
+
+
 def key_shapes(part: str, *, full: bool = False) -> dict[str, list[int]]:
     """Name to shape of every weight of `llm`, `flow` or `hift`; full: of the published 0.5B model."""
     name = "state_dict_keys_full.json" if full else "state_dict_keys.json"
@@ -35,7 +40,17 @@ def key_shapes(part: str, *, full: bool = False) -> dict[str, list[int]]:
     return found[part]
 
 
+def checkpoint() -> Checkpoint:
+    """The tiny model's LM alone."""
+    return from_state_dicts(GOLDENS.config(), llm=GOLDENS.arrays("llm"))
+
+
+def decoder() -> LmDecoder:
+    """The tiny model's LM, loaded anew for each caller."""
+    return LmDecoder(load_llm(checkpoint()))
+
+
 def golden_causal_hift() -> CausalHift:
-    hift = CausalHift(HIFT)
+    hift = CausalHift(GOLDENS.config().hift)
     hift.load_state_dict(tensors("hift"))
     return hift.eval()
