@@ -1,5 +1,7 @@
-"""The vocoder: HiFT in torch, over a stream of mel."""
+"""The vocoders: HiFT in torch, over a stream of mel; the causal ones are CosyVoice 3's."""
 
+from .causal import CausalHift
+from .causal_streaming import CausalVocoderState
 from .hift import Hift
 from .layers import DIRECTION, GAIN, fold_weight_norm
 from .reach import Reach, reach
@@ -8,6 +10,8 @@ from .streaming import StreamPolicy, VocoderState
 __all__ = [
     "DIRECTION",
     "GAIN",
+    "CausalHift",
+    "CausalVocoderState",
     "Hift",
     "Reach",
     "StreamPolicy",

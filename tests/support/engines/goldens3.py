@@ -6,12 +6,25 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from torch import Tensor
+
 from cosyserve.benchmarks.parity.folder import GoldenFolder
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
+from cosyserve.engine.cosyvoice.vocoder import CausalHift
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "goldens" / "cosyvoice3-tiny"
 GOLDENS: Final = GoldenFolder(FOLDER)
+
+
+def tensors(name: str) -> dict[str, Tensor]:
+    """Every array of NAME.safetensors; a new copy on each call."""
+    return GOLDENS.arrays(name)
+
+
+def meta(name: str) -> dict[str, Any]:
+    """The details of the cases in NAME.safetensors."""
+    return GOLDENS.meta(name)
 
 
 def text() -> dict[str, Any]:
@@ -35,3 +48,9 @@ def checkpoint() -> Checkpoint:
 def decoder() -> LmDecoder:
     """The tiny model's LM, loaded anew for each caller."""
     return LmDecoder(load_llm(checkpoint()))
+
+
+def golden_causal_hift() -> CausalHift:
+    hift = CausalHift(GOLDENS.config().hift)
+    hift.load_state_dict(tensors("hift"))
+    return hift.eval()
