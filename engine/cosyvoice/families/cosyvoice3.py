@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..config import FRAMES_PER_TOKEN, CosyVoice3Config, CosyVoice3LmConfig
+from ..flow import DitFlow
 from ..lm.qwen2 import Qwen2Lm
-from ..vocoder import DIRECTION
+from ..vocoder import DIRECTION, CausalHift
 from . import sizes
 from .family import Family
 from .sizes import SizeTable, count, dimension
@@ -88,5 +89,5 @@ COSYVOICE3: Final = Family(
         "flow": lambda shapes: "pre_lookahead_layer.conv1.weight" in shapes,
         "hift": lambda shapes: _FIRST_F0_KERNEL(shapes) == 4,
     },
-    networks={"llm": Qwen2Lm},
+    networks={"llm": Qwen2Lm, "flow": DitFlow, "hift": CausalHift},
 )
