@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+<<<<<<< HEAD
+from ..config import FRAMES_PER_TOKEN, CosyVoice3Config, CosyVoice3LmConfig
+from ..flow import DitFlow
+from ..lm.qwen2 import Qwen2Lm
+from ..vocoder import DIRECTION, CausalHift
+=======
 from ..config import FRAMES_PER_TOKEN, SAMPLE_RATE, CosyVoice3Config, CosyVoice3LmConfig
 from ..lm import LmPrompt
 from ..lm.qwen2 import Qwen2Lm
@@ -115,7 +121,7 @@ COSYVOICE3: Final = Family(
         "flow": lambda shapes: "pre_lookahead_layer.conv1.weight" in shapes,
         "hift": lambda shapes: _FIRST_F0_KERNEL(shapes) == 4,
     },
-    networks={"llm": Qwen2Lm},
+    networks={"llm": Qwen2Lm, "flow": DitFlow, "hift": CausalHift},
     special_tokens=(*SPECIAL_TOKENS, "<|endofsystem|>", *PHONEMES, *PINYIN),
     sounds=SoundTokens((*PHONEMES, *PINYIN)),
     lm_prompt=_lm_prompt,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cosyserve.benchmarks.parity.folder import GoldenFolder
 from cosyserve.engine.cosyvoice.checkpoint import Checkpoint, from_state_dicts, load_llm
+from cosyserve.engine.cosyvoice.flow import DitFlow
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.vocoder import CausalHift
 
@@ -48,6 +49,12 @@ def checkpoint() -> Checkpoint:
 def decoder() -> LmDecoder:
     """The tiny model's LM, loaded anew for each caller."""
     return LmDecoder(load_llm(checkpoint()))
+
+
+def golden_dit_flow() -> DitFlow:
+    flow = DitFlow(GOLDENS.config().flow)
+    flow.load_state_dict(tensors("flow"))
+    return flow.requires_grad_(False).eval()
 
 
 def golden_causal_hift() -> CausalHift:
