@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-<<<<<<< HEAD
-from ..config import FRAMES_PER_TOKEN, CosyVoice3Config, CosyVoice3LmConfig
-from ..flow import DitFlow
-from ..lm.qwen2 import Qwen2Lm
-from ..vocoder import DIRECTION, CausalHift
-=======
 from ..config import FRAMES_PER_TOKEN, SAMPLE_RATE, CosyVoice3Config, CosyVoice3LmConfig
+from ..flow import DitFlow
 from ..lm import LmPrompt
 from ..lm.qwen2 import Qwen2Lm
 from ..lm.silence import Silence
 from ..text import TextProcessor
 from ..text.sounds import PHONEMES, PINYIN, SoundTokens
 from ..text.tokenizer import END_OF_PROMPT, SPECIAL_TOKENS
-from ..vocoder import DIRECTION
+from ..vocoder import DIRECTION, CausalHift
 from . import sizes
 from .family import Family, Spoken
 from .sizes import SizeTable, count, dimension
