@@ -17,7 +17,8 @@ import torch
 from ..folders import expanded
 from ..interface import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpoint
-from .config import FlowConfig, SamplingConfig
+from .config import FlowSizes, SamplingConfig
+from .families import Family
 from .flow import Flow, MemoryPool, attention_kernel, graphs_for
 from .lm import SpeechLM
 from .lm.decoder import LmDecoder
@@ -49,6 +50,7 @@ class Loaded:
     """The parts of a checkpoint that need no device. builtin: the prompts of its own voices, by name."""
 
     checkpoint: Checkpoint
+    family: Family
     text: TextProcessor
     preparer: VoicePreparer
     builtin: dict[str, VoicePrompt]
@@ -59,10 +61,11 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
 
     Raises CheckpointError, OnnxModelError, TokenizerError, OSError.
     """
-    checkpoint = open_checkpoint(options.model)
+    checkpoint = open_checkpoint(options.model, variant=options.model_variant)
     files = checkpoint.files
     assert files is not None
-    tokenizer = TextTokenizer.load(files.tokenizer_folder)
+    family = files.family
+    tokenizer = TextTokenizer.load(files.tokenizer_folder, family.special_tokens, family.sounds)
     if tokenizer.size > checkpoint.config.lm.vocab_size:
         raise TokenizerError(
             f"the tokenizer has {tokenizer.size} tokens, the model {checkpoint.config.lm.vocab_size}"
@@ -75,11 +78,12 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
         text,
         SpeechTokenizer(files.speech_tokenizer, cuda=device.type == "cuda"),
         SpeakerEncoder(files.campplus, size=checkpoint.config.flow.speaker_size),
+        family.prompt_mel_top,
     )
     builtin = (
         {} if files.spk2info is None else load_builtin_prompts(files.spk2info, checkpoint.config)
     )
-    return Loaded(checkpoint, text, preparer, builtin)
+    return Loaded(checkpoint, family, text, preparer, builtin)
 
 
 def pick_device(name: str) -> torch.device:
@@ -129,6 +133,7 @@ class Running:
     voice_prompts: VoicePromptCache
     text: TextProcessor
     builtin: dict[str, VoicePrompt]
+    family: Family
     sampling: SamplingConfig
     text_threads: ThreadPoolExecutor
 
@@ -247,7 +252,7 @@ def _assemble(
     checkpoint = loaded.checkpoint
     costs = SessionCosts.of(
         flow.shapes.bytes_per_token(flow.cache_dtype),
-        flow.config.encoder.chunk_tokens,
+        flow.config.chunk_tokens,
         options.expected_seconds,
         options.window_seconds,
         fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
@@ -284,6 +289,7 @@ def _assemble(
         ),
         text=loaded.text,
         builtin=loaded.builtin,
+        family=loaded.family,
         sampling=checkpoint.config.sampling,
         text_threads=text_threads,
     )
@@ -298,7 +304,7 @@ def _make_room(nbytes: int, pool: MemoryPool, flow_prompts: FlowPromptCache) -> 
 
 def _session_parts(
     options: CosyVoiceOptions,
-    flow: FlowConfig,
+    flow: FlowSizes,
     lm: SpeechLM,
     batcher: Batcher,
     flow_prompts: FlowPromptCache,

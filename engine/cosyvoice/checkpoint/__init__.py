@@ -18,7 +18,7 @@ from .convert import convert
 from .errors import CheckpointError
 from .open import Checkpoint, from_state_dicts, load_flow, load_hift, load_llm, open_folder
 from .report import PartReport, Report, check
-from .source import BASE, Download, Files, download, fingerprint, parse_id
+from .source import BASE, Download, Files, download, family_at, fingerprint, parse_id
 
 __all__ = [
     "Checkpoint",
@@ -28,6 +28,7 @@ __all__ = [
     "Report",
     "check",
     "convert",
+    "family_at",
     "fingerprint",
     "from_state_dicts",
     "load_flow",

@@ -111,7 +111,7 @@ def _value_problems(files: Files, weights: Mapping[str, Mapping[str, Tensor]]) -
 
 def _tokenizer_problems(files: Files, config: ModelConfig | None) -> Iterator[str]:
     try:
-        size = TextTokenizer.load(files.tokenizer_folder).size
+        size = TextTokenizer.load(files.tokenizer_folder, files.family.special_tokens).size
     except TokenizerError as error:
         yield printable(error, 300)
         return

@@ -132,6 +132,19 @@ def find_files(folder: Path, variant: str = BASE) -> Files:
     )
 
 
+def family_at(source: Path | str) -> Family | None:
+    """The family of the checkpoint in a directory, by a look at its names; None if they do not tell."""
+    folder = Path(source)
+    if os.path.exists(folder / MANIFEST):
+        try:
+            name = read_json(folder / MANIFEST, MANIFEST).get("family", COSYVOICE2.name)
+        except CheckpointError:
+            return None
+        return next((family for family in FAMILIES if family.name == name), None)
+    found = [family for family in FAMILIES if os.path.exists(folder / family.yaml)]
+    return found[0] if len(found) == 1 else None
+
+
 class _Search:
     """Looks names up and notes what is wrong; a path that it returns beside a problem is never used."""
 
@@ -147,7 +160,7 @@ class _Search:
 
     def family(self) -> tuple[Family, Path]:
         """The family whose YAML file is there, and the file."""
-        present = [family for family in FAMILIES if (self._folder / family.yaml).exists()]
+        present = [f for f in FAMILIES if os.path.exists(self._folder / f.yaml)]
         if len(present) == 1:
             return present[0], self.required(present[0].yaml)
         names = [family.yaml for family in FAMILIES]

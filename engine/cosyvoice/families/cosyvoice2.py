@@ -7,10 +7,13 @@ from typing import Final
 
 from ..config import FRAMES_PER_TOKEN, CosyVoice2Config
 from ..flow import Flow
+from ..lm import LmPrompt
 from ..lm.qwen2 import Qwen2Lm
+from ..text import TextProcessor
+from ..text.tokenizer import SPECIAL_TOKENS
 from ..vocoder import DIRECTION, Hift
 from . import sizes
-from .family import Family
+from .family import Family, Spoken
 from .sizes import SizeTable, count, dimension
 
 _BLOCK: Final = "encoder.encoders.0"
@@ -105,6 +108,20 @@ _SIZES: Final = SizeTable(
 )
 _FIRST_F0_KERNEL: Final = dimension(f"f0_predictor.condnet.0{DIRECTION}", 3, 2)
 
+
+def _lm_prompt(text: TextProcessor, spoken: Spoken) -> LmPrompt:
+    """The transcript and its speech, or the instruction. Dialects of Chinese (Sichuan, Shanghai, Tianjin and
+    others) are asked for by instruction.
+
+    Without its words a clip's tokens would pass for the beginning of the text to be spoken.
+    """
+    if spoken.instruction:
+        return LmPrompt(text.instruction(spoken.instruction), tenant=spoken.tenant)
+    if spoken.transcript:
+        return LmPrompt(spoken.transcript, spoken.speech, spoken.tenant)
+    return LmPrompt(tenant=spoken.tenant)
+
+
 COSYVOICE2: Final = Family(
     name="cosyvoice2",
     title="CosyVoice 2",
@@ -119,4 +136,10 @@ COSYVOICE2: Final = Family(
         "hift": lambda shapes: _FIRST_F0_KERNEL(shapes) == 3,
     },
     networks={"llm": Qwen2Lm, "flow": Flow, "hift": Hift},
+    special_tokens=SPECIAL_TOKENS,
+    sounds=None,
+    lm_prompt=_lm_prompt,
+    languages=("zh", "yue", "en", "ja", "ko"),
+    prompt_mel_top=8000.0,
+    silence=None,
 )

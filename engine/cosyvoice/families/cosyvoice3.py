@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ..config import FRAMES_PER_TOKEN, CosyVoice3Config, CosyVoice3LmConfig
+from ..config import FRAMES_PER_TOKEN, SAMPLE_RATE, CosyVoice3Config, CosyVoice3LmConfig
 from ..flow import DitFlow
+from ..lm import LmPrompt
 from ..lm.qwen2 import Qwen2Lm
+from ..lm.silence import Silence
+from ..text import TextProcessor
+from ..text.sounds import PHONEMES, PINYIN, SoundTokens
+from ..text.tokenizer import END_OF_PROMPT, SPECIAL_TOKENS
 from ..vocoder import DIRECTION, CausalHift
 from . import sizes
-from .family import Family
+from .family import Family, Spoken
 from .sizes import SizeTable, count, dimension
 
 _DIT: Final = "decoder.estimator"
@@ -76,6 +81,27 @@ _SIZES: Final = SizeTable(
 )
 _FIRST_F0_KERNEL: Final = dimension(f"f0_predictor.condnet.0{DIRECTION}", 3, 2)
 
+_ROLE: Final = "You are a helpful assistant."
+"""Begins every prompt of the training data."""
+
+
+def _lm_prompt(text: TextProcessor, spoken: Spoken) -> LmPrompt:
+    """The role and the instruction before all else; without one, then the transcript and its speech.
+
+    Clients of the reference write the role and the end of the prompt themselves: they are not read twice.
+    """
+    instruction = spoken.instruction.replace(END_OF_PROMPT, " ").strip()
+    instruction = instruction.removeprefix(_ROLE).strip()
+    tokenizer = text.tokenizer
+    opening = tokenizer.encode(f"{_ROLE} {instruction}".rstrip())
+    return LmPrompt(
+        text_ids=() if instruction else spoken.transcript,
+        speech_ids=() if instruction or not spoken.transcript else spoken.speech,
+        tenant=spoken.tenant,
+        opening_ids=(*opening, tokenizer.special[END_OF_PROMPT]),
+    )
+
+
 COSYVOICE3: Final = Family(
     name="cosyvoice3",
     title="CosyVoice 3",
@@ -90,4 +116,13 @@ COSYVOICE3: Final = Family(
         "hift": lambda shapes: _FIRST_F0_KERNEL(shapes) == 4,
     },
     networks={"llm": Qwen2Lm, "flow": DitFlow, "hift": CausalHift},
+    special_tokens=(*SPECIAL_TOKENS, "<|endofsystem|>", *PHONEMES, *PINYIN),
+    sounds=SoundTokens((*PHONEMES, *PINYIN)),
+    lm_prompt=_lm_prompt,
+    languages=("zh", "yue", "en", "ja", "ko", "de", "es", "fr", "it", "ru"),
+    prompt_mel_top=SAMPLE_RATE / 2,
+    silence=Silence(
+        frozenset({1, 2, 28, 29, 55, 248, 494, 2241, 2242, 2322, 2323}),
+        most=5,
+    ),
 )

@@ -6,14 +6,32 @@ model's family.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from ..config import ModelConfig
+from ..lm import LmPrompt
+from ..lm.silence import Silence
+from ..text import TextProcessor
+from ..text.sounds import SoundTokens
 from .sizes import Shapes, SizeTable
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a task speaks with, for the LM's prompt: all empty is a voice without words of its own.
+
+    transcript, speech: tokens of what the voice's clip says. instruction: of the task, as it came.
+    tenant: as in LmPrompt.
+    """
+
+    transcript: tuple[int, ...] = ()
+    speech: tuple[int, ...] = ()
+    instruction: str = ""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +42,12 @@ class Family:
     the suffix, by variant; `base` is one. config: the sizes' class, which also has the
     LM's ids. sizes: how the files state the sizes. recognises: by part, whether weights of these shapes are
     of this family. networks: by part, what makes the module of a ModelConfig's section.
+
+    Text. special_tokens: of the tokenizer, in the order of their numbers. sounds: those of them that spell
+    words. lm_prompt: what the LM reads before the text. languages: BCP-47 tags.
+
+    Sound. prompt_mel_top: Hz of the highest filter of a voice's mel. silence: None where all speech tokens
+    are spoken.
     """
 
     name: str
@@ -35,6 +59,12 @@ class Family:
     sizes: SizeTable
     recognises: Mapping[str, Callable[[Shapes], bool]]
     networks: Mapping[str, Callable[[Any], nn.Module]]
+    special_tokens: Sequence[str]
+    sounds: SoundTokens | None
+    lm_prompt: Callable[[TextProcessor, Spoken], LmPrompt]
+    languages: tuple[str, ...]
+    prompt_mel_top: float
+    silence: Silence | None
 
     def network(self, config: ModelConfig, part: str) -> nn.Module:
         """The module of a part: `llm`, `flow` or `hift`. Its parameters are not set."""

@@ -102,7 +102,7 @@ class HopRunner:
         graphs, flow = self.flow.graphs, self.flow
         if graphs is None:
             return
-        device, chunk = flow.noise.device, flow.config.encoder.chunk_tokens
+        device, chunk = flow.noise.device, flow.config.chunk_tokens
         nothing = torch.zeros(1, 0, dtype=torch.int64)
         speaker = torch.zeros(1, flow.config.speaker_size, device=device)
         prompt = flow.prepare_prompt(

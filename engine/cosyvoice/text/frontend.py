@@ -46,9 +46,11 @@ class TextFrontend:
         *,
         markup: bool = True,
     ) -> None:
-        self._plain = PlainText(markup=markup, cues=True)
+        sounds = tokenizer.sounds
+        find = None if sounds is None else sounds.row_length
+        self._plain = PlainText(markup=markup, cues=True, sounds=find)
         self._sentences = SentenceStream()
-        self._atoms = AtomScanner()
+        self._atoms = AtomScanner(sounds)
         self._items = ItemMarkers()
         self._forms = WrittenForms(normalizer)
         self._utterances = UtteranceBuilder(tokenizer, policy or UtterancePolicy())
