@@ -34,6 +34,7 @@ from .reading import Conditioning
 from .session import CosyVoiceSession
 from .statistics import read_statistics
 from .text import TokenizerError
+from .text.sounds import ALPHABETS
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -79,6 +80,8 @@ class CosyVoiceEngine:
             languages=self._family.languages,
             sample_rate=SAMPLE_RATE,
             voices=self._builtin,
+            models=self._family.models,
+            spells=ALPHABETS if self._family.sounds is not None else frozenset(),
         )
 
     @property
@@ -134,6 +137,13 @@ class CosyVoiceEngine:
     def builtin_prompt(self, voice_id: str) -> Prompt | None:
         prompt = self._running.builtin.get(voice_id) if self._running else None
         return None if prompt is None else Prompt(prompt.content_id, prompt)
+
+    def spelled(self, alphabet: str, sounds: str) -> str | None:
+        """See interface.SpellingEngine."""
+        tokens = self._family.sounds
+        if tokens is None or alphabet not in ALPHABETS:
+            return None
+        return tokens.spelled(alphabet, sounds)
 
     def stats(self) -> Mapping[str, float]:
         return {} if self._running is None else read_statistics(self._running, self._sessions)

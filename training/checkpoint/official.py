@@ -32,7 +32,9 @@ def qwen_json(config: LmConfig) -> dict[str, object]:
 
 def yaml_text(config: CosyVoice2Config) -> str:
     """cosyvoice2.yaml with the entries, tags and references that the published file has."""
-    return "".join([_general(config), _llm(config), _flow(config.flow), _hift(config.hift), _REST])
+    return "".join(
+        [_general(config), _llm(config), _flow(config.flow), hift_text(config.hift), FEATURES]
+    )
 
 
 def _general(config: CosyVoice2Config) -> str:
@@ -122,7 +124,8 @@ flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithXvec
 """
 
 
-def _hift(hift: HiftConfig) -> str:
+def hift_text(hift: HiftConfig) -> str:
+    """The entry `hift`."""
     return f"""\
 hift: !new:cosyvoice.hifigan.generator.HiFTGenerator
     in_channels: {hift.mel_size}
@@ -150,7 +153,7 @@ hift: !new:cosyvoice.hifigan.generator.HiFTGenerator
 """
 
 
-_REST: Final = """\
+FEATURES: Final = """\
 parquet_opener: !name:cosyvoice.dataset.processor.parquet_opener
 feat_extractor: !name:matcha.utils.audio.mel_spectrogram
     n_fft: 1920

@@ -125,6 +125,7 @@ def _lm_prompt(text: TextProcessor, spoken: Spoken) -> LmPrompt:
 COSYVOICE2: Final = Family(
     name="cosyvoice2",
     title="CosyVoice 2",
+    models=("cosyvoice-v2", "CosyVoice2-0.5B"),
     yaml="cosyvoice2.yaml",
     speech_tokenizer="speech_tokenizer_v2.onnx",
     lm_files={"base": "llm"},

@@ -105,6 +105,7 @@ def _lm_prompt(text: TextProcessor, spoken: Spoken) -> LmPrompt:
 COSYVOICE3: Final = Family(
     name="cosyvoice3",
     title="CosyVoice 3",
+    models=("cosyvoice-v3", "Fun-CosyVoice3-0.5B-2512"),
     yaml="cosyvoice3.yaml",
     speech_tokenizer="speech_tokenizer_v3.onnx",
     lm_files={"base": "llm", "rl": "llm.rl"},

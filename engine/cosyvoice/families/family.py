@@ -36,7 +36,8 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """name: of the engine, in answers and in a converted checkpoint. title: in messages.
+    """name: of the engine, in answers and in a converted checkpoint. title: in messages. models: names of
+    the published model, by which clients ask for it.
 
     The checkpoint. yaml, speech_tokenizer: names of its files. lm_files: names of the LM's weights, without
     the suffix, by variant; `base` is one. config: the sizes' class, which also has the
@@ -52,6 +53,7 @@ class Family:
 
     name: str
     title: str
+    models: tuple[str, ...]
     yaml: str
     speech_tokenizer: str
     lm_files: Mapping[str, str]

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
 from ...segmentation.lookahead import NeedMoreText
 
-Alphabet = Literal["py", "cmu"]
-
+ALPHABETS: Final = frozenset({"py", "cmu"})
 LONGEST_ROW: Final = 160
 """Characters of one row of tokens; a longer one is two."""
 
@@ -80,8 +79,8 @@ class SoundTokens:
         """The names of a row's tokens, in composed form."""
         return [f"[{name}" for name in unicodedata.normalize("NFC", row).split("[")[1:]]
 
-    def spelled(self, alphabet: Alphabet, sounds: str) -> str | None:
-        """A row for a word's sounds, None if there is none for them.
+    def spelled(self, alphabet: str, sounds: str) -> str | None:
+        """A row for a word's sounds in one of ALPHABETS, None if there is none for them.
 
         py: syllables of pinyin with tone digits or marks (`zhong4 xin1`); cmu: phonemes of the CMU
         dictionary with stress digits (`R EH1 D`).

@@ -25,6 +25,7 @@ from cosyserve.engine.cosyvoice.config import (
     FlowConfig,
     HiftConfig,
     LmConfig,
+    ModelConfig,
 )
 from cosyserve.engine.cosyvoice.lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD
 from cosyserve.engine.cosyvoice.vocoder import DIRECTION, GAIN
@@ -76,16 +77,22 @@ def build(folder: Path, seed: int = 0, config: CosyVoice2Config = TINY) -> Path:
 
 def weights(part: str, seed: int = 0, config: CosyVoice2Config = TINY) -> dict[str, Tensor]:
     """The state dictionary of `llm`, `flow` or `hift`, under the official keys."""
-    state: dict[str, Tensor] = {}
-    for key, shape in expected(config, part).items():
-        if key != TIED_HEAD:
-            source = torch.Generator().manual_seed(zlib.crc32(f"{seed} {part} {key}".encode()))
-            state[key] = _law(key, shape)(torch.randn(shape, generator=source))
+    state = drawn(part, seed, config)
     if part == "llm":
         state[TIED_HEAD] = state[TEXT_EMBEDDING]
         size = config.lm.speech_token_size
         # Speech ends by itself after a while; the other two stop ids are for the decoder to force.
         state["llm_decoder.bias"][size:] = torch.tensor([_EOS_BIAS, -20.0, -20.0])
+    return state
+
+
+def drawn(part: str, seed: int, config: ModelConfig) -> dict[str, Tensor]:
+    """Every weight of a part, as its law has it."""
+    state: dict[str, Tensor] = {}
+    for key, shape in expected(config, part).items():
+        if key != TIED_HEAD:
+            source = torch.Generator().manual_seed(zlib.crc32(f"{seed} {part} {key}".encode()))
+            state[key] = _law(key, shape)(torch.randn(shape, generator=source))
     return state
 
 

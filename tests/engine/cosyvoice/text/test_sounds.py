@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cosyserve.engine.cosyvoice.families import COSYVOICE3
 from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextFrontend, TextTokenizer
-from cosyserve.engine.cosyvoice.text.sounds import LONGEST_ROW, Alphabet, SoundTokens
+from cosyserve.engine.cosyvoice.text.sounds import LONGEST_ROW, SoundTokens
 from cosyserve.engine.segmentation.lookahead import NeedMoreText
 from support.engines import goldens3
 from support.engines.tiny_tokenizer import tiny_tokenizer, write_tokenizer
@@ -50,7 +50,7 @@ def test_the_special_tokens_have_the_published_numbers() -> None:
         ("cmu", "", None),
     ],
 )
-def test_spelling(alphabet: Alphabet, sounds: str, row: str | None) -> None:
+def test_spelling(alphabet: str, sounds: str, row: str | None) -> None:
     assert SOUNDS.spelled(alphabet, sounds) == row
 
 
