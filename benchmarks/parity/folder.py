@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -133,8 +133,8 @@ class GoldenModels:
 
     @cached_property
     def flow(self) -> Flow:
-        return load_flow(self.checkpoint)
+        return cast(Flow, load_flow(self.checkpoint))
 
     @cached_property
     def hift(self) -> Hift:
-        return load_hift(self.checkpoint)
+        return cast(Hift, load_hift(self.checkpoint))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 
@@ -19,7 +19,7 @@ from ..interface import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpoint
 from .config import FlowSizes, SamplingConfig
 from .families import Family
-from .flow import Flow, MemoryPool, attention_kernel, graphs_for
+from .flow import MemoryPool, TokenFlow, attention_kernel, graphs_for
 from .lm import SpeechLM
 from .lm.decoder import LmDecoder
 from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
@@ -114,8 +114,6 @@ def free_memory(device: torch.device) -> int:
 
 
 _TEXT_THREADS: Final = 2
-_VOCODER_BYTES: Final = 1 << 16
-"""The vocoder's state of an utterance: about its last 60 mel frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Running:
     parts: SessionParts
     thread: SharedThread
     batcher: Batcher
-    flow: Flow
+    flow: TokenFlow[Any]
     lm: SpeechLM
     in_vllm: bool
     flow_prompts: FlowPromptCache
@@ -185,7 +183,7 @@ async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.devi
         runner = await batcher.start(_hops(options, loaded.checkpoint, device))
         if backend == "torch":
             await lm.start()
-        running = _assemble(options, loaded, thread, batcher, runner.flow, lm, backend == "vllm")
+        running = _assemble(options, loaded, thread, batcher, runner, lm, backend == "vllm")
         undo.pop_all()
     return running
 
@@ -199,7 +197,8 @@ def _hops(
         flow = load_flow(checkpoint, device, dtype)
         if device.type == "cpu":
             attention_kernel()  # compiled now, and not while a listener waits
-        flow.use_graphs(graphs_for(device, options.cuda_graphs))
+        if flow.replays_graphs:
+            flow.use_graphs(graphs_for(device, options.cuda_graphs))
         runner = HopRunner(flow, load_hift(checkpoint, device))
         runner.warm_up(options.max_batch)
         return runner
@@ -245,17 +244,17 @@ def _assemble(
     loaded: Loaded,
     thread: SharedThread,
     batcher: Batcher,
-    flow: Flow,
+    runner: HopRunner,
     lm: SpeechLM,
     in_vllm: bool,
 ) -> Running:
-    checkpoint = loaded.checkpoint
+    checkpoint, flow = loaded.checkpoint, runner.flow
     costs = SessionCosts.of(
         flow.shapes.bytes_per_token(flow.cache_dtype),
         flow.config.chunk_tokens,
         options.expected_seconds,
         options.window_seconds,
-        fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
+        fixed_bytes=flow.tail_bytes + runner.vocoder.state_bytes,
     )
     flow_prompts = FlowPromptCache(
         batcher.prepare_prompt, limit=options.prompt_cache_bytes, token_bytes=costs.token_bytes

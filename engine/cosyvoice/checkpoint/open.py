@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from ..config import ModelConfig, Value
 from ..families import FAMILIES, Family, family_of
 from ..families.sizes import Shapes
-from ..flow import Flow
+from ..flow import TokenFlow
 from ..lm.qwen2 import TIED_HEAD, Qwen2Lm
-from ..vocoder import Hift
+from ..vocoder import Vocoder
 from .document import LARGEST, Document
 from .errors import CheckpointError, listing, printable
 from .limits import size_problems
@@ -226,16 +226,16 @@ def load_flow(
     checkpoint: Checkpoint,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> Flow:
+) -> TokenFlow[Any]:
     """Speech tokens to mel. It holds its weights in float32 and steps in `dtype`. Raises CheckpointError."""
-    flow = cast(Flow, _load(checkpoint, "flow", device, torch.float32))
+    flow = cast(TokenFlow[Any], _load(checkpoint, "flow", device, torch.float32))
     flow.use_precision(dtype)
     return flow
 
 
-def load_hift(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Hift:
+def load_hift(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Vocoder:
     """The vocoder, in float32 at least: its phase needs it. Raises CheckpointError."""
-    return cast(Hift, _load(checkpoint, "hift", device, torch.float32))
+    return cast(Vocoder, _load(checkpoint, "hift", device, torch.float32))
 
 
 def _load(

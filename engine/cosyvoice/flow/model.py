@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +74,7 @@ class TokenFlow(nn.Module, Generic[N]):
     Calls from several threads at once are not safe: one thread owns the device.
     """
 
+    replays_graphs: ClassVar[bool] = False
     noise: Tensor
 
     def __init__(self, config: FlowSizes, token_size: int) -> None:
@@ -281,6 +282,7 @@ class FlowDecoder(nn.Module):
 class Flow(TokenFlow[Networks]):
     """CosyVoice 2's."""
 
+    replays_graphs = True
     config: FlowConfig
 
     def __init__(self, config: FlowConfig) -> None:

@@ -3,6 +3,7 @@
 from .causal import CausalHift
 from .causal_streaming import CausalVocoderState
 from .hift import Hift
+from .interface import Vocoder, VocoderSession
 from .layers import DIRECTION, GAIN, fold_weight_norm
 from .reach import Reach, reach
 from .streaming import StreamPolicy, VocoderState
@@ -15,6 +16,8 @@ __all__ = [
     "Hift",
     "Reach",
     "StreamPolicy",
+    "Vocoder",
+    "VocoderSession",
     "VocoderState",
     "fold_weight_norm",
     "reach",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,9 @@ from .causal_streaming import CausalVocoderState, start_state, step_states
 from .hift import LAST_SLOPE, LOUDEST, fold_when_loaded
 from .source import HarmonicSource
 from .streaming import StreamPolicy
+
+_MEL_FRAMES: Final = 8
+"""That an utterance keeps, or fewer."""
 
 
 class CausalHift(nn.Module):
@@ -74,6 +77,12 @@ class CausalHift(nn.Module):
     def look_ahead(self) -> int:
         """Mel frames after a frame that its sound depends on. F0's reach is one frame more than its own."""
         return max(self.config.look_right, CausalF0Predictor.AHEAD + 1)
+
+    @property
+    def state_bytes(self) -> int:
+        """What an utterance keeps, about: what the convolutions saw last."""
+        state = self.start()
+        return state.nbytes + _MEL_FRAMES * self.config.mel_size * torch.float32.itemsize
 
     @property
     def tail_elements(self) -> int:

@@ -16,10 +16,11 @@ from torch.nn import functional as F
 
 from ..config import HiftConfig
 from .layers import F0Predictor, ResBlock, analyse, fold_weight_norm, synthesise
-from .reach import source_down
+from .reach import reach, source_down
 from .source import HarmonicSource
 from .streaming import StreamPolicy, VocoderState, start_state, step_states
 
+_STATE_BYTES: Final = 1 << 16
 LOUDEST: Final = 1e2
 """The largest magnitude of a bin."""
 LAST_SLOPE: Final = 0.01
@@ -60,6 +61,16 @@ class Hift(nn.Module):
         self.source_resblocks.append(ResBlock(narrow, *own))
         kinds = zip(config.resblock_kernels, config.resblock_dilations, strict=True)
         self.resblocks.extend(ResBlock(narrow, size, dilations) for size, dilations in kinds)
+
+    @property
+    def look_ahead(self) -> int:
+        """Mel frames after a frame that its sound depends on."""
+        return reach(self.config).right
+
+    @property
+    def state_bytes(self) -> int:
+        """What an utterance keeps, about: its last 60 mel frames."""
+        return _STATE_BYTES
 
     def decode(self, mel: Tensor, source: Tensor) -> Tensor:
         """mel [B, 80, T] and source [B, 1, 480 T] -> wave [B, 480 T] within the configured limit.
