@@ -73,6 +73,10 @@ class GoldenFolder:
             raise FolderError(f"{self._file(name)}: meta: not an object")
         return found
 
+    @property
+    def has_config(self) -> bool:
+        return (self.path / CONFIG).is_file()
+
     def raw_config(self) -> dict[str, Any]:
         """The model's sizes under the reference's names. Raises FolderError."""
         path = self.path / CONFIG
