@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from ..interface import EngineDied
 from .lm import LmPrompt, SamplingOptions, SpeechLM, SpeechTokenStream
-from .lm.silence import Silence, SilenceFilter
+from .lm.silence import SilenceFilter, SilentTokens
 from .scheduling.chunker import TokenChunker
 from .scheduling.hops import UtteranceHops
 from .text import TextDelta, TextFrontend
@@ -43,7 +43,7 @@ class Conditioning:
     sampling: SamplingOptions
     speed: float
     seed: int
-    silence: Silence | None = None
+    silence: SilentTokens | None = None
 
 
 @dataclass(eq=False, slots=True)

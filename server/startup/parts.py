@@ -150,7 +150,7 @@ async def start_engine(engine: Engine, settings: Settings) -> None:
             place = f"model: {settings.model}"
         raise EngineNotReady(f"{place} is not usable; {error}") from error
     name = engine.capabilities.name
-    if settings.engine not in ("auto", name):
+    if settings.engine not in ("auto", "embedded", name):
         await engine.stop()
         raise EngineNotReady(
             f"engine: {settings.engine} is not usable; the model is of {name}; allowed: auto, {name}"

@@ -9,7 +9,7 @@ from ..config import FRAMES_PER_TOKEN, SAMPLE_RATE, CosyVoice3Config, CosyVoice3
 from ..flow import DitFlow
 from ..lm import LmPrompt
 from ..lm.qwen2 import Qwen2Lm
-from ..lm.silence import Silence
+from ..lm.silence import SilentTokens
 from ..text import TextProcessor
 from ..text.sounds import PHONEMES, PINYIN, SoundTokens
 from ..text.tokenizer import END_OF_PROMPT, SPECIAL_TOKENS
@@ -122,7 +122,7 @@ COSYVOICE3: Final = Family(
     lm_prompt=_lm_prompt,
     languages=("zh", "yue", "en", "ja", "ko", "de", "es", "fr", "it", "ru"),
     prompt_mel_top=SAMPLE_RATE / 2,
-    silence=Silence(
+    silence=SilentTokens(
         frozenset({1, 2, 28, 29, 55, 248, 494, 2241, 2242, 2322, 2323}),
         most=5,
     ),

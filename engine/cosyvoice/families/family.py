@@ -14,7 +14,7 @@ from torch import nn
 
 from ..config import ModelConfig
 from ..lm import LmPrompt
-from ..lm.silence import Silence
+from ..lm.silence import SilentTokens
 from ..text import TextProcessor
 from ..text.sounds import SoundTokens
 from .sizes import Shapes, SizeTable
@@ -66,7 +66,7 @@ class Family:
     lm_prompt: Callable[[TextProcessor, Spoken], LmPrompt]
     languages: tuple[str, ...]
     prompt_mel_top: float
-    silence: Silence | None
+    silence: SilentTokens | None
 
     def network(self, config: ModelConfig, part: str) -> nn.Module:
         """The module of a part: `llm`, `flow` or `hift`. Its parameters are not set."""

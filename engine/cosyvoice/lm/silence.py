@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class SilentTokens:
     """Speech tokens that are silence: of a row of them, mixed or not, the first `most` are spoken."""
 
     tokens: frozenset[int]
@@ -21,7 +21,7 @@ class Silence:
 class SilenceFilter:
     """One utterance's tokens without the rest of long rows; how they are cut into pieces changes nothing."""
 
-    def __init__(self, silence: Silence | None) -> None:
+    def __init__(self, silence: SilentTokens | None) -> None:
         """silence: None lets everything through."""
         self._silence = silence
         self._row = 0
