@@ -15,7 +15,7 @@ from ...interface import EngineDied, EngineError, Samples
 from ..config import TOKEN_RATE
 from ..flow import ContextPolicy, FlowPrompt, FlowState, TokenFlow
 from ..prompt.voice import VoicePrompt
-from ..vocoder import StreamPolicy, StreamingVocoder, VocoderSession
+from ..vocoder import StreamingVocoder, StreamPolicy, VocoderSession
 from .chunker import Hop
 
 _log = logging.getLogger(__name__)
