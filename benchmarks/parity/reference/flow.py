@@ -50,11 +50,12 @@ class Case:
     ) -> Tensor:
         """The mel [1, mel, T] of the first `tokens` tokens at once; see `inference`."""
         first = self.token[:, :tokens]
-        mask = {"streaming": streaming, "finalize": finalize}
         if isinstance(flow, DitFlow):
-            return dit_flow.inference(flow, first, *self.voice, **mask)
+            return dit_flow.inference(
+                flow, first, *self.voice, streaming=streaming, finalize=finalize
+            )
         assert isinstance(flow, Flow)
-        return inference(flow, first, *self.voice, **mask)
+        return inference(flow, first, *self.voice, streaming=streaming, finalize=finalize)
 
     def whole(self, flow: TokenFlow[Any], *, streaming: bool = True) -> Tensor:
         """The mel [mel, T] of all tokens at once."""

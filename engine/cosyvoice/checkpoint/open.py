@@ -21,7 +21,7 @@ from ..families import FAMILIES, Family, family_of
 from ..families.sizes import Shapes
 from ..flow import TokenFlow
 from ..lm.qwen2 import TIED_HEAD, Qwen2Lm
-from ..vocoder import Vocoder
+from ..vocoder import StreamingVocoder
 from .document import LARGEST, Document
 from .errors import CheckpointError, listing, printable
 from .limits import size_problems
@@ -233,9 +233,9 @@ def load_flow(
     return flow
 
 
-def load_hift(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Vocoder:
+def load_hift(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> StreamingVocoder:
     """The vocoder, in float32 at least: its phase needs it. Raises CheckpointError."""
-    return cast(Vocoder, _load(checkpoint, "hift", device, torch.float32))
+    return cast(StreamingVocoder, _load(checkpoint, "hift", device, torch.float32))
 
 
 def _load(

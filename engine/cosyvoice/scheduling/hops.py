@@ -15,7 +15,7 @@ from ...interface import EngineDied, EngineError, Samples
 from ..config import TOKEN_RATE
 from ..flow import ContextPolicy, FlowPrompt, FlowState, TokenFlow
 from ..prompt.voice import VoicePrompt
-from ..vocoder import StreamPolicy, Vocoder, VocoderSession
+from ..vocoder import StreamingVocoder, StreamPolicy, VocoderSession
 from .chunker import Hop
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class HopJob:
 class HopRunner:
     """Runs batches of hops. Use it on the device thread only."""
 
-    def __init__(self, flow: TokenFlow[Any], vocoder: Vocoder) -> None:
+    def __init__(self, flow: TokenFlow[Any], vocoder: StreamingVocoder) -> None:
         self.flow = flow
         self.vocoder = vocoder
 
@@ -171,7 +171,8 @@ class HopRunner:
 
     def _vocoder_state(self, utterance: UtteranceHops) -> VocoderSession:
         if utterance.vocoder is None:
-            return self.vocoder.start(utterance.crossfade, utterance.seed)
+            begun: VocoderSession = self.vocoder.start(utterance.crossfade, utterance.seed)
+            return begun
         return utterance.vocoder.copy()
 
     def _keep(self, job: HopJob, flow: FlowState, vocoder: VocoderSession) -> None:

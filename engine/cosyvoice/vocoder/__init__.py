@@ -3,7 +3,7 @@
 from .causal import CausalHift
 from .causal_streaming import CausalVocoderState
 from .hift import Hift
-from .interface import Vocoder, VocoderSession
+from .interface import StreamingVocoder, VocoderSession
 from .layers import DIRECTION, GAIN, fold_weight_norm
 from .reach import Reach, reach
 from .streaming import StreamPolicy, VocoderState
@@ -16,7 +16,7 @@ __all__ = [
     "Hift",
     "Reach",
     "StreamPolicy",
-    "Vocoder",
+    "StreamingVocoder",
     "VocoderSession",
     "VocoderState",
     "fold_weight_norm",

@@ -23,7 +23,7 @@ class VocoderSession(Protocol):
         ...
 
 
-class Vocoder(Protocol):
+class StreamingVocoder(Protocol):
     """Mel to sound, over streams of mel; see Hift."""
 
     @property

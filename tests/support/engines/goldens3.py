@@ -16,6 +16,7 @@ from cosyserve.engine.cosyvoice.vocoder import CausalHift
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "goldens" / "cosyvoice3-tiny"
 GOLDENS: Final = GoldenFolder(FOLDER)
+TAG: Final = "cv3tiny1"
 
 
 def tensors(name: str) -> dict[str, Tensor]:

@@ -50,7 +50,7 @@ class Angles:
 
 def rotate(x: Tensor, angles: Angles) -> Tensor:
     """x [..., B, n, head_dim]: neighbouring channels turned as pairs."""
-    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
+    first, second = x[..., 0::2], x[..., 1::2]
     cosine, sine = angles.cosine.to(x.dtype), angles.sine.to(x.dtype)
     turned = first * cosine - second * sine, second * cosine + first * sine
     return torch.stack(turned, dim=-1).flatten(-2)
@@ -213,7 +213,8 @@ class DitBlock(nn.Module):
         """modulation [B or 1, 1, 6 C]: what attn_norm makes of the time."""
         shift, scale, gate, shift_ff, scale_ff, gate_ff = modulation.chunk(_BLOCK_PARTS, dim=2)
         x = x + gate * self.attn(_modulated(x, scale, shift), angles, mask, steps)
-        return x + gate_ff * self.ff(_modulated(x, scale_ff, shift_ff))
+        out: Tensor = x + gate_ff * self.ff(_modulated(x, scale_ff, shift_ff))
+        return out
 
 
 class Dit(nn.Module):
@@ -254,10 +255,8 @@ class Dit(nn.Module):
         """
         hidden, after = self.input_embed(x, before)
         width = _BLOCK_PARTS * self.config.dim
-        of_blocks, end = modulation[:, None].split(
-            (self.config.depth * width, 2 * self.config.dim), 2
-        )
-        for block, own in zip(self.transformer_blocks, of_blocks.split(width, dim=2), strict=True):
+        *of_blocks, end = torch.split(modulation[:, None], width, dim=2)
+        for block, own in zip(self.transformer_blocks, of_blocks, strict=True):
             hidden = block(hidden, own, angles, mask, steps)
         # The other way round than in the blocks.
         scale, shift = end.chunk(_END_PARTS, dim=2)
