@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -34,6 +35,7 @@ from .scheduling.hops import HopRunner
 from .scheduling.memory import MemoryBudget, SessionCosts
 from .session import SessionParts
 from .text import TextProcessor, TextTokenizer, TokenizerError, load_normalizer
+from .text.japanese import KatakanaForms, load_words
 from .vocoder import StreamPolicy
 
 _log = logging.getLogger(__name__)
@@ -73,7 +75,9 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
     normalizer = load_normalizer()
     if normalizer.notice is not None:
         _log.warning(normalizer.notice)
-    text = TextProcessor(tokenizer, normalizer, options.utterances, options.strip_markup)
+    text = TextProcessor(
+        tokenizer, normalizer, options.utterances, options.strip_markup, _japanese(family)
+    )
     preparer = VoicePreparer(
         text,
         SpeechTokenizer(files.speech_tokenizer, cuda=device.type == "cuda"),
@@ -84,6 +88,17 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
         {} if files.spk2info is None else load_builtin_prompts(files.spk2info, checkpoint.config)
     )
     return Loaded(checkpoint, family, text, preparer, builtin)
+
+
+def _japanese(family: Family) -> Callable[[], KatakanaForms | None]:
+    if not family.katakana:
+        return lambda: None
+    words = load_words()
+    if words is None:
+        _log.warning(
+            "janome is not installed: Japanese written in Han will not be read as Japanese"
+        )
+    return partial(KatakanaForms, words)
 
 
 def pick_device(name: str) -> torch.device:

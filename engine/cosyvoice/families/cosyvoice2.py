@@ -139,6 +139,7 @@ COSYVOICE2: Final = Family(
     networks={"llm": Qwen2Lm, "flow": Flow, "hift": Hift},
     special_tokens=SPECIAL_TOKENS,
     sounds=None,
+    katakana=False,
     lm_prompt=_lm_prompt,
     languages=("zh", "yue", "en", "ja", "ko"),
     prompt_mel_top=8000.0,

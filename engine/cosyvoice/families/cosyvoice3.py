@@ -119,6 +119,7 @@ COSYVOICE3: Final = Family(
     networks={"llm": Qwen2Lm, "flow": DitFlow, "hift": CausalHift},
     special_tokens=(*SPECIAL_TOKENS, "<|endofsystem|>", *PHONEMES, *PINYIN),
     sounds=SoundTokens((*PHONEMES, *PINYIN)),
+    katakana=True,
     lm_prompt=_lm_prompt,
     languages=("zh", "yue", "en", "ja", "ko", "de", "es", "fr", "it", "ru"),
     prompt_mel_top=SAMPLE_RATE / 2,

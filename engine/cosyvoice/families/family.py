@@ -45,7 +45,8 @@ class Family:
     of this family. networks: by part, what makes the module of a ModelConfig's section.
 
     Text. special_tokens: of the tokenizer, in the order of their numbers. sounds: those of them that spell
-    words. lm_prompt: what the LM reads before the text. languages: BCP-47 tags.
+    words. katakana: whether Japanese is given in it. lm_prompt: what the LM reads before the text.
+    languages: BCP-47 tags.
 
     Sound. prompt_mel_top: Hz of the highest filter of a voice's mel. silence: None where all speech tokens
     are spoken.
@@ -63,6 +64,7 @@ class Family:
     networks: Mapping[str, Callable[[Any], nn.Module]]
     special_tokens: Sequence[str]
     sounds: SoundTokens | None
+    katakana: bool
     lm_prompt: Callable[[TextProcessor, Spoken], LmPrompt]
     languages: tuple[str, ...]
     prompt_mel_top: float
