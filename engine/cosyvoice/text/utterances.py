@@ -107,7 +107,7 @@ class UtteranceBuilder:
         if not text:
             return []
         text = self._blank(piece.spaced, text) + text
-        if self._is_full(self._stream.most(text), text):
+        if self._is_full(text):
             self._speakable = False
             return [self._close(), *self._take(piece)]
         self._stream.push(text, piece.begin, piece.end)
@@ -123,7 +123,7 @@ class UtteranceBuilder:
         sounds = self._tokenizer.sounds
         if piece.sounds and sounds is not None:
             names = sounds.split(piece.text)
-            if self._is_full(self._stream.most() + len(names), ""):
+            if self._is_full(special=len(names)):
                 self._speakable = False
                 return [self._close(), *self._take(piece)]
             if self._blank(piece.spaced, piece.text):
@@ -132,13 +132,13 @@ class UtteranceBuilder:
         self._special += self._stream.push_special(names, piece.begin, piece.end)
         return []
 
-    def _is_full(self, most: int, text: str) -> bool:
-        """Whether `text` would take the utterance, which has something to say, beyond its limit.
+    def _is_full(self, text: str = "", special: int = 0) -> bool:
+        """Whether these would take the utterance, which has something to say, beyond its limit.
 
-        most: no less than the tokens it would have.
+        special: a count of special tokens.
         """
-        limit = self._policy.max_tokens
-        full = most > limit and self._stream.count(text) > limit
+        limit = self._policy.max_tokens - special
+        full = self._stream.most(text) > limit and self._stream.count(text) > limit
         return full and speakable(self._stream.text)
 
     def _blank(self, spaced: bool, text: str) -> str:

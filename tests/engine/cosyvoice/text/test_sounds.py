@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.families import COSYVOICE3
+from cosyserve.engine.cosyvoice.options import CosyVoiceOptions, UtterancePolicy
 from cosyserve.engine.cosyvoice.text import PlainNormalizer, TextFrontend, TextTokenizer
 from cosyserve.engine.cosyvoice.text.sounds import LONGEST_ROW, SoundTokens
+from cosyserve.engine.interface import SpellingEngine
 from cosyserve.engine.segmentation.lookahead import NeedMoreText
 from support.engines import goldens3
 from support.engines.tiny_tokenizer import tiny_tokenizer, write_tokenizer
@@ -154,3 +159,28 @@ def test_the_published_samples() -> None:
             found += SOUNDS.split(text[at : at + length]) if length else []
             at += length or 1
         assert found == rows
+
+
+def test_a_row_that_does_not_fit_begins_the_next_utterance(tokenizer: TextTokenizer) -> None:
+    frontend = TextFrontend(tokenizer, PlainNormalizer(), UtterancePolicy(1, 8, 8))
+    deltas = [*frontend.feed("hello world two [R][EH1][D][R][EH1][D] two."), *frontend.finish()]
+    counts: dict[int, int] = {}
+    for delta in deltas:
+        counts[delta.utterance] = counts.get(delta.utterance, 0) + len(delta.ids)
+    assert len(counts) > 1
+    assert max(counts.values()) <= 8
+
+
+def test_an_engine_of_this_family_spells(tmp_path: Path) -> None:
+    (tmp_path / "cosyvoice3.yaml").touch()
+    engine = CosyVoiceEngine(CosyVoiceOptions(model=tmp_path))
+    assert isinstance(engine, SpellingEngine)
+    assert engine.capabilities.spells == {"py", "cmu"}
+    assert engine.spelled("py", "zhong4") == "[zh][òng]"
+    assert engine.spelled("ipa", "a") is None
+
+
+def test_an_engine_of_cosyvoice_2_does_not(tmp_path: Path) -> None:
+    engine = CosyVoiceEngine(CosyVoiceOptions(model=tmp_path))
+    assert not engine.capabilities.spells
+    assert engine.spelled("py", "zhong4") is None
