@@ -23,7 +23,7 @@ from cosyserve.engine.cosyvoice.config import MEL_HOP, SAMPLE_RATE
 from cosyserve.engine.cosyvoice.vocoder import CausalHift
 from cosyserve.engine.cosyvoice.vocoder.causal_layers import (
     CausalF0Predictor,
-    Tails,
+    CausalTails,
     reflect_left,
     reflect_right,
 )
@@ -60,7 +60,7 @@ def inference(
 def predict(hift: CausalHift, mel: Tensor, *, finalize: bool = True) -> Tensor:
     """Not finalize: of all frames but the last three."""
     seen = F.pad(mel, (0, CausalF0Predictor.AHEAD)) if finalize else mel
-    tails = Tails(mel.new_zeros(mel.shape[0], hift.f0_tail_elements, dtype=torch.float64))
+    tails = CausalTails(mel.new_zeros(mel.shape[0], hift.f0_tail_elements, dtype=torch.float64))
     return hift.f0_predictor.run(seen, tails)
 
 
@@ -96,7 +96,7 @@ def decode(hift: CausalHift, mel: Tensor, source: Tensor, *, finalize: bool = Tr
     if finalize:
         padded = reflect_right(padded, size // 2)
     spectra = columns(padded[:, : frames * MEL_HOP + size], size, hop)
-    tails = Tails(mel.new_zeros(mel.shape[0], hift.tail_elements))
+    tails = CausalTails(mel.new_zeros(mel.shape[0], hift.tail_elements))
     made = hift.spectrum(seen, spectra, tails, first=True)
     overlap = mel.new_zeros(mel.shape[0], hift.overlap_add.kept)
     return hift.sound(made, overlap, first=True, final=finalize)[0]

@@ -22,11 +22,11 @@ from ..config import MEL_HOP, CausalHiftConfig
 from .causal_layers import (
     CausalF0Predictor,
     CausalResBlock,
+    CausalTails,
     CausalUp,
     LeftConv,
     OverlapAdd,
     SourceDown,
-    Tails,
 )
 from .causal_streaming import CausalVocoderState, start_state, step_states
 from .hift import LAST_SLOPE, LOUDEST, fold_when_loaded
@@ -95,7 +95,7 @@ class CausalHift(nn.Module):
     def f0_tail_elements(self) -> int:
         return sum(map(_tail, self.f0_predictor.modules()))
 
-    def spectrum(self, mel: Tensor, source: Tensor, tails: Tails, *, first: bool) -> Tensor:
+    def spectrum(self, mel: Tensor, source: Tensor, tails: CausalTails, *, first: bool) -> Tensor:
         """The next n frames: mel [B, mel, n + look_right] and the source's columns up to the last frame's
         end [B, n_fft + 2, 120 n] -> log magnitudes and raw phases of as many columns of the sound.
 

@@ -15,7 +15,7 @@ from .layers import Snake, hann, overlap, stay_float64, windows
 
 
 @dataclass(slots=True)
-class Tails:
+class CausalTails:
     """What each causal convolution saw last, read and renewed in the order of the network.
 
     before [B, elements of all tails together]; zeros at the beginning of the sound.
@@ -58,7 +58,7 @@ class LeftConv(nn.Conv1d):
         """Elements of its tail."""
         return self.in_channels * self.past
 
-    def run(self, x: Tensor, tails: Tails) -> Tensor:
+    def run(self, x: Tensor, tails: CausalTails) -> Tensor:
         made: Tensor = self(tails.extend(x, self.past))
         return made
 
@@ -70,7 +70,7 @@ class CausalUp(LeftConv):
         super().__init__(channels, out_channels, kernel)
         self.rate = rate
 
-    def run(self, x: Tensor, tails: Tails) -> Tensor:
+    def run(self, x: Tensor, tails: CausalTails) -> Tensor:
         return super().run(x.repeat_interleave(self.rate, dim=2), tails)
 
 
@@ -91,7 +91,7 @@ class SourceDown(nn.Conv1d):
     def tail(self) -> int:
         return self.in_channels * self.past
 
-    def run(self, x: Tensor, tails: Tails, first: bool) -> Tensor:
+    def run(self, x: Tensor, tails: CausalTails, first: bool) -> Tensor:
         """first: x begins with column 0, else with the one after the last step's."""
         x = tails.extend(x, self.past)
         # The beginning has a column more than frames, and one zero less before it.
@@ -109,7 +109,7 @@ class CausalResBlock(nn.Module):
         self.activations1 = nn.ModuleList(Snake(channels) for _ in dilations)
         self.activations2 = nn.ModuleList(Snake(channels) for _ in dilations)
 
-    def run(self, x: Tensor, tails: Tails) -> Tensor:
+    def run(self, x: Tensor, tails: CausalTails) -> Tensor:
         pairs = zip(self.activations1, self.convs1, self.activations2, self.convs2, strict=True)
         for activation1, conv1, activation2, conv2 in pairs:
             assert isinstance(conv1, LeftConv)
@@ -137,7 +137,7 @@ class CausalF0Predictor(nn.Module):
         self.classifier = nn.Linear(channels, 1)
         stay_float64(self)
 
-    def run(self, mel: Tensor, tails: Tails) -> Tensor:
+    def run(self, mel: Tensor, tails: CausalTails) -> Tensor:
         """The next n frames' values [B, n], of mel [B, mel, n + AHEAD]; all in float64."""
         x = mel.double()
         with torch.autocast(mel.device.type, enabled=False):

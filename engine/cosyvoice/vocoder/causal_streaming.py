@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import MEL_HOP
-from .causal_layers import CausalF0Predictor, Tails, reflect_left, reflect_right
+from .causal_layers import CausalF0Predictor, CausalTails, reflect_left, reflect_right
 from .layers import columns
 from .source import cycles_per_frame, uniform_frame_noise
 from .streaming import StreamPolicy, TimeScale, fade_out
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Carried:
     """What the networks leave for an utterance's next step; all on its device, never changed in place.
 
-    f0_tails, tails: see Tails. phase [harmonics]: cycles of the last frame that has an F0. source: the last
+    f0_tails, tails: see CausalTails. phase [harmonics]: cycles of the last frame that has an F0. source: the last
     samples of the excitation. overlap: see OverlapAdd.
     """
 
@@ -155,7 +155,7 @@ def _compute(
     if shape.final:
         mel = F.pad(mel, (0, hift.look_ahead))
     source, f0_tails, phase = _excite(hift, advances, shape, mel, before)
-    tails = Tails(before.tails)
+    tails = CausalTails(before.tails)
     spectra = _spectra(hift, source, shape)
     seen = mel[:, :, : shape.frames + hift.config.look_right]
     made = hift.spectrum(seen, spectra, tails, first=shape.first)
@@ -178,7 +178,7 @@ def _excite(
     """
     begin = 0 if shape.first else 1
     count = shape.frames + (0 if shape.final else 1) - begin
-    tails = Tails(before.f0_tails)
+    tails = CausalTails(before.f0_tails)
     seen = mel[:, :, begin : begin + count + CausalF0Predictor.AHEAD]
     f0 = hift.f0_predictor.run(seen, tails)
     harmonics = hift.config.harmonics + 1
