@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class Carried:
     """What the networks leave for an utterance's next step; all on its device, never changed in place.
 
-    f0_tails, tails: see CausalTails. phase [harmonics]: cycles of the last frame that has an F0. source: the last
-    samples of the excitation. overlap: see OverlapAdd.
+    f0_tails, tails: see CausalTails. phase [harmonics]: cycles of the last frame that has an F0. source: the
+    last samples of the excitation. overlap: see OverlapAdd.
     """
 
     f0_tails: Tensor
