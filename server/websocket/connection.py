@@ -188,6 +188,7 @@ class SpeechConnection:
                 self._dialect.websocket_label,
                 self._dialect.hosted_voices(self._services.settings),
                 command.task_id,
+                command.model,
             )
             life.enter(self._place)
         except Exception as error:
