@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import fields
 
 import structlog
 
@@ -167,7 +167,7 @@ class TaskLife:
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
-        await services.beginnings.take()
+        await services.beginnings.take(self.caller.name)
         self._synthesis = await Synthesis.open(
             services.engine,
             voice,
@@ -244,7 +244,7 @@ class TaskLife:
         if self._place is not None:
             self._place.release()
         with log_ids(task_id=self.task_id or None, caller=self.caller.name):
-            totals = self._last_totals()
+            totals = None if self._place is None else self._last_totals()
             try:
                 self._meter.ended(outcome, code, totals, self.account.characters)
             except Exception as error:
@@ -269,4 +269,4 @@ class TaskLife:
 
 
 def _rounded(totals: TaskMetrics) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in asdict(totals).items()}
+    return {each.name: round(getattr(totals, each.name), 4) for each in fields(totals)}
