@@ -21,7 +21,7 @@ from ..config import MEL_HOP
 from .causal_layers import CausalF0Predictor, CausalTails, reflect_left, reflect_right
 from .layers import columns
 from .source import cycles_per_frame, uniform_frame_noise
-from .streaming import StreamPolicy, TimeScale, fade_out
+from .streaming import StreamPolicy, TimeScale
 
 if TYPE_CHECKING:
     from .causal import CausalHift
@@ -214,8 +214,10 @@ def _commit(advance: _Advance, made: tuple[Tensor, Carried] | None) -> Tensor:
     if made is None:
         return state.carried.overlap[:0]
     wave, state.carried = made
-    if advance.shape.final:
-        fade_out(wave, state.policy.fade_out)
+    count = min(state.policy.fade_out, wave.shape[0]) if advance.shape.final else 0
+    if count:
+        # So that it does not end on a step.
+        wave[-count:] *= 1.0 - (torch.arange(count, device=wave.device) + 1.0) / count
     return wave
 
 
