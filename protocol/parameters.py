@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 
 from .errors import InvalidParameter, ModelNotFound
 from .fields import as_written, refusal, shown
+from .phrases import Rule, read_pronunciations
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000]
 BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k"]
@@ -147,6 +148,7 @@ class SpeechParameters(BaseModel):
     pitch: _Factor = 1.0
     enable_ssml: _Bool = False
     word_timestamp_enabled: _Bool = False
+    pronunciations: tuple[Rule, ...] = ()
 
     plain_breaks: ClassVar[bool] = False
     """Whether `<break>` is a pause in any text, SSML or not."""
@@ -175,12 +177,6 @@ class ParametersWithBreaks(SpeechParameters):
     plain_breaks: ClassVar[bool] = True
 
 
-class ParametersWithReplacements(SpeechParameters):
-    """Those of a dialect whose clients say what is spoken in place of what. No phrase is empty."""
-
-    replacements: dict[str, str]
-
-
 def parse_parameters(raw: object, where: str) -> SpeechParameters:
     """Check parameters as they came, a decoded JSON value; a field that is null is absent.
 
@@ -190,16 +186,23 @@ def parse_parameters(raw: object, where: str) -> SpeechParameters:
     if not isinstance(raw, dict):
         raise refusal(where, raw, "an object")
     given = {name: value for name, value in raw.items() if value is not None}
+    faults: list[str] = []
     try:
-        return SpeechParameters.model_validate(given)
+        rules = read_pronunciations(given.pop("pronunciations", None), f"{where}.pronunciations")
+    except InvalidParameter as error:
+        faults, rules = [error.message], ()
+    try:
+        asked = SpeechParameters.model_validate(given | {"pronunciations": rules})
     except ValidationError as error:
         # A default that depends on a wrong field is not a fault of its own.
         faults = [
-            fault
+            _sentence(fault, given, where)
             for fault in error.errors(include_url=False)
             if fault["type"] != "default_factory_not_called"
-        ]
-    raise InvalidParameter(". ".join(_sentence(fault, given, where) for fault in faults))
+        ] + faults
+    if faults:
+        raise InvalidParameter(". ".join(faults))
+    return asked
 
 
 def check_model(model: str, where: str) -> str:
@@ -248,8 +251,9 @@ def _allowed_by_field() -> dict[str, str]:
     return {
         name: _allowed(field, schema.get("$defs", {}))
         for name, field in schema["properties"].items()
+        if name != "pronunciations"
     }
 
 
 ALLOWED: Final = _allowed_by_field()
-"""What each parameter may be, in words, for messages and help texts."""
+"""What each parameter of one value may be, in words, for messages and help texts."""
