@@ -18,13 +18,14 @@ from pydantic import (
     StrictStr,
     ValidationError,
     ValidationInfo,
+    field_serializer,
     field_validator,
 )
 from pydantic_core import ErrorDetails
 
 from .errors import InvalidParameter, ModelNotFound
-from .fields import as_written, refusal, shown
-from .phrases import Rule, read_pronunciations
+from .fields import JsonObject, as_written, refusal, shown
+from .phrases import Pronunciation, Rule, pronunciation_object, read_pronunciations
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000]
 BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k"]
@@ -169,6 +170,10 @@ class SpeechParameters(BaseModel):
             allowed = _either(audio_format.sample_rates)
             raise ValueError(f"{allowed} with output_format {audio_format}")
         return sample_rate
+
+    @field_serializer("pronunciations")
+    def _as_written(self, rules: tuple[Rule, ...]) -> list[JsonObject]:
+        return [pronunciation_object(rule) for rule in rules if isinstance(rule, Pronunciation)]
 
 
 class ParametersWithBreaks(SpeechParameters):

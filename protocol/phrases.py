@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from .fields import JsonObject, optional, refusal, required
@@ -40,7 +40,7 @@ class Pronunciation:
     phrase: str
     alphabet: str
     sounds: str
-    where: str = ""
+    where: str = field(default="", compare=False)
     whole_words: bool = True
     match_case: bool = True
 
@@ -66,6 +66,12 @@ def read_pronunciations(given: object, where: str) -> tuple[Pronunciation, ...]:
             raise refusal(f"{where}.{index}.word", each.phrase, "each word once")
         seen.add(each.phrase)
     return found
+
+
+def pronunciation_object(rule: Pronunciation) -> JsonObject:
+    """A pronunciation as `read_pronunciations` takes it."""
+    told: JsonObject = {"word": rule.phrase, "alphabet": rule.alphabet, "sounds": rule.sounds}
+    return told if rule.match_case else {**told, "case_sensitive": False}
 
 
 def _pronunciation(given: object, where: str) -> Pronunciation:

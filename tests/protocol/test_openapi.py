@@ -157,6 +157,7 @@ def test_the_parameters_are_those_of_the_code() -> None:
     properties = {
         name: plain(each if name in contract["required"] else not_null(each))
         for name, each in contract["properties"].items()
+        if name != "pronunciations"
     }
     expected = parameter_schemas()
     # REST has no binary frames, and its text is part of the input.
