@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 
 from .errors import InvalidParameter, ModelNotFound
 from .fields import JsonObject, as_written, refusal, shown
-from .phrases import Pronunciation, Rule, pronunciation_object, read_pronunciations
+from .phrases import Locator, Pronunciation, Rule, pronunciation_object, read_pronunciations
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000]
 BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k"]
@@ -177,9 +177,11 @@ class SpeechParameters(BaseModel):
 
 
 class ParametersWithBreaks(SpeechParameters):
-    """Those of a dialect whose clients write `<break>` in any text."""
+    """Those of a dialect whose clients write `<break>` in any text, and name dictionaries of rules."""
 
     plain_breaks: ClassVar[bool] = True
+
+    dictionaries: tuple[Locator, ...] = ()
 
 
 def parse_parameters(raw: object, where: str) -> SpeechParameters:

@@ -48,6 +48,14 @@ class Pronunciation:
 Rule = Replacement | Pronunciation
 
 
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """A stored dictionary of rules, in one of its versions; None: the latest."""
+
+    dictionary_id: str
+    version_id: str | None = None
+
+
 def read_pronunciations(given: object, where: str) -> tuple[Pronunciation, ...]:
     """The field `pronunciations` of a request. where: its path.
 
@@ -94,8 +102,6 @@ def phrase_of(given: JsonObject, name: str, where: str) -> str:
     if not phrase.strip() or phrase != phrase.strip() or len(phrase) > LONGEST_PHRASE:
         allowed = f"1 to {LONGEST_PHRASE} characters, no blanks around them"
         raise refusal(f"{where}.{name}", phrase, allowed)
-    if not any(map(str.isalnum, phrase)):
-        raise refusal(f"{where}.{name}", phrase, "at least one letter or digit")
     return phrase
 
 

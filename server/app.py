@@ -30,6 +30,7 @@ from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
+from .dictionaries.shelf import DictionaryShelf
 from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
@@ -240,6 +241,8 @@ async def _build_services(
     stack.push_async_callback(store.stop)
     voices = VoiceBook(engine, store, ClipLimits.of(settings))
     stack.callback(voices.close)
+    dictionaries = DictionaryShelf(store.documents("dictionaries"), engine, settings)
+    stack.callback(dictionaries.close)
     intake = UploadDesk(voices, store, settings)
     stack.callback(intake.close)
     clips = ClipFetcher(
@@ -270,6 +273,7 @@ async def _build_services(
         engine=engine,
         store=store,
         voices=voices,
+        dictionaries=dictionaries,
         intake=intake,
         clips=clips,
         authenticator=Authenticator(settings.tokens),

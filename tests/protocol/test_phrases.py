@@ -51,7 +51,6 @@ def test_what_is_read() -> None:
             "p.0.word: ' a' is not allowed; allowed: 1 to 64 characters, no",
         ),
         ([{**GOOD, "word": "a" * 65}], "p.0.word: "),
-        ([{**GOOD, "word": "..."}], "p.0.word: '...' is not allowed; allowed: at least one letter"),
         ([{**GOOD, "alphabet": None}], "p.0.alphabet: missing"),
         ([{**GOOD, "alphabet": "x"}], "p.0.alphabet: 'x' is not allowed; allowed: ipa, py, cmu-"),
         ([{**GOOD, "sounds": " "}], "p.0.sounds: '' is not allowed; allowed: 1 to 256 characters"),
