@@ -64,6 +64,7 @@ from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
+from .voices.store import ReferenceStore
 from .websocket.budgets import TokenBudgets
 from .websocket.connection import SERVER_ENDS, TOKEN_GONE, SpeechConnection
 from .websocket.handshake import (
@@ -241,8 +242,6 @@ async def _build_services(
     stack.push_async_callback(store.stop)
     voices = VoiceBook(engine, store, ClipLimits.of(settings))
     stack.callback(voices.close)
-    dictionaries = DictionaryShelf(store.documents("dictionaries"), engine, settings)
-    stack.callback(dictionaries.close)
     intake = UploadDesk(voices, store, settings)
     stack.callback(intake.close)
     clips = ClipFetcher(
@@ -273,7 +272,7 @@ async def _build_services(
         engine=engine,
         store=store,
         voices=voices,
-        dictionaries=dictionaries,
+        dictionaries=_dictionaries(store, engine, settings, stack),
         intake=intake,
         clips=clips,
         authenticator=Authenticator(settings.tokens),
@@ -291,6 +290,13 @@ async def _build_services(
         form_threads=_threads("form", stack),
         document_threads=_threads("document", stack),
     )
+
+
+def _dictionaries(
+    store: ReferenceStore, engine: Engine, settings: Settings, stack: AsyncExitStack
+) -> DictionaryShelf:
+    threads = _threads("dictionary", stack)
+    return DictionaryShelf(store.documents("dictionaries"), engine, settings, threads)
 
 
 def _threads(name: str, stack: AsyncExitStack) -> Threads:

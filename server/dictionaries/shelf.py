@@ -42,16 +42,15 @@ class DictionaryShelf:
     one store do not wait for each other, and the last one to write stays.
     """
 
-    def __init__(self, documents: Documents, engine: Engine, settings: DictionarySettings) -> None:
+    def __init__(
+        self, documents: Documents, engine: Engine, settings: DictionarySettings, threads: Threads
+    ) -> None:
+        """threads: read stored dictionaries, of which a large one takes some milliseconds."""
         self._documents = documents
         self._engine = engine
         self._settings = settings
-        self._threads = Threads("dictionary", 1)  # reads large ones
+        self._threads = threads
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-
-    def close(self) -> None:
-        """End the thread, without waiting."""
-        self._threads.close()
 
     async def create(
         self, owner: str, created_by: str, name: str, description: str, rules: Sequence[Rule]

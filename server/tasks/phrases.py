@@ -128,7 +128,7 @@ class Lexicon:
             else:
                 folded.setdefault(_folded(rule.phrase), rule)
         self._parts = [
-            part for part in (_Part(exact, _as_written), _Part(folded, _folded)) if part.rules
+            part for part in (_Phrases(exact, _as_written), _Phrases(folded, _folded)) if part.rules
         ]
         self._longest = max(part.longest for part in self._parts)
 
@@ -145,7 +145,7 @@ class Lexicon:
         return len(text)
 
 
-class _Part:
+class _Phrases:
     """Those rules of a lexicon that see the text alike. sight: how, character by character."""
 
     def __init__(self, rules: Mapping[str, Rule], sight: Callable[[str], str]) -> None:

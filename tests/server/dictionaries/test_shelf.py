@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import InternalError, InvalidParameter, RouteNotFound
 from cosyserve.protocol.phrases import Locator, Pronunciation, Replacement, Rule
 from cosyserve.server.dictionaries.dictionary import (
@@ -45,7 +46,12 @@ async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
 
 @pytest.fixture
 def shelf(store: LocalStore) -> DictionaryShelf:
-    return DictionaryShelf(store.documents("dictionaries"), PhoneticFakeEngine(), Limits())
+    return shelf_of(store, PhoneticFakeEngine())
+
+
+def shelf_of(store: LocalStore, engine: FakeEngine) -> DictionaryShelf:
+    threads = Threads("dictionary", 1)
+    return DictionaryShelf(store.documents("dictionaries"), engine, Limits(), threads)
 
 
 async def test_a_dictionary_has_an_owner(shelf: DictionaryShelf) -> None:
@@ -129,7 +135,7 @@ async def test_sounds_that_the_engine_lacks_are_refused(
     rules = [Pronunciation("a", "ipa", "ʁ", "rules.0.phoneme")]
     with pytest.raises(InvalidParameter, match=r"rules\.0\.phoneme: 'ʁ': no sound 'ʁ'; allowed"):
         await shelf.create("ann", "Ann", "Names", "", rules)
-    deaf = DictionaryShelf(store.documents("dictionaries"), FakeEngine(), Limits())
+    deaf = shelf_of(store, FakeEngine())
     with pytest.raises(InvalidParameter, match=r"rules\.1\.phoneme: .* takes no phonemes"):
         await deaf.create("ann", "Ann", "Names", "", RULES)
     await deaf.create("ann", "Ann", "Names", "", RULES[:1])
