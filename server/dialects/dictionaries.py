@@ -120,7 +120,7 @@ async def download(request: web.Request) -> web.Response:
         body=written_pls(version.rules),
         content_type="application/pls+xml",
         charset="utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{found.id}_{version.id}.pls"'},
+        headers={"Content-Disposition": f'attachment; filename="{version.id}.pls"'},
     )
 
 
