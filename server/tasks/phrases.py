@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -24,12 +24,11 @@ _UNSPACED: Final = (
 )
 """Scripts that put no blanks between words, or attach particles to them."""
 _LETTER: Final = rf"(?:[^\W{_UNSPACED}]|[\u0300-\u036f])"
-_NO_LETTER_BEFORE: Final = rf"(?<![^\W{_UNSPACED}])(?<![\u0300-\u036f])"
-_NO_LETTER_AFTER: Final = rf"(?!{_LETTER})(?!['’](?!s(?!{_LETTER})){_LETTER})"
-"""An apostrophe goes on with a word (don't), unless it is the possessive's."""
+_IS_LETTER: Final = re.compile(_LETTER)
+_GOES_ON: Final = re.compile(rf"{_LETTER}|['’](?!s(?!{_LETTER})){_LETTER}")
+"""What makes a word before it a longer one. An apostrophe does (don't), unless it is the possessive's."""
 _ENDINGS: Final = ("'s\0", "’s\0")
 """As far as one must look to know whether a word is over."""
-_IS_LETTER: Final = re.compile(_LETTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +62,15 @@ class PhraseFinder:
 
         Raises TextTooLong.
         """
-        before, text = len(self._before), self._before + self._held + text
-        found: list[Spoken] = []
-        at = before
+        at, text = len(self._before), self._before + self._held + text
         hold = len(text) if whole else self._lexicon.undecided(text, at)
-        while (match := self._lexicon.search(text, at)) is not None:
-            begin, end, spoken = match
-            if begin >= hold:
-                break
+        found: list[Spoken] = []
+        for begin, end, spoken in self._lexicon.phrases(text, at, hold):
             self._copy(found, text[at:begin])
             self._replace(found, text[begin:end], spoken)
             at = end
-            if hold < at:
-                hold = len(text) if whole else self._lexicon.undecided(text, at)
+        if hold < at:
+            hold = len(text) if whole else self._lexicon.undecided(text, at)
         self._copy(found, text[at:hold])
         self._held = text[hold:]
         self._before = "" if whole else text[:hold][-1:]
@@ -127,66 +122,100 @@ class Lexicon:
                 exact.setdefault(rule.phrase, rule)
             else:
                 folded.setdefault(_folded(rule.phrase), rule)
-        self._parts = [
-            part for part in (_Phrases(exact, _as_written), _Phrases(folded, _folded)) if part.rules
-        ]
-        self._longest = max(part.longest for part in self._parts)
+        self._exact, self._folded = _Phrases(exact), _Phrases(folded)
+        self._longest = max(self._exact.longest, self._folded.longest)
+        firsts = self._exact.firsts | self._folded.firsts
+        firsts |= {first.upper() for first in self._folded.firsts}
+        self._first = re.compile("|".join(map(re.escape, sorted(firsts))))
 
-    def search(self, text: str, at: int) -> tuple[int, int, str | Sounds] | None:
-        """The first phrase from `at` on: its begin, its end, and what is spoken for it."""
-        found = [match for part in self._parts if (match := part.search(text, at)) is not None]
-        return min(found, key=lambda match: (match[0], -match[1]), default=None)
+    def phrases(self, text: str, at: int, hold: int) -> Iterator[tuple[int, int, str | Sounds]]:
+        """The phrases that begin from `at` on, before `hold`, in order: begin, end, what is spoken."""
+        seen = _folded(text) if self._folded.longest else text
+        while (first := self._first.search(text, at, hold)) is not None:
+            begin = at = first.start()
+            inside = begin > 0 and _IS_LETTER.match(text, begin - 1) is not None
+            ends = (
+                self._exact.end(text, begin, inside=inside),
+                self._folded.end(seen, begin, inside=inside),
+            )
+            at = max(*ends, begin + 1)
+            if ends[0] and ends[0] >= ends[1]:
+                yield begin, at, _spoken(self._exact.rules[text[begin:at]])
+            elif ends[1]:
+                yield begin, at, _spoken(self._folded.rules[seen[begin:at]])
 
     def undecided(self, text: str, at: int) -> int:
         """Where the first phrase begins, from `at` on, that may go on, or be none, with what comes."""
-        for begin in range(max(at, len(text) - self._longest - len(_ENDINGS[0])), len(text)):
-            if any(part.may_begin(text, begin) for part in self._parts):
+        at = max(at, len(text) - self._longest - len(_ENDINGS[0]))
+        for first in self._first.finditer(text, at):
+            begin = first.start()
+            inside = begin > 0 and _IS_LETTER.match(text, begin - 1) is not None
+            rest = text[begin:]
+            if self._exact.may_go_on(rest, inside=inside) or (
+                self._folded.longest and self._folded.may_go_on(_folded(rest), inside=inside)
+            ):
                 return begin
         return len(text)
 
 
 class _Phrases:
-    """Those rules of a lexicon that see the text alike. sight: how, character by character."""
+    """Those rules of a lexicon that see a text alike: as it is written, or without capitals."""
 
-    def __init__(self, rules: Mapping[str, Rule], sight: Callable[[str], str]) -> None:
+    def __init__(self, rules: Mapping[str, Rule]) -> None:
         self.rules = rules
         self.longest = max(map(len, rules), default=0)
-        self._sight = sight
-        # One pattern each for phrases that are whole words at their begin, and for the others.
-        bounded = [phrase for phrase, rule in rules.items() if _begins_word(phrase, rule)]
-        others = [phrase for phrase in rules if phrase not in frozenset(bounded)]
-        self._patterns = [
-            re.compile(before + _any_of([(phrase, self._ending(phrase)) for phrase in phrases]))
-            for before, phrases in ((_NO_LETTER_BEFORE, bounded), ("", others))
-            if phrases
-        ]
+        self.firsts = {phrase[0] for phrase in rules}
+        bounded = {phrase for phrase, rule in rules.items() if _begins_word(phrase, rule)}
+        others = rules.keys() - bounded
+        self._all, self._within = _Words(rules), _Words(others)
         self._bounded = _Beginnings(self._decided(bounded))
         self._others = _Beginnings(self._decided(others))
 
-    def search(self, text: str, at: int) -> tuple[int, int, str | Sounds] | None:
-        seen = self._sight(text)
-        found = [match for each in self._patterns if (match := each.search(seen, at)) is not None]
-        if not found:
-            return None
-        match = min(found, key=lambda each: (each.start(), -each.end()))
-        return match.start(), match.end(), _spoken(self.rules[match[0]])
+    def end(self, text: str, begin: int, *, inside: bool) -> int:
+        """Where the longest phrase ends that begins here, 0 if none does. inside: a letter is before it."""
+        words = self._within if inside else self._all
+        for phrase in words.beginnings_of(text[begin : begin + self.longest]):
+            end = begin + len(phrase)
+            if not (_ends_word(phrase, self.rules[phrase]) and _GOES_ON.match(text, end)):
+                return end
+        return 0
 
-    def may_begin(self, text: str, begin: int) -> bool:
-        rest = self._sight(text[begin:])
-        if self._others.of(rest):
-            return True
-        return self._bounded.of(rest) and _IS_LETTER.match(text[max(0, begin - 1) : begin]) is None
-
-    def _ending(self, phrase: str) -> str:
-        return _NO_LETTER_AFTER if _ends_word(phrase, self.rules[phrase]) else ""
+    def may_go_on(self, rest: str, *, inside: bool) -> bool:
+        """Whether more text may make this, the end of a text, a phrase or another one."""
+        return self._others.of(rest) or (not inside and self._bounded.of(rest))
 
     def _decided(self, phrases: Iterable[str]) -> list[str]:
         """Each phrase as far as one must have read to know that it is one."""
         return [
             phrase + ending
             for phrase in phrases
-            for ending in (_ENDINGS if self._ending(phrase) else ("",))
+            for ending in (_ENDINGS if _ends_word(phrase, self.rules[phrase]) else ("",))
         ]
+
+
+class _Words:
+    """Words, to be asked which of them a text begins with."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = sorted(words)
+        self._shorter: dict[str, str] = {}  # the longest other word that one begins with
+        around: list[str] = []
+        for word in self._words:
+            while around and not word.startswith(around[-1]):
+                around.pop()
+            if around:
+                self._shorter[word] = around[-1]
+            around.append(word)
+
+    def beginnings_of(self, text: str) -> Iterator[str]:
+        """The words that the text begins with, the longest first."""
+        # The last word up to the text begins with all that are sought, or is one of them.
+        place = bisect_right(self._words, text)
+        word = self._words[place - 1] if place else ""
+        while word:
+            if text.startswith(word):
+                yield word
+            word = self._shorter.get(word, "")
 
 
 class _Beginnings:
@@ -225,25 +254,9 @@ def _ends_word(phrase: str, rule: Rule) -> bool:
     return rule.whole_words and _IS_LETTER.match(phrase[-1]) is not None
 
 
-def _as_written(text: str) -> str:
-    return text
-
-
 def _folded(text: str) -> str:
     """Without capitals, as long as before."""
     lower = text.lower()
     if len(lower) == len(text):
         return lower
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
-
-
-def _any_of(words: Sequence[tuple[str, str]]) -> str:
-    """A pattern of the longest of these words, each with what must follow it; it reads no character twice."""
-    tails: dict[str, list[tuple[str, str]]] = {}
-    ends = [follows for word, follows in words if not word]
-    for word, follows in words:
-        if word:
-            tails.setdefault(word[0], []).append((word[1:], follows))
-    branches = [re.escape(first) + _any_of(rest) for first, rest in tails.items()]
-    branches += ends[:1]
-    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"

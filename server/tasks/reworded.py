@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Final
 
 from cosyserve.engine.interface import (
     Engine,
@@ -19,6 +21,9 @@ from cosyserve.protocol.phrases import Pronunciation, Rule
 
 from .contract import CheckedSession
 from .phrases import PhraseFinder, Said, Spoken
+
+_SLICE: Final = 1000
+"""Characters searched before the event loop serves others."""
 
 
 def check_sounds(engine: Engine, rules: tuple[Rule, ...]) -> None:
@@ -48,7 +53,10 @@ class RewordedSession(CheckedSession):
 
     async def feed(self, text: str) -> None:
         """Raises TextTooLong as well."""
-        await self._say_all(self._finder.feed(text))
+        for begin in range(0, len(text), _SLICE):
+            if begin:
+                await asyncio.sleep(0)
+            await self._say_all(self._finder.feed(text[begin : begin + _SLICE]))
 
     async def say(self, word: str, sounds: Sounds) -> None:
         await self._say_all(self._finder.take(word, sounds))

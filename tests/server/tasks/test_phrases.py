@@ -183,3 +183,9 @@ def test_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finder.feed("aaa") == ["bbb"]
     with pytest.raises(TextTooLong):
         finder.feed("a")
+
+
+def test_words_that_begin_with_each_other_are_told_apart() -> None:
+    rules = replacing({"a" * size + "b": f"<{size}>" for size in range(1, 30)} | {"a" * 40: "<a>"})
+    assert shown(rules, "a" * 45 + "b") == "<a><5>"
+    assert shown(rules, "aac" + "a" * 31 + "b") == "aacaa<29>"
