@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 from cachetools import LRUCache
 
@@ -211,11 +212,7 @@ class EmbeddedEngine:
             return f"no alphabet {sounds.alphabet[:32]!r}; allowed: {', '.join(ALPHABETS)}"
         if len(sounds.written) > _LONGEST_SOUNDS:
             return f"{len(sounds.written)} characters; allowed: up to {_LONGEST_SOUNDS}"
-        try:
-            ALPHABETS[sounds.alphabet].spell(sounds.written, possessive=False)
-        except Unspeakable as error:
-            return str(error)
-        return None
+        return _fault(sounds)
 
     def open_session(self, prompt: Prompt, options: SynthesisOptions) -> EmbeddedSession:
         if not self.ready:
@@ -274,6 +271,16 @@ class EmbeddedEngine:
         }
         languages = LanguageDefaults(self._options.default_language, style.han)
         return SessionStyle(languages, pauses, frame)
+
+
+@lru_cache(4096)  # the rules of a dictionary come again with every text
+def _fault(sounds: Sounds) -> str | None:
+    """What is wrong with sounds of an alphabet that is known."""
+    try:
+        ALPHABETS[sounds.alphabet].spell(sounds.written, possessive=False)
+    except Unspeakable as error:
+        return str(error)
+    return None
 
 
 _POSSESSIVE = re.compile(r"['’]s(?!\w)")

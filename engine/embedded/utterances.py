@@ -232,7 +232,9 @@ def _said_in(
     begin, end = place(0)[0], place(length - 1)[1]
     found = []
     for word in said:
-        if word.begin >= end or word.end <= begin:
+        if word.begin >= end:
+            break
+        if word.end <= begin:
             continue
         first = bisect_left(places, word.begin, key=lambda at: place(at)[0])
         last = bisect_left(places, word.end, key=lambda at: place(at)[0])
