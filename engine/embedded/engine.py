@@ -270,7 +270,7 @@ class EmbeddedEngine:
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
         languages = LanguageDefaults(self._options.default_language, style.han)
-        return SessionStyle(languages, pauses, frame)
+        return SessionStyle(languages, pauses, frame, options.tenant)
 
 
 @lru_cache(4096)  # the rules of a dictionary come again with every text

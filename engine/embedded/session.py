@@ -49,12 +49,13 @@ FEED_SLICE = 2000
 class SessionStyle:
     """The style of a session, which all of its jobs share.
 
-    pauses: seconds of silence by kind. frame: makes the job of an utterance.
+    pauses: seconds of silence by kind. frame: makes the job of an utterance. tenant: whose it is.
     """
 
     languages: LanguageDefaults
     pauses: dict[Pause, float]
     frame: Callable[[EspeakUtterance], JobFrame]
+    tenant: str = ""
 
 
 @dataclass(slots=True)
@@ -250,6 +251,7 @@ class EmbeddedSession(CancelsOnExit):
             listener=self,
             deadline=self._deadline(),
             silent=silent,
+            tenant=self._style.tenant,
         )
         self._pool.submit(self._job)
 

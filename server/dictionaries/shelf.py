@@ -18,7 +18,7 @@ from cosyserve.protocol.errors import InternalError, InvalidParameter, RouteNotF
 from cosyserve.protocol.fields import shown
 from cosyserve.protocol.phrases import Locator, Pronunciation, Rule
 
-from ..tasks.reworded import check_sounds
+from ..tasks.reworded import spoken_rules
 from ..voices.documents import Documents
 from .dictionary import DamagedDictionary, Dictionary, Version
 
@@ -145,7 +145,7 @@ class DictionaryShelf:
         most = self._settings.max_dictionary_rules
         if len(rules) > most:
             raise InvalidParameter(f"rules: {len(rules)} in one dictionary; allowed: up to {most}")
-        check_sounds(self._engine, tuple(rules))
+        spoken_rules(self._engine, rules)
 
     async def _make_room(self, owner: str) -> None:
         """Raises InvalidParameter if there is none. Archived ones are deleted when there are as many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -12,12 +13,13 @@ from cosyserve.engine.interface import (
     PhoneticEngine,
     Session,
     Sounds,
+    SpellingEngine,
     SpokenSegment,
     WordTime,
 )
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.protocol.fields import shown
-from cosyserve.protocol.phrases import Pronunciation, Rule
+from cosyserve.protocol.phrases import Pronunciation, Replacement, Rule
 
 from .contract import CheckedSession
 from .phrases import PhraseFinder, Said, Spoken
@@ -26,18 +28,39 @@ _SLICE: Final = 1000
 """Characters searched before the event loop serves others."""
 
 
-def check_sounds(engine: Engine, rules: tuple[Rule, ...]) -> None:
-    """Raises InvalidParameter if there are sounds that the engine cannot speak."""
-    for rule in rules:
-        if not isinstance(rule, Pronunciation):
-            continue
-        if not isinstance(engine, PhoneticEngine):
-            raise InvalidParameter(
-                f"{rule.where}: the engine here ({engine.capabilities.name}) takes no phonemes and no pinyin;"
-                f" allowed: to have {shown(rule.phrase)} replaced by a text that sounds right"
-            )
+_SPELLED: Final = {"cmu-arpabet": "cmu", "py": "py"}
+"""What engines that spell sounds call the alphabets."""
+
+
+def spoken_rules(engine: Engine, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules as the engine takes them: an engine that spells sounds in its text gets that text.
+
+    Raises InvalidParameter if there are sounds that the engine cannot speak.
+    """
+    return tuple(
+        _spoken_rule(engine, rule) if isinstance(rule, Pronunciation) else rule for rule in rules
+    )
+
+
+def _spoken_rule(engine: Engine, rule: Pronunciation) -> Rule:
+    if isinstance(engine, PhoneticEngine):
         if fault := engine.unspeakable(Sounds(rule.alphabet, rule.sounds)):
             raise InvalidParameter(f"{rule.where}: {shown(rule.sounds)}: {fault}")
+        return rule
+    name, spells = engine.capabilities.name, engine.capabilities.spells
+    if not isinstance(engine, SpellingEngine) or not spells:
+        raise InvalidParameter(
+            f"{rule.where}: the engine here ({name}) takes no phonemes and no pinyin;"
+            f" allowed: to have {shown(rule.phrase)} replaced by a text that sounds right"
+        )
+    spelled = engine.spelled(_SPELLED.get(rule.alphabet, rule.alphabet), rule.sounds)
+    if spelled is None:
+        allowed = ", ".join(ours for ours, theirs in _SPELLED.items() if theirs in spells)
+        raise InvalidParameter(
+            f"{rule.where}: {shown(rule.sounds)} in {rule.alphabet}: the engine here ({name}) has no such"
+            f" sounds; allowed: its own in {allowed}"
+        )
+    return Replacement(rule.phrase, spelled, rule.whole_words, rule.match_case)
 
 
 class RewordedSession(CheckedSession):
@@ -47,7 +70,7 @@ class RewordedSession(CheckedSession):
     """
 
     def __init__(self, session: Session, rules: tuple[Rule, ...]) -> None:
-        """rules: at least one; `check_sounds` has seen them."""
+        """rules: at least one, from `spoken_rules`."""
         super().__init__(session)
         self._finder = PhraseFinder(rules)
 

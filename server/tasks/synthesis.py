@@ -28,7 +28,7 @@ from cosyserve.protocol.text import GrowingText
 from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
 from ..ssml import SsmlSession, open_ssml
 from .contract import Checked, CheckedSession, calling
-from .reworded import RewordedSession, check_sounds
+from .reworded import RewordedSession, spoken_rules
 
 SILENCE_SECONDS: Final = 0.02
 """What a task without anything to say is answered with."""
@@ -169,8 +169,7 @@ class Synthesis:
 
         Raises EngineNotReady, UnsupportedRequest, and InvalidParameter for sounds that the engine lacks.
         """
-        rules = (*parameters.pronunciations, *rules)
-        check_sounds(engine, rules)
+        rules = spoken_rules(engine, (*parameters.pronunciations, *rules))
         native = engine.capabilities
         rate = native.sample_rate
 

@@ -10,7 +10,7 @@ import pytest
 
 from cosyserve.engine.interface import Sounds
 from support.engines.fake_engine import FakeEngine
-from support.engines.phonetic_engine import PhoneticFakeEngine
+from support.engines.phonetic_engine import PhoneticFakeEngine, SpellingFakeEngine
 from support.peers.peers import Peer
 from support.peers.texts import DASHSCOPE, OWN, REST, Talk
 
@@ -147,3 +147,23 @@ async def test_an_engine_that_takes_no_sounds_refuses_them(served: Any) -> None:
         status, told_then = await synthesize(peer, "one", **of("Nguyen", "wɪn", DASHSCOPE))
         assert (status, told_then["code"]) == (400, "InvalidParameter")
         assert engine.sessions == []
+
+
+async def test_an_engine_that_spells_sounds_gets_them_in_its_text(served: Any) -> None:
+    async with (
+        served(SpellingFakeEngine()) as (server, engine),
+        Peer.of(server, engine) as peer,
+    ):
+        fix = {"hot_fix": {"pronunciation": [{"red": "R EH1 D"}]}, "word_timestamp_enabled": True}
+        told = await DASHSCOPE.say(peer, ["He re", "d it, reds"], more=fix)
+        assert not told.error
+        assert engine.sessions[0].text == "He [R][EH1][D] it, reds"
+        words = [
+            (word["text"], word["begin_index"])
+            for message in told.messages
+            for word in message["payload"].get("output", {}).get("sentence", {}).get("words", [])
+        ]
+        assert words[:3] == [("He", 0), ("red", 3), ("it,", 7)]
+        for sounds in ("Q AH0", "wɪn", "ni3"):
+            told = await DASHSCOPE.say(peer, ["one"], more=of("red", sounds, DASHSCOPE))
+            assert "(fake) has no such sounds; allowed: its own in cmu-arpabet" in told.error
