@@ -160,8 +160,20 @@ class EffectiveAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaLeft:
+    """What the token of a task may still have today; None: any amount. resets_in: whole seconds."""
+
+    characters: int | None
+    seconds: float | None
+    resets_in: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStarted:
+    """quota: None if the task's token has none."""
+
     task_id: str
+    quota: QuotaLeft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +213,7 @@ class Heard:
 class TaskFinished:
     """notices: a sentence for each part of the text that could not be spoken as asked.
 
-    heard: if the task was cancelled with `played`.
+    heard: if the task was cancelled with `played`. quota: as in TaskStarted.
     """
 
     task_id: str
@@ -210,6 +222,7 @@ class TaskFinished:
     metrics: TaskMetrics = field(default_factory=TaskMetrics)
     notices: tuple[str, ...] = ()
     heard: Heard | None = None
+    quota: QuotaLeft | None = None
 
 
 @dataclass(frozen=True, slots=True)

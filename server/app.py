@@ -50,6 +50,7 @@ from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
     start_engine,
+    started_quotas,
     started_spools,
     started_store,
     voice_folder_notice,
@@ -281,6 +282,7 @@ async def _build_services(
         spools=spools,
         kept_sounds=kept_sounds,
         budgets=TokenBudgets(settings),
+        quotas=await started_quotas(settings, metrics, stack),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
         ssml_threads=_threads("ssml", stack),

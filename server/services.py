@@ -12,6 +12,7 @@ from .auth import Authenticator, Caller
 from .delivery import Deliveries, KeptSounds, Spools
 from .observe.metrics import Metrics
 from .port.sockets import Sockets
+from .quotas import DailyQuotas
 from .settings import Settings
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
@@ -41,6 +42,7 @@ class Services:
     kept_sounds: KeptSounds
     sockets: Sockets
     budgets: TokenBudgets
+    quotas: DailyQuotas
     encode_pool: Executor
     ssml_threads: Threads
     form_threads: Threads

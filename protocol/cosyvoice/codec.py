@@ -27,6 +27,7 @@ from ..messages import (
     FinishTask,
     Heard,
     Mark,
+    QuotaLeft,
     ResultGenerated,
     RunTask,
     StageTimes,
@@ -46,7 +47,8 @@ def encode_event(event: Event) -> Frame:
     """The text frame of an event, and the binary frame of its audio where it goes as one."""
     match event:
         case TaskStarted():
-            return event_frame(event.task_id, "task-started", {})
+            quota = _quota_fields(event.quota)
+            return event_frame(event.task_id, "task-started", {"usage": quota} if quota else {})
         case ResultGenerated():
             return event_frame(
                 event.task_id,
@@ -61,7 +63,7 @@ def encode_event(event: Event) -> Frame:
                 output["heard"] = _heard_object(event.heard)
             payload = {
                 "output": output,
-                "usage": {"characters": event.characters},
+                "usage": {"characters": event.characters, **_quota_fields(event.quota)},
                 "metrics": asdict(event.metrics),
             }
             return event_frame(event.task_id, "task-finished", payload)
@@ -87,7 +89,8 @@ def decode_event(data: bytes | str) -> Event:
     payload = optional(message, "payload", dict) or {}
     match event:
         case "task-started":
-            return TaskStarted(task_id)
+            usage = optional(payload, "usage", dict, "payload") or {}
+            return TaskStarted(task_id, _quota_left(usage))
         case "result-generated":
             return _result(task_id, payload)
         case "task-finished":
@@ -167,6 +170,15 @@ def _heard_object(heard: Heard) -> JsonObject:
         "end_index": heard.text_end,
         "estimated": heard.estimated,
     }
+
+
+def _quota_fields(quota: QuotaLeft | None) -> JsonObject:
+    """The fields of usage that tell what is left; without a quota none."""
+    if quota is None:
+        return {}
+    left: JsonObject = {"characters_left": quota.characters, "seconds_left": quota.seconds}
+    told = {name: value for name, value in left.items() if value is not None}
+    return {"quota": {**told, "resets_in": quota.resets_in}}
 
 
 def milliseconds(seconds: float) -> int:
@@ -276,6 +288,18 @@ def _finished(task_id: str, payload: JsonObject) -> TaskFinished:
         ),
         notices=_notices(output),
         heard=_heard(optional(output, "heard", dict, "payload.output")),
+        quota=_quota_left(usage),
+    )
+
+
+def _quota_left(usage: JsonObject) -> QuotaLeft | None:
+    quota, where = optional(usage, "quota", dict, "payload.usage"), "payload.usage.quota"
+    if quota is None:
+        return None
+    return QuotaLeft(
+        optional(quota, "characters_left", int, where),
+        None if quota.get("seconds_left") is None else number(quota, "seconds_left", where),
+        required(quota, "resets_in", int, where),
     )
 
 

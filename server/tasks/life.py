@@ -10,10 +10,11 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
+from typing import Final
 
 import structlog
 
-from cosyserve.protocol.errors import Throttled, TTSError
+from cosyserve.protocol.errors import QuotaExceeded, Throttled, TTSError
 from cosyserve.protocol.messages import (
     FinishReason,
     ResultGenerated,
@@ -22,6 +23,7 @@ from cosyserve.protocol.messages import (
     TaskStarted,
 )
 from cosyserve.protocol.parameters import SpeechParameters
+from cosyserve.protocol.text import count_characters
 
 from ..auth import Caller
 from ..errors import as_tts_error, report
@@ -35,6 +37,8 @@ from .places import SpokenPlaces
 from .synthesis import SpokenChunk, Synthesis
 
 log = structlog.get_logger(__name__)
+
+_THROTTLED: Final = frozenset({Throttled.code, QuotaExceeded.code})
 
 
 class TaskLife:
@@ -71,13 +75,16 @@ class TaskLife:
         self.places = SpokenPlaces(exact=services.engine.capabilities.word_times)
         self._outcome: tuple[Outcome, str] | None = None  # with the code of the error that ended it
         self._meter = services.metrics.task_arrived(transport, parameters, caller)
+        self._quota = services.quotas.task(caller.name)
+        self._spoken_to = 0  # code points of the text up to the end of what has begun to sound
 
     def enter(self, connection: ConnectionTicket | None = None) -> None:
         """Take its place, also among the tasks of a connection. A task that is refused is over.
 
-        Raises Throttled, EngineUnavailable.
+        Raises Throttled, QuotaExceeded, EngineUnavailable.
         """
         try:
+            self._quota.begin()
             self._place = self._services.admission.enter(self.caller, connection)
         except Exception as error:
             failure = self.fail(error)
@@ -99,9 +106,11 @@ class TaskLife:
     async def feed(self, text: str, *, flush: bool = False) -> None:
         """Take the next piece of text, which may come before the voice is found. Does not wait for speech.
 
-        flush: speak what has come without waiting for more.
+        flush: speak what has come without waiting for more. Raises QuotaExceeded.
         """
-        self.account.text(text, time.monotonic())
+        characters = count_characters(text)
+        self._quota.text(characters)
+        self.account.text(characters, time.monotonic())
         if self._place is not None and (words := text.split()):
             self._place.active(characters=sum(map(len, words)))
         if self._early is None:
@@ -112,7 +121,7 @@ class TaskLife:
             self._early.append((text, flush))
 
     async def finish(self, text: str = "") -> None:
-        """Take the last piece of text."""
+        """Take the last piece of text. Raises QuotaExceeded."""
         self._text_is_whole = True
         if self._place is not None:
             self._place.keep()
@@ -126,14 +135,16 @@ class TaskLife:
     async def events(self) -> AsyncGenerator[TaskStarted | ResultGenerated, None]:
         """The task from its start to its last sound, accounted for as it is taken.
 
-        Close it to free the voice's session. Raises what VoiceBook.resolve and Synthesis do.
+        Close it to free the voice's session. Raises what VoiceBook.resolve and Synthesis do, and
+        QuotaExceeded.
         """
         async with await self._open() as synthesis:
             await self._feed_early(synthesis)
-            yield TaskStarted(self.task_id)
+            yield TaskStarted(self.task_id, self._quota.left)
             async with aclosing(synthesis.chunks()) as chunks:
                 asked = self._asked()
                 async for chunk in chunks:
+                    self._quota.go_on()
                     self._waited(asked, chunk)
                     yield self._result(chunk, synthesis)
                     asked = self._asked()
@@ -141,6 +152,8 @@ class TaskLife:
 
     def finished(self, reason: FinishReason, played: float | None = None) -> TaskFinished:
         """The event that ends the task. played: as in CancelTask."""
+        if reason == "cancelled":
+            self._quota.unspoken(self._unspoken())
         return TaskFinished(
             task_id=self.task_id,
             finish_reason=reason,
@@ -148,6 +161,7 @@ class TaskLife:
             metrics=self._totals(),
             notices=self.notices,
             heard=None if played is None else self.places.heard(played),
+            quota=self._quota.left,
         )
 
     @property
@@ -186,6 +200,11 @@ class TaskLife:
             self._place.active(seconds=chunk.seconds)
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
+        self._quota.speech(chunk.seconds)
+        for word in chunk.words[-1:]:
+            self._spoken_to = max(self._spoken_to, word.text_end)
+        for sentence in chunk.sentences[-1:]:
+            self._spoken_to = max(self._spoken_to, sentence.text_end)
         self.places.add(chunk, begin)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
         return ResultGenerated(
@@ -218,7 +237,7 @@ class TaskLife:
     def settle(self, outcome: Outcome, code: str = "") -> None:
         """Name the outcome; code: of the error that ends the task. Only the first call counts."""
         if self._outcome is None:
-            self._outcome = ("throttled" if code == Throttled.code else outcome), code
+            self._outcome = ("throttled" if code in _THROTTLED else outcome), code
 
     def fail(self, error: BaseException) -> TTSError:
         """Settle that this ended the task; returns it as the client is to see it."""
@@ -239,6 +258,8 @@ class TaskLife:
         with log_ids(task_id=self.task_id or None, caller=self.caller.name):
             totals = self._last_totals()
             try:
+                if outcome != "finished":
+                    self._quota.unspoken(self._unspoken())
                 self._meter.ended(outcome, code, totals, self.account.characters)
             except Exception as error:
                 report(error)
@@ -249,6 +270,15 @@ class TaskLife:
                 code=code,
                 **({} if totals is None else _rounded(totals)),
             )
+
+    def _unspoken(self) -> int:
+        """Characters of the text that no sound came of; those of SSML's tags count as spoken."""
+        synthesis = self._synthesis
+        if synthesis is None or not self.account.speech_seconds:
+            return self.account.characters
+        if not self._spoken_to:  # the engine does not tell
+            return 0
+        return count_characters(synthesis.text(self._spoken_to, synthesis.text_length))
 
     def _totals(self) -> TaskMetrics:
         return self.account.totals(time.monotonic())

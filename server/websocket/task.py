@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -103,8 +103,11 @@ class WebSocketTask:
         self._life.settle(outcome, code)
         self._stop()
 
-    async def _guarded(self, step: Awaitable[None]) -> None:
-        """Do what the reader asks for; a failure ends the task, not the reader."""
+    async def _guarded(self, step: Coroutine[Any, Any, None]) -> None:
+        """Do what the reader asks for, unless the task has failed; a failure ends it, not the reader."""
+        if self._failure is not None:
+            step.close()
+            return
         try:
             await step
         except BaseException as error:

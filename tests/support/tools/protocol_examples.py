@@ -13,6 +13,7 @@ from cosyserve.protocol.messages import (
     FinishTask,
     Heard,
     Mark,
+    QuotaLeft,
     ResultGenerated,
     RunTask,
     StageTimes,
@@ -64,6 +65,7 @@ COMMANDS: tuple[TaskCommand, ...] = (
 )
 EVENTS: tuple[Event, ...] = (
     TaskStarted("t-1"),
+    TaskStarted("t-1", QuotaLeft(None, 0.5, 86_400)),
     ResultGenerated("t-1", "a-1", b"\x00\xffRIFF", METRICS),
     ResultGenerated("t-1", "a-1", b"", METRICS, EffectiveAudio("wav", 24000)),
     ResultGenerated(
@@ -84,6 +86,7 @@ EVENTS: tuple[Event, ...] = (
     TaskFinished("t-1"),
     TaskFinished("t-1", "cancelled", 30, TaskMetrics(2.0, 0.03, 0.08)),
     TaskFinished("t-1", "cancelled", heard=Heard(1.25, 17, estimated=True)),
+    TaskFinished("t-1", quota=QuotaLeft(0, None, 1)),
     TaskFinished("t-1", notices=("<phoneme>: read as it is written",)),
     TaskFailed("t-1", "InvalidParameter", "payload.parameters.speed: 9 is not allowed"),
 )

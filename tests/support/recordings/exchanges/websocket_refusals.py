@@ -221,6 +221,17 @@ async def a_place_that_another_task_takes(stage: Stage) -> None:
         await first.until(FAILED)
 
 
+@book.exchange(daily_characters=8)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        await talk.send(run_task("t"), finish("t", "one"))
+        await talk.until(FINISHED)
+        await talk.send(run_task("u"))
+        await talk.until(STARTED)
+        await talk.send(finish("u", "one two"))
+        await talk.until(FAILED)
+
+
 @book.exchange(idle_text_timeout=1.0)
 async def text_that_does_not_come(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:
