@@ -15,6 +15,17 @@ FinishReason = Literal["stop", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
+class TraceContext:
+    """The trace that a client works in, as W3C Trace Context writes it; nothing of it is checked.
+
+    parent, state: what HTTP has in the headers traceparent and tracestate.
+    """
+
+    parent: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTask:
     """Start a task; `text` may already hold the first piece. flush: as in ContinueTask."""
 
@@ -23,6 +34,7 @@ class RunTask:
     parameters: SpeechParameters
     text: str = ""
     flush: bool = False
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

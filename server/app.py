@@ -53,6 +53,7 @@ from .startup.parts import (
     started_quotas,
     started_spools,
     started_store,
+    started_tracing,
     voice_folder_notice,
     warn_of_missing_voices,
 )
@@ -283,6 +284,7 @@ async def _build_services(
         kept_sounds=kept_sounds,
         budgets=TokenBudgets(settings),
         quotas=await started_quotas(settings, metrics, stack),
+        tracing=started_tracing(settings, stack),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
         ssml_threads=_threads("ssml", stack),

@@ -11,6 +11,7 @@ from cosyserve.engine.threads import Threads
 from .auth import Authenticator, Caller
 from .delivery import Deliveries, KeptSounds, Spools
 from .observe.metrics import Metrics
+from .observe.tracing import Tracing
 from .port.sockets import Sockets
 from .quotas import DailyQuotas
 from .settings import Settings
@@ -43,6 +44,7 @@ class Services:
     sockets: Sockets
     budgets: TokenBudgets
     quotas: DailyQuotas
+    tracing: Tracing
     encode_pool: Executor
     ssml_threads: Threads
     form_threads: Threads

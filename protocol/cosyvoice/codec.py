@@ -7,7 +7,7 @@ null as absent. Whatever the peer sends, decoding raises nothing but TTSError.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, assert_never
 
 import orjson
@@ -36,6 +36,7 @@ from ..messages import (
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    TraceContext,
     Word,
 )
 from ..parameters import check_model, parse_parameters
@@ -354,7 +355,8 @@ def read_command(
         if TASK_ID.fullmatch(task_id) is None:
             allowed = f"1 to {LONGEST_TASK_ID} characters of A-Z a-z 0-9 _ -"
             raise refusal("header.task_id", task_id, allowed)
-        return command(action, task_id, message)
+        found = command(action, task_id, message)
+        return replace(found, trace=_trace(header)) if isinstance(found, RunTask) else found
     except TTSError as error:
         given = header.get("task_id")
         readable = _echo(given) if isinstance(given, str) else None
@@ -387,8 +389,21 @@ def encode_command(command: TaskCommand) -> bytes:
             action, payload = "cancel-task", {"input": heard}
         case _:
             assert_never(command)
-    header = {"action": action, "task_id": command.task_id, "streaming": "duplex"}
+    header: JsonObject = {"action": action, "task_id": command.task_id, "streaming": "duplex"}
+    if isinstance(command, RunTask) and (trace := command.trace) is not None:
+        state = {"tracestate": trace.state} if trace.state else {}
+        header["attributes"] = {"traceparent": trace.parent, **state}
     return orjson.dumps({"header": header, "payload": payload})
+
+
+def _trace(header: JsonObject) -> TraceContext | None:
+    """What the header's attributes say of a trace; whatever is not as it should be is ignored."""
+    attributes = header.get("attributes")
+    given = attributes if isinstance(attributes, dict) else {}
+    parent, state = given.get("traceparent"), given.get("tracestate")
+    if not isinstance(parent, str):
+        return None
+    return TraceContext(parent, state if isinstance(state, str) else "")
 
 
 def _echo(task_id: str) -> str:

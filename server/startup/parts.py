@@ -19,10 +19,12 @@ from cosyserve.protocol.errors import TTSError
 
 from ..delivery import Spools
 from ..observe.metrics import Metrics
+from ..observe.tracing import Tracing, Untraced
 from ..quotas import DailyQuotas, QuotaFile
 from ..services import Services
 from ..settings import Settings
 from ..settings.engine import engine_options
+from ..settings.observing import otlp_protocol
 from ..settings.sources import SettingsError
 from ..voices import ReferenceStore, open_store
 
@@ -118,6 +120,23 @@ async def started_quotas(
         stack.callback(watching.cancel)
     metrics.watch_quotas(quotas)
     return quotas
+
+
+def started_tracing(settings: Settings, stack: AsyncExitStack) -> Tracing:
+    """What makes traces until the stack ends. Raises SettingsError."""
+    if not settings.tracing:
+        return Untraced()
+    try:
+        from ..observe.otel import OtelTracing, otlp_exporter
+
+        tracing = OtelTracing(otlp_exporter(otlp_protocol()))
+    except ImportError as error:
+        lacks = f"tracing: needs {error.name}, which is not installed; install cosyserve[otel]"
+        raise SettingsError([lacks]) from error
+    except ValueError as error:  # a variable of OpenTelemetry's
+        raise SettingsError([f"tracing: {error}"]) from None
+    stack.push_async_callback(tracing.close)
+    return tracing
 
 
 def started_spools(settings: Settings) -> Spools:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import asdict
 from typing import Final
 
@@ -21,6 +21,7 @@ from cosyserve.protocol.messages import (
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    TraceContext,
 )
 from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.protocol.text import count_characters
@@ -57,8 +58,12 @@ class TaskLife:
         transport: str,
         hosted: HostedVoices | None = None,
         task_id: str = "",
+        trace: TraceContext | None = None,
     ) -> None:
-        """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none."""
+        """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none.
+
+        trace: the client's own, if it told.
+        """
         self.parameters = parameters
         self.caller = caller
         self.task_id = task_id
@@ -76,6 +81,8 @@ class TaskLife:
         self._outcome: tuple[Outcome, str] | None = None  # with the code of the error that ended it
         self._meter = services.metrics.task_arrived(transport, parameters, caller)
         self._quota = services.quotas.task(caller.name)
+        self._trace = services.tracing.task(transport, parameters, caller.name, task_id, trace)
+        self._trace.stage("admission")
         self._spoken_to = 0  # code points of the text up to the end of what has begun to sound
 
     def enter(self, connection: ConnectionTicket | None = None) -> None:
@@ -90,6 +97,14 @@ class TaskLife:
             failure = self.fail(error)
             self.over()
             raise failure from None
+
+    def log_ids(self) -> AbstractContextManager[None]:
+        """A context in which every line of the log says which task it is about."""
+        return log_ids(
+            task_id=self.task_id or None,
+            caller=self.caller.name,
+            trace_id=self._trace.trace_id or None,
+        )
 
     def may_be_preempted(self, give_up: Callable[[TTSError], None]) -> None:
         """Offer its place to others while it waits for text; `give_up` is to end it, as TaskTicket says."""
@@ -110,7 +125,10 @@ class TaskLife:
         """
         characters = count_characters(text)
         self._quota.text(characters)
+        began = self.account.characters == 0 and characters > 0
         self.account.text(characters, time.monotonic())
+        if began and self._early is None:
+            self._trace.stage("first_sound")
         if self._place is not None and (words := text.split()):
             self._place.active(characters=sum(map(len, words)))
         if self._early is None:
@@ -140,13 +158,19 @@ class TaskLife:
         """
         async with await self._open() as synthesis:
             await self._feed_early(synthesis)
+            self._trace.stage("first_sound" if self.account.characters else "text")
             yield TaskStarted(self.task_id, self._quota.left)
             async with aclosing(synthesis.chunks()) as chunks:
                 asked = self._asked()
                 async for chunk in chunks:
                     self._quota.go_on()
                     self._waited(asked, chunk)
-                    yield self._result(chunk, synthesis)
+                    self._trace.chunk(chunk.work, chunk.encode_time)
+                    if not self.account.speech_seconds:
+                        self._trace.stage("speech")
+                    result, made = self._result(chunk, synthesis), time.monotonic()
+                    yield result
+                    self._trace.sent(time.monotonic() - made)
                     asked = self._asked()
             self.places.end(synthesis.text_length)
 
@@ -171,9 +195,11 @@ class TaskLife:
 
     async def _open(self) -> Synthesis:
         services, parameters = self._services, self.parameters
+        self._trace.stage("voice")
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
+        self._trace.stage("queue")
         await services.beginnings.take()
         self._synthesis = await Synthesis.open(
             services.engine,
@@ -255,12 +281,13 @@ class TaskLife:
         outcome, code = self._outcome or ("disconnected", "")
         if self._place is not None:
             self._place.release()
-        with log_ids(task_id=self.task_id or None, caller=self.caller.name):
+        with self.log_ids():
             totals = self._last_totals()
             try:
                 if outcome != "finished":
                     self._quota.unspoken(self._unspoken())
                 self._meter.ended(outcome, code, totals, self.account.characters)
+                self._trace.ended(outcome, code, totals, self.account.characters)
             except Exception as error:
                 report(error)
             log.info(

@@ -16,7 +16,6 @@ from cosyserve.protocol.messages import ResultGenerated, TaskStarted
 from cosyserve.protocol.task import TaskProtocol
 
 from ..errors import ContractBroken, as_tts_error, must_propagate, report
-from ..observe.logs import log_ids
 from ..observe.metrics import Outcome
 from ..tasks.contract import LEAVE_TIMEOUT
 from ..tasks.life import TaskLife
@@ -123,7 +122,7 @@ class WebSocketTask:
         after: what has to end before the first event. Raises nothing but CancelledError: cancelling means
         that nobody listens any more.
         """
-        with log_ids(task_id=self.task_id, caller=self._life.caller.name):
+        with self._life.log_ids():
             if after:
                 await asyncio.wait(after)
             await self._run()

@@ -22,6 +22,7 @@ from cosyserve.protocol.messages import (
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    TraceContext,
     Word,
 )
 from cosyserve.protocol.parameters import (
@@ -55,6 +56,8 @@ METRICS = ChunkMetrics(0.2, 0.01, 0.005)
 COMMANDS: tuple[TaskCommand, ...] = (
     RunTask("t-1", "cosyvoice-v2", PLAIN),
     RunTask("t_2", "CosyVoice2-0.5B", FULL, "你好，"),
+    RunTask("t-1", "cosyvoice-v2", PLAIN, trace=TraceContext("00-ab-cd-01", "vendor=1")),
+    RunTask("t-1", "cosyvoice-v2", PLAIN, trace=TraceContext("whatever it is")),
     ContinueTask("t-1", "Good mor"),
     ContinueTask("t-1", ""),
     ContinueTask("t-1", "Now", flush=True),
