@@ -147,6 +147,7 @@ class SpeechParameters(BaseModel):
     pitch: _Factor = 1.0
     enable_ssml: _Bool = False
     word_timestamp_enabled: _Bool = False
+    mark_synthetic: _Bool = False
 
     plain_breaks: ClassVar[bool] = False
     """Whether `<break>` is a pause in any text, SSML or not."""

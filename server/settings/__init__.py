@@ -1,6 +1,7 @@
 """One frozen settings object, built and validated once and handed down.
 
-The groups have modules of their own: access, engine, references, dialects, limits, spooling, observing.
+The groups have modules of their own: access, engine, sound, references, dialects, limits, quotas, spooling,
+observing.
 Flags win over the environment, the environment over the TOML file, the file over defaults.
 """
 
@@ -31,6 +32,7 @@ from .limits import LimitSettings, TimeoutSettings
 from .observing import ObservingSettings
 from .quotas import QuotaSettings
 from .references import ReferenceSettings
+from .sound import SoundSettings
 from .sources import ENVIRONMENT_PREFIX, SettingsError, gather, report
 from .spooling import SpoolSettings
 from .values import (
@@ -62,6 +64,7 @@ GROUPS: Final[tuple[type[BaseModel], ...]] = (
     EmbeddedSettings,
     CosyVoiceSettings,
     VllmSettings,
+    SoundSettings,
     ReferenceSettings,
     DialectSettings,
     OpenAISettings,
@@ -87,6 +90,7 @@ class Settings(
     OpenAISettings,
     DialectSettings,
     ReferenceSettings,
+    SoundSettings,
     VllmSettings,
     CosyVoiceSettings,
     EmbeddedSettings,

@@ -208,6 +208,7 @@ class TaskLife:
             services.encode_pool,
             services.ssml_threads,
             self.caller.name,
+            mark_synthetic=services.settings.mark_synthetic,
         )
         return self._synthesis
 

@@ -24,7 +24,7 @@ from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
 from cosyserve.protocol.parameters import ParametersWithReplacements, SpeechParameters
 from cosyserve.protocol.text import GrowingText
 
-from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
+from ..audio import AudioEncoder, Encoded, Provenance, heavy, open_encoder, silence
 from ..ssml import SsmlSession, open_ssml
 from .contract import CheckedSession, calling
 from .replacing import Replacer
@@ -166,19 +166,27 @@ class Synthesis:
         encode_pool: Executor,
         ssml_threads: Threads | None = None,
         tenant: str = "",
+        *,
+        mark_synthetic: bool = False,
     ) -> Self:
         """A synthesis with this voice. An expensive encoder works in the pool, any other in place.
 
-        ssml_threads: as in `open_ssml`. tenant: as in SynthesisOptions.
+        ssml_threads: as in `open_ssml`. tenant: as in SynthesisOptions. mark_synthetic: whether the sound
+        says that it is synthetic, also where the parameters do not ask for it.
 
         Raises EngineNotReady, UnsupportedRequest.
         """
         native = engine.capabilities
         rate = native.sample_rate
+        marked = mark_synthetic or parameters.mark_synthetic
 
         def make() -> AudioEncoder:
             return open_encoder(
-                parameters, rate, engine_speed=native.speed, engine_pitch=native.pitch
+                parameters,
+                rate,
+                engine_speed=native.speed,
+                engine_pitch=native.pitch,
+                provenance=Provenance.of(native.name) if marked else None,
             )
 
         if heavy(parameters):

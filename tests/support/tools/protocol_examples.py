@@ -50,6 +50,7 @@ FULL = SpeechParameters(
     pitch=1.5,
     enable_ssml=True,
     word_timestamp_enabled=True,
+    mark_synthetic=True,
 )
 METRICS = ChunkMetrics(0.2, 0.01, 0.005)
 
@@ -119,6 +120,7 @@ def parameters(draw: st.DrawFn) -> SpeechParameters:
         pitch=draw(st.floats(min_value=0.5, max_value=2)),
         enable_ssml=draw(st.booleans()),
         word_timestamp_enabled=draw(st.booleans()),
+        mark_synthetic=draw(st.booleans()),
     )
 
 

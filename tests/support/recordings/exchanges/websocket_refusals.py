@@ -32,6 +32,7 @@ async def every_parameter_out_of_its_range(stage: Stage) -> None:
         "pitch": (0.4, 2.1, []),
         "enable_ssml": ("yes",),
         "word_timestamp_enabled": ({},),
+        "mark_synthetic": ("yes",),
     }
     async with stage.open(SPEECH) as talk:
         for name, wrong in values.items():
