@@ -17,7 +17,7 @@ from .quotas import DailyQuotas
 from .settings import Settings
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
-from .tasks.turns import Turns
+from .turns import Turns
 from .voices.book import VoiceBook
 from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
@@ -27,6 +27,8 @@ from .websocket.budgets import TokenBudgets
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """What the whole server shares. beginnings: the turns in which tasks begin, by the caller's name."""
+
     settings: Settings
     engine: Engine
     store: ReferenceStore

@@ -68,7 +68,10 @@ class KeptBody(Hears, Protocol):
 class HttpTask:
     """A text to be spoken in answer to a request, with the voices and the label of its dialect."""
 
-    def __init__(self, request: web.Request, parameters: SpeechParameters, text: str) -> None:
+    def __init__(
+        self, request: web.Request, parameters: SpeechParameters, text: str, model: str = ""
+    ) -> None:
+        """model: as in TaskLife."""
         services, dialect = request.app[SERVICES], request[DIALECT]
         self._request = request
         self._text = text
@@ -78,6 +81,7 @@ class HttpTask:
             services,
             dialect.http_label,
             dialect.hosted_voices(services.settings),
+            model=model,
             trace=parent_of(lambda name: request.headers.getall(name, [])),
         )
 

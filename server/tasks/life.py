@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Final
 
 import structlog
@@ -34,6 +34,7 @@ from ..services import Services
 from ..voices.book import HostedVoices
 from .account import TaskAccount
 from .admission import ConnectionTicket, TaskTicket
+from .models import check_loaded
 from .places import SpokenPlaces
 from .synthesis import SpokenChunk, Synthesis
 
@@ -58,11 +59,12 @@ class TaskLife:
         transport: str,
         hosted: HostedVoices | None = None,
         task_id: str = "",
+        model: str = "",
         trace: TraceContext | None = None,
     ) -> None:
         """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none.
 
-        trace: the client's own, if it told.
+        model: the name that was asked for, "" for whichever there is. trace: the client's own, if it told.
         """
         self.parameters = parameters
         self.caller = caller
@@ -71,6 +73,7 @@ class TaskLife:
         self._services = services
         self._transport = transport
         self._hosted = hosted
+        self._model = model
         self._place: TaskTicket | None = None
         self._early: (
             list[tuple[str, bool]] | None
@@ -88,9 +91,10 @@ class TaskLife:
     def enter(self, connection: ConnectionTicket | None = None) -> None:
         """Take its place, also among the tasks of a connection. A task that is refused is over.
 
-        Raises Throttled, QuotaExceeded, EngineUnavailable.
+        Raises Throttled, QuotaExceeded, EngineUnavailable, ModelNotFound.
         """
         try:
+            check_loaded(self._model, self._services)
             self._quota.begin()
             self._place = self._services.admission.enter(self.caller, connection)
         except Exception as error:
@@ -200,7 +204,7 @@ class TaskLife:
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
         self._trace.stage("queue")
-        await services.beginnings.take()
+        await services.beginnings.take(self.caller.name)
         self._synthesis = await Synthesis.open(
             services.engine,
             voice,
@@ -283,7 +287,7 @@ class TaskLife:
         if self._place is not None:
             self._place.release()
         with self.log_ids():
-            totals = self._last_totals()
+            totals = None if self._place is None else self._last_totals()
             try:
                 if outcome != "finished":
                     self._quota.unspoken(self._unspoken())
@@ -320,4 +324,4 @@ class TaskLife:
 
 
 def _rounded(totals: TaskMetrics) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in asdict(totals).items()}
+    return {each.name: round(getattr(totals, each.name), 4) for each in fields(totals)}

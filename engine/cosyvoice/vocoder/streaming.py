@@ -297,7 +297,7 @@ def _commit(window: _Window, rendered: _Rendered | None) -> Tensor:
     count = (window.until - state.played) * MEL_HOP
     wave = after[:count]
     if window.final:
-        _end(wave, state.policy.fade_out)
+        fade_out(wave, state.policy.fade_out)
     _move(state, window, rendered, after[count : count + state.policy.fade])
     return wave
 
@@ -325,7 +325,7 @@ def _faded(old: Tensor, new: Tensor) -> Tensor:
     return torch.cat([torch.lerp(old, new[:length], rise), new[length:]])
 
 
-def _end(wave: Tensor, samples: int) -> None:
+def fade_out(wave: Tensor, samples: int) -> None:
     """Let the last samples fall to zero, in place."""
     count = min(samples, wave.shape[0])
     if count:
