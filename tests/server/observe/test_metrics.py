@@ -176,6 +176,7 @@ def test_documented_labels_are_the_real_ones(metrics: Metrics, meter: TaskMeter)
     meter.chunk(0.5, 1, 5.0, 0.1)
     meter.ended("finished", "", TaskMetrics(1.0, 0.1, 0.2), characters=1)
     metrics.upload("stored", 1)
+    metrics.refusal.labels("websocket").observe(0.1)
     metrics.watch_quotas(DailyQuotas(DailyQuota(5), {}))
     with metrics.connection("websocket"):
         labels = {
