@@ -38,10 +38,11 @@ class LmDecoder:
     """Computes with a Qwen2Lm's weights, on their device. Holds nothing of any stream.
 
     It takes the model over: the projections' parameters become views of fused matrices. The final norm
-    and the speech head are computed in fp32 whatever the weights' dtype. pack: see PackedLinear.
+    and the speech head are computed in fp32 whatever the weights' dtype. pack: see PackedLinear. pad: see
+    Batch.
     """
 
-    def __init__(self, model: Qwen2Lm, *, pack: bool = True) -> None:
+    def __init__(self, model: Qwen2Lm, *, pack: bool = True, pad: bool | None = None) -> None:
         backbone = model.backbone
         self.config = model.config
         self.ids = IdSpace.of(model.config)
@@ -57,6 +58,7 @@ class LmDecoder:
         self._head = model.llm_decoder.weight.detach().float()
         self._head_bias = model.llm_decoder.bias.detach().float()
         self._frequencies = self._rotary_frequencies()
+        self._pad = pad
 
     def new_cache(self) -> KvCache:
         return KvCache(self.config, self.device, self.dtype)
@@ -71,7 +73,7 @@ class LmDecoder:
         cache.reserve(
             max(span.slot for span in spans) + 1, max(span.start + len(span.ids) for span in spans)
         )
-        batch = Batch(spans, cache.capacity, self.device)
+        batch = Batch(spans, cache.capacity, self.device, self._pad)
         x = self._embed(batch).to(dtype or self.dtype)
         cos, sin = self._rotation(batch.positions, x.dtype)
         eps = self.config.rms_norm_eps

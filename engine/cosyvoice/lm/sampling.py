@@ -18,9 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..transfer import to_device
 from .interface import SamplingOptions
 
 LONGEST_CYCLE: Final = 50
@@ -73,7 +75,7 @@ class RasParams:
         params = [(o.top_p, o.top_k, o.win, o.tau) for o in rows]
         if len(set(params)) == 1:
             return cls(*params[0])
-        columns = torch.tensor(params, dtype=torch.float64, device=device)
+        (columns,) = to_device([np.array(params, dtype=np.float64)], device)
         return cls(*(column.unsqueeze(1) for column in columns.unbind(1)))
 
 
@@ -152,27 +154,31 @@ class Draw:
 
 def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     """A token for each row: [rows, ids] -> [rows]."""
-    device = logits.device
+    device, options = logits.device, [how.options for how in draws]
     at = [(row, number) for row, how in enumerate(draws) for number in how.banned]
+    length = max(o.win for o in options)
+    numbers = (
+        np.array(at, dtype=np.int64).reshape(-1, 2),
+        np.array([left_padded(how.history, length) for how in draws], dtype=np.int64),
+        np.array([o.greedy for o in options], dtype=np.int64),
+    )
+    banned, history, greedily = to_device(numbers, device)
     if at:
-        rows, banned = torch.tensor(at, device=device).unbind(1)
-        logits = logits.index_put((rows, banned), logits.new_tensor(float("-inf")))
-    if all(how.options.greedy for how in draws):
+        logits = logits.masked_fill(_marked(banned, logits), -torch.inf)
+    if all(o.greedy for o in options):
         return logits.argmax(-1)
-    options = [how.options for how in draws]
     params = RasParams.of(options, device)
-    history = _histories(draws, max(o.win for o in options), device)
-    uniform = torch.tensor([how.uniform for how in draws], dtype=torch.float64, device=device)
+    (uniform,) = to_device([np.array([how.uniform for how in draws])], device)
     tokens = draw(ras_distribution(logits, history, params), uniform)
     if any(o.greedy for o in options):
-        greedily = torch.tensor([o.greedy for o in options], device=device)
-        tokens = torch.where(greedily, logits.argmax(-1), tokens)
+        tokens = torch.where(greedily.bool(), logits.argmax(-1), tokens)
     return tokens
 
 
-def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:
-    rows = [left_padded(how.history, length) for how in draws]
-    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(draws), length)
+def _marked(places: Tensor, like: Tensor) -> Tensor:
+    """True at the places [n, 2], in the shape of `like`."""
+    marks = torch.zeros(like.shape, dtype=torch.bool, device=like.device)
+    return marks.index_put_(places.unbind(1), marks.new_ones(()))
 
 
 class UniformSource:

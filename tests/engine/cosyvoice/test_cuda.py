@@ -1,0 +1,196 @@
+"""The CUDA branch: no tensor of the CPU among those of the device, no number that is read in passing, and as
+many operators for many sessions as for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.flow import (
+    EXACT,
+    ContextPolicy,
+    Flow,
+    FlowPrompt,
+    FlowState,
+    GraphCache,
+)
+from cosyserve.engine.cosyvoice.flow.solver import Solver
+from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
+from cosyserve.engine.cosyvoice.lm.sampling import Draw
+from cosyserve.engine.cosyvoice.lm.step import Stepper, StepRow
+from support.engines.fake_cuda import CUDA, CudaModels, Watch, fake_cuda, load_models
+
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+
+FULL = ModelConfig()
+SHALLOW = replace(
+    FULL,
+    lm=replace(FULL.lm, num_hidden_layers=2),
+    flow=replace(
+        FULL.flow,
+        steps=2,
+        encoder=replace(FULL.flow.encoder, num_blocks=1, num_up_blocks=1),
+        estimator=replace(FULL.flow.estimator, n_blocks=1, num_mid_blocks=1),
+    ),
+)
+"""The published widths, in as few layers as there can be."""
+MOST = 64
+GROWTH = 1.3
+"""Operators for MOST sessions against those for one, at most."""
+PAGES = 1000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def schedules() -> None:
+    """Their numbers are computed once, and not on the device."""
+    for config in (FULL, SHALLOW):
+        Solver(config.flow.steps, config.flow.cfg_rate)
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    with fake_cuda() as made:
+        yield made
+
+
+def models(dtype: torch.dtype = torch.bfloat16, config: ModelConfig = SHALLOW) -> CudaModels:
+    made = load_models(dtype, config)
+    made.flow.use_pages(PAGES)
+    return made
+
+
+def prompt_of(flow: Flow, tokens: int) -> FlowPrompt:
+    config = flow.config
+    mel = torch.empty(1, 2 * tokens, config.mel_size, device=CUDA)
+    speaker = torch.empty(1, config.speaker_size, device=CUDA)
+    return flow.prepare_prompt(np.zeros(tokens, dtype=np.int64), mel, speaker)
+
+
+def sessions(flow: Flow, count: int, policy: ContextPolicy = EXACT) -> list[FlowState]:
+    """With contexts of many different lengths, in step with the grid of chunks."""
+    prompts = [prompt_of(flow, 50 + 7 * voice) for voice in range(min(count, 4))]
+    states = [flow.start(prompts[number % len(prompts)], policy) for number in range(count)]
+    for length in range(1, 6):
+        longer = states[: len(states) * length // 6]
+        if longer:
+            step(flow, longer, 25)
+    step(flow, states, 3 + 25)
+    return states
+
+
+def step(
+    flow: Flow,
+    states: Sequence[FlowState],
+    tokens: int,
+    *,
+    final: bool = False,
+    early: bool = False,
+) -> list[torch.Tensor]:
+    count = len(states)
+    return flow.step(states, [[0] * tokens] * count, [final] * count, [early] * count)
+
+
+def hop(watch: Watch, flow: Flow, count: int, policy: ContextPolicy = EXACT) -> int:
+    """The operators of a hop of one chunk of so many sessions."""
+    states = sessions(flow, count, policy)
+    watch.reset()
+    mels = step(flow, states, 25)
+    assert all(mel.is_cuda and mel.shape == (80, 50) for mel in mels)
+    # Whether the mel is finite, at the end of the hop; nothing is read inside the Euler steps.
+    assert (watch.reads, watch.waits) == (1, 0)
+    return watch.launches
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_published_size_speaks(watch: Watch, dtype: torch.dtype) -> None:
+    made = models(dtype, FULL)
+    state = made.flow.start(prompt_of(made.flow, 60))
+    watch.reset()
+    (mel,) = step(made.flow, [state], 15 + 3, early=True)
+    assert mel.dtype == torch.float32
+    assert mel.shape == (80, 30)
+    assert (watch.reads, watch.waits) == (1, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_hop_of_the_flow(watch: Watch, dtype: torch.dtype) -> None:
+    flow = models(dtype).flow
+    counts = [hop(watch, flow, count) for count in (1, 8, MOST)]
+    assert max(counts) <= GROWTH * counts[0]
+
+
+def test_a_hop_within_a_window(watch: Watch) -> None:
+    flow = models().flow
+    policy = ContextPolicy(window=75)
+    counts = [hop(watch, flow, count, policy) for count in (1, MOST)]
+    assert max(counts) <= GROWTH * counts[0]
+
+
+@pytest.mark.parametrize(("early", "final"), [(True, False), (False, True)])
+def test_first_and_last_hops(watch: Watch, early: bool, final: bool) -> None:
+    """A first hop begins within the prompt; a last one is a pass of whole chunks and one of the rest."""
+    flow = models().flow
+    counts = []
+    for count in (1, MOST):
+        states = [flow.start(prompt_of(flow, 60)) for _ in range(2)]
+        states = [states[number % 2].copy() for number in range(count)]
+        watch.reset()
+        step(flow, states, 18, early=early, final=final)
+        counts.append(watch.launches)
+        assert (watch.reads, watch.waits) == (1, 0)
+    assert counts[1] <= GROWTH * counts[0]
+
+
+def test_a_step_of_the_lm(watch: Watch) -> None:
+    decoder = models().lm
+    counts = []
+    for count in (1, 8, MOST):
+        stepper = Stepper(decoder)
+        # Contexts of many lengths, in slots that are not side by side.
+        contexts = [[0] * (30 + 5 * number) for number in range(count)]
+        read = [rows(3 * number, each, 0, len(each) - 1) for number, each in enumerate(contexts)]
+        watch.reset()
+        stepper.step(read)
+        # Whether the numbers are finite.
+        assert (watch.reads, watch.waits) == (1, 0)
+        reading = watch.launches
+        drawn = [
+            rows(3 * number, each, len(each) - 1, len(each)) for number, each in enumerate(contexts)
+        ]
+        watch.reset()
+        result = stepper.step(drawn)
+        # That, and the tokens, at once.
+        assert (watch.reads, watch.waits) == (1, 0)
+        assert result.tokens == [1] * count
+        counts.append((reading, watch.launches))
+    for column in zip(*counts, strict=True):
+        assert max(column) <= GROWTH * column[0]
+
+
+def rows(slot: int, context: Sequence[int], begin: int, end: int) -> StepRow:
+    options = SamplingOptions(top_p=0.5 + 0.001 * slot)  # of each its own
+    draw = Draw((3, 4), context[-5:], 0.5, options) if end == len(context) else None
+    return StepRow(slot, context, begin, end, draw)
+
+
+def test_a_recorded_graph_is_given_numbers_and_moves_no_keys(watch: Watch) -> None:
+    flow = models().flow
+    states = {count: sessions(flow, count) for count in (1, MOST)}
+
+    graphs = GraphCache(flow, lambda work: work, MOST, 1 << 40)
+    flow.use_graphs(graphs)
+    passes = []
+    for each in states.values():
+        step(flow, each, 25)
+        watch.reset()
+        step(flow, each, 25)
+        assert (watch.reads, watch.waits) == (1, 0)
+        passes.append(watch.launches)
+    assert not graphs.failed
+    assert graphs.counts.passes == 4
+    assert max(passes) <= GROWTH * passes[0]
