@@ -261,8 +261,10 @@ class Flow(nn.Module):
         early: Sequence[bool],
         unchecked: list[Tensor] | None,
     ) -> list[Tensor]:
-        """The passes of a step. unchecked: gets whether each one's mel is finite; None: that is checked before
-        the next begins."""
+        """The passes of a step.
+
+        unchecked: gets whether each one's mel is finite; None: that is checked before the next begins.
+        """
         for state, new in zip(states, tokens, strict=True):
             self._receive(state, _host_ids(new))
         pieces: list[list[Tensor]] = [[] for _ in states]
