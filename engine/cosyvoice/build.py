@@ -121,6 +121,10 @@ def free_memory(device: torch.device) -> int:
 
 
 _TEXT_THREADS: Final = 2
+_FEWEST_PAGES: Final = 32
+"""Of a second of speech each: less than half a minute serves nobody."""
+_PAGES_SPARE: Final = 8
+"""1/_PAGES_SPARE of the flow's pages is promised to nobody."""
 _CUDA_BATCH: Final = 64
 _CPU_BATCH: Final = 16
 _VOCODER_BYTES: Final = 1 << 16
@@ -216,15 +220,21 @@ def _hops(
 def _take_memory(options: CosyVoiceOptions, runner: HopRunner, device: torch.device) -> int:
     """The bytes for prompts, sessions and the LM's cache, once all weights are loaded.
 
-    On CUDA the flow takes them now, as pages, and records its graphs.
+    On CUDA the flow takes them now, as pages, and records its graphs. Raises EngineNotReady if they are too
+    few.
     """
     budget = options.device_memory or round(options.memory_share * free_memory(device))
-    if device.type == "cuda":
-        flow, most = runner.flow, pick_batch(options.max_batch, device)
-        flow.use_pages(flow.pages_in(budget))
-        flow.use_graphs(graphs_for(flow, options.cuda_graphs, most))
-        runner.warm_up(most)
-    return budget
+    if device.type != "cuda":
+        return budget
+    flow, most = runner.flow, pick_batch(options.max_batch, device)
+    pages = flow.pages_in(budget)
+    if pages < _FEWEST_PAGES:
+        raise EngineNotReady(f"device_memory: {budget} bytes are too few for the flow")
+    flow.use_pages(pages)
+    flow.use_graphs(graphs_for(flow, options.cuda_graphs, most))
+    runner.warm_up(most)
+    # A session holds whole pages, and the next one before it lets go of the last.
+    return budget - budget // _PAGES_SPARE
 
 
 def _torch(

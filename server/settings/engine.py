@@ -165,8 +165,8 @@ class CosyVoiceSettings(BaseModel):
     )
     cuda_graphs: GraphMode = Field(
         _COSYVOICE.cuda_graphs,
-        description="auto: replay steps of the flow model as CUDA graphs on a GPU, where each is right when it "
-        "is recorded; not yet tested on one",
+        description="auto: replay steps of the flow model as CUDA graphs on a GPU, where each is right when "
+        "it is recorded; not yet tested on one",
     )
     max_batch: Annotated[Annotated[int, Field(ge=1, le=1024)] | None, OrNone] = Field(
         _COSYVOICE.max_batch,
