@@ -24,5 +24,5 @@ def to_device(arrays: Sequence[Numbers], device: torch.device) -> list[Tensor]:
 
 
 def to_host(tensor: Tensor) -> NDArray[np.generic]:
-    """The tensor's numbers, once they are computed."""
+    """The tensor's numbers, once they are computed. Of a type that NumPy has: not bfloat16."""
     return tensor.detach().cpu().numpy()

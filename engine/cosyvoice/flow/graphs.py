@@ -11,6 +11,7 @@ serves. If one fails or is wrong, that is logged, counted, and all passes are do
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,10 +105,7 @@ class _FixedMemory:
 
 
 def _part(memory: Tensor, size: tuple[int, ...]) -> Tensor:
-    count = 1
-    for each in size:
-        count *= each
-    return memory[:count].view(size)
+    return memory[: math.prod(size)].view(size)
 
 
 class PassGraph:
@@ -183,7 +181,8 @@ class PassGraph:
         replayed = self._made.clone(), self._after.clone()
         self._work()
         for one, other in zip(replayed, (self._made, self._after), strict=True):
-            error, largest = to_host(torch.stack(((one - other).abs().max(), other.abs().max())))
+            found = torch.stack(((one - other).abs().max(), other.abs().max()))
+            error, largest = to_host(found.float())
             if not error <= _TOLERANCE * max(1.0, largest):
                 raise RuntimeError(f"the replay of a graph is wrong by {error:.1e}")
 

@@ -34,6 +34,7 @@ _ZEROS: Final = 0
 WASTE: Final = 1
 """The page where a recorded graph's spare rows leave what they compute."""
 RESERVED: Final = 2
+_ALIGNED: Final = 8
 
 
 class PagePool:
@@ -199,7 +200,10 @@ class PagedStep:
         else:
             past = seen.expand(-1, frames, -1)
             seen = torch.cat((past, own.expand(sessions, -1, -1)), dim=2)
+        keys = seen.shape[2]
+        # Fused attention wants rows of a mask that begin at multiples of 8, and would copy it in each layer.
+        seen = F.pad(seen, (0, -keys % _ALIGNED))
         mask = torch.zeros(seen.shape, dtype=self.dtype, device=device)
         mask = mask.masked_fill(~seen, -torch.inf)
         # Each row of a session has it.
-        return mask[:, None].expand(-1, pool.shape.batch, -1, -1).flatten(0, 1)[:, None]
+        return mask[:, None].expand(-1, pool.shape.batch, -1, -1).flatten(0, 1)[:, None, :, :keys]
