@@ -240,8 +240,9 @@ class Estimator(nn.Module):
     ) -> Tensor:
         """The next n frames of each session: inputs x [B, n, in_channels], time [B or 1, ...] -> [B, n, 80].
 
-        The rows of a session lie together, and the first frame begins a chunk. mask: of attention among these
-        frames, None where each sees all.
+        The rows of a session lie together, and the first frame begins a chunk. step: keys and values
+        of earlier passes; None where the frames are the whole input, and then mask: of attention among them,
+        None where each sees all.
         """
         (down,) = self.down_blocks
         (up,) = self.up_blocks

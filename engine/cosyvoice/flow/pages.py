@@ -54,7 +54,7 @@ class PagePool:
         self.shape = shape
         self.chunk = chunk
         self.rows = shape.batch * shape.heads
-        """Rows of `memory` that make a page."""
+        """Of `memory`, that make a page."""
         size = shape.layers, 2, pages * self.rows, chunk, shape.head_dim
         self.memory = torch.empty(size, dtype=dtype, device=device)
         self.memory[:, :, : self.rows].zero_()
@@ -66,10 +66,6 @@ class PagePool:
     @property
     def free(self) -> int:
         return len(self._free)
-
-    @property
-    def page_bytes(self) -> int:
-        return self.shape.elements * self.chunk * self.memory.element_size()
 
     def new_cache(self) -> AttentionCache:
         return AttentionCache(self.take, self.chunk)

@@ -174,9 +174,9 @@ class PagedStore:
         self._chunk = chunk
         self._beginning = PlacedTails(None, tails.nbytes)
         # One for each of the estimator's pages; those of page 0 are the beginning's.
-        self._look_ahead = _repeated(tails.encoder.look_ahead, pages, 0)
-        self._upsample = _repeated(tails.encoder.upsample, pages, 0)
-        self._estimator = _repeated(tails.estimator[:, None], pages, 1)
+        self._look_ahead = tails.encoder.look_ahead.repeat_interleave(pages, dim=0)
+        self._upsample = tails.encoder.upsample.repeat_interleave(pages, dim=0)
+        self._estimator = tails.estimator[:, None].repeat_interleave(pages, dim=1)
         self._device = device
 
     @staticmethod
@@ -253,8 +253,3 @@ def _kinds(shapes: FlowShapes) -> tuple[tuple[CacheShape, int], ...]:
         (shapes.high, FRAMES_PER_TOKEN),
         (shapes.estimator, FRAMES_PER_TOKEN),
     )
-
-
-def _repeated(tails: Tensor, count: int, dim: int) -> Tensor:
-    """So many of them along the dimension, in memory of their own."""
-    return tails.repeat_interleave(count, dim=dim)

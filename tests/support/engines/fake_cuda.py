@@ -21,7 +21,6 @@ from typing import Any, Final
 from unittest import mock
 
 import numpy as np
-import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -40,6 +39,7 @@ from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
+from support.tools.required import missing
 
 CUDA: Final = torch.device("cuda:0")
 _GUARD: Final = Path(__file__).with_name("no_op_guard.cpp")
@@ -67,7 +67,7 @@ _READERS: Final = (
 def _guard() -> None:
     compiler = shutil.which("g++")
     if compiler is None:
-        pytest.skip("g++ is needed")
+        missing("g++", "g++ is needed")
     package = Path(torch.__file__).parent
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "guard.so"
