@@ -17,7 +17,6 @@ from .folder import FolderError, GoldenFolder, GoldenModels
 from .report import ParityRow, as_json, print_rows, summary
 from .running import SECTIONS, chosen, run, strangers
 
-
 _PRECISIONS: Final = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -73,6 +73,10 @@ class GoldenFolder:
         if not isinstance(found, dict):
             raise FolderError(f"{self._file(name)}: meta: not an object")
         return found
+
+    @property
+    def has_config(self) -> bool:
+        return (self.path / CONFIG).is_file()
 
     def raw_config(self) -> dict[str, Any]:
         """The model's sizes under the reference's names. Raises FolderError."""
@@ -143,8 +147,8 @@ class GoldenModels:
 
     @cached_property
     def flow(self) -> Flow:
-        return load_flow(self.checkpoint, dtype=self._precision)
+        return cast(Flow, load_flow(self.checkpoint, dtype=self._precision))
 
     @cached_property
     def hift(self) -> Hift:
-        return load_hift(self.checkpoint)
+        return cast(Hift, load_hift(self.checkpoint))

@@ -9,16 +9,18 @@ Whatever the steps' lengths, the mel is that of the whole utterance under the ch
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import FRAMES_PER_TOKEN, FlowConfig
+from ..config import FRAMES_PER_TOKEN, FlowConfig, FlowSizes
 from ..transfer import to_host
 from .cache import CacheShape, MemoryPool
 from .encoder import Encoder
@@ -37,7 +39,7 @@ from .state import (
     Tails,
 )
 from .step import MAX_CHUNKS, Networks, Pass, plan_step, run_pass
-from .stores import FlowStore, PagedStore, SlabStore
+from .stores import FlowStore, OpenPass, PagedStore, SlabStore
 
 
 class FlowError(Exception):
@@ -52,16 +54,24 @@ class FlowStats:
     fp32_redos: int = 0
 
 
-class FlowDecoder(nn.Module):
-    """Holds the estimator under the checkpoint's name."""
+class PassNetworks(Protocol):
+    """The networks of a pass, in one precision."""
 
-    def __init__(self, config: FlowConfig) -> None:
-        super().__init__()
-        self.estimator = Estimator(config.estimator)
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def to(self, dtype: torch.dtype) -> Self:
+        """A copy in another precision."""
+        ...
 
 
-class Flow(nn.Module):
-    """Weights and hyper-parameters only; what a session keeps is in its FlowState.
+N = TypeVar("N", bound=PassNetworks)
+
+
+class TokenFlow(nn.Module, Generic[N]):
+    """What the flows of both families do alike: steps, prompts, precision. N: the family's networks.
+
+    Weights and hyper-parameters only; what a session keeps is in its FlowState.
 
     pool: memory that ended sessions left for the next ones.
 
@@ -70,19 +80,16 @@ class Flow(nn.Module):
 
     noise: Tensor
 
-    def __init__(self, config: FlowConfig) -> None:
+    def __init__(self, config: FlowSizes, token_size: int) -> None:
+        """token_size: of an embedded token."""
         super().__init__()
         self.config = config
         self.stats = FlowStats()
         self.pool = MemoryPool()
-        self.input_embedding = nn.Embedding(config.vocab_size, config.input_size)
+        self.input_embedding = nn.Embedding(config.vocab_size, token_size)
         self.spk_embed_affine_layer = nn.Linear(config.speaker_size, config.mel_size)
-        self.encoder = Encoder(config.encoder, config.look_ahead)
-        self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
-        self.decoder = FlowDecoder(config)
         self.register_buffer("noise", start_noise(config.mel_size), persistent=False)
-        self.solver = Solver(config.steps, config.cfg_rate)
-        self._half: Networks | None = None
+        self._half: N | None = None
         self._store: FlowStore | None = None
         """None: not yet needed."""
         self.graphs: GraphCache | None = None
@@ -106,14 +113,14 @@ class Flow(nn.Module):
         A batch then costs as many operators as a single utterance, and `step` reads one number of the device.
         Call it after use_precision, while there is no prompt.
         """
-        chunk, dtype = self.config.encoder.chunk_tokens, self.cache_dtype
+        chunk, dtype = self.config.chunk_tokens, self.cache_dtype
         store = PagedStore(self.shapes, self._empty_tails(), chunk, pages, dtype, self.noise.device)
         self._store = store
         return store
 
     def pages_in(self, nbytes: int) -> int:
         """How many pages use_pages can have in so many bytes."""
-        chunk, size = self.config.encoder.chunk_tokens, self.cache_dtype.itemsize
+        chunk, size = self.config.chunk_tokens, self.cache_dtype.itemsize
         return PagedStore.pages_in(nbytes, self.shapes, self.tail_bytes, chunk, size)
 
     def use_graphs(self, graphs: GraphCache | None) -> None:
@@ -131,21 +138,19 @@ class Flow(nn.Module):
     def store(self) -> FlowStore:
         if self._store is None:
             empty = partial(self.pool.empty, dtype=self.cache_dtype, device=self.noise.device)
-            chunk = self.config.encoder.chunk_tokens
+            chunk = self.config.chunk_tokens
             self._store = SlabStore(self.shapes, self._empty_tails(), chunk, empty)
         return self._store
 
     @property
-    def usual(self) -> Networks:
+    def usual(self) -> N:
         """In the precision of use_precision."""
         return self._half or self.networks
 
     @property
-    def networks(self) -> Networks:
+    @abstractmethod
+    def networks(self) -> N:
         """In float32, the weights as loaded."""
-        return Networks(
-            self.input_embedding, self.encoder, self.encoder_proj, self.decoder.estimator
-        )
 
     @property
     def cache_dtype(self) -> torch.dtype:
@@ -157,16 +162,19 @@ class Flow(nn.Module):
         return self._empty_tails().nbytes
 
     @property
+    @abstractmethod
     def shapes(self) -> FlowShapes:
-        encoder, estimator = self.config.encoder, self.config.estimator
-        heads, width = encoder.attention_heads, encoder.size // encoder.attention_heads
-        layers = self.config.steps * blocks_of(estimator)
-        inner = estimator.num_heads, estimator.attention_head_dim
-        return FlowShapes(
-            CacheShape(encoder.num_blocks, 1, heads, width),
-            CacheShape(encoder.num_up_blocks, 1, heads, width),
-            CacheShape(layers, GUIDED_ROWS, *inner),
-        )
+        """Of the caches of an utterance."""
+
+    @abstractmethod
+    def _empty_tails(self) -> FlowTails:
+        """At the beginning of an input."""
+
+    @abstractmethod
+    def _pass(
+        self, networks: N, states: Sequence[FlowState], tokens: int, opened: OpenPass
+    ) -> tuple[Tensor, FlowTails]:
+        """A pass: the mel [S, mel, 2 tokens] in float32, and the tails after it."""
 
     # -- incremental ----------------------------------------------------------------------------
 
@@ -193,14 +201,14 @@ class Flow(nn.Module):
         mel = prompt_feat.to(device)[0].t()
         frames = mel.shape[1]
         # With zeros behind it, so that the frames of a pass are a part of it.
-        mel = F.pad(mel, (0, MAX_CHUNKS * self.config.estimator.chunk_frames)).contiguous()
+        mel = F.pad(mel, (0, MAX_CHUNKS * FRAMES_PER_TOKEN * self.config.chunk_tokens)).contiguous()
         speaker = self.speaker(embedding.to(device))[0]
         tokens, ahead = _host_ids(prompt_token), self.config.look_ahead
         none = tokens[:0]
         memory = self.store.begin()
         prompt = FlowPrompt(memory, speaker, mel, frames, none)
         given = min(len(tokens) - ahead, frames // FRAMES_PER_TOKEN)
-        chunk = self.config.encoder.chunk_tokens
+        chunk = self.config.chunk_tokens
         whole = max(0, given) // chunk * chunk
         policy = ContextPolicy(room=whole * FRAMES_PER_TOKEN)
         state = FlowState(prompt, policy, memory.copy(policy), none, frames)
@@ -316,27 +324,16 @@ class Flow(nn.Module):
 
     def _run(
         self,
-        networks: Networks,
+        networks: N,
         states: Sequence[FlowState],
         piece: Pass,
         pages: Sequence[Pages],
     ) -> tuple[Tensor, list[Tails]]:
         """The mel, and each state's tails; none where nothing is kept."""
-        # A pass that is done again in float32 has another estimator than the graphs.
-        usual = networks.estimator is self.usual.estimator
         memories = [state.memory for state in states]
         opened = self.store.open(memories, pages, piece.tokens, networks.dtype)
-        graphs = self.graphs if usual else None
-        mel, after = run_pass(
-            networks, self.solver, self.noise, states, piece.tokens, opened, graphs
-        )
+        mel, after = self._pass(networks, states, piece.tokens, opened)
         return mel, self.store.keep(opened, after, pages) if pages else []
-
-    def _empty_tails(self) -> FlowTails:
-        estimator = self.config.estimator
-        like = self.noise.new_zeros(0, dtype=self.cache_dtype)
-        size = (self.config.steps, GUIDED_ROWS, TAIL, tail_channels(estimator))
-        return FlowTails(self.encoder.empty_tails(like, rows=1), like.new_zeros(size))
 
 
 def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:
@@ -365,3 +362,56 @@ def _joined(pieces: Sequence[Sequence[Tensor]], empty: Tensor) -> list[Tensor]:
         given = [part for part in parts if part.shape[1]]
         made.append(torch.cat(given, dim=1) if len(given) > 1 else given[0] if given else empty)
     return made
+
+
+class FlowDecoder(nn.Module):
+    """Holds the estimator under the checkpoint's name."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.estimator = Estimator(config.estimator)
+
+
+class Flow(TokenFlow[Networks]):
+    """CosyVoice 2's."""
+
+    config: FlowConfig
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__(config, config.input_size)
+        self.encoder = Encoder(config.encoder, config.look_ahead)
+        self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
+        self.decoder = FlowDecoder(config)
+        self.solver = Solver(config.steps, config.cfg_rate)
+
+    @property
+    def networks(self) -> Networks:
+        return Networks(
+            self.input_embedding, self.encoder, self.encoder_proj, self.decoder.estimator
+        )
+
+    @property
+    def shapes(self) -> FlowShapes:
+        encoder, estimator = self.config.encoder, self.config.estimator
+        heads, width = encoder.attention_heads, encoder.size // encoder.attention_heads
+        layers = self.config.steps * blocks_of(estimator)
+        inner = estimator.num_heads, estimator.attention_head_dim
+        return FlowShapes(
+            CacheShape(encoder.num_blocks, 1, heads, width),
+            CacheShape(encoder.num_up_blocks, 1, heads, width),
+            CacheShape(layers, GUIDED_ROWS, *inner),
+        )
+
+    def _pass(
+        self, networks: Networks, states: Sequence[FlowState], tokens: int, opened: OpenPass
+    ) -> tuple[Tensor, FlowTails]:
+        # A pass that is done again in float32 has another estimator than the graphs.
+        usual = networks.estimator is self.usual.estimator
+        graphs = self.graphs if usual else None
+        return run_pass(networks, self.solver, self.noise, states, tokens, opened, graphs)
+
+    def _empty_tails(self) -> FlowTails:
+        estimator = self.config.estimator
+        like = self.noise.new_zeros(0, dtype=self.cache_dtype)
+        size = (self.config.steps, GUIDED_ROWS, TAIL, tail_channels(estimator))
+        return FlowTails(self.encoder.empty_tails(like, rows=1), like.new_zeros(size))

@@ -51,7 +51,7 @@ def euler_schedule(steps: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache
-def _schedule(steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def schedule(steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     times, lengths = euler_schedule(steps)
     return tuple(times.tolist()), tuple(lengths.tolist())
 
@@ -94,7 +94,7 @@ class Solver:
 
     def __init__(self, steps: int, guidance: float) -> None:
         self._guidance = guidance
-        self._times, self._lengths = _schedule(steps)
+        self._times, self._lengths = schedule(steps)
         self._placed: Tensor | None = None
         """The times, on the device where they were last needed."""
 

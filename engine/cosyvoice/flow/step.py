@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import FRAMES_PER_TOKEN, FlowConfig
+from ..config import FRAMES_PER_TOKEN, FlowSizes
 from ..transfer import to_device
 from .encoder import Encoder, EncoderSteps
 from .estimator import Estimator
@@ -39,10 +39,10 @@ class Pass:
 
 
 def plan_step(
-    states: Sequence[FlowState], final: Sequence[bool], early: Sequence[bool], config: FlowConfig
+    states: Sequence[FlowState], final: Sequence[bool], early: Sequence[bool], config: FlowSizes
 ) -> Iterator[Pass]:
     """Passes in order. Each must be done before the next is asked for: the states have moved then."""
-    chunk = config.encoder.chunk_tokens
+    chunk = config.chunk_tokens
     kept = [i for i, state in enumerate(states) if not state.policy.recompute]
     while ready := {i: n for i in kept if (n := _ready(states[i], final[i], config) // chunk)}:
         most = min(_most_chunks(states[i]) for i in ready)
@@ -58,7 +58,7 @@ def plan_step(
         yield Pass(tuple(sessions), tokens, keep=False)
 
 
-def _ready(state: FlowState, final: bool, config: FlowConfig) -> int:
+def _ready(state: FlowState, final: bool, config: FlowSizes) -> int:
     """Tokens whose look-ahead is there, or known to be beyond the end."""
     return max(0, state.available - (0 if final else config.look_ahead))
 
@@ -108,15 +108,14 @@ def run_pass(
     frame of any state].
     """
     dtype, frames = networks.dtype, FRAMES_PER_TOKEN * tokens
-    ids, after = _inputs(states, tokens + networks.encoder.look_ahead, noise.device)
+    ids, after = inputs_of(states, tokens + networks.encoder.look_ahead, noise.device)
     embedded = networks.embedding(ids).to(dtype)
     steps = EncoderSteps(opened.low, opened.high)
     h, encoder_tails = networks.encoder.advance(embedded, after, opened.tails.encoder, steps)
-    speaker = torch.stack([state.prompt.speaker for state in states]).to(dtype)
     mel, estimator_tails = solver.solve(
         networks.estimator,
-        _columns(noise, states, frames),
-        Condition(networks.projection(h).transpose(1, 2), speaker, _prompts(states, frames)),
+        columns_of(noise, states, frames),
+        condition_of(states, networks.projection(h).transpose(1, 2)),
         tails=opened.tails.estimator,
         step=opened.estimator,
         graphs=graphs,
@@ -124,7 +123,7 @@ def run_pass(
     return mel, FlowTails(encoder_tails, estimator_tails)
 
 
-def _inputs(
+def inputs_of(
     states: Sequence[FlowState], width: int, device: torch.device
 ) -> tuple[Tensor, Tensor | int]:
     """Token ids [S, width], look-ahead included, and how many of them are beyond each input's end, [S] or
@@ -139,9 +138,14 @@ def _inputs(
     return placed, ends if after.any() else 0
 
 
-def _columns(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tensor:
+def columns_of(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tensor:
     begins = [FRAMES_PER_TOKEN * state.memory.position for state in states]
     return torch.stack([noise[0, :, begin : begin + frames] for begin in begins])
+
+
+def condition_of(states: Sequence[FlowState], mu: Tensor) -> Condition:
+    speaker = torch.stack([state.prompt.speaker for state in states]).to(mu.dtype)
+    return Condition(mu, speaker, _prompts(states, mu.shape[2]))
 
 
 def _prompts(states: Sequence[FlowState], frames: int) -> Tensor | None:

@@ -155,19 +155,17 @@ class Draw:
 def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     """A token for each row: [rows, ids] -> [rows]."""
     device, options = logits.device, [how.options for how in draws]
-    at = [(row, number) for row, how in enumerate(draws) for number in how.banned]
-    length = max(o.win for o in options)
-    numbers = (
-        np.array(at, dtype=np.int64).reshape(-1, 2),
-        np.array([left_padded(how.history, length) for how in draws], dtype=np.int64),
-        np.array([o.greedy for o in options], dtype=np.int64),
-    )
-    banned, history, greedily = to_device(numbers, device)
-    if at:
-        logits = logits.masked_fill(_marked(banned, logits), -torch.inf)
+    logits = _without_banned(logits, draws)
     if all(o.greedy for o in options):
         return logits.argmax(-1)
-    params = RasParams.of(options, device)
+    params, length = RasParams.of(options, device), max(o.win for o in options)
+    history, greedily = to_device(
+        [
+            np.array([left_padded(how.history, length) for how in draws], dtype=np.int64),
+            np.array([o.greedy for o in options], dtype=np.int64),
+        ],
+        device,
+    )
     (uniform,) = to_device([np.array([how.uniform for how in draws])], device)
     tokens = draw(ras_distribution(logits, history, params), uniform)
     if any(o.greedy for o in options):
@@ -175,10 +173,17 @@ def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     return tokens
 
 
-def _marked(places: Tensor, like: Tensor) -> Tensor:
-    """True at the places [n, 2], in the shape of `like`."""
-    marks = torch.zeros(like.shape, dtype=torch.bool, device=like.device)
-    return marks.index_put_(places.unbind(1), marks.new_ones(()))
+def _without_banned(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """-inf at each row's banned ids. Rows share few lists of them, and a list may be long."""
+    kinds = {banned: place for place, banned in enumerate({how.banned: None for how in draws})}
+    if not any(kinds):
+        return logits
+    masks = np.zeros((len(kinds), logits.shape[-1]), dtype=np.int64)
+    for banned, place in kinds.items():
+        masks[place, list(banned)] = 1
+    rows = np.array([kinds[how.banned] for how in draws], dtype=np.int64)
+    placed, kind = to_device([masks, rows], logits.device)
+    return logits.masked_fill(placed[kind].bool(), -torch.inf)
 
 
 class UniformSource:

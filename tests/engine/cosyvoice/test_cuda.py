@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config, CosyVoice3Config
 from cosyserve.engine.cosyvoice.flow import (
     EXACT,
     ContextPolicy,
-    Flow,
     FlowPrompt,
     FlowState,
     GraphCache,
+    TokenFlow,
 )
 from cosyserve.engine.cosyvoice.flow.solver import Solver
 from cosyserve.engine.cosyvoice.lm.interface import SamplingOptions
@@ -26,11 +27,18 @@ from cosyserve.engine.cosyvoice.lm.step import Stepper, StepRow
 from cosyserve.engine.cosyvoice.scheduling.chunker import Hop
 from cosyserve.engine.cosyvoice.scheduling.hops import HopJob, HopResult, HopRunner, UtteranceHops
 from cosyserve.engine.cosyvoice.vocoder import Hift, StreamPolicy
-from support.engines.fake_cuda import CUDA, CudaModels, Watch, fake_cuda, load_models
+from support.engines.fake_cuda import (
+    CUDA,
+    CudaModels,
+    Watch,
+    fake_cuda,
+    load_dit_flow,
+    load_models,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 
-FULL = ModelConfig()
+FULL = CosyVoice2Config()
 SHALLOW = replace(
     FULL,
     lm=replace(FULL.lm, num_hidden_layers=2),
@@ -62,20 +70,20 @@ def watch() -> Iterator[Watch]:
         yield made
 
 
-def models(dtype: torch.dtype = torch.bfloat16, config: ModelConfig = SHALLOW) -> CudaModels:
+def models(dtype: torch.dtype = torch.bfloat16, config: CosyVoice2Config = SHALLOW) -> CudaModels:
     made = load_models(dtype, config)
     made.flow.use_pages(PAGES)
     return made
 
 
-def prompt_of(flow: Flow, tokens: int) -> FlowPrompt:
+def prompt_of(flow: TokenFlow[Any], tokens: int) -> FlowPrompt:
     config = flow.config
     mel = torch.empty(1, 2 * tokens, config.mel_size, device=CUDA)
     speaker = torch.empty(1, config.speaker_size, device=CUDA)
     return flow.prepare_prompt(np.zeros(tokens, dtype=np.int64), mel, speaker)
 
 
-def sessions(flow: Flow, count: int, policy: ContextPolicy = EXACT) -> list[FlowState]:
+def sessions(flow: TokenFlow[Any], count: int, policy: ContextPolicy = EXACT) -> list[FlowState]:
     """With contexts of many different lengths, in step with the grid of chunks."""
     prompts = [prompt_of(flow, 50 + 30 * voice) for voice in range(min(count, 3))]
     states = [flow.start(prompts[number % len(prompts)], policy) for number in range(count)]
@@ -86,7 +94,7 @@ def sessions(flow: Flow, count: int, policy: ContextPolicy = EXACT) -> list[Flow
 
 
 def step(
-    flow: Flow,
+    flow: TokenFlow[Any],
     states: Sequence[FlowState],
     tokens: int,
     *,
@@ -97,7 +105,7 @@ def step(
     return flow.step(states, [[0] * tokens] * count, [final] * count, [early] * count)
 
 
-def hop(watch: Watch, flow: Flow, count: int, policy: ContextPolicy = EXACT) -> int:
+def hop(watch: Watch, flow: TokenFlow[Any], count: int, policy: ContextPolicy = EXACT) -> int:
     """The operators of a hop of one chunk of so many sessions."""
     states = sessions(flow, count, policy)
     watch.reset()
@@ -121,6 +129,15 @@ def test_the_published_size_speaks(watch: Watch) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_hop_of_the_flow(watch: Watch, dtype: torch.dtype) -> None:
     flow = models(dtype).flow
+    counts = [hop(watch, flow, count) for count in COUNTS]
+    assert max(counts) <= GROWTH * counts[0]
+
+
+def test_a_hop_of_the_flow_of_cosyvoice_3(watch: Watch) -> None:
+    full = CosyVoice3Config()
+    dit = replace(full.flow, steps=2, dit=replace(full.flow.dit, depth=2))
+    flow = load_dit_flow(torch.bfloat16, replace(full, flow=dit))
+    flow.use_pages(PAGES)
     counts = [hop(watch, flow, count) for count in COUNTS]
     assert max(counts) <= GROWTH * counts[0]
 

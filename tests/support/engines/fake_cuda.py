@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest import mock
 
 import numpy as np
@@ -29,14 +29,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cosyserve.engine.cosyvoice.checkpoint import (
+    Checkpoint,
     from_state_dicts,
     load_flow,
     load_hift,
     load_llm,
 )
 from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, expected
-from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.flow import Flow
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config, CosyVoice3Config, ModelConfig
+from cosyserve.engine.cosyvoice.flow import DitFlow, Flow
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.vocoder import Hift
 from support.tools.required import missing
@@ -199,16 +200,24 @@ class CudaModels:
     lm: LmDecoder
 
 
-def load_models(dtype: torch.dtype, config: ModelConfig | None = None) -> CudaModels:
+def load_models(dtype: torch.dtype, config: CosyVoice2Config | None = None) -> CudaModels:
     """Inside fake_cuda. dtype: of flow and LM."""
-    config = config or ModelConfig()
+    checkpoint = _checkpoint(config or CosyVoice2Config())
+    return CudaModels(
+        cast(Flow, load_flow(checkpoint, CUDA, dtype)),
+        cast(Hift, load_hift(checkpoint, CUDA)),
+        LmDecoder(load_llm(checkpoint, CUDA, dtype)),
+    )
+
+
+def load_dit_flow(dtype: torch.dtype, config: CosyVoice3Config) -> DitFlow:
+    """CosyVoice 3's, likewise."""
+    return cast(DitFlow, load_flow(_checkpoint(config), CUDA, dtype))
+
+
+def _checkpoint(config: ModelConfig) -> Checkpoint:
     weights = {
         part: {key: torch.empty(shape) for key, shape in expected(config, part).items()}
         for part in PARTS
     }
-    checkpoint = from_state_dicts(config, **weights)
-    return CudaModels(
-        load_flow(checkpoint, CUDA, dtype),
-        load_hift(checkpoint, CUDA),
-        LmDecoder(load_llm(checkpoint, CUDA, dtype)),
-    )
+    return from_state_dicts(config, **weights)
