@@ -137,8 +137,8 @@ class CosyVoiceSettings(BaseModel):
     )
     flow_precision: Precision = Field(
         _COSYVOICE.flow_precision,
-        description="precision of the flow model; auto: bfloat16 on cuda (float16 below compute capability 8), "
-        "else float32",
+        description="precision of the flow model; auto: bfloat16 on cuda (float16 below compute capability "
+        "8), else float32",
     )
     device_memory: Annotated[_Bytes | None, OrNone] = Field(
         _optional(_COSYVOICE.device_memory),
