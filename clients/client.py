@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from ssl import SSLContext
 from types import TracebackType
@@ -98,6 +98,7 @@ class Client:
         pitch: float = 1.0,
         ssml: bool = False,
         word_timestamps: bool = False,
+        pronunciations: Sequence[Mapping[str, object]] = (),
         audio_transport: Literal["binary", "base64"] = "binary",
         model: str = "cosyvoice-v2",
     ) -> Speech:
@@ -108,6 +109,8 @@ class Client:
         sample_rate: Hz, by default 24000 or the only one that the format has.
         volume, speed, pitch: factors. seed: the same one speaks the same way again.
         ssml: the text is an SSML document. word_timestamps: chunks carry the times of their words.
+        pronunciations: words with an alphabet (ipa, py, cmu-arpabet) and their sounds in it, as
+        {"word": "Nguyen", "alphabet": "ipa", "sounds": "wɪn"}.
         The other parameters have the names and values of run-task.
         Raises InvalidRequest.
         """
@@ -127,6 +130,7 @@ class Client:
             "pitch": pitch,
             "enable_ssml": ssml,
             "word_timestamp_enabled": word_timestamps,
+            "pronunciations": [*pronunciations],
             "audio_transport": audio_transport,
         }
         try:

@@ -222,6 +222,14 @@ class PcmChunk:
     marks: tuple[Mark, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """How a word is pronounced. alphabet: one of `PhoneticEngine.alphabets`. written: in that alphabet."""
+
+    alphabet: str
+    written: str
+
+
 class Session(Protocol):
     """The engine's side of one task: text in, speech out, both at once.
 
@@ -317,19 +325,34 @@ class Engine(Protocol):
         """
 
 
+class PhoneticSession(Session, Protocol):
+    """A session that can be told how a word is pronounced."""
+
+    async def say(self, word: str, sounds: Sounds) -> None:
+        """Take the next delta of the text: a word that is spoken with these sounds.
+
+        It is part of its sentence like any other, and its places count as if it were fed. What stands in it
+        (a full stop, a blank) divides nothing. To be called with sounds that are not `unspeakable`.
+        """
+
+
 @runtime_checkable
 class PhoneticEngine(Protocol):
-    """An engine that also speaks phonetic transcriptions. Test for it with `isinstance`.
+    """An engine whose sessions can be told how words are pronounced. Test for it with `isinstance`.
 
     Alphabets: "py" is pinyin, one syllable at a time with a tone number (ni3 hao3) or mark (nǐ hǎo);
-    "ipa" is the International Phonetic Alphabet.
+    "ipa" is the International Phonetic Alphabet; "cmu-arpabet" is that of the CMU dictionary (HH AH0 L OW1).
     """
 
-    def reads(self, alphabet: str, sounds: str) -> bool:
-        """Whether the engine has every sound of the transcription."""
+    @property
+    def alphabets(self) -> tuple[str, ...]:
+        """The names of the phonetic alphabets that it reads."""
 
-    def open_phonetic(self, prompt: Prompt, options: SynthesisOptions, alphabet: str) -> Session:
-        """Begin a task whose text is a transcription that it `reads`. Raises what open_session does."""
+    def unspeakable(self, sounds: Sounds) -> str | None:
+        """Why the engine cannot speak these sounds, and what it can; None if it can."""
+
+    def open_session(self, prompt: Prompt, options: SynthesisOptions) -> PhoneticSession:
+        """As `Engine.open_session`."""
 
 
 @runtime_checkable

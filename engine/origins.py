@@ -58,6 +58,14 @@ class Origins:
         end = self._source_length + source_length
         self._add(length, self._source_length, end, copies=False)
 
+    def extend(self, following: Origins) -> None:
+        """Add another map: of the text that comes next, to the source that comes next."""
+        before = self._source_length
+        for stretch, end in following._bounded(0, following.length):
+            first, last = before + stretch.first, before + stretch.last
+            self._add(end - stretch.begin, first, last, copies=stretch.copies)
+        self._source_length = before + following.source_length
+
     def source(self, begin: int, end: int) -> tuple[int, int]:
         """The stretch of the source that derived[begin:end] stands for.
 

@@ -20,12 +20,14 @@ from pydantic import (
     StrictStr,
     ValidationError,
     ValidationInfo,
+    field_serializer,
     field_validator,
 )
 from pydantic_core import ErrorDetails
 
 from .errors import InvalidParameter, ModelNotFound
-from .fields import as_written, refusal, shown
+from .fields import JsonObject, as_written, refusal, shown
+from .phrases import Locator, Pronunciation, Rule, pronunciation_object, read_pronunciations
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100, 48000]
 BitRate = Literal["16k", "32k", "48k", "64k", "128k", "192k", "256k", "320k", "384k"]
@@ -150,6 +152,7 @@ class SpeechParameters(BaseModel):
     pitch: _Factor = 1.0
     enable_ssml: _Bool = False
     word_timestamp_enabled: _Bool = False
+    pronunciations: tuple[Rule, ...] = ()
 
     plain_breaks: ClassVar[bool] = False
     """Whether `<break>` is a pause in any text, SSML or not."""
@@ -171,17 +174,17 @@ class SpeechParameters(BaseModel):
             raise ValueError(f"{allowed} with output_format {audio_format}")
         return sample_rate
 
+    @field_serializer("pronunciations")
+    def _as_written(self, rules: tuple[Rule, ...]) -> list[JsonObject]:
+        return [pronunciation_object(rule) for rule in rules if isinstance(rule, Pronunciation)]
+
 
 class ParametersWithBreaks(SpeechParameters):
-    """Those of a dialect whose clients write `<break>` in any text."""
+    """Those of a dialect whose clients write `<break>` in any text, and name dictionaries of rules."""
 
     plain_breaks: ClassVar[bool] = True
 
-
-class ParametersWithReplacements(SpeechParameters):
-    """Those of a dialect whose clients say what is spoken in place of what. No phrase is empty."""
-
-    replacements: dict[str, str]
+    dictionaries: tuple[Locator, ...] = ()
 
 
 def parse_parameters(raw: object, where: str) -> SpeechParameters:
@@ -193,16 +196,23 @@ def parse_parameters(raw: object, where: str) -> SpeechParameters:
     if not isinstance(raw, dict):
         raise refusal(where, raw, "an object")
     given = {name: value for name, value in raw.items() if value is not None}
+    faults: list[str] = []
     try:
-        return SpeechParameters.model_validate(given)
+        rules = read_pronunciations(given.pop("pronunciations", None), f"{where}.pronunciations")
+    except InvalidParameter as error:
+        faults, rules = [error.message], ()
+    try:
+        asked = SpeechParameters.model_validate(given | {"pronunciations": rules})
     except ValidationError as error:
         # A default that depends on a wrong field is not a fault of its own.
         faults = [
-            fault
+            _sentence(fault, given, where)
             for fault in error.errors(include_url=False)
             if fault["type"] != "default_factory_not_called"
-        ]
-    raise InvalidParameter(". ".join(_sentence(fault, given, where) for fault in faults))
+        ] + faults
+    if faults:
+        raise InvalidParameter(". ".join(faults))
+    return asked
 
 
 def check_model(model: str, where: str) -> str:
@@ -262,8 +272,9 @@ def _allowed_by_field() -> dict[str, str]:
     return {
         name: _allowed(field, schema.get("$defs", {}))
         for name, field in schema["properties"].items()
+        if name != "pronunciations"
     }
 
 
 ALLOWED: Final = _allowed_by_field()
-"""What each parameter may be, in words, for messages and help texts."""
+"""What each parameter of one value may be, in words, for messages and help texts."""

@@ -30,6 +30,7 @@ from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
+from .dictionaries.shelf import DictionaryShelf
 from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
@@ -63,6 +64,7 @@ from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
+from .voices.store import ReferenceStore
 from .websocket.budgets import TokenBudgets
 from .websocket.connection import SERVER_ENDS, TOKEN_GONE, SpeechConnection
 from .websocket.handshake import (
@@ -270,6 +272,7 @@ async def _build_services(
         engine=engine,
         store=store,
         voices=voices,
+        dictionaries=_dictionaries(store, engine, settings, stack),
         intake=intake,
         clips=clips,
         authenticator=Authenticator(settings.tokens),
@@ -287,6 +290,13 @@ async def _build_services(
         form_threads=_threads("form", stack),
         document_threads=_threads("document", stack),
     )
+
+
+def _dictionaries(
+    store: ReferenceStore, engine: Engine, settings: Settings, stack: AsyncExitStack
+) -> DictionaryShelf:
+    threads = _threads("dictionary", stack)
+    return DictionaryShelf(store.documents("dictionaries"), engine, settings, threads)
 
 
 def _threads(name: str, stack: AsyncExitStack) -> Threads:

@@ -10,6 +10,7 @@ from cosyserve.engine.threads import Threads
 
 from .auth import Authenticator, Caller
 from .delivery import Deliveries, KeptSounds, Spools
+from .dictionaries.shelf import DictionaryShelf
 from .observe.metrics import Metrics
 from .port.sockets import Sockets
 from .settings import Settings
@@ -31,6 +32,7 @@ class Services:
     engine: Engine
     store: ReferenceStore
     voices: VoiceBook
+    dictionaries: DictionaryShelf
     intake: UploadDesk
     clips: ClipFetcher
     authenticator: Authenticator

@@ -40,7 +40,7 @@ from cosyserve.engine.cosyvoice.families import family_of
 from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, FlowPrompt, TokenFlow
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
-from cosyserve.engine.cosyvoice.vocoder import CausalHift, Hift
+from cosyserve.engine.cosyvoice.vocoder import CausalHift, Hift, StreamingVocoder
 
 from ..parity.reference import causal_vocoder
 from ..parity.reference.flow import Case
@@ -62,7 +62,7 @@ _SEED: Final = 1
 ClockKind = Literal["wall", "cpu"]
 T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
-StreamModels = tuple[TokenFlow[Any], Hift | CausalHift]
+StreamModels = tuple[TokenFlow[Any], StreamingVocoder]
 
 
 def tiny_config() -> CosyVoice2Config:
@@ -257,6 +257,7 @@ class Recomputed:
                 self._device, lambda: causal_vocoder.inference(causal, mel, finalize=False)
             )
             return ChunkCost(flow, vocoder, mel[0, :, -_FRAMES:])
+        assert isinstance(self._hift, Hift)
         chain = ReferenceChain(self._hift)
         if number > 1:
             chain.feed(mel[:, :, -2 * _FRAMES : -_FRAMES], final=False)

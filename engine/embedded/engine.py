@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 from cachetools import LRUCache
 
@@ -17,13 +19,14 @@ from ..interface import (
     Capabilities,
     EngineNotReady,
     Prompt,
+    Sounds,
     SynthesisOptions,
     TranscribedClip,
     UnsupportedRequest,
 )
 from ..plain import PlainText
 from ..threads import Threads
-from .alphabets import ALPHABETS, Alphabet
+from .alphabets import ALPHABETS, Unspeakable
 from .espeak.installation import (
     EspeakMissing,
     find_espeak,
@@ -32,13 +35,13 @@ from .espeak.installation import (
     remove_data,
     sweep_data,
 )
-from .frames import SAMPLE_RATE, JobFrame
+from .frames import SAMPLE_RATE, JobFrame, ToldSounds
 from .hibari.installation import hibari_installed
 from .options import EmbeddedOptions
 from .pitch import median_f0
 from .pool import WorkerPool, worker_command
 from .session import EmbeddedSession, SessionStyle
-from .utterances import LanguageDefaults, Pause
+from .utterances import EspeakUtterance, LanguageDefaults, Pause
 from .voices import (
     DEFAULT,
     WHISPER,
@@ -66,6 +69,8 @@ _NATURAL_LANGUAGE = "en-us"
 _HIGHEST_SETTING = 99
 _LOUDEST = 200
 _PREPARED_AT_ONCE = 4
+_LONGEST_SOUNDS = 256
+"""Characters of a transcription: half a minute of speech."""
 
 
 class EmbeddedEngine:
@@ -198,22 +203,18 @@ class EmbeddedEngine:
             "sessions": len(self._sessions),
         }
 
+    @property
+    def alphabets(self) -> tuple[str, ...]:
+        return tuple(ALPHABETS)
+
+    def unspeakable(self, sounds: Sounds) -> str | None:
+        if sounds.alphabet not in ALPHABETS:
+            return f"no alphabet {sounds.alphabet[:32]!r}; allowed: {', '.join(ALPHABETS)}"
+        if len(sounds.written) > _LONGEST_SOUNDS:
+            return f"{len(sounds.written)} characters; allowed: up to {_LONGEST_SOUNDS}"
+        return _fault(sounds)
+
     def open_session(self, prompt: Prompt, options: SynthesisOptions) -> EmbeddedSession:
-        return self._open_session(prompt, options, None)
-
-    def open_phonetic(
-        self, prompt: Prompt, options: SynthesisOptions, alphabet: str
-    ) -> EmbeddedSession:
-        if alphabet not in ALPHABETS:
-            raise UnsupportedRequest(f"alphabet: one of {', '.join(ALPHABETS)}")
-        return self._open_session(prompt, options, ALPHABETS[alphabet])
-
-    def reads(self, alphabet: str, sounds: str) -> bool:
-        return alphabet in ALPHABETS and ALPHABETS[alphabet].written(sounds) is not None
-
-    def _open_session(
-        self, prompt: Prompt, options: SynthesisOptions, alphabet: Alphabet | None
-    ) -> EmbeddedSession:
         if not self.ready:
             raise EngineNotReady("the embedded voice is not running")
         if options.mode not in _MODES:
@@ -221,21 +222,15 @@ class EmbeddedEngine:
         if not 0.5 <= options.pitch <= 2.0:
             raise UnsupportedRequest("pitch: from 0.5 to 2")
         traits = prompt.data if isinstance(prompt.data, VoiceTraits) else DEFAULT
-        style = self._session_style(traits, options, alphabet)
-        plain = (
-            PlainText(markup=self._options.strip_markup)
-            if alphabet is None
-            else PlainText.verbatim()
-        )
+        style = self._session_style(traits, options)
+        plain = PlainText(markup=self._options.strip_markup)
         session = EmbeddedSession(
             self._pool, style, plain, self._options.work_ahead, self._sessions.discard
         )
         self._sessions.add(session)
         return session
 
-    def _session_style(
-        self, traits: VoiceTraits, options: SynthesisOptions, alphabet: Alphabet | None
-    ) -> SessionStyle:
+    def _session_style(self, traits: VoiceTraits, options: SynthesisOptions) -> SessionStyle:
         style = read_instruction(options.instruct) if options.mode == _INSTRUCTED else Style()
         speed = options.speed * style.speed
         traits = at_pitch(traits, options.pitch)
@@ -252,19 +247,17 @@ class EmbeddedEngine:
             seed=(options.seed or 0) % 2**31 + 1,
         )
 
-        def frame(text: str, language: str) -> JobFrame:
-            name = self._languages.voice(language, self._fallback)
+        def frame(utterance: EspeakUtterance) -> JobFrame:
+            name = self._languages.voice(utterance.language, self._fallback)
             pitch = traits.pitch + style.pitch + pitch_steps(name)
             natural = natural_traits if name == _NATURAL_LANGUAGE else None
-            if alphabet is not None:
-                text = (alphabet.natural if natural else alphabet.written)(text) or ""
             volume = variant.volume * style.volume
             if natural_traits:
                 volume *= beside_natural(name)
             return common._replace(
                 voice=f"{name}+{variant.name}",
-                text=text,
-                phonemes=alphabet is not None and alphabet.phonemes,
+                text=utterance.text,
+                sounds=_told_sounds(utterance),
                 natural=natural_prosody(natural, style, speed) if natural else None,
                 rate=rate_setting(speed, name),
                 pitch=min(max(0, pitch), _HIGHEST_SETTING),
@@ -276,7 +269,31 @@ class EmbeddedEngine:
             Pause.CLAUSE: self._options.clause_pause / speed,
             Pause.SENTENCE: self._options.sentence_pause / speed,
         }
-        languages = LanguageDefaults(
-            self._options.default_language, style.han, alphabet.language if alphabet else None
-        )
-        return SessionStyle(languages, pauses, frame, alphabet is not None, options.tenant)
+        languages = LanguageDefaults(self._options.default_language, style.han)
+        return SessionStyle(languages, pauses, frame, options.tenant)
+
+
+@lru_cache(4096)  # the rules of a dictionary come again with every text
+def _fault(sounds: Sounds) -> str | None:
+    """What is wrong with sounds of an alphabet that is known."""
+    try:
+        ALPHABETS[sounds.alphabet].spell(sounds.written, possessive=False)
+    except Unspeakable as error:
+        return str(error)
+    return None
+
+
+_POSSESSIVE = re.compile(r"['’]s(?!\w)")
+
+
+def _told_sounds(utterance: EspeakUtterance) -> tuple[ToldSounds, ...]:
+    """The sounds of the words whose pronunciation is told, each with the 's that follows it."""
+    found = []
+    for begin, end, word, starts in utterance.said:
+        following = None
+        if word.alphabet.language == _NATURAL_LANGUAGE:
+            following = _POSSESSIVE.match(utterance.text, end)
+        spelling = word.alphabet.spell(word.written, possessive=following is not None)
+        end = end if following is None else following.end()
+        found.append(ToldSounds(begin, end, *(spelling if starts else ("", ""))))
+    return tuple(found)

@@ -14,12 +14,13 @@ SAMPLE_RATE = 24000
 """Hz of the sound in frames, whichever synthesiser it is from."""
 
 _HEAD = struct.Struct("<IB")
-_JOB = struct.Struct("<IIHHHHIIBBBBH")
+_JOB = struct.Struct("<IIHHHHIIBBBHH")
 _NATURAL = struct.Struct("<fffff?")
 _NUMBER = struct.Struct("<I")
 _SOUND = struct.Struct("<IfH")
 _WORD = struct.Struct("<III")
 _STRETCH = struct.Struct("<II")
+_TOLD = struct.Struct("<IIHH")
 _DONE = struct.Struct("<IfB")
 _LONGEST_BODY = 1 << 26
 
@@ -47,14 +48,23 @@ class NaturalProsody(NamedTuple):
     whisper: bool
 
 
+class ToldSounds(NamedTuple):
+    """text[begin:end] of a job is spoken like this, as each synthesiser reads it. Both empty: not at all."""
+
+    begin: int
+    end: int
+    espeak: str
+    natural: str
+
+
 class JobFrame(NamedTuple):
     """Text to speak, with espeak-ng unless it says `natural`.
 
     rate: words a minute. pitch, pitch_range: 0 to 99. volume: 0 to 200. seed: of the breath noise.
     skip: samples to leave out, which an earlier slice of the job gave. limit: samples after which to
     stop although there is more, 0 for none. first: whether the task begins with this sound.
-    phonemes: whether `text` is phoneme names in brackets. words: the words (begin, end) to time, in
-    code points of `text`, in order and disjoint. natural: asks for the natural voice, which needs none of
+    words: the words (begin, end) to time, in code points of `text`, in order and disjoint. sounds: those of
+    words whose pronunciation is told, likewise. natural: asks for the natural voice, which needs none of
     rate, pitch, pitch_range and volume unless espeak-ng must stand in, and knows no `limit`: its
     first sample costs nearly as much as all of them.
     """
@@ -70,8 +80,8 @@ class JobFrame(NamedTuple):
     skip: int = 0
     limit: int = 0
     first: bool = False
-    phonemes: bool = False
     words: tuple[tuple[int, int], ...] = ()
+    sounds: tuple[ToldSounds, ...] = ()
     natural: NaturalProsody | None = None
 
 
@@ -112,26 +122,31 @@ def pack_job(job: JobFrame) -> bytes:
         job.skip,
         job.limit,
         job.first,
-        job.phonemes,
         job.natural is not None,
         len(voice),
         len(job.words),
+        len(job.sounds),
     )
     natural = _NATURAL.pack(*job.natural) if job.natural else b""
     words = b"".join(_STRETCH.pack(*word) for word in job.words)
-    return _frame(FrameKind.JOB, head + natural + voice + words + text)
+    sounds = b"".join(map(_pack_told, job.sounds))
+    return _frame(FrameKind.JOB, head + natural + voice + words + sounds + text)
 
 
 def unpack_job(body: bytes) -> JobFrame:
-    number, seed, *numbers, first, phonemes, natural, length, count = _JOB.unpack_from(body)
+    number, seed, *numbers, first, natural, length, count, told = _JOB.unpack_from(body)
     rate, pitch, pitch_range, volume, skip, limit = numbers
     voice_at = _JOB.size + _NATURAL.size * natural
     words_at = voice_at + length
-    text_at = words_at + count * _STRETCH.size
+    at = words_at + count * _STRETCH.size
+    sounds = []
+    for _ in range(told):
+        each, at = _unpack_told(body, at)
+        sounds.append(each)
     return JobFrame(
         number=number,
         voice=body[voice_at:words_at].decode(),
-        text=body[text_at:].decode(),
+        text=body[at:].decode(),
         rate=rate,
         pitch=pitch,
         pitch_range=pitch_range,
@@ -140,10 +155,25 @@ def unpack_job(body: bytes) -> JobFrame:
         skip=skip,
         limit=limit,
         first=bool(first),
-        phonemes=bool(phonemes),
-        words=tuple(_STRETCH.iter_unpack(body[words_at:text_at])),
+        words=tuple(_STRETCH.iter_unpack(body[words_at : words_at + count * _STRETCH.size])),
+        sounds=tuple(sounds),
         natural=NaturalProsody(*_NATURAL.unpack_from(body, _JOB.size)) if natural else None,
     )
+
+
+def _pack_told(told: ToldSounds) -> bytes:
+    espeak, natural = told.espeak.encode(), told.natural.encode()
+    return _TOLD.pack(told.begin, told.end, len(espeak), len(natural)) + espeak + natural
+
+
+def _unpack_told(body: bytes, at: int) -> tuple[ToldSounds, int]:
+    """The sounds that are packed at this place, and where they end."""
+    begin, end, *lengths = _TOLD.unpack_from(body, at)
+    at += _TOLD.size
+    espeak_end = at + lengths[0]
+    natural_end = espeak_end + lengths[1]
+    espeak, natural = body[at:espeak_end].decode(), body[espeak_end:natural_end].decode()
+    return ToldSounds(begin, end, espeak, natural), natural_end
 
 
 def pack_stop(number: int) -> bytes:

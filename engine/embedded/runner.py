@@ -64,7 +64,7 @@ class JobRunner:
             return not self._socket.stopped(job.number)
 
         try:
-            spoken = natural.speak(job.text, prosody, job.seed, go_on, phonemes=job.phonemes)
+            spoken = natural.speak(job.text, prosody, job.seed, go_on, job.sounds)
         except Unreadable:
             return False
         if spoken is not None:
@@ -97,7 +97,7 @@ class JobRunner:
 
         prosody = EspeakProsody(job.rate, job.pitch, job.pitch_range, job.volume)
         try:
-            self._espeak.speak(text, prosody, job.seed, take, phonemes=job.phonemes)
+            self._espeak.speak(text, prosody, job.seed, take, phonemes=bool(job.sounds))
         except EspeakError:
             self._socket.send(pack_failed(job.number))
             return
@@ -107,8 +107,24 @@ class JobRunner:
 
     def _respelled(self, job: JobFrame) -> tuple[str, Origins | None]:
         """The text for espeak, and the map from it to the job's text, None if they are the same."""
-        if job.phonemes or job.text.isascii() or not job.voice.startswith(_MANDARIN):
-            return job.text, None
+        mandarin = not job.text.isascii() and job.voice.startswith(_MANDARIN)
+        if not job.sounds:
+            return self._mandarin_of(job.text) if mandarin else (job.text, None)
+        parts, origins, at = [], Origins(), 0
+        for told in (*job.sounds, None):
+            text = job.text[at : len(job.text) if told is None else told.begin]
+            text = text.replace("[", "(")  # only what is told is in brackets
+            own, places = self._mandarin_of(text) if mandarin else (text, Origins.same(len(text)))
+            origins.extend(places)
+            parts.append(own)
+            if told is not None:
+                put = f" {told.espeak} "
+                origins.replace(told.end - told.begin, len(put))
+                parts.append(put)
+                at = told.end
+        return "".join(parts), origins
+
+    def _mandarin_of(self, text: str) -> tuple[str, Origins]:
         if self._mandarin is None:
             from .espeak.mandarin import (  # English need not wait for it
                 Mandarin,
@@ -116,7 +132,7 @@ class JobRunner:
             )
 
             self._mandarin = Mandarin(self._espeak.phoneme_names, load_phrases())
-        return self._mandarin.respelled(job.text)
+        return self._mandarin.respelled(text)
 
     def _send(self, number: int, parts: list[TimedSound]) -> None:
         for part in parts:

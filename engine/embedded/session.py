@@ -1,6 +1,8 @@
 """A session of the embedded engine: text in, chunks out, one job at a time.
 
 text -> PlainText -> TextSegmenter -> espeak_utterances -> Job -> WorkerPool -> PcmChunk
+
+A word whose pronunciation is told goes the same way, with letters that stand for it.
 """
 
 from __future__ import annotations
@@ -12,10 +14,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..interface import CancelsOnExit, EngineError, PcmChunk, Samples, SpokenSegment, WordTime, Work
+from ..interface import (
+    CancelsOnExit,
+    EngineError,
+    PcmChunk,
+    Samples,
+    Sounds,
+    SpokenSegment,
+    WordTime,
+    Work,
+)
 from ..plain import PlainText
 from ..segmentation.characters import speakable
 from ..segmentation.segmenter import Segment, TextSegmenter
+from .alphabets import ALPHABETS
 from .frames import SAMPLE_RATE, JobFrame, SoundFrame, SpokenWord
 from .jobs import Job
 from .pool import WorkerPool
@@ -24,9 +36,9 @@ from .utterances import (
     LanguageDefaults,
     LocatedWord,
     Pause,
+    SaidWord,
     espeak_utterances,
     located_words,
-    single_word,
 )
 
 FEED_SLICE = 2000
@@ -37,14 +49,12 @@ FEED_SLICE = 2000
 class SessionStyle:
     """The style of a session, which all of its jobs share.
 
-    pauses: seconds of silence by kind. frame: makes the job of a text and its language.
-    phonetic: whether the text is a phonetic transcription, which counts as one word. tenant: whose it is.
+    pauses: seconds of silence by kind. frame: makes the job of an utterance. tenant: whose it is.
     """
 
     languages: LanguageDefaults
     pauses: dict[Pause, float]
-    frame: Callable[[str, str], JobFrame]
-    phonetic: bool = False
+    frame: Callable[[EspeakUtterance], JobFrame]
     tenant: str = ""
 
 
@@ -89,6 +99,10 @@ class EmbeddedSession(CancelsOnExit):
         self._segmenter = TextSegmenter()
         self._context = style.languages.context()
         """The sentence so far, which decides the language of numbers."""
+        self._fed = 0
+        """Characters of the task's text so far."""
+        self._said: deque[SaidWord] = deque()
+        """Words whose pronunciation is told, which are not in an utterance yet."""
         self._segments: deque[Segment] = deque()
         """Segments that are not divided into utterances yet."""
         self._utterances: deque[EspeakUtterance] = deque()
@@ -134,6 +148,7 @@ class EmbeddedSession(CancelsOnExit):
 
     async def feed(self, text: str) -> None:
         """Take the next delta of the text. Raises ValueError after finish; does nothing after cancel."""
+        self._fed += len(text)
         for begin in range(0, len(text), FEED_SLICE):
             if begin:
                 await asyncio.sleep(0)
@@ -142,6 +157,14 @@ class EmbeddedSession(CancelsOnExit):
             plain = self._plain.feed(text[begin : begin + FEED_SLICE])
             self._segments.extend(self._segmenter.feed(plain))
             self._advance()
+
+    async def say(self, word: str, sounds: Sounds) -> None:
+        """As PhoneticSession. Raises ValueError after finish, KeyError for an unknown alphabet."""
+        if word and not self._cancelled:
+            alphabet = ALPHABETS[sounds.alphabet]
+            end = self._fed + len(word)
+            self._said.append(SaidWord(self._fed, end, alphabet, sounds.written))
+            await self.feed(alphabet.standing_for(word))
 
     async def flush(self) -> None:
         """End a sentence here. Does nothing after finish or cancel."""
@@ -220,11 +243,8 @@ class EmbeddedSession(CancelsOnExit):
         if not self._utterances:
             return
         self._utterance = self._utterances.popleft()
-        frame = self._style.frame(self._utterance.text, self._utterance.language)
-        if self._style.phonetic:
-            self._words = [single_word(self._utterance, len(frame.text))]
-        else:
-            self._words = located_words(self._utterance)
+        frame = self._style.frame(self._utterance)
+        self._words = located_words(self._utterance)
         silent = self._spoken == 0
         self._job = Job(
             frame=frame._replace(first=silent, words=tuple(word[:2] for word in self._words)),
@@ -237,8 +257,13 @@ class EmbeddedSession(CancelsOnExit):
 
     def _take_segment(self, segment: Segment) -> None:
         """Divide a segment into the utterances to speak next; those of the one before are spoken."""
-        found = espeak_utterances(segment, self._style.languages, self._context, self._plain.source)
+        found = espeak_utterances(
+            segment, self._style.languages, self._context, self._plain.source, self._said
+        )
         if found:
+            _, end = found[-1].place(0, len(found[-1].text))
+            while self._said and self._said[0].end <= end:
+                self._said.popleft()
             self._segment = segment
             if self._sentence_ended:
                 blanks = len(found[0].text) - len(found[0].text.lstrip())

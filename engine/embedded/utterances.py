@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
@@ -27,6 +27,7 @@ from ..segmentation.markers import LABELS
 from ..segmentation.scripts import ALL_IDEOGRAPHS, LANGUAGES, Script, language_stretches, script_of
 from ..segmentation.segmenter import Segment
 from ..written import SentenceContext, verbalize
+from .alphabets import Alphabet
 
 _MARKER: Final = re.compile(
     rf"""(?x) \s* (?:
@@ -92,12 +93,34 @@ Places = Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
+class SaidWord:
+    """A word whose pronunciation is told. begin, end: its place in the task's text."""
+
+    begin: int
+    end: int
+    alphabet: Alphabet
+    written: str
+
+
+class SaidStretch(NamedTuple):
+    """A word whose pronunciation is told, or a part of one, at text[begin:end] of an utterance.
+
+    starts: whether the word begins here; the rest of one that was cut is not heard.
+    """
+
+    begin: int
+    end: int
+    word: SaidWord
+    starts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EspeakUtterance:
     """Text that one job speaks.
 
     text: in words. begin: where its segment begins in the segmented text. language: BCP-47.
     pause: the silence after it. origins: maps `text` to its segment. source: maps the segmented text
-    to the task's text.
+    to the task's text. said: the words in it whose pronunciation is told, in order.
     """
 
     text: str
@@ -106,6 +129,7 @@ class EspeakUtterance:
     pause: Pause
     origins: Origins
     source: Places
+    said: tuple[SaidStretch, ...] = ()
 
     def place(self, begin: int, end: int) -> tuple[int, int]:
         """The place of text[begin:end] in the task's text; beyond the end counts as the end."""
@@ -118,13 +142,12 @@ class EspeakUtterance:
 class LanguageDefaults:
     """Languages to read text in, as BCP-47 tags.
 
-    default: where the script leaves it open. han: for Han, None to go by the default. whole: for all
-    text, whatever its script. latin: for Latin letters.
+    default: where the script leaves it open. han: for Han, None to go by the default. latin: for Latin
+    letters.
     """
 
     default: str
     han: str | None = None
-    whole: str | None = None
     latin: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,38 +170,111 @@ def _written_in(language: str) -> str | None:
 
 
 def espeak_utterances(
-    segment: Segment, languages: LanguageDefaults, context: SentenceContext, source: Places
+    segment: Segment,
+    languages: LanguageDefaults,
+    context: SentenceContext,
+    source: Places,
+    said: Sequence[SaidWord] = (),
 ) -> list[EspeakUtterance]:
     """Divide a segment into utterances, in order; none if it has nothing to say.
 
-    context: of the text so far; it takes note of the segment. source: see EspeakUtterance.
+    context: of the text so far; it takes note of the segment. source: see EspeakUtterance. said: words of
+    the task's text whose pronunciation is told, in order, among them those of the segment.
     """
-    found = _divide(segment, languages, context, source) if speakable(segment.text) else []
+    found = _divide(segment, languages, context, source, said) if speakable(segment.text) else []
     if segment.sentence_end:
         context.sentence_ended()
     return found
 
 
 def _divide(
-    segment: Segment, languages: LanguageDefaults, context: SentenceContext, source: Places
+    segment: Segment,
+    languages: LanguageDefaults,
+    context: SentenceContext,
+    source: Places,
+    said: Sequence[SaidWord],
 ) -> list[EspeakUtterance]:
     text = without_marker_point(_UNSPEAKABLE.sub(" ", segment.text))
-    origins = Origins.same(len(text))
-    if not languages.whole:
-        text, origins = verbalize(text, context)
+    text, origins = verbalize(text, context)
     text = without_inner_stops(text)
+
+    def place(at: int) -> tuple[int, int]:
+        first, last = origins.source(at, at + 1)
+        return source(segment.begin + first, segment.begin + last)
+
+    told = _said_in(len(text), place, said) if said else []
     found = []
     covered = 0
-    for begin, end, language in _stretches(text, languages):
+    for begin, end, language in _told_apart(_stretches(text, languages), told):
         own = text[begin:end]
         if not speakable(own):
             continue
         part = _part(origins, begin, end, covered)
-        found.append(EspeakUtterance(own, segment.begin, language, _pause_after(own), part, source))
+        own_said = tuple(
+            _cut(each, begin, end) for each in told if each.begin < end and each.end > begin
+        )
+        found.append(
+            EspeakUtterance(own, segment.begin, language, _pause_after(own), part, source, own_said)
+        )
         covered = part.source(0, part.length)[1]
     if found and segment.sentence_end:
         found[-1] = replace(found[-1], pause=Pause.SENTENCE)
     return found
+
+
+def _said_in(
+    length: int, place: Callable[[int], tuple[int, int]], said: Sequence[SaidWord]
+) -> list[SaidStretch]:
+    """Where these words are in a text of `length`. place: the place of a character in the task's text."""
+    if not length:
+        return []
+    places = range(length)
+    begin, end = place(0)[0], place(length - 1)[1]
+    found = []
+    for word in said:
+        if word.begin >= end:
+            break
+        if word.end <= begin:
+            continue
+        first = bisect_left(places, word.begin, key=lambda at: place(at)[0])
+        last = bisect_left(places, word.end, key=lambda at: place(at)[0])
+        if first < last:
+            found.append(SaidStretch(first, last, word, place(first)[0] == word.begin))
+    return found
+
+
+def _cut(said: SaidStretch, begin: int, end: int) -> SaidStretch:
+    """The part of a word that is in the utterance text[begin:end]."""
+    return SaidStretch(
+        max(said.begin, begin) - begin,
+        min(said.end, end) - begin,
+        said.word,
+        said.starts and said.begin >= begin,
+    )
+
+
+def _told_apart(
+    stretches: Iterator[tuple[int, int, str]], told: list[SaidStretch]
+) -> Iterator[tuple[int, int, str]]:
+    """Cut stretches of one language at the words that another language's voice has to say, and where the
+    sounds that are told would take too long."""
+    for begin, end, language in stretches:
+        at, weight = begin, 0
+        for said in told:
+            first, last = max(said.begin, at), min(said.end, end)
+            if first >= last:
+                continue
+            alphabet = said.word.alphabet
+            weight += len(said.word.written)
+            apart = language.lower() not in alphabet.within
+            if (apart or weight > LONGEST) and at < first:
+                yield at, first, language
+                at, weight = first, len(said.word.written)
+            if apart:
+                yield first, last, alphabet.language
+                at, weight = last, 0
+        if at < end:
+            yield at, end, language
 
 
 def _part(origins: Origins, begin: int, end: int, covered: int) -> Origins:
@@ -203,9 +299,9 @@ def _part(origins: Origins, begin: int, end: int, covered: int) -> Origins:
 
 
 def _stretches(text: str, languages: LanguageDefaults) -> Iterator[tuple[int, int, str]]:
-    if languages.whole or text.isascii():  # most text is ASCII: nothing to find out
+    if text.isascii():  # most text is ASCII: nothing to find out
         for first, last in _bounded(text):
-            yield first, last, languages.whole or languages.latin
+            yield first, last, languages.latin
         return
     for stretch in language_stretches(text, languages.default):
         for begin, end, language in _han_apart(stretch.text, stretch.language, languages.han):
@@ -312,25 +408,20 @@ def word_stretches(text: str) -> list[tuple[int, int]]:
 def located_words(utterance: EspeakUtterance) -> list[LocatedWord]:
     """The words of an utterance, each once, with their places in the task's text.
 
-    Words that one replacement made of the same stretch of the text count as one word.
+    Words that one replacement made of the same stretch of the text count as one word, and so does a word
+    whose pronunciation is told.
     """
     words: list[LocatedWord] = []
     for begin, end in word_stretches(utterance.text):
         text_begin, text_end = utterance.place(begin, end)
-        if words and text_begin < words[-1].text_end:
+        within = any(s.begin < begin < s.end for s in utterance.said)
+        if words and (text_begin < words[-1].text_end or within):
             first = words.pop()
             begin, text_begin = first.begin, first.text_begin
             text_end = max(text_end, first.text_end)
         if text_begin < text_end:
             words.append(LocatedWord(begin, end, text_begin, text_end))
     return words
-
-
-def single_word(utterance: EspeakUtterance, length: int) -> LocatedWord:
-    """An utterance as one word. length: of the text that is spoken for it."""
-    text = utterance.text
-    begin = len(text) - len(text.lstrip())
-    return LocatedWord(0, length, *utterance.place(begin, max(begin, len(text.rstrip()))))
 
 
 @lru_cache(4096)

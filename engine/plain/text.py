@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from .characters import Characters
 from .cues import CUES, CueFilter, FindSounds
 from .markup import Markup
@@ -31,13 +29,6 @@ class PlainText:
         if markup:
             self._stages.append(Markup(cues=CUES if cues else (), sounds=sounds))
         self._stages.append(Characters())
-
-    @classmethod
-    def verbatim(cls) -> Self:
-        """One that changes nothing, for phonetic transcriptions."""
-        plain = cls()
-        plain._stages = []
-        return plain
 
     @property
     def pending(self) -> int:

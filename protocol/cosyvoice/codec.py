@@ -37,7 +37,7 @@ from ..messages import (
     TaskStarted,
     Word,
 )
-from ..parameters import check_model, parse_parameters
+from ..parameters import SpeechParameters, check_model, parse_parameters
 
 EVENTS: Final = ("task-started", "result-generated", "task-finished", "task-failed")
 
@@ -171,6 +171,11 @@ def _heard_object(heard: Heard) -> JsonObject:
 
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _parameters_object(parameters: SpeechParameters) -> JsonObject:
+    unused = set() if parameters.pronunciations else {"pronunciations"}
+    return parameters.model_dump(mode="json", exclude_none=True, exclude=unused)
 
 
 def _result(task_id: str, payload: JsonObject) -> ResultGenerated:
@@ -348,7 +353,7 @@ def encode_command(command: TaskCommand) -> bytes:
                 "task": "tts",
                 "function": "SpeechSynthesizer",
                 "model": command.model,
-                "parameters": command.parameters.model_dump(mode="json", exclude_none=True),
+                "parameters": _parameters_object(command.parameters),
                 "input": {"text": command.text} if command.text else {},
             }
         case ContinueTask():

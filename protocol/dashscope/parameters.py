@@ -1,13 +1,13 @@
 """From this dialect's parameters to SpeechParameters.
 
 Parameters without a meaning here are ignored if a listener would not miss them (language_hints, type,
-enable_markdown_filter, phoneme timestamps). Pronunciations in hot_fix are refused, because speech without
-them would be wrong.
+enable_markdown_filter, phoneme timestamps).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from ..errors import ModelNotFound
@@ -17,10 +17,10 @@ from ..parameters import (
     OPUS_SAMPLE_RATES,
     SAMPLE_RATES,
     Mode,
-    ParametersWithReplacements,
     SpeechParameters,
 )
 from ..parameters import AudioFormat as Format
+from ..phrases import LONGEST_PHRASE, LONGEST_SPOKEN, Pronunciation, Replacement, Rule
 
 WHERE: Final = "payload.parameters"
 MODEL: Final = re.compile(r"cosyvoice[\w.-]{0,64}", re.ASCII | re.IGNORECASE)
@@ -28,9 +28,7 @@ FORMATS: Final = ("wav", "mp3", "pcm", "opus", "aac", "flac")
 DEFAULT_FORMAT: Final = Format.MP3
 DEFAULT_RATE: Final = 22050
 FULL_VOLUME: Final = 50
-MOST_REPLACED: Final = 50
-LONGEST_PHRASE: Final = 64
-LONGEST_SPOKEN: Final = 256
+MOST_FIXED: Final = 50
 SILENT: Final = 1e-4  # -80 dB: volume 0 is a stream of silence, not an error
 _LEAST_BITS_PER_SECOND: Final = 1000
 
@@ -55,7 +53,7 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
     if len(instruct) > 1000:
         raise refusal(f"{where}.instruction", instruct, "at most 1000 characters")
     output_format = _format(given, where)
-    asked = SpeechParameters(
+    return SpeechParameters(
         mode=Mode.NATURAL_LANGUAGE if instruct else Mode.FAST,
         instruct=instruct,
         reference_audio_id=_voice(given, where),
@@ -69,38 +67,61 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
         audio_transport="binary",
         enable_ssml=kind == "SSML" or bool(optional(given, "enable_ssml", bool, where)),
         word_timestamp_enabled=bool(optional(given, "word_timestamp_enabled", bool, where)),
+        pronunciations=_fixes(given, where),
     )
-    replacements = _replacements(given, where)
-    if not replacements:
-        return asked
-    return ParametersWithReplacements(**dict(asked), replacements=replacements)
 
 
-def _replacements(given: JsonObject, where: str) -> dict[str, str]:
-    """The phrases of hot_fix and what is spoken for them; the last of the same phrase counts."""
+def _fixes(given: JsonObject, where: str) -> tuple[Rule, ...]:
+    """What hot_fix says of phrases; the last of the same phrase counts."""
     fix, where = optional(given, "hot_fix", dict, where) or {}, f"{where}.hot_fix"
-    if fix.get("pronunciation"):
-        allowed = "none; replace phrases by others that sound right"
-        raise refusal(f"{where}.pronunciation", fix["pronunciation"], allowed)
-    pairs = fix.get("replace")
+    replaced = _pairs(fix, "replace", "WHAT IS SPOKEN", where)
+    pronounced = _pairs(fix, "pronunciation", "PINYIN OR PHONEMES", where)
+    rules: list[Rule] = []
+    for phrase, (sounds, path) in pronounced.items():
+        if phrase in replaced:
+            raise refusal(path, phrase, f"a phrase that is not in {where}.replace as well")
+        if not phrase.strip() or not sounds.strip():
+            raise refusal(path, {phrase: sounds}, "a word, and pinyin or phonemes for it")
+        rules.append(Pronunciation(phrase, _alphabet(sounds), sounds.strip(), path))
+    rules += [Replacement(phrase, spoken) for phrase, (spoken, _) in replaced.items()]
+    return tuple(rules)
+
+
+def _pairs(fix: JsonObject, name: str, meaning: str, where: str) -> dict[str, tuple[str, str]]:
+    """The phrases of a list in hot_fix, each with what stands beside it, and the path of both."""
+    pairs, where = fix.get(name), f"{where}.{name}"
     if pairs is None:
         return {}
-    if not isinstance(pairs, list) or len(pairs) > MOST_REPLACED:
-        allowed = f'a list of at most {MOST_REPLACED}, each {{"PHRASE": "WHAT IS SPOKEN"}}'
-        raise refusal(f"{where}.replace", pairs, allowed)
-    found: dict[str, str] = {}
+    if not isinstance(pairs, list) or len(pairs) > MOST_FIXED:
+        allowed = f'a list of at most {MOST_FIXED}, each {{"PHRASE": "{meaning}"}}'
+        raise refusal(where, pairs, allowed)
+    found: dict[str, tuple[str, str]] = {}
     for index, pair in enumerate(pairs):
         match list(pair.items()) if isinstance(pair, dict) else None:
             case [(str(phrase), str(spoken))] if (
                 1 <= len(phrase) <= LONGEST_PHRASE and len(spoken) <= LONGEST_SPOKEN
             ):
-                found[phrase] = spoken
+                found[phrase] = spoken, f"{where}.{index}"
             case _:
                 allowed = (
                     f"a phrase of 1 to {LONGEST_PHRASE} characters with up to {LONGEST_SPOKEN}"
                 )
-                raise refusal(f"{where}.replace.{index}", pair, allowed)
+                raise refusal(f"{where}.{index}", pair, allowed)
     return found
+
+
+_PINYIN: Final = re.compile(r"(?:[a-zü:]+[0-5]\s*)+", re.IGNORECASE)
+_TONE_MARKS: Final = re.compile("[\u0300\u0301\u0304\u030c]")
+_ARPABET: Final = re.compile(r"[A-Z]{1,2}[0-2]?(?:\s+[A-Z]{1,2}[0-2]?)*")
+
+
+def _alphabet(sounds: str) -> str:
+    """Which alphabet this is: pinyin has tones, ARPAbet is in capitals, all else is IPA."""
+    sounds = sounds.strip()
+    if _ARPABET.fullmatch(sounds):
+        return "cmu-arpabet"
+    marked = _TONE_MARKS.search(unicodedata.normalize("NFD", sounds))
+    return "py" if marked or _PINYIN.fullmatch(sounds) else "ipa"
 
 
 def _voice(given: JsonObject, where: str) -> str:

@@ -2,7 +2,6 @@
 
 Fields without a meaning here are ignored if a listener would not miss them: language_code (the text shows
 it), text normalization (always on), logging, chunk schedules, stability and similar voice settings.
-Pronunciation dictionaries are refused, because speech without them would be wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from ..parameters import (
     ParametersWithBreaks,
     SpeechParameters,
 )
+from ..phrases import Locator
 
 DEFAULT_MODEL: Final = "eleven_flash_v2_5"
 DEFAULT_OUTPUT: Final = "mp3_44100_128"
@@ -73,7 +73,9 @@ class StreamOptions:
     inactivity_timeout: float = DEFAULT_TIMEOUT
     seed: int | None = None
 
-    def speech(self, speed: float = 1.0) -> SpeechParameters:
+    def speech(
+        self, speed: float = 1.0, dictionaries: tuple[Locator, ...] = ()
+    ) -> SpeechParameters:
         """The options as parameters of a task that reports the times of words."""
         return ParametersWithBreaks(
             mode=Mode.FAST,
@@ -85,6 +87,7 @@ class StreamOptions:
             seed=self.seed,
             enable_ssml=self.enable_ssml,
             word_timestamp_enabled=True,
+            dictionaries=dictionaries,
         )
 
 
@@ -142,14 +145,6 @@ def speed_of(fields: JsonObject) -> float:
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
         raise refusal("voice_settings.speed", settings["speed"], f"{SPEEDS[0]} to {SPEEDS[1]}")
     return speed
-
-
-def refuse_dictionaries(fields: JsonObject) -> None:
-    """Raises InvalidParameter if a message names pronunciation dictionaries."""
-    if given := fields.get("pronunciation_dictionary_locators"):
-        raise refusal(
-            "pronunciation_dictionary_locators", given, "none: write the text as it is spoken"
-        )
 
 
 def _nearest(kbps: int) -> str:

@@ -12,9 +12,11 @@ import pybase64
 from ..errors import TTSError
 from ..fields import JsonObject, body_object, number, optional, refusal, required
 from ..parameters import SpeechParameters
+from ..phrases import Locator
 from ..text import TextLimits
 from .alignment import CharacterSpans, in_seconds
-from .parameters import StreamOptions, refuse_dictionaries, speed_of, stream_options
+from .dictionaries import locators_of
+from .parameters import StreamOptions, speed_of, stream_options
 
 _STATUSES: Final = {
     "InvalidParameter": "invalid_parameters",
@@ -72,10 +74,11 @@ class TextToSpeech:
     options: StreamOptions
     text: str
     speed: float = 1.0
+    dictionaries: tuple[Locator, ...] = ()
 
     @property
     def parameters(self) -> SpeechParameters:
-        return self.options.speech(self.speed)
+        return self.options.speech(self.speed, self.dictionaries)
 
     @property
     def content_type(self) -> str:
@@ -87,7 +90,6 @@ def parse_speech(
 ) -> TextToSpeech:
     """Read a speech call. Raises InvalidParameter, ModelNotFound, TextTooLong."""
     fields = body_object(body)
-    refuse_dictionaries(fields)
     text = required(fields, "text", str)
     limits.check(text)
     asked = {name: query[name] for name in ("output_format",) if name in query}
@@ -97,7 +99,8 @@ def parse_speech(
     if fields.get("seed") is not None:
         seed = number(fields, "seed", "")  # JSON may write it as a string, or with a decimal point
         asked["seed"] = f"{seed:.0f}" if seed.is_integer() else str(seed)
-    return TextToSpeech(stream_options(voice, asked), text, speed_of(fields))
+    options = stream_options(voice, asked)
+    return TextToSpeech(options, text, speed_of(fields), locators_of(fields))
 
 
 def timed_speech(sound: str, found: CharacterSpans | None) -> JsonObject:

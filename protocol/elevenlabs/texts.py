@@ -10,11 +10,14 @@ from typing import Final
 import pybase64
 
 from ..breaks import Break, BreakScanner, spoken_text
+from ..errors import InvalidParameter
 from ..fields import JsonObject, optional, refusal
 from ..messages import ContinueTask, ResultGenerated, RunTask, Word
+from ..phrases import Locator
 from ..surrogates import join
 from .alignment import CharacterSpans, CharacterTimes, in_milliseconds
-from .parameters import StreamOptions, refuse_dictionaries, speed_of
+from .dictionaries import locators_of
+from .parameters import StreamOptions, speed_of
 
 LONGEST_CONTEXT_ID: Final = 256
 
@@ -23,7 +26,8 @@ LONGEST_CONTEXT_ID: Final = 256
 class Message:
     """A client's message. text: None if it has none; "" is a text.
 
-    opens: whether it looks like a context's first one, with a blank text or with settings.
+    opens: whether it looks like a context's first one, with a blank text or with settings. dictionaries:
+    those that it names.
     """
 
     text: str | None
@@ -32,12 +36,13 @@ class Message:
     opens: bool = False
     close_context: bool = False
     close_socket: bool = False
+    dictionaries: tuple[Locator, ...] = ()
 
 
 def read_message(fields: JsonObject) -> Message:
     """Raises InvalidParameter, which names the field."""
     text = optional(fields, "text", str)
-    refuse_dictionaries(fields)
+    dictionaries = locators_of(fields)
     configures = any(
         fields.get(name) is not None for name in ("voice_settings", "generation_config")
     )
@@ -45,9 +50,10 @@ def read_message(fields: JsonObject) -> Message:
         text,
         speed_of(fields),
         flush=_is_set(fields, "flush"),
-        opens=configures or bool(text and text.isspace()),
+        opens=configures or bool(dictionaries) or bool(text and text.isspace()),
         close_context=_is_set(fields, "close_context"),
         close_socket=_is_set(fields, "close_socket"),
+        dictionaries=dictionaries,
     )
 
 
@@ -82,7 +88,7 @@ class Context:
     begun: the text is more than blanks. blank: it ends with one. flushed: it ends with a client's flush.
     half: the high surrogate that it ends with. breaks: finds the pauses in it. times: of its characters.
     reported: milliseconds of speech whose characters were sent. words_end: end of the last word, in code
-    points of the text without markup.
+    points of the text without markup. dictionaries: those that its first message named.
     """
 
     name: str | None
@@ -95,6 +101,7 @@ class Context:
     times: CharacterTimes = field(default_factory=CharacterTimes)
     reported: int = 0
     words_end: int = 0
+    dictionaries: tuple[Locator, ...] = ()
 
 
 class Texts:
@@ -109,10 +116,18 @@ class Texts:
 
     def start(self, task_id: str, context: Context, message: Message) -> RunTask:
         text, flush = self._text(context, message)
-        parameters = self._options.speech(message.speed)
+        context.dictionaries = message.dictionaries
+        parameters = self._options.speech(message.speed, message.dictionaries)
         return RunTask(task_id, self._options.model, parameters, text, flush)
 
     def go_on(self, task_id: str, context: Context, message: Message) -> ContinueTask:
+        """Raises InvalidParameter for dictionaries that the first message did not name."""
+        if message.dictionaries and message.dictionaries != context.dictionaries:
+            error = InvalidParameter(
+                "pronunciation_dictionary_locators: others than those of the text's first message; allowed:"
+                " in that one alone"
+            )
+            raise error.for_task(task_id)
         text, flush = self._text(context, message)
         return ContinueTask(task_id, text, flush)
 

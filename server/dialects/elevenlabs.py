@@ -1,4 +1,5 @@
-"""The ElevenLabs dialect: two WebSockets that take text as it comes, `text-to-speech`, and `voices`."""
+"""The ElevenLabs dialect: two WebSockets that take text as it comes, `text-to-speech`, `voices`, and
+pronunciation dictionaries."""
 
 from __future__ import annotations
 
@@ -42,7 +43,16 @@ from ..http.task import HttpTask, SpeechBody
 from ..settings import Settings
 from ..tasks.life import TaskLife
 from ..voices.book import HostedVoices, Voice
-from . import Dialect, HttpRoute, Terms, UpgradeTarget, WebSocketRoute, body_limits, text_limits
+from . import (
+    Dialect,
+    HttpRoute,
+    Terms,
+    UpgradeTarget,
+    WebSocketRoute,
+    body_limits,
+    dictionaries,
+    text_limits,
+)
 
 # WebSockets
 
@@ -209,8 +219,9 @@ ELEVENLABS: Final = Dialect(
         HttpRoute("GET", "/v1/voices", voices),
         HttpRoute("GET", "/v1/voices/{voice_id}", voice),
         HttpRoute("GET", "/v2/voices", voices_page),
+        *dictionaries.ROUTES,
     ),
-    http_prefixes=("/v1/text-to-speech", "/v1/voices", "/v2/voices"),
+    http_prefixes=("/v1/text-to-speech", "/v1/voices", "/v2/voices", dictionaries.PATH),
     token_header="xi-api-key",
     hosted_voices=_hosted_voices,
 )

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..settings.values import PageOrigins
 
-METHODS: Final = "GET, HEAD, POST, DELETE"
+METHODS: Final = "GET, HEAD, POST, PATCH, DELETE"
 """Of all routes."""
 _NAMES: Final = re.compile(
     r"[!#$%&'*+.^_`|~0-9A-Za-z-]+([ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*"

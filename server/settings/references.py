@@ -28,6 +28,10 @@ class ReferenceSettings(BaseModel):
     )
     max_upload_bytes: Size = Field(ByteSize(20 * MIB), description="largest upload")
     max_references_per_token: Count = Field(1000, description="stored references per token")
+    max_dictionaries_per_token: Count = Field(
+        50, description="stored pronunciation dictionaries per token, and as many archived ones"
+    )
+    max_dictionary_rules: Count = Field(500, description="rules in one pronunciation dictionary")
     max_uploads: Count = Field(
         16,
         description="concurrent uploads; each stays in memory until it is stored. Of several tokens, each "

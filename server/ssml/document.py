@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from cosyserve.engine.interface import Sounds
 from cosyserve.engine.segmentation.characters import speakable
 from cosyserve.engine.segmentation.scripts import is_cjk
 from cosyserve.engine.segmentation.segmenter import SegmentPolicy, TextSegmenter
 from cosyserve.protocol.errors import InvalidParameter
+from cosyserve.protocol.phrases import ALPHABETS
 
 from ..tasks.contract import CheckedSession
 from .parse import (
-    ALPHABETS,
     EMPHASES,
     FASTEST,
     INTERPRETATIONS,
@@ -43,26 +45,27 @@ CLAUSE_PAUSE: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class SpokenText:
-    """`spoken` is said for plain[begin:end]. literal: both are the same text."""
+    """`spoken` is said for plain[begin:end]. literal: both are the same text. sounds: how it is said, if
+    that is told."""
 
     spoken: str
     begin: int
     end: int
     literal: bool
+    sounds: Sounds | None = None
 
 
 @dataclass(slots=True)
 class Run:
     """Text of one prosody, spoken by one session of the engine.
 
-    alphabet: the phonetic alphabet that the pieces are written in, "" for ordinary text. continues:
-    whether its first sentence began in the run before. open_end: where in the plain text its last
-    sentence ends if that goes on in the next run, else 0. flushes: places in the spoken text where a
-    sentence ends, whatever its punctuation. marks: places in the spoken text, and names.
+    continues: whether its first sentence began in the run before. open_end: where in the plain text its
+    last sentence ends if that goes on in the next run, else 0. flushes: places in the spoken text where a
+    sentence ends, whatever its punctuation; a piece begins there. marks: places in the spoken text, and
+    names.
     """
 
     prosody: Prosody
-    alphabet: str = ""
     continues: bool = False
     open_end: int = 0
     pieces: list[SpokenText] = field(default_factory=list)
@@ -84,12 +87,15 @@ class Run:
 
     async def say_in(self, session: CheckedSession) -> None:
         """Give the whole text to the session."""
-        text, begin = self.text, 0
-        for place in self.flushes:
-            await session.feed(text[begin:place])
-            await session.flush()
-            begin = place
-        await session.feed(text[begin:])
+        flushes = deque(self.flushes)
+        for piece, begin in zip(self.pieces, self._starts, strict=True):
+            while flushes and flushes[0] <= begin:
+                flushes.popleft()
+                await session.flush()
+            if piece.sounds is None:
+                await session.feed(piece.spoken)
+            else:
+                await session.say(piece.spoken, piece.sounds)
         await session.finish()
 
     @property
@@ -163,8 +169,8 @@ def _first_end(run: Run) -> int:
     return run.open_end or run.plain(0, run.length)[1]
 
 
-Reads = Callable[[str, str], bool]
-"""Whether the engine can speak these sounds: (alphabet, sounds written in it)."""
+Speaks = Callable[[Sounds], bool]
+"""Whether the engine can speak these sounds."""
 _BLANKS: Final = re.compile(r"\s+")
 _PARAGRAPH: Final = 0.5
 """The pause around a paragraph, in seconds at speed 1."""
@@ -176,14 +182,13 @@ _TOLD_BY_SCRIPT: Final = frozenset(
 
 
 def spoken_document(
-    nodes: Sequence[str | Element], reads: Reads, before: str = ""
+    nodes: Sequence[str | Element], speaks: Speaks, before: str = ""
 ) -> SpokenDocument:
     """The document that the nodes of `parse` say. Raises InvalidParameter for an attribute's wrong value.
 
-    reads: whether the engine can speak sounds written in a phonetic alphabet. before: the task's plain
-    text so far; a blank and a sentence's pause separate it from this document.
+    before: the task's plain text so far; a blank and a sentence's pause separate it from this document.
     """
-    writer = _Writer(reads, before, "zh" if _has_han(nodes) else "en")
+    writer = _Writer(speaks, before, "zh" if _has_han(nodes) else "en")
     for node in nodes:
         writer.node(node)
     return writer.document()
@@ -192,8 +197,8 @@ def spoken_document(
 class _Writer:
     """Walks the tree and collects the parts."""
 
-    def __init__(self, reads: Reads, before: str, language: str) -> None:
-        self._reads = reads
+    def __init__(self, speaks: Speaks, before: str, language: str) -> None:
+        self._speaks = speaks
         self._offset = len(before)  # of this document's text in the task's plain text
         self._plain = " " if before and not before[-1].isspace() else ""
         self._spaced = False  # whether a blank comes before the next text
@@ -290,17 +295,18 @@ class _Writer:
             text = text[1:]
         ends = text[-1] == " "
         text = text.rstrip()
-        self._speak(text, text, "")
+        self._speak(text, text)
         self._spaced = ends
 
-    def _speak(self, spoken: str, content: str, alphabet: str) -> None:
+    def _speak(self, spoken: str, content: str, sounds: Sounds | None = None) -> None:
         """Add `spoken` to a run, and `content`, for which it is said, to the plain text."""
         self._add_blank()
         begin = self._offset + len(self._plain)
         self._plain += content
         if spoken:
-            run = self._run_of(alphabet)
-            run.add(SpokenText(spoken, begin, begin + len(content), spoken == content))
+            literal = spoken == content and sounds is None
+            run = self._open_run()
+            run.add(SpokenText(spoken, begin, begin + len(content), literal, sounds))
             self._fresh = False
 
     def _separate(self) -> None:
@@ -312,7 +318,7 @@ class _Writer:
         if spaced and self._plain and self._plain[-1] != " ":
             begin = self._offset + len(self._plain)
             self._plain += " "
-            if self._run is not None and not self._run.alphabet:
+            if self._run is not None:
                 self._run.add(SpokenText(" ", begin, begin + 1, True))
 
     def _rewritten(self, spoken: str, content: str) -> None:
@@ -320,7 +326,7 @@ class _Writer:
         content = _BLANKS.sub(" ", content.strip())
         if blanks[0]:
             self._separate()
-        self._speak(_BLANKS.sub(" ", spoken.strip()), content, "")
+        self._speak(_BLANKS.sub(" ", spoken.strip()), content)
         if blanks[1] and content:
             self._separate()
 
@@ -349,22 +355,22 @@ class _Writer:
                 f"{element.where}: alphabet is {shown(alphabet)}; allowed: {allowed}"
             )
         content = _BLANKS.sub(" ", _content(element).strip())
-        sounds = element.attributes["ph"].strip()
-        if self._reads(alphabet, sounds):
-            self._speak(sounds, content, alphabet)
+        sounds = Sounds(alphabet, element.attributes["ph"].strip())
+        if self._speaks(sounds):
+            self._speak(content or sounds.written, content, sounds)
             return
         self._notice(
-            f"<phoneme>: this engine cannot speak {shown(sounds)} in {alphabet};"
+            f"<phoneme>: this engine cannot speak {shown(sounds.written)} in {alphabet};"
             " the text inside was read instead"
         )
-        self._speak(content, content, "")
+        self._speak(content, content)
 
     # Runs, and the pauses between them
 
-    def _run_of(self, alphabet: str) -> Run:
-        """The run that takes the next text: another one if prosody or alphabet has changed."""
+    def _open_run(self) -> Run:
+        """The run that takes the next text: another one if the prosody has changed."""
         run = self._run
-        if run is not None and run.prosody == self._prosody and run.alphabet == alphabet:
+        if run is not None and run.prosody == self._prosody:
             return run
         self._close()
         before = self._before
@@ -377,7 +383,7 @@ class _Writer:
             pace = min(max(SLOWEST, self._prosody.rate), FASTEST)
             self._parts.append(Silence(pause / pace, natural=True))
         self._gap = None
-        self._run = Run(self._prosody, alphabet, continues)
+        self._run = Run(self._prosody, continues)
         return self._run
 
     def _close(self) -> None:

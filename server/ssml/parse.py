@@ -21,7 +21,6 @@ INTERPRETATIONS: Final = (
     *("verbatim", "punctuation", "id", "date", "time", "currency", "fraction", "measure", "unit"),
     *("name", "address", "nick"),
 )
-ALPHABETS: Final = ("ipa", "py")
 LONGEST_BREAK: Final = 10.0
 """Seconds of one break."""
 LONGEST_BREAKS: Final = 3600.0

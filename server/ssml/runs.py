@@ -17,6 +17,7 @@ from cosyserve.engine.interface import (
     PhoneticEngine,
     Prompt,
     Samples,
+    Sounds,
     SpokenSegment,
     SynthesisOptions,
     WordTime,
@@ -25,7 +26,7 @@ from cosyserve.engine.interface import (
 from cosyserve.engine.segmentation.characters import speakable, weight
 
 from ..audio.filters import Filter, open_filters
-from ..tasks.contract import LEAVE_TIMEOUT, CheckedSession, calling
+from ..tasks.contract import LEAVE_TIMEOUT, Checked, CheckedSession, calling
 from .document import Part, Run, Silence
 from .parse import FASTEST, LOUDEST, SLOWEST
 
@@ -169,14 +170,17 @@ class RunSessions:
     begins; it speaks the first run if that has no prosody of its own.
     """
 
-    def __init__(self, engine: Engine, prompt: Prompt, options: SynthesisOptions) -> None:
+    def __init__(
+        self, engine: Engine, prompt: Prompt, options: SynthesisOptions, checked: Checked
+    ) -> None:
         """Raises what the engine's open_session does."""
         self._engine = engine
+        self._checked = checked
         self._prompt = prompt
         self._options = options  # of the task
         self._native = engine.capabilities
         # Opened without a run; None once a run speaks in it or it is freed.
-        self._first: CheckedSession | None = CheckedSession(engine.open_session(prompt, options))
+        self._first: CheckedSession | None = checked(engine.open_session(prompt, options))
         self._open = [self._first]  # sessions that nobody has released
         self._leaving: list[asyncio.Task[None]] = []  # tasks that free released sessions
         self._ahead: tuple[Run, asyncio.Task[CheckedSession]] | None = (
@@ -184,10 +188,10 @@ class RunSessions:
         )
         self._closed = False  # whether the task is cancelled
 
-    def reads(self, alphabet: str, sounds: str) -> bool:
-        """Whether the engine can speak these sounds of a phonetic alphabet."""
+    def speaks(self, sounds: Sounds) -> bool:
+        """Whether the engine can speak these sounds."""
         engine = self._engine
-        return isinstance(engine, PhoneticEngine) and engine.reads(alphabet, sounds)
+        return isinstance(engine, PhoneticEngine) and engine.unspeakable(sounds) is None
 
     def limits(self, parts: Iterable[Part]) -> list[str]:
         """Notices of what this engine can only approximate."""
@@ -291,18 +295,13 @@ class RunSessions:
         options = self._rendering(run).options
         first, self._first = self._first, None
         if first is not None:
-            if options == self._options and not run.alphabet:
+            if options == self._options:
                 await first.enter()
                 return first
             self.release(first)
             await asyncio.wait({first.leave()}, timeout=LEAVE_TIMEOUT)
         with calling("open_session"):
-            if run.alphabet:
-                assert isinstance(self._engine, PhoneticEngine)
-                opened = self._engine.open_phonetic(self._prompt, options, run.alphabet)
-            else:
-                opened = self._engine.open_session(self._prompt, options)
-        session = CheckedSession(opened)
+            session = self._checked(self._engine.open_session(self._prompt, options))
         self._open.append(session)
         await session.enter()
         return session

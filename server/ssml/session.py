@@ -24,7 +24,8 @@ from cosyserve.protocol.breaks import begins_markup
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.text import GrowingText
 
-from .document import MarkPlace, Part, Reads, Run, Silence, SpokenDocument, spoken_document
+from ..tasks.contract import Checked
+from .document import MarkPlace, Part, Run, Silence, Speaks, SpokenDocument, spoken_document
 from .parse import LONGEST_DOCUMENT, BreakTotal, parse
 from .plain import PausedText, plain_nodes
 from .runs import RunSessions, RunVoice
@@ -60,10 +61,11 @@ class SsmlSession(CancelsOnExit):
         *,
         markup: bool,
         threads: Threads,
+        checked: Checked,
     ) -> None:
         """markup: whether the text may be markup. Raises what the engine's open_session does."""
         self._threads = threads
-        self._sessions = RunSessions(engine, prompt, options)
+        self._sessions = RunSessions(engine, prompt, options, checked)
         self._rate = engine.capabilities.sample_rate
         # The text
         self._is_markup = False  # whether the text has begun with a tag
@@ -181,7 +183,7 @@ class SsmlSession(CancelsOnExit):
         self._length = 0
         if not text.strip() or self._error is not None:
             return
-        read = partial(_read_document, text, self._sessions.reads, self._plain.part(0))
+        read = partial(_read_document, text, self._sessions.speaks, self._plain.part(0))
         try:
             document = await self._threads.run(read) if len(text) > _AT_ONCE else read()
             silences = (part for part in document.parts if isinstance(part, Silence))
@@ -274,9 +276,9 @@ class SsmlSession(CancelsOnExit):
             self._marks.extend(marks)
 
 
-def _read_document(text: str, reads: Reads, before: str) -> SpokenDocument:
+def _read_document(text: str, speaks: Speaks, before: str) -> SpokenDocument:
     nodes = parse(text) if begins_markup(text, final=True) else plain_nodes(text)
-    return spoken_document(nodes, reads, before)
+    return spoken_document(nodes, speaks, before)
 
 
 def _silence(samples: int) -> PcmChunk:

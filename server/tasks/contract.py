@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
-from cosyserve.engine.interface import EngineError, PcmChunk, Session
+from cosyserve.engine.interface import EngineError, PcmChunk, PhoneticSession, Session, Sounds
 from cosyserve.protocol.errors import TTSError
 
 from ..errors import ContractBroken, must_propagate, report
@@ -59,6 +59,11 @@ class CheckedSession:
         with calling("feed"):
             await self._session.feed(text)
 
+    async def say(self, word: str, sounds: Sounds) -> None:
+        """As PhoneticSession; only for the session of a PhoneticEngine."""
+        with calling("say"):
+            await cast(PhoneticSession, self._session).say(word, sounds)
+
     async def flush(self) -> None:
         with calling("flush"):
             await self._session.flush()
@@ -107,6 +112,10 @@ class CheckedSession:
             await self._session.cancel()
             if self._entered:
                 await self._session.__aexit__(None, None, None)
+
+
+Checked = Callable[[Session], CheckedSession]
+"""Makes a session of the engine one that the server calls."""
 
 
 def _checked(chunk: object) -> PcmChunk:

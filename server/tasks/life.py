@@ -21,7 +21,8 @@ from cosyserve.protocol.messages import (
     TaskMetrics,
     TaskStarted,
 )
-from cosyserve.protocol.parameters import SpeechParameters
+from cosyserve.protocol.parameters import ParametersWithBreaks, SpeechParameters
+from cosyserve.protocol.phrases import Rule
 
 from ..auth import Caller
 from ..errors import as_tts_error, report
@@ -167,6 +168,10 @@ class TaskLife:
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
+        rules: tuple[Rule, ...] = ()
+        if isinstance(parameters, ParametersWithBreaks) and parameters.dictionaries:
+            owner = services.owner(self.caller) or ""
+            rules = await services.dictionaries.rules(owner, parameters.dictionaries)
         await services.beginnings.take(self.caller.name)
         self._synthesis = await Synthesis.open(
             services.engine,
@@ -175,6 +180,7 @@ class TaskLife:
             services.encode_pool,
             services.ssml_threads,
             self.caller.name,
+            rules,
         )
         return self._synthesis
 

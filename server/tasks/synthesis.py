@@ -21,13 +21,14 @@ from cosyserve.engine.interface import (
 )
 from cosyserve.engine.threads import Threads
 from cosyserve.protocol.messages import EffectiveAudio, Mark, Sentence, Word
-from cosyserve.protocol.parameters import ParametersWithReplacements, SpeechParameters
+from cosyserve.protocol.parameters import SpeechParameters
+from cosyserve.protocol.phrases import Rule
 from cosyserve.protocol.text import GrowingText
 
 from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
 from ..ssml import SsmlSession, open_ssml
-from .contract import CheckedSession, calling
-from .replacing import Replacer
+from .contract import Checked, CheckedSession, calling
+from .reworded import RewordedSession, spoken_rules
 
 SILENCE_SECONDS: Final = 0.02
 """What a task without anything to say is answered with."""
@@ -79,16 +80,11 @@ def options_of(parameters: SpeechParameters, tenant: str) -> SynthesisOptions:
 class _Pending:
     """Costs, words, sentences and marks of chunks whose bytes the encoder still holds back.
 
-    text: gives parts of the task's text. place: where in it stands what is spoken from one place to another.
+    text: gives parts of the task's text.
     """
 
-    def __init__(
-        self,
-        text: Callable[[int, int], str],
-        place: Callable[[int, int], tuple[int, int]],
-    ) -> None:
+    def __init__(self, text: Callable[[int, int], str]) -> None:
         self._text = text
-        self._place = place
         self._clear()
 
     def _clear(self) -> None:
@@ -122,10 +118,10 @@ class _Pending:
         """Add the chunk's words, sentences and marks, in the wire's terms."""
         text = self._text
         for w in chunk.words:
-            place = self._place(w.text_begin, w.text_end)
+            place = w.text_begin, w.text_end
             self._words += (Word(text(*place), w.begin, w.end, *place),)
         for s in chunk.segments:
-            place = self._place(s.text_begin, s.text_end)
+            place = s.text_begin, s.text_end
             self._sentences += (Sentence(s.number, *place, text(*place)),)
         self._marks += tuple(Mark(mark.name, mark.at) for mark in chunk.marks)
 
@@ -146,7 +142,6 @@ class Synthesis:
         encode_pool: Executor | None,
         *,
         ssml: SsmlSession | None,
-        replacer: Replacer | None,
     ) -> None:
         """rate: Hz of the session's PCM. encode_pool: None encodes in place. ssml: what the session wraps."""
         self._session = session
@@ -154,7 +149,6 @@ class Synthesis:
         self._encoder = encoder
         self._pool = encode_pool
         self._ssml = ssml
-        self._replacer = replacer
         self._text = GrowingText()  # as it was fed, tags included
 
     @classmethod
@@ -166,13 +160,16 @@ class Synthesis:
         encode_pool: Executor,
         ssml_threads: Threads | None = None,
         tenant: str = "",
+        rules: tuple[Rule, ...] = (),
     ) -> Self:
         """A synthesis with this voice. An expensive encoder works in the pool, any other in place.
 
-        ssml_threads: as in `open_ssml`. tenant: as in SynthesisOptions.
+        ssml_threads: as in `open_ssml`. tenant: as in SynthesisOptions. rules: of phrases, beside those of
+        the parameters, which come first.
 
-        Raises EngineNotReady, UnsupportedRequest.
+        Raises EngineNotReady, UnsupportedRequest, and InvalidParameter for sounds that the engine lacks.
         """
+        rules = spoken_rules(engine, (*parameters.pronunciations, *rules))
         native = engine.capabilities
         rate = native.sample_rate
 
@@ -186,19 +183,22 @@ class Synthesis:
         else:
             encoder, pool = make(), None
         options = options_of(parameters, tenant)
+        checked: Checked = partial(RewordedSession, rules=rules) if rules else CheckedSession
         ssml = None
         with calling("open_session"):
-            replaces = isinstance(parameters, ParametersWithReplacements)
-            if (parameters.enable_ssml or parameters.plain_breaks) and not replaces:
-                markup = parameters.enable_ssml
-                ssml = open_ssml(engine, voice, options, markup=markup, threads=ssml_threads)
+            if parameters.enable_ssml or parameters.plain_breaks:
+                ssml = open_ssml(
+                    engine,
+                    voice,
+                    options,
+                    markup=parameters.enable_ssml,
+                    threads=ssml_threads,
+                    checked=checked,
+                )
                 session = CheckedSession(ssml)
             else:
-                session = CheckedSession(engine.open_session(voice, options))
-        replacer = None
-        if isinstance(parameters, ParametersWithReplacements):
-            replacer = Replacer(parameters.replacements, markup=parameters.enable_ssml)
-        return cls(session, rate, encoder, pool, ssml=ssml, replacer=replacer)
+                session = checked(engine.open_session(voice, options))
+        return cls(session, rate, encoder, pool, ssml=ssml)
 
     @property
     def audio(self) -> EffectiveAudio:
@@ -225,11 +225,9 @@ class Synthesis:
     async def feed(self, text: str, *, flush: bool = False) -> None:
         """Take the next piece of text. flush: speak what has come without waiting for more.
 
-        Does not wait for speech. Raises TextTooLong, and InvalidParameter as Replacer does.
+        Does not wait for speech. Raises TextTooLong.
         """
         self._text.append(text)
-        if self._replacer is not None:
-            text = self._replacer.feed(text, whole=flush)
         if text:
             await self._session.feed(text)
         if flush:
@@ -237,8 +235,6 @@ class Synthesis:
 
     async def finish(self) -> None:
         """Say that no more text comes."""
-        if self._replacer is not None and (text := self._replacer.feed("", whole=True)):
-            await self._session.feed(text)
         await self._session.finish()
 
     def text(self, begin: int, end: int) -> str:
@@ -252,8 +248,7 @@ class Synthesis:
 
     async def chunks(self) -> AsyncGenerator[SpokenChunk, None]:
         """The speech as it is made; pulled, so that a slow reader slows only its own task."""
-        place = _same if self._replacer is None else self._replacer.source
-        pending = _Pending(self.text, place)
+        pending = _Pending(self.text)
         longest = round(LONGEST_SECONDS * self._rate)
         silent = True
         while (whole := await self._session.next_chunk()) is not None:
@@ -278,10 +273,6 @@ class Synthesis:
         if self._pool is None:
             return _timed(step)
         return await _in_pool(self._pool, partial(_timed, step))
-
-
-def _same(begin: int, end: int) -> tuple[int, int]:
-    return begin, end
 
 
 def _timed(step: Callable[[], Encoded]) -> tuple[Encoded, float]:

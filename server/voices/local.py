@@ -17,6 +17,7 @@ from cosyserve.engine.files import flush, sweep_temporary, write_file, write_tem
 from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
+from .documents import LocalDocuments
 from .record import (
     DamagedClip,
     Head,
@@ -47,6 +48,7 @@ _WRITE_THREADS: Final = 2
 _Index = dict[str, tuple[tuple[int, int, int], Head | None]]
 _References = list[Reference]  # inside the class, `list` is the method
 _Heads = list[Head]
+_Folders = list[Path]
 
 
 class _Shelf:
@@ -151,6 +153,9 @@ class LocalStore:
     async def delete(self, owner: str | None, reference_id: str) -> None:
         await self._lookups.run(self._delete, owner, check_id(reference_id))
 
+    def documents(self, kind: str) -> LocalDocuments:
+        return LocalDocuments(self._folder / kind, self._lookups)
+
     async def _heads(self, owner: str | None) -> _Heads:
         """The heads of all undamaged clips that this owner sees."""
         found: _Heads = []
@@ -172,7 +177,8 @@ class LocalStore:
             now = probe.stat().st_mtime
             probe.unlink()
             self._adopt()
-            for folder in (self._folder, *(shelf.folder for shelf in self._all())):
+            owned = (shelf.folder for shelf in self._all())
+            for folder in (self._folder, *owned, *self._document_folders()):
                 for name in sweep_temporary(folder, now):
                     log.info("stale_upload_removed", file=name)
         except OSError as error:
@@ -217,6 +223,17 @@ class LocalStore:
         with os.scandir(self._folder) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         return [self._shelf(name) for name in names if is_digest(name)]
+
+    def _document_folders(self) -> _Folders:
+        """The folders of documents of every kind and owner. Raises OSError."""
+        kinds = [path for path in self._folder.iterdir() if path.is_dir()]
+        return [
+            path
+            for kind in kinds
+            if not is_digest(kind.name)
+            for path in kind.iterdir()
+            if is_digest(path.name)
+        ]
 
     def _seen(self, owner: str | None) -> _Shelves:
         """Those that this owner sees."""

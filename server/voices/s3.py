@@ -4,7 +4,8 @@ A clip is one object, `clips/<id>`: the reference exists, whole, from the object
 Beside it there are empty objects whose keys are indexes: `index/<owner>/<inverted time>-<id>`, which
 lists the newest first, and for a clip that has a name `names/<name>/<owner>/<inverted time>-<id>`.
 Index entries are made before their clip and removed after it, so that lists and names never miss a clip;
-an entry without a clip shows nothing and is removed when it is old.
+an entry without a clip shows nothing and is removed when it is old. Documents are objects
+`<kind>/<owner>/<id>`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import structlog
 from cosyserve.engine.threads import Threads
 from cosyserve.protocol.errors import EngineUnavailable, InternalError
 
+from .documents import S3Documents
 from .record import (
     DamagedClip,
     Head,
@@ -203,6 +205,9 @@ class S3Store:
         await self._bucket.delete(self._keys.clip(reference_id))
         for entry in self._keys.entries(head.reference, head.sequence):
             await self._bucket.delete(entry)
+
+    def documents(self, kind: str) -> S3Documents:
+        return S3Documents(f"{self._options.root}{kind}/", lambda: self._bucket)
 
     @property
     def _bucket(self) -> Bucket:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import unicodedata
 import uuid
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .documents import Documents
 
 LONGEST: Final = 64  # characters
 ALLOWED: Final = (
@@ -88,3 +91,6 @@ class ReferenceStore(Protocol):
         """How many references the owner has."""
 
     async def delete(self, owner: str | None, reference_id: str) -> None: ...
+
+    def documents(self, kind: str) -> Documents:
+        """Documents beside the references. kind: a name in small letters, of them alone."""

@@ -80,3 +80,21 @@ def test_maps_join(steps: Steps, data: st.DataObject) -> None:
 def test_a_map_beyond_the_first_is_refused() -> None:
     with pytest.raises(ValueError, match="beyond"):
         Origins.same(2).then(Origins.same(3))
+
+
+def test_a_map_goes_on_with_another() -> None:
+    origins = Origins.same(3)
+    origins.replace(2, 5)
+    following = Origins()
+    following.replace(1, 0)
+    following.copy(2)
+    following.replace(4, 1)
+    origins.extend(following)
+    assert (origins.length, origins.source_length) == (11, 12)
+    assert [origins.source(at, at + 1) for at in (2, 3, 8, 9, 10)] == [
+        (2, 3),
+        (3, 5),
+        (6, 7),
+        (7, 8),
+        (8, 12),
+    ]

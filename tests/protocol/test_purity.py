@@ -26,6 +26,7 @@ PURE = {
     "re",
     "types",
     "typing",
+    "unicodedata",
 }
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 

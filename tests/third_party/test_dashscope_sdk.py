@@ -131,9 +131,9 @@ async def test_a_cancelled_task_ends_at_once(speaking: RunningServer, tmp_path: 
         ({"more": {"speech_rate": 3.0}}, "InvalidParameter", "payload.parameters.rate"),
         ({"more": {"volume": 101}}, "InvalidParameter", "payload.parameters.volume"),
         (
-            {"more": {"hot_fix": {"pronunciation": [{"a": "b"}]}}},
+            {"more": {"hot_fix": {"pronunciation": [{"a": "tian1 qi9"}]}}},
             "InvalidParameter",
-            "payload.parameters.hot_fix",
+            "payload.parameters.hot_fix.pronunciation.0",
         ),
     ],
 )
@@ -224,3 +224,18 @@ async def test_phrases_are_replaced(speaking: RunningServer, tmp_path: Path) -> 
     assert (tmp_path / "call.bin").read_bytes() == expected
     await sdk(speaking, "http", tmp_path, more={"hot_fix": fix})
     assert (tmp_path / "whole.bin").read_bytes() == expected
+
+
+async def test_words_are_pronounced(speaking: RunningServer, tmp_path: Path) -> None:
+    fix = {"pronunciation": [{"there": "ˈɛvɹiˌbɑːdi"}, {"银行": "yin2 hang2"}]}
+    form = "PCM_24000HZ_MONO_16BIT"
+    await sdk(speaking, "call", tmp_path, format=form, more={"hot_fix": fix})
+    spoken = (tmp_path / "call.bin").read_bytes()
+    assert spoken != await native(speaking, TEXT)
+    rules = [
+        {"word": "there", "alphabet": "ipa", "sounds": "ˈɛvɹiˌbɑːdi"},
+        {"word": "银行", "alphabet": "py", "sounds": "yin2 hang2"},
+    ]
+    assert spoken == await native(speaking, TEXT, pronunciations=rules)
+    await sdk(speaking, "http", tmp_path, more={"hot_fix": fix})
+    assert (tmp_path / "whole.bin").read_bytes() == spoken

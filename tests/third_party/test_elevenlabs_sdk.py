@@ -77,3 +77,31 @@ def sound(folder: Path, name: str) -> bytes:
 
 def kept(folder: Path, name: str, form: str = "pcm") -> Floats:
     return decode(sound(folder, name), form, RATE)[0]
+
+
+async def test_pronunciation_dictionaries(speaking: RunningServer, tmp_path: Path) -> None:
+    options = json.dumps({"voice": "alba"})
+    told = await drive("elevenlabs_dictionaries.py", speaking.url, TOKEN, tmp_path, options)
+    for name, text in (
+        ("phoneme", "Winn is here."),
+        ("alias", "The United Nations is here."),
+        ("plain", "Nguyen is here."),
+        ("removed", "The UN is here."),
+    ):
+        native = await native_speech(speaking.url, TOKEN, text)
+        assert np.array_equal(kept(tmp_path, name), native), name
+    assert told["made"][:2] == ["Names", 3]
+    assert told["copied"] == ["Copy", 3]
+    assert (told["added"], told["removed"], told["changed"]) == (4, 2, 1)
+    assert told["got"] == [["phoneme", "Nguyen"], ["alias", "EU"]]
+    assert told["updated"] == ["Old", True]
+    assert told["pages"] == [[["Names"], False], [["Names", "Old"], False]]
+    assert "<alias>United Nations</alias>" in told["pls"]
+    errors = told["errors"]
+    assert errors["phoneme"][0] == 400
+    assert (
+        "rules.0.phoneme: 'ʁ': no sound 'ʁ'; allowed: the sounds of English" in errors["phoneme"][1]
+    )
+    assert errors["nothing"][0] == 404
+    assert errors["locator"][0] == 400
+    assert "no dictionary has the id 'nothing'" in errors["locator"][1]

@@ -133,7 +133,7 @@ def _scripts(piece: WrittenSegment) -> set[Script] | None:
     """Han and kana in a piece, None if there is anything else in it."""
     if piece.markup or piece.sounds or not piece.text:
         return None
-    found = set()
+    found: set[Script] = set()
     for char in piece.text:
         script = script_of(char)
         if script in (Script.HAN, Script.KANA):

@@ -214,16 +214,11 @@ def _commit(advance: _Advance, made: tuple[Tensor, Carried] | None) -> Tensor:
     if made is None:
         return state.carried.overlap[:0]
     wave, state.carried = made
-    if advance.shape.final:
-        _fade_out(wave, state.policy.fade_out)
-    return wave
-
-
-def _fade_out(wave: Tensor, samples: int) -> None:
-    """Let the last samples fall to zero, in place."""
-    count = min(samples, wave.shape[0])
+    count = min(state.policy.fade_out, wave.shape[0]) if advance.shape.final else 0
     if count:
+        # So that it does not end on a step.
         wave[-count:] *= 1.0 - (torch.arange(count, device=wave.device) + 1.0) / count
+    return wave
 
 
 def _stacked(parts: Sequence[Carried]) -> Carried:

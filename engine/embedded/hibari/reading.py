@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hibari.g2p import G2P, SUBTOKEN_RE
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
+
+    from ..frames import ToldSounds
 
 
 class Phonemes(NamedTuple):
@@ -42,18 +44,24 @@ _MOST_SYMBOLS: Final = 480
 """Phonemes of a text, half a minute. One of more is spelled out letter by letter."""
 
 
-def read(text: str, g2p: G2P, alphabet: Container[str]) -> list[Phonemes]:
-    """The reading of `text`, in order. alphabet: the symbols that the model knows.
+def read(
+    text: str, g2p: G2P, alphabet: Container[str], sounds: Sequence[ToldSounds] = ()
+) -> list[Phonemes]:
+    """The reading of `text`, in order. alphabet: the symbols that the model knows. sounds: those of words
+    whose pronunciation is told.
 
     Raises Unreadable if a letter or digit would not be heard.
     """
     text = text.translate(_SAME_LENGTH)
-    if _TOO_LONG.search(text) or any(
-        len(SUBTOKEN_RE.findall(word)) > _MOST_PARTS for word in text.split()
+    others = _without(text, sounds)
+    if _TOO_LONG.search(others) or any(
+        len(SUBTOKEN_RE.findall(word)) > _MOST_PARTS for word in others.split()
     ):
         raise Unreadable("a word is too long")
+    if any(told.espeak and not told.natural for told in sounds):
+        raise Unreadable("the sounds of a word are not English")
     try:
-        tokens = g2p.phonemize_tokens(g2p.tokenize(text))
+        tokens = g2p.phonemize_tokens(g2p.tokenize(_told(text, sounds) if sounds else text))
     except Exception as error:  # its rules take some numbers for what int() does not
         raise Unreadable(str(error)) from error
     found: list[Phonemes] = []
@@ -77,3 +85,24 @@ def read(text: str, g2p: G2P, alphabet: Container[str]) -> list[Phonemes]:
     if len(symbols) > _MOST_SYMBOLS:
         raise Unreadable("it would take too long")
     return found
+
+
+def _without(text: str, sounds: Sequence[ToldSounds]) -> str:
+    """The text with blanks for the words whose pronunciation is told."""
+    for told in sounds:
+        text = f"{text[: told.begin]}{' ' * (told.end - told.begin)}{text[told.end :]}"
+    return text
+
+
+def _told(text: str, sounds: Sequence[ToldSounds]) -> str:
+    """The text with pronunciations as hibari takes them, and blanks where a word touches another."""
+    parts, at = [], 0
+    for told in sounds:
+        before, word = text[at : told.begin], text[told.begin : told.end]
+        if not told.natural:  # the rest of a word that began in the utterance before
+            parts.append(before + " ")
+        else:
+            blanks = " " * before[-1:].isalnum(), " " * text[told.end : told.end + 1].isalnum()
+            parts.append(f"{before}{blanks[0]}[{word}](/{told.natural}/){blanks[1]}")
+        at = told.end
+    return "".join(parts) + text[at:]

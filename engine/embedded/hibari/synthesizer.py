@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..frames import SAMPLE_RATE, NaturalProsody
+from ..frames import SAMPLE_RATE, NaturalProsody, ToldSounds
 from ..sound import WordMark
 from .installation import MEDIAN_F0
 from .intonation import repitched, whispered
@@ -46,18 +46,15 @@ class HibariSynthesizer:
         prosody: NaturalProsody,
         seed: int,
         go_on: Callable[[], bool],
-        *,
-        phonemes: bool = False,
+        sounds: Sequence[ToldSounds] = (),
     ) -> tuple[bytes, list[WordMark]] | None:
         """16-bit PCM at SAMPLE_RATE and the marks of words and punctuation; None if stopped.
 
-        phonemes: whether `text` is symbols of the model's alphabet. go_on: asked now and then.
+        go_on: asked now and then. sounds: of words whose pronunciation is told.
         Raises Unreadable if a part of the text would not be heard.
         """
-        reading = (
-            [Phonemes(text, 0)] if phonemes else read(text, self._model.g2p, self._model.alphabet)
-        )
-        sounds: list[Samples] = []
+        reading = read(text, self._model.g2p, self._model.alphabet, sounds)
+        found: list[Samples] = []
         marks: list[WordMark] = []
         length = 0
         for row in _rows(reading, round(_MOST_SYMBOLS * min(1.0, prosody.speed))):
@@ -73,9 +70,9 @@ class HibariSynthesizer:
                 sample = min(max(round(spoken.begins[at] * spoken.stretch) - begin, 0), end - begin)
                 marks.append(WordMark(length + sample, each.position))
                 at += len(each.symbols)
-            sounds.append(_faded(sound[begin:end]))
+            found.append(_faded(sound[begin:end]))
             length += end - begin
-        return _pcm(np.concatenate(sounds) * (_LEVEL * prosody.volume)), marks
+        return _pcm(np.concatenate(found) * (_LEVEL * prosody.volume)), marks
 
 
 def _rows(reading: list[Phonemes], most: int) -> Iterator[list[Phonemes]]:

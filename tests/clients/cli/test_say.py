@@ -85,6 +85,7 @@ async def test_every_parameter_has_a_flag(server: ScriptedServer, tmp_path: Path
         "pitch": 0.8,
         "enable_ssml": True,
         "word_timestamp_enabled": False,
+        "pronunciations": [],
     }
 
 

@@ -140,23 +140,6 @@ async def test_what_it_cannot_read_espeak_ng_reads(engine: EmbeddedEngine) -> No
     ).samples.tobytes()
 
 
-async def test_a_transcription_is_spoken_in_the_same_voice(engine: EmbeddedEngine) -> None:
-    opened = [
-        engine.open_phonetic(voice_of(engine, voice), SynthesisOptions(), "ipa")
-        for voice in ("hanna", "alba")
-    ]
-    sounds = []
-    for session in opened:
-        async with session:
-            await session.feed("təˈmɑːtoʊ")
-            await session.finish()
-            chunks = [chunk async for chunk in session]
-        sounds.append(np.concatenate([chunk.samples for chunk in chunks]))
-        assert [(w.text_begin, w.text_end) for c in chunks for w in c.words] == [(0, 9)]
-    assert len(sounds[0]) != len(sounds[1])
-    assert level(sounds[0]) == pytest.approx(level(sounds[1]), abs=3)
-
-
 async def test_a_killed_worker_fails_its_session_alone() -> None:
     async with running(workers=1) as engine:
         victim = engine.open_session(voice_of(engine, "hanna"), SynthesisOptions())

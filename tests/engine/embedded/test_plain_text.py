@@ -111,23 +111,6 @@ async def test_markup_can_be_read() -> None:
         assert await jobs(engine, "**ＡＢ** 😀") == ["**AB**"]
 
 
-async def test_sounds_are_left_alone(engine: EmbeddedEngine) -> None:
-    with jobs_of(engine) as texts:
-        session = engine.open_phonetic(voice_of(engine, "alba"), SynthesisOptions(), "ipa")
-        async with session:
-            await session.feed("kʰæt")
-            await session.finish()
-            assert [chunk async for chunk in session]
-        plain = texts.copy()
-        texts.clear()
-        session = engine.open_phonetic(voice_of(engine, "alba"), SynthesisOptions(), "ipa")
-        async with session:
-            await session.feed("khæt")
-            await session.finish()
-            assert [chunk async for chunk in session]
-    assert len(plain) == len(texts) == 1
-
-
 async def test_ssml_counts_its_own_plain_text(engine: EmbeddedEngine) -> None:
     spoken = await speak_ssml(
         engine,

@@ -12,7 +12,6 @@ from cosyserve.engine.embedded.utterances import (
     LocatedWord,
     Pause,
     located_words,
-    single_word,
     word_stretches,
 )
 from cosyserve.engine.interface import WordTime
@@ -179,10 +178,6 @@ def test_what_stands_for_nothing_is_not_told() -> None:
     origins.copy(3)
     origins.replace(0, 4)
     assert located_words(utterance("one two", origins, 0)) == [LocatedWord(0, 3, 0, 3)]
-
-
-def test_sounds_are_one_word() -> None:
-    assert single_word(utterance(" nǐ hǎo ", Origins.same(8)), 7) == LocatedWord(0, 7, 11, 17)
 
 
 def shown(text: str, words: list[WordTime]) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from cosyserve.protocol.dashscope.parameters import check_model, speech_parameters
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound
-from cosyserve.protocol.parameters import Mode, ParametersWithReplacements
+from cosyserve.protocol.parameters import Mode
+from cosyserve.protocol.phrases import Pronunciation, Replacement
 
 SDK_DEFAULTS = {
     "voice": "longxiaochun",
@@ -101,7 +102,16 @@ def test_a_wrong_value_names_its_parameter(given: dict[str, Any]) -> None:
     ("fix", "named"),
     [
         ("a", "hot_fix"),
-        ({"pronunciation": [{"天气": "tian1 qi4"}]}, "hot_fix.pronunciation"),
+        ({"pronunciation": {"天气": "tian1 qi4"}}, "hot_fix.pronunciation"),
+        ({"pronunciation": [{"a": "b"}] * 51}, "hot_fix.pronunciation"),
+        ({"pronunciation": [{"天气": 1}]}, "hot_fix.pronunciation.0"),
+        ({"pronunciation": [{"": "a1"}]}, "hot_fix.pronunciation.0"),
+        ({"pronunciation": [{" ": "a1"}]}, "hot_fix.pronunciation.0"),
+        ({"pronunciation": [{"天": " "}]}, "hot_fix.pronunciation.0"),
+        (
+            {"pronunciation": [{"b": "a1"}, {"a": "a1"}], "replace": [{"a": "b"}]},
+            "hot_fix.pronunciation.1",
+        ),
         ({"replace": {"a": "b"}}, "hot_fix.replace"),
         ({"replace": {}}, "hot_fix.replace"),
         ({"replace": [{"a": "b"}] * 51}, "hot_fix.replace"),
@@ -121,8 +131,26 @@ def test_a_fix_that_cannot_be_made_is_refused(fix: Any, named: str) -> None:
 def test_phrases_are_replaced_by_others() -> None:
     fix = {"replace": [{"a": "b"}, {"今天": "金天"}, {"a": ""}], "pronunciation": []}
     asked = speech_parameters({"voice": "v", "rate": 1.5, "hot_fix": fix})
-    assert isinstance(asked, ParametersWithReplacements)
-    assert (asked.replacements, asked.speed) == ({"a": "", "今天": "金天"}, 1.5)
+    assert asked.pronunciations == (Replacement("a", ""), Replacement("今天", "金天"))
+    assert asked.speed == 1.5
+
+
+@pytest.mark.parametrize(
+    ("sounds", "alphabet"),
+    [
+        ("tian1 qi4", "py"),
+        ("tiān qì", "py"),
+        ("nü3 er2", "py"),
+        ("Tian1qi4", "py"),
+        ("HH AH0 L OW1", "cmu-arpabet"),
+        ("həˈloʊ", "ipa"),
+        ("win", "ipa"),
+    ],
+)
+def test_words_are_pronounced_in_the_alphabet_that_is_meant(sounds: str, alphabet: str) -> None:
+    asked = speech_parameters({"voice": "v", "hot_fix": {"pronunciation": [{"天气": sounds}]}})
+    where = "payload.parameters.hot_fix.pronunciation.0"
+    assert asked.pronunciations == (Pronunciation("天气", alphabet, sounds, where),)
 
 
 def test_a_missing_voice_is_named() -> None:

@@ -11,7 +11,6 @@ from cosyserve.protocol.elevenlabs.parameters import (
     HOSTED_VOICES,
     OutputFormat,
     output_of,
-    refuse_dictionaries,
     speed_of,
 )
 from cosyserve.protocol.errors import InvalidParameter, ModelNotFound
@@ -140,9 +139,3 @@ def test_the_speed(settings: Any, speed: float) -> None:
 def test_a_speed_that_is_refused(settings: Any) -> None:
     with pytest.raises(InvalidParameter, match="voice_settings"):
         speed_of({"voice_settings": settings})
-
-
-def test_dictionaries_are_refused_and_none_are_not() -> None:
-    refuse_dictionaries({"pronunciation_dictionary_locators": []})
-    with pytest.raises(InvalidParameter, match="pronunciation_dictionary_locators"):
-        refuse_dictionaries({"pronunciation_dictionary_locators": [{"version_id": "v"}]})

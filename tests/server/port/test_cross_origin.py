@@ -57,7 +57,7 @@ async def test_a_preflight_needs_no_token(served, path: str) -> None:
         assert answer.status == 204
         assert cors(answer) == {
             **READABLE,
-            "access-control-allow-methods": "GET, HEAD, POST, DELETE",
+            "access-control-allow-methods": "GET, HEAD, POST, PATCH, DELETE",
             "access-control-allow-headers": names,
             "access-control-max-age": "7200",
         }

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosyserve.engine.interface import Sounds
 from cosyserve.protocol.errors import InvalidParameter
 from cosyserve.server.ssml.document import (
     CLAUSE_PAUSE,
@@ -22,7 +23,7 @@ NONE: frozenset[str] = frozenset()
 
 
 def document(text: str, alphabets: frozenset[str] = NONE, before: str = "") -> SpokenDocument:
-    return spoken_document(parse(text), lambda alphabet, _: alphabet in alphabets, before)
+    return spoken_document(parse(text), lambda sounds: sounds.alphabet in alphabets, before)
 
 
 def shown(found: SpokenDocument) -> list[str | float]:
@@ -178,18 +179,21 @@ def test_notices_are_told_once_and_bounded() -> None:
     assert len(document(f"<speak>{twice}</speak>").notices) == 1
 
 
-def test_phonemes_are_a_run_of_their_own() -> None:
+def test_phonemes_are_within_their_run() -> None:
     found = document(
-        "<speak>我们去<phoneme alphabet='py' ph='gōng yuán'>公园</phoneme>吧</speak>",
+        "<speak>我们去<phoneme alphabet='py' ph='gōng yuán'>公园</phoneme>吧"
+        "<phoneme alphabet='py' ph='a1'/></speak>",
         frozenset({"py"}),
     )
-    runs = [part for part in found.parts if isinstance(part, Run)]
-    assert [(run.text, run.alphabet) for run in runs] == [
-        *(("我们去", ""), ("gōng yuán", "py"), ("吧", "")),
+    [run] = found.parts
+    assert isinstance(run, Run)
+    assert [(piece.spoken, piece.sounds) for piece in run.pieces] == [
+        *(("我们去", None), ("公园", Sounds("py", "gōng yuán")), ("吧", None)),
+        ("a1", Sounds("py", "a1")),
     ]
     assert found.plain == "我们去公园吧"
-    assert runs[1].plain(0, 5) == (3, 5)
-    assert shown(found) == ["我们去", "gōng yuán", "吧"]
+    assert run.plain(3, 4) == (3, 5)  # its sounds are one word
+    assert run.plain(6, 8) == (6, 6)
 
 
 def test_the_language_of_say_as() -> None:
@@ -212,7 +216,10 @@ def test_the_language_of_say_as() -> None:
             "<say-as interpret-as='dance'>a</say-as>",
             r"line 1, column 8: <say-as>: .*'dance'; .*date",
         ),
-        ("<phoneme alphabet='cmu' ph='a'>a</phoneme>", "alphabet is 'cmu'; allowed: ipa, py"),
+        (
+            "<phoneme alphabet='cmu' ph='a'>a</phoneme>",
+            "alphabet is 'cmu'; allowed: ipa, py, cmu-arpabet",
+        ),
         ("<emphasis level='huge'>a</emphasis>", "level is 'huge'; allowed: strong"),
         ("<prosody rate='huge'>a</prosody>", "rate is 'huge'; allowed: a factor"),
         ("<break time='huge'/>", "time is 'huge'; allowed"),

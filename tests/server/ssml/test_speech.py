@@ -126,6 +126,16 @@ async def test_ipa_is_heard(engine: EmbeddedEngine) -> None:
     assert words == ["Rice", "is", "often", "x y z", "in", "round", "bowls"]
 
 
+async def test_a_sentence_with_phonemes_is_spoken_as_one(engine: EmbeddedEngine) -> None:
+    text = "<speak>Rice is often {} in round bowls.</speak>"
+    told = await speak_ssml(
+        engine, text.format("<phoneme alphabet='cmu-arpabet' ph='S ER1 V D'>x</phoneme>")
+    )
+    read = await speak_ssml(engine, text.format("served"))
+    assert told.samples.tobytes() == read.samples.tobytes()
+    assert len(told.sentences) == 1
+
+
 async def test_sounds_that_no_voice_has_are_said_not_to_be_heard(engine: EmbeddedEngine) -> None:
     spoken = await speak_ssml(engine, "<speak><phoneme ph='ʁyø'>tomato</phoneme></speak>")
     assert (spoken.samples == (await plainly(engine, "tomato")).samples).all()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from support.engines.fake_engine import RATE
 from support.peers.peers import Peer, Socket, message, run_task, text
 
 VOICE: Final = "/v1/text-to-speech/plain"
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 PCM: Final = f"output_format=pcm_{RATE}"
 
 
@@ -30,7 +32,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Talk:
-    """A way to say a text in pieces; None is a flush. ssml: as it is asked for there, if it is."""
+    """A way to say a text in pieces; None is a flush. ssml: as it is asked for there, if it is.
+
+    more: fields of the parameters, or of the first message.
+    """
 
     name: str
     path: str
@@ -40,10 +45,16 @@ class Talk:
     def __str__(self) -> str:
         return self.name
 
-    def frames(self, pieces: Sequence[str | None], *, ssml: bool = False) -> list[str]:
+    def frames(
+        self,
+        pieces: Sequence[str | None],
+        *,
+        ssml: bool = False,
+        more: Mapping[str, Any] = _NOTHING,
+    ) -> list[str]:
         if self.run:
             asked = json.loads(self.run)
-            asked["payload"]["parameters"]["enable_ssml"] = ssml
+            asked["payload"]["parameters"] |= {"enable_ssml": ssml, **more}
             flush = message("continue-task", self.task_id, input={"flush": True})
             return [
                 json.dumps(asked),
@@ -55,15 +66,23 @@ class Talk:
             ]
         context = {"context_id": self.task_id} if self.task_id else {}
         said = [{"flush": True} if each is None else {"text": each} for each in pieces]
+        said[0] = {**said[0], **more}
         end = [{"flush": True}, {"close_context": True}] if self.task_id else [{"text": ""}]
         return [json.dumps({**each, **context}) for each in [*said, *end]]
 
     def address(self, *, ssml: bool = False) -> str:
         return self.path + ("&enable_ssml_parsing=true" if ssml and not self.run else "")
 
-    async def say(self, peer: Peer, pieces: Sequence[str | None], *, ssml: bool = False) -> Told:
+    async def say(
+        self,
+        peer: Peer,
+        pieces: Sequence[str | None],
+        *,
+        ssml: bool = False,
+        more: Mapping[str, Any] = _NOTHING,
+    ) -> Told:
         async with peer.socket(self.address(ssml=ssml)) as socket:
-            await socket.send(*self.frames(pieces, ssml=ssml))
+            await socket.send(*self.frames(pieces, ssml=ssml, more=more))
             return await self.heard(socket)
 
     async def heard(self, socket: Socket) -> Told:

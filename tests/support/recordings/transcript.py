@@ -22,7 +22,7 @@ _BYTES = re.compile(r'(?<!\\)"usage":[1-9]\d*')
 _TIMES = re.compile(
     r'(?<!\\)"(server_cost_time|first_package_time|rtf|encode_time)":-?\d+\.\d+(e-?\d+)?'
 )
-_CREATED = re.compile(r'(?<!\\)"(created_at|expires_at)":\d+')
+_CREATED = re.compile(r'(?<!\\)"(created_at|expires_at|creation_time_unix|archived_time_unix)":\d+')
 _GMT = re.compile(r'(?<!\\)"(gmt_\w+)":"[-\d: ]+"')
 _VERSION = re.compile(r'(?<!\\)"version":"[^"]+"')
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")

@@ -47,9 +47,13 @@ def plain(schema: Json) -> Json:
 
 
 def parameter_schemas() -> dict[str, Json]:
-    """Each parameter's schema as the code has it, in the form that the contracts use."""
+    """Each parameter's schema as the code has it, in the form that the contracts use.
+
+    Pronunciations are read by code of their own.
+    """
     whole = SpeechParameters.model_json_schema()
-    return {name: _flat(whole, field) for name, field in whole["properties"].items()}
+    fields = whole["properties"].items()
+    return {name: _flat(whole, field) for name, field in fields if name != "pronunciations"}
 
 
 def _flat(whole: Json, field: Json) -> Json:

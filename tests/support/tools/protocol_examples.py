@@ -31,6 +31,7 @@ from cosyserve.protocol.parameters import (
     Mode,
     SpeechParameters,
 )
+from cosyserve.protocol.phrases import ALPHABETS, Pronunciation
 
 PLAIN = SpeechParameters(mode=Mode.FAST, reference_audio_id="ref-1")
 FULL = SpeechParameters(
@@ -113,7 +114,19 @@ def parameters(draw: st.DrawFn) -> SpeechParameters:
         pitch=draw(st.floats(min_value=0.5, max_value=2)),
         enable_ssml=draw(st.booleans()),
         word_timestamp_enabled=draw(st.booleans()),
+        pronunciations=tuple(
+            draw(st.lists(pronunciations, max_size=3, unique_by=lambda p: p.phrase))
+        ),
     )
+
+
+pronunciations = st.builds(
+    Pronunciation,
+    st.sampled_from(["Nguyen", "New York", "银行", "C3PO"]),
+    st.sampled_from(ALPHABETS),
+    st.text("aə ˈ", min_size=1, max_size=8).map(lambda sounds: sounds.strip() or "a"),
+    match_case=st.booleans(),
+)
 
 
 times = st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000)

@@ -7,7 +7,7 @@ import pytest
 from hibari import dsp
 
 from cosyserve.engine.embedded import alphabets
-from cosyserve.engine.embedded.frames import SAMPLE_RATE, NaturalProsody
+from cosyserve.engine.embedded.frames import SAMPLE_RATE, NaturalProsody, ToldSounds
 from cosyserve.engine.embedded.hibari.installation import MEDIAN_F0
 from cosyserve.engine.embedded.hibari.model import HibariModel
 from cosyserve.engine.embedded.hibari.synthesizer import HibariSynthesizer
@@ -134,20 +134,22 @@ def test_it_stops_before_it_begins_if_nobody_waits(natural: HibariSynthesizer) -
     assert natural.speak(SENTENCES[0], PLAIN, 1, lambda: False) is None
 
 
-@pytest.mark.parametrize("sounds", sorted(alphabets._NAMES))
-def test_it_has_every_sound_that_espeak_ng_has(natural: HibariSynthesizer, sounds: str) -> None:
-    symbols = alphabets.natural_symbols(f"b{sounds}b")
-    assert symbols is not None
-    assert set(symbols) <= set(natural._model.alphabet)
+@pytest.mark.parametrize("sound", sorted(alphabets._NAMES))
+def test_it_has_every_sound_that_espeak_ng_has(natural: HibariSynthesizer, sound: str) -> None:
+    spelling = alphabets.ALPHABETS["ipa"].spell(f"b{sound}b", possessive=False)
+    assert set(spelling.natural) <= set(natural._model.alphabet)
 
 
-def test_a_transcription_is_heard(natural: HibariSynthesizer) -> None:
-    symbols = alphabets.natural_symbols("ɹaɪs ɪz ˈɔfən sɝvd ɪn ɹaʊnd boʊlz")
-    assert symbols is not None
-    found = natural.speak(symbols, PLAIN, 1, lambda: True, phonemes=True)
+def test_a_word_is_spoken_as_it_is_told_to_be(natural: HibariSynthesizer) -> None:
+    text = "Rice is often qqqqqq in Qq bowls."
+    ipa = alphabets.ALPHABETS["ipa"]
+    served, round_ = (ipa.spell(each, possessive=False) for each in ("sɝvd", "ɹaʊnd"))
+    sounds = (ToldSounds(14, 20, *served), ToldSounds(24, 26, *round_))
+    found = natural.speak(text, PLAIN, 1, lambda: True, sounds)
     assert found is not None
     sound = np.frombuffer(found[0], "<i2") / 32768
     assert recognise(sound, SAMPLE_RATE, SENTENCES) == SENTENCES[2]
+    assert [mark.position for mark in found[1]] == [0, 5, 8, 14, 21, 24, 27, 32]
 
 
 def test_the_vocoder_is_that_of_the_package() -> None:

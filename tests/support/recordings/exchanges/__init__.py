@@ -39,6 +39,7 @@ BOOKS: tuple[Book, ...] = (
     elevenlabs_contexts.book,
     elevenlabs_http.speech,
     elevenlabs_http.voices,
+    elevenlabs_http.dictionaries,
     elevenlabs_http.refusals,
     vllm_omni.book,
     server.handshake,

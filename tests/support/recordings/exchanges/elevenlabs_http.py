@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from ..book import Book
 from ..http import Request
 from ..sound import Sound
 from ..stage import ALICE, BOB, NOBODY, Stage, json_bytes
+from ..uploads import form
 from .elevenlabs_stream import KEY, OUTPUTS
 
 speech = Book("elevenlabs/speech")
 voices = Book("elevenlabs/voices")
+dictionaries = Book("elevenlabs/dictionaries")
 refusals = Book("elevenlabs/refusals")
 
 PCM = "?output_format=pcm_24000"
@@ -86,6 +89,59 @@ async def lists_and_single_voices(stage: Stage) -> None:
     await stage.get("/v1/voices", NOBODY)
     await stage.get("/v2/voices", {"xi-api-key": "wrong"})
     await stage.request("DELETE", "/v1/voices/deep")
+
+
+# Pronunciation dictionaries
+
+DICTIONARIES = "/v1/pronunciation-dictionaries"
+RULES = [
+    {"type": "alias", "string_to_replace": "one", "alias": "three four"},
+    {"type": "alias", "string_to_replace": "Five", "alias": "six", "case_sensitive": False},
+]
+
+
+@dictionaries.exchange()
+async def from_the_first_version_to_the_archive(stage: Stage) -> None:
+    asked = {"name": "Numbers", "rules": RULES, "description": "some"}
+    made = (await stage.post(f"{DICTIONARIES}/add-from-rules", asked, KEY)).json()
+    here = f"{DICTIONARIES}/{made['id']}"
+    await stage.get(here)
+    more = [{"type": "alias", "string_to_replace": "two", "alias": "2", "word_boundaries": False}]
+    await stage.post(f"{here}/add-rules", {"rules": more})
+    await stage.post(f"{here}/remove-rules", {"rule_strings": ["Five"]})
+    await stage.get(here)
+    await stage.post(f"{here}/set-rules", {"rules": more})
+    await stage.get(f"{here}/{made['version_id']}/download")
+    await stage.request("PATCH", here, {"name": "Old", "archived": True})
+    await stage.get(DICTIONARIES)
+    await stage.get(f"{DICTIONARIES}?include_archived=true&sort=name&page_size=1")
+
+
+@dictionaries.exchange()
+async def a_lexicon(stage: Stage) -> None:
+    lexicon = b"<lexicon><lexeme><grapheme>a</grapheme><alias>b</alias></lexeme></lexicon>"
+    for file in (lexicon, b"<speak/>"):
+        upload = form(file, {"name": "Letters"}, ALICE, filename="letters.pls")
+        await stage.ask(replace(upload, path=f"{DICTIONARIES}/add-from-file"))
+
+
+@dictionaries.exchange()
+async def speech_by_its_rules(stage: Stage) -> None:
+    asked = {"name": "Numbers", "rules": RULES}
+    made = (await stage.post(f"{DICTIONARIES}/add-from-rules", asked)).json()
+    located = [{"pronunciation_dictionary_id": made["id"], "version_id": made["version_id"]}]
+    more = {"pronunciation_dictionary_locators": located}
+    await stage.post(path(), call("one, someone, five", **more), sound=Sound("pcm"))
+
+
+@dictionaries.exchange()
+async def what_is_refused(stage: Stage) -> None:
+    sounds = {"type": "phoneme", "string_to_replace": "a", "phoneme": "ʌ", "alphabet": "ipa"}
+    for asked in ({}, {"name": "a", "rules": [{}]}, {"name": "a", "rules": [sounds]}):
+        await stage.post(f"{DICTIONARIES}/add-from-rules", asked)
+    await stage.post(f"{DICTIONARIES}/add-from-file", b"")
+    await stage.get(f"{DICTIONARIES}/nothing")
+    await stage.get(DICTIONARIES, NOBODY)
 
 
 # Refusals

@@ -15,6 +15,9 @@ FAILED, FINISHED, STARTED = "task-failed", "task-finished", "task-started"
 UNKNOWN_ID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 
 
+A_SOUND = {"word": "a", "alphabet": "ipa", "sounds": "ʌ"}
+
+
 @book.exchange()
 async def every_parameter_out_of_its_range(stage: Stage) -> None:
     values: dict[str, tuple[Any, ...]] = {
@@ -32,6 +35,7 @@ async def every_parameter_out_of_its_range(stage: Stage) -> None:
         "pitch": (0.4, 2.1, []),
         "enable_ssml": ("yes",),
         "word_timestamp_enabled": ({},),
+        "pronunciations": ({}, [1], [{"word": "a"}], [A_SOUND], [A_SOUND] * 2, [A_SOUND] * 101),
     }
     async with stage.open(SPEECH) as talk:
         for name, wrong in values.items():
