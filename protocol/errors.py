@@ -17,6 +17,7 @@ TTSError
 ├── UnsupportedMediaType     a body of another content type
 ├── InvalidAudio             an upload that is no usable reference
 ├── Throttled                too many tasks: try again after `retry_after` seconds
+├── QuotaExceeded            the token's daily quota: try again after `retry_after` seconds
 ├── TaskPreempted            the task waited for text while others waited for its place
 ├── TaskTimeout              no text for the idle limit
 ├── EngineUnavailable        the engine is not ready, died, or the server is draining
@@ -147,6 +148,17 @@ class Throttled(TTSError):
     """Admission said no; `retry_after` is a whole number of seconds, also in the message."""
 
     code = "Throttled"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(f"{message}; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class QuotaExceeded(TTSError):
+    """The token has had what it may have in a day, which ends after `retry_after` whole seconds."""
+
+    code = "QuotaExceeded"
     status = 429
 
     def __init__(self, message: str, retry_after: int = 1) -> None:

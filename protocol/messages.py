@@ -15,6 +15,17 @@ FinishReason = Literal["stop", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
+class TraceContext:
+    """The trace that a client works in, as W3C Trace Context writes it; nothing of it is checked.
+
+    parent, state: what HTTP has in the headers traceparent and tracestate.
+    """
+
+    parent: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTask:
     """Start a task; `text` may already hold the first piece. flush: as in ContinueTask."""
 
@@ -23,6 +34,7 @@ class RunTask:
     parameters: SpeechParameters
     text: str = ""
     flush: bool = False
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +172,20 @@ class EffectiveAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaLeft:
+    """What the token of a task may still have today; None: any amount. resets_in: whole seconds."""
+
+    characters: int | None
+    seconds: float | None
+    resets_in: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStarted:
+    """quota: None if the task's token has none."""
+
     task_id: str
+    quota: QuotaLeft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +225,7 @@ class Heard:
 class TaskFinished:
     """notices: a sentence for each part of the text that could not be spoken as asked.
 
-    heard: if the task was cancelled with `played`.
+    heard: if the task was cancelled with `played`. quota: as in TaskStarted.
     """
 
     task_id: str
@@ -210,6 +234,7 @@ class TaskFinished:
     metrics: TaskMetrics = field(default_factory=TaskMetrics)
     notices: tuple[str, ...] = ()
     heard: Heard | None = None
+    quota: QuotaLeft | None = None
 
 
 @dataclass(frozen=True, slots=True)

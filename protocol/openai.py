@@ -16,6 +16,7 @@ from .errors import (
     InvalidParameter,
     ModelNotFound,
     PayloadTooLarge,
+    QuotaExceeded,
     ReferenceAudioNotFound,
     RouteNotFound,
     TextTooLong,
@@ -218,6 +219,8 @@ def _classified(error: TTSError) -> tuple[str, str | None, str]:
             return refused, None, "unknown_url"
         case PayloadTooLarge():
             return refused, None, "request_too_large"
+        case QuotaExceeded():
+            return "insufficient_quota", None, "insufficient_quota"
         case Throttled():
             return "rate_limit_error", None, "rate_limit_exceeded"
         case EngineUnavailable():

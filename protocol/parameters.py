@@ -153,6 +153,7 @@ class SpeechParameters(BaseModel):
     enable_ssml: _Bool = False
     word_timestamp_enabled: _Bool = False
     pronunciations: tuple[Rule, ...] = ()
+    mark_synthetic: _Bool = False
 
     plain_breaks: ClassVar[bool] = False
     """Whether `<break>` is a pause in any text, SSML or not."""

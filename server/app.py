@@ -51,8 +51,10 @@ from .startup.open_files import affordable, make_room
 from .startup.parts import (
     build_engine,
     start_engine,
+    started_quotas,
     started_spools,
     started_store,
+    started_tracing,
     voice_folder_notice,
     warn_of_missing_voices,
 )
@@ -284,6 +286,8 @@ async def _build_services(
         spools=spools,
         kept_sounds=kept_sounds,
         budgets=TokenBudgets(settings),
+        quotas=await started_quotas(settings, metrics, stack),
+        tracing=started_tracing(settings, stack),
         sockets=Sockets(affordable(settings.max_connections) + SPARE),
         encode_pool=pool,
         ssml_threads=_threads("ssml", stack),

@@ -19,6 +19,7 @@ from cosyserve.protocol.errors import (
     InternalError,
     InvalidAudio,
     InvalidParameter,
+    QuotaExceeded,
     Throttled,
     TTSError,
     Unauthorized,
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 def error_headers(error: TTSError) -> dict[str, str]:
     """The headers of an HTTP answer with this error, to a request or an upgrade."""
     match error:
-        case Throttled():
+        case Throttled() | QuotaExceeded():
             return {"Retry-After": str(error.retry_after)}
         case Unauthorized():
             return {"WWW-Authenticate": "Bearer"}

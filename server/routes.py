@@ -9,7 +9,15 @@ from aiohttp import web
 from .dialects import Dialect, Handler
 from .http import probes
 from .http.bodies import body_is_asked_for_later
-from .http.envelope import CROSS_ORIGIN, DIALECTS, FILES, SERVICES, envelope, let_pages_read
+from .http.envelope import (
+    CROSS_ORIGIN,
+    DIALECTS,
+    FILES,
+    SERVICES,
+    envelope,
+    let_pages_read,
+    tell_quota,
+)
 from .page.assets import add_docs, add_page
 from .port.cross_origin import CrossOrigin
 from .services import Services
@@ -23,6 +31,7 @@ def build_app(services: Services, dialects: Sequence[Dialect]) -> web.Applicatio
     app[DIALECTS] = dialects
     app[CROSS_ORIGIN] = CrossOrigin(settings.allowed_origins)
     app.on_response_prepare.append(let_pages_read)
+    app.on_response_prepare.append(tell_quota)
     app[FILES] = set(add_docs(app))
     if settings.page:
         app[FILES] |= add_page(app, needs_token=bool(settings.tokens))

@@ -12,7 +12,9 @@ from .auth import Authenticator, Caller
 from .delivery import Deliveries, KeptSounds, Spools
 from .dictionaries.shelf import DictionaryShelf
 from .observe.metrics import Metrics
+from .observe.tracing import Tracing
 from .port.sockets import Sockets
+from .quotas import DailyQuotas
 from .settings import Settings
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
@@ -45,6 +47,8 @@ class Services:
     kept_sounds: KeptSounds
     sockets: Sockets
     budgets: TokenBudgets
+    quotas: DailyQuotas
+    tracing: Tracing
     encode_pool: Executor
     ssml_threads: Threads
     form_threads: Threads

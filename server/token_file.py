@@ -59,6 +59,8 @@ class TokenFile:
             # Metrics first: a caller is never without its name.
             services.metrics.know_tokens(token.name for token in tokens)
             services.admission.share_among(len(tokens))
+            services.quotas.replace(services.settings.own_quotas(tokens))
+            services.metrics.watch_quotas(services.quotas)
             change = services.authenticator.replace(tokens)
             log.info("tokens_read", added=change.added, removed=change.removed)
 

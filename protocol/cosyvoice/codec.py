@@ -7,7 +7,7 @@ null as absent. Whatever the peer sends, decoding raises nothing but TTSError.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, assert_never
 
 import orjson
@@ -27,6 +27,7 @@ from ..messages import (
     FinishTask,
     Heard,
     Mark,
+    QuotaLeft,
     ResultGenerated,
     RunTask,
     StageTimes,
@@ -35,6 +36,7 @@ from ..messages import (
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    TraceContext,
     Word,
 )
 from ..parameters import SpeechParameters, check_model, parse_parameters
@@ -46,7 +48,8 @@ def encode_event(event: Event) -> Frame:
     """The text frame of an event, and the binary frame of its audio where it goes as one."""
     match event:
         case TaskStarted():
-            return event_frame(event.task_id, "task-started", {})
+            quota = _quota_fields(event.quota)
+            return event_frame(event.task_id, "task-started", {"usage": quota} if quota else {})
         case ResultGenerated():
             return event_frame(
                 event.task_id,
@@ -61,7 +64,7 @@ def encode_event(event: Event) -> Frame:
                 output["heard"] = _heard_object(event.heard)
             payload = {
                 "output": output,
-                "usage": {"characters": event.characters},
+                "usage": {"characters": event.characters, **_quota_fields(event.quota)},
                 "metrics": asdict(event.metrics),
             }
             return event_frame(event.task_id, "task-finished", payload)
@@ -87,7 +90,8 @@ def decode_event(data: bytes | str) -> Event:
     payload = optional(message, "payload", dict) or {}
     match event:
         case "task-started":
-            return TaskStarted(task_id)
+            usage = optional(payload, "usage", dict, "payload") or {}
+            return TaskStarted(task_id, _quota_left(usage))
         case "result-generated":
             return _result(task_id, payload)
         case "task-finished":
@@ -167,6 +171,15 @@ def _heard_object(heard: Heard) -> JsonObject:
         "end_index": heard.text_end,
         "estimated": heard.estimated,
     }
+
+
+def _quota_fields(quota: QuotaLeft | None) -> JsonObject:
+    """The fields of usage that tell what is left; without a quota none."""
+    if quota is None:
+        return {}
+    left: JsonObject = {"characters_left": quota.characters, "seconds_left": quota.seconds}
+    told = {name: value for name, value in left.items() if value is not None}
+    return {"quota": {**told, "resets_in": quota.resets_in}}
 
 
 def milliseconds(seconds: float) -> int:
@@ -281,6 +294,18 @@ def _finished(task_id: str, payload: JsonObject) -> TaskFinished:
         ),
         notices=_notices(output),
         heard=_heard(optional(output, "heard", dict, "payload.output")),
+        quota=_quota_left(usage),
+    )
+
+
+def _quota_left(usage: JsonObject) -> QuotaLeft | None:
+    quota, where = optional(usage, "quota", dict, "payload.usage"), "payload.usage.quota"
+    if quota is None:
+        return None
+    return QuotaLeft(
+        optional(quota, "characters_left", int, where),
+        None if quota.get("seconds_left") is None else number(quota, "seconds_left", where),
+        required(quota, "resets_in", int, where),
     )
 
 
@@ -335,7 +360,8 @@ def read_command(
         if TASK_ID.fullmatch(task_id) is None:
             allowed = f"1 to {LONGEST_TASK_ID} characters of A-Z a-z 0-9 _ -"
             raise refusal("header.task_id", task_id, allowed)
-        return command(action, task_id, message)
+        found = command(action, task_id, message)
+        return replace(found, trace=_trace(header)) if isinstance(found, RunTask) else found
     except TTSError as error:
         given = header.get("task_id")
         readable = _echo(given) if isinstance(given, str) else None
@@ -368,8 +394,21 @@ def encode_command(command: TaskCommand) -> bytes:
             action, payload = "cancel-task", {"input": heard}
         case _:
             assert_never(command)
-    header = {"action": action, "task_id": command.task_id, "streaming": "duplex"}
+    header: JsonObject = {"action": action, "task_id": command.task_id, "streaming": "duplex"}
+    if isinstance(command, RunTask) and (trace := command.trace) is not None:
+        state = {"tracestate": trace.state} if trace.state else {}
+        header["attributes"] = {"traceparent": trace.parent, **state}
     return orjson.dumps({"header": header, "payload": payload})
+
+
+def _trace(header: JsonObject) -> TraceContext | None:
+    """What the header's attributes say of a trace; whatever is not as it should be is ignored."""
+    attributes = header.get("attributes")
+    given = attributes if isinstance(attributes, dict) else {}
+    parent, state = given.get("traceparent"), given.get("tracestate")
+    if not isinstance(parent, str):
+        return None
+    return TraceContext(parent, state if isinstance(state, str) else "")
 
 
 def _echo(task_id: str) -> str:

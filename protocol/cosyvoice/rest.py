@@ -37,6 +37,17 @@ class ListQuery:
     order: Order = "desc"
 
 
+class ConsentFields(Protocol):
+    """What clients see of a speaker's consent. date: as 2026-01-31."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def date(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+
+
 class ReferenceFields(Protocol):
     """What clients see of a reference.
 
@@ -55,6 +66,8 @@ class ReferenceFields(Protocol):
     def text(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def consent(self) -> ConsentFields | None: ...
 
 
 def parse_speech_request(body: bytes, limits: TextLimits | None = None) -> SpeechRequest:
@@ -95,7 +108,7 @@ def error_body(error: TTSError, request_id: str) -> JsonObject:
 
 
 def reference_object(reference: ReferenceFields) -> JsonObject:
-    """A reference as clients see it: a name, which is ours, only where there is one."""
+    """A reference as clients see it: a name and a consent, which are ours, only where there are any."""
     documented: JsonObject = {
         "id": reference.id,
         "filename": reference.filename,
@@ -103,7 +116,11 @@ def reference_object(reference: ReferenceFields) -> JsonObject:
         "created_at": reference.created_at,
         "text": reference.text,
     }
-    return documented | ({"name": reference.name} if reference.name else {})
+    if reference.name:
+        documented["name"] = reference.name
+    if (consent := reference.consent) is not None:
+        documented["consent"] = {"by": consent.by, "date": consent.date, "note": consent.note}
+    return documented
 
 
 def deleted_body(reference_id: str) -> JsonObject:

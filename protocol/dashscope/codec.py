@@ -74,6 +74,7 @@ ERROR_CODES: Final = {
     "Unauthorized": "InvalidApiKey",
     "TaskTimeout": "CLIENT_ERROR",
     "Throttled": "Throttling.RateQuota",
+    "QuotaExceeded": "Throttling.AllocationQuota",
     "TaskPreempted": "Throttling.AllocationQuota",
     "ReferenceAudioNotFound": "InvalidParameter",
     "TextTooLong": "InvalidParameter",

@@ -32,6 +32,7 @@ _STATUSES: Final = {
     "UnsupportedMediaType": "unsupported_media_type",
     "InvalidAudio": "invalid_audio",
     "Throttled": "too_many_concurrent_requests",
+    "QuotaExceeded": "quota_exceeded",
     "TaskPreempted": "task_preempted",
     "TooManyReferences": "voice_limit_reached",
     "TaskTimeout": "input_timeout_exceeded",

@@ -17,11 +17,13 @@ from .g711 import G711Codec
 from .heads import SIZED_HEAD, sized_head, wav_head
 from .packets import PacketCodec, effective_bit_rate
 from .pcm import PcmCodec
+from .provenance import Provenance
 
 __all__ = [
     "SIZED_HEAD",
     "AudioEncoder",
     "Encoded",
+    "Provenance",
     "heavy",
     "open_encoder",
     "silence",
@@ -55,12 +57,18 @@ class StreamEncoder:
 
 
 def open_encoder(
-    parameters: SpeechParameters, source_rate: int, *, engine_speed: bool, engine_pitch: bool
+    parameters: SpeechParameters,
+    source_rate: int,
+    *,
+    engine_speed: bool,
+    engine_pitch: bool,
+    provenance: Provenance | None = None,
 ) -> AudioEncoder:
     """The encoder of one task.
 
     source_rate: Hz of the samples that it gets. engine_speed, engine_pitch: whether the engine already
     speaks at `parameters.speed` and `parameters.pitch`; if not, the filters change tempo and pitch.
+    provenance: what the stream says of its sound; bare PCM and bare G.711 have no place for it.
     Takes no time: FFmpeg's objects are made when the first samples come.
     """
     audio_format, sample_rate = parameters.output_format, parameters.sample_rate
@@ -74,25 +82,28 @@ def open_encoder(
     kbits = effective_bit_rate(audio_format, sample_rate, parameters.bit_rate)
     return StreamEncoder(
         filters,
-        _codec(audio_format, sample_rate, kbits),
+        _codec(audio_format, sample_rate, kbits, provenance),
         EffectiveAudio(audio_format.value, sample_rate, f"{kbits}k" if kbits else None),
     )
 
 
-def _codec(audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> FormatCodec:
+def _codec(
+    audio_format: AudioFormat, sample_rate: int, kbits: int | None, provenance: Provenance | None
+) -> FormatCodec:
     match audio_format:
         case AudioFormat.PCM:
             return PcmCodec(sample_rate)
         case AudioFormat.WAV:
-            return PcmCodec(sample_rate, wav_head(audio_format, sample_rate))
+            return PcmCodec(sample_rate, wav_head(audio_format, sample_rate, provenance))
         case AudioFormat.ULAW | AudioFormat.ALAW:
             return G711Codec(audio_format)
         case AudioFormat.WAV_ULAW | AudioFormat.WAV_ALAW:
-            return G711Codec(audio_format, wav_head(audio_format, sample_rate), even=True)
+            head = wav_head(audio_format, sample_rate, provenance)
+            return G711Codec(audio_format, head, even=True)
         case AudioFormat.FLAC:
-            return FlacCodec(sample_rate)
+            return FlacCodec(sample_rate, provenance)
         case _:
-            return PacketCodec(audio_format, sample_rate, kbits)
+            return PacketCodec(audio_format, sample_rate, kbits, provenance)
 
 
 def heavy(parameters: SpeechParameters) -> bool:

@@ -26,6 +26,7 @@ from cosyserve.engine.interface import Samples
 from .encoder import NOTHING, Encoded
 from .ffmpeg import Sink, on_one_cpu
 from .pcm import to_s16
+from .provenance import Provenance
 
 _Samples16 = npt.NDArray[np.int16]
 
@@ -43,8 +44,9 @@ _idle: dict[int, list[_FrameEncoder]] = {}
 class FlacCodec:
     """One stream of FLAC. Each frame leaves as soon as its samples have come."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, provenance: Provenance | None = None) -> None:
         self._sample_rate = sample_rate
+        self._provenance = provenance
         self._size = sample_rate // _FRAMES_PER_SECOND
         self._rest = np.zeros(0, np.int16)
         """Samples of a frame that has only begun."""
@@ -65,7 +67,7 @@ class FlacCodec:
         if not len(self._rest):
             return NOTHING
         if not self._number:
-            whole = _muxed(self._rest, self._sample_rate, end=True)
+            whole = _muxed(self._rest, self._sample_rate, self._provenance, end=True)
             return Encoded(whole, len(self._rest) / self._sample_rate)
         encoder = _FrameEncoder(self._sample_rate)
         # A short frame is an encoder's last, and if it were the first too, it might grow beyond its samples.
@@ -73,7 +75,7 @@ class FlacCodec:
         return self._numbered([encoder.encode(self._rest, last=True)], len(self._rest))
 
     def _numbered(self, frames: list[bytes], samples: int) -> Encoded:
-        parts = [] if self._number else [_stream_header(self._sample_rate)]
+        parts = [] if self._number else [_stream_header(self._sample_rate, self._provenance)]
         for frame in frames:
             parts.append(renumbered(frame, self._number))
             self._number += 1
@@ -122,18 +124,22 @@ def _borrowed(sample_rate: int) -> Iterator[_FrameEncoder]:
 
 
 @cache
-def _stream_header(sample_rate: int) -> bytes:
+def _stream_header(sample_rate: int, provenance: Provenance | None) -> bytes:
     """All that stands before the first frame; it leaves open how long the stream will be."""
     silence = np.zeros(sample_rate // _FRAMES_PER_SECOND, np.int16)
     frame = _FrameEncoder(sample_rate).encode(silence)
-    return _muxed(silence, sample_rate, end=False).removesuffix(frame)
+    return _muxed(silence, sample_rate, provenance, end=False).removesuffix(frame)
 
 
-def _muxed(samples: _Samples16, sample_rate: int, *, end: bool) -> bytes:
+def _muxed(
+    samples: _Samples16, sample_rate: int, provenance: Provenance | None, *, end: bool
+) -> bytes:
     """A stream of at most one frame as FFmpeg's muxer writes it. end: whether the stream ends there."""
     sink = Sink()
     options = {"flush_packets": "1", "metadata_header_padding": "0"}  # the padding would be 8 KiB
     container = av.open(sink, "w", format="flac", container_options=options)
+    if provenance is not None:
+        container.metadata.update(provenance.tags)
     stream = container.add_stream("flac", rate=sample_rate, layout="mono")
     assert isinstance(stream, av.AudioStream)
     _set_up(stream.codec_context, sample_rate)

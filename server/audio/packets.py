@@ -19,6 +19,7 @@ from cosyserve.protocol.parameters import AudioFormat
 
 from .encoder import NOTHING, Encoded
 from .ffmpeg import Sink, on_one_cpu
+from .provenance import Provenance
 
 # kbit/s of ISO/IEC 11172-3 and 13818-3, Layer III. LAME silently replaces any other value by one of these.
 _MPEG1: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -69,7 +70,8 @@ class _Setup:
 
     sample_format: FFmpeg's name of the codec's input format. whole_frames: whether a decoder returns the
     full frame of every packet, start delay and padding included, or only the times in the packets.
-    least: samples of the shortest stream; a shorter one is padded with silence.
+    least: samples of the shortest stream; a shorter one is padded with silence. tagged: the container's
+    options that a stream with tags has instead or beside.
     """
 
     codec: str
@@ -79,6 +81,7 @@ class _Setup:
     codec_options: dict[str, str] = field(default_factory=dict)
     container_options: dict[str, str] = field(default_factory=dict)
     least: int = 0
+    tagged: dict[str, str] = field(default_factory=dict)
 
 
 def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
@@ -91,7 +94,11 @@ def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
             level = "2" if kbits <= _MP3_CAREFUL_TO else "7"
             codec_options = {"compression_level": level, "reservoir": "0"}
             container_options = {"write_xing": "0", "id3v2_version": "0"}
-            return _Setup("libmp3lame", "mp3", "fltp", True, codec_options, container_options)
+            tagged = {"id3v2_version": "4", "metadata_header_padding": "0"}
+            return _Setup(
+                *("libmp3lame", "mp3", "fltp", True, codec_options, container_options),
+                tagged=tagged,
+            )
         case AudioFormat.OPUS:
             # By default the muxer's pages last a second. Unconstrained, libopus uses up to a sixth more
             # than asked; its voip mode keeps the rate no better and cuts low frequencies.
@@ -100,7 +107,13 @@ def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
         case AudioFormat.AAC:
             # Readers recognise ADTS by three frames: two of sound and the start delay.
             coder = "fast" if kbits >= _AAC_FAST_FROM else "twoloop"
-            return _Setup("aac", "adts", "fltp", True, {"aac_coder": coder}, least=2 * 1024)
+            # ADTS has no place for tags; as before MP3, readers skip an ID3v2 that stands before it.
+            tagged = {"write_id3v2": "1"}
+            return _Setup(
+                *("aac", "adts", "fltp", True, {"aac_coder": coder}),
+                least=2 * 1024,
+                tagged=tagged,
+            )
         case _:
             raise ValueError(f"{audio_format} has no codec")
 
@@ -108,14 +121,19 @@ def _setup(audio_format: AudioFormat, sample_rate: int, kbits: int) -> _Setup:
 class _Stream:
     """An open FFmpeg encoder and muxer for one channel."""
 
-    def __init__(self, setup: _Setup, sample_rate: int, kbits: int | None) -> None:
+    def __init__(
+        self, setup: _Setup, sample_rate: int, kbits: int | None, provenance: Provenance | None
+    ) -> None:
         self.sink = Sink()
+        tagged = {} if provenance is None else setup.tagged
         self._container = av.open(
             self.sink,
             "w",
             format=setup.container,
-            container_options={"flush_packets": "1", **setup.container_options},
+            container_options={"flush_packets": "1", **setup.container_options, **tagged},
         )
+        if provenance is not None:
+            self._container.metadata.update(provenance.tags)
         stream = self._container.add_stream(
             setup.codec, rate=sample_rate, layout="mono", options=setup.codec_options
         )
@@ -148,7 +166,14 @@ class PacketCodec:
     FFmpeg's objects are made when the first samples come, so that the constructor takes no time.
     """
 
-    def __init__(self, audio_format: AudioFormat, sample_rate: int, kbits: int | None) -> None:
+    def __init__(
+        self,
+        audio_format: AudioFormat,
+        sample_rate: int,
+        kbits: int | None,
+        provenance: Provenance | None = None,
+    ) -> None:
+        self._provenance = provenance
         self._setup = _setup(audio_format, sample_rate, kbits or 0)
         self._sample_rate = sample_rate
         self._kbits = kbits
@@ -163,7 +188,7 @@ class PacketCodec:
             return NOTHING
         step = self._sample_rate // _PIECES_PER_SECOND
         if self._stream is None:
-            self._stream = _Stream(self._setup, self._sample_rate, self._kbits)
+            self._stream = _Stream(self._setup, self._sample_rate, self._kbits, self._provenance)
             with on_one_cpu():
                 self._count(self._stream, self._stream.write(self._frame(samples[:step])))
             samples = samples[step:]

@@ -25,6 +25,7 @@ from ..http.envelope import CALLER, SERVICES, json_response
 from ..http.forms import Part, boundary_of, parse_form
 from ..services import Services
 from ..voices.clip import PCM_RATES
+from ..voices.consent import parse_consent
 from ..voices.intake import Upload
 from ..voices.store import Reference
 
@@ -34,6 +35,7 @@ MAX_TEXT_BYTES = 8 * 1024
 MAX_FIELDS_BYTES = 64 * 1024
 """Bytes of a form beside its file: the other fields, the headers and the delimiters."""
 MAX_FILENAME = 255
+_CONSENT = ("consent_by", "consent_date", "consent_note")
 
 
 @dataclass(slots=True)
@@ -110,8 +112,9 @@ def _upload(form: _Form, caller: Caller, services: Services) -> Upload:
         raise InvalidParameter("text: missing; it must be the transcript of the file")
     name = services.voices.check_name(form.fields["name"]) if "name" in form.fields else ""
     pcm_rate = _pcm_rate(form.fields.get("sample_rate"))
+    consent = parse_consent(*(form.fields.get(name) for name in _CONSENT))
     seen_by = services.owner(caller)
-    return Upload(caller.name, seen_by, form.file, form.filename, text, pcm_rate, name)
+    return Upload(caller.name, seen_by, form.file, form.filename, text, pcm_rate, name, consent)
 
 
 def _pcm_rate(value: str | None) -> int | None:
@@ -149,7 +152,7 @@ def _take(part: Part, form: _Form, limit: int) -> None:
     if part.name == "file" and part.filename is not None:
         form.file = _bounded(part, limit)
         form.filename = part.filename.replace("\\", "/").rpartition("/")[2][:MAX_FILENAME]
-    elif part.name in ("text", "sample_rate", "name"):
+    elif part.name in ("text", "sample_rate", "name", *_CONSENT):
         try:
             form.fields[part.name] = _bounded(part, MAX_TEXT_BYTES).decode()
         except UnicodeDecodeError:

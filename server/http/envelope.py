@@ -97,6 +97,12 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     return response
 
 
+async def tell_quota(request: web.Request, response: web.StreamResponse) -> None:
+    """Give an answer, before its head is sent, the headers that tell what its token may still have today."""
+    if (caller := request.get(CALLER)) is not None:
+        response.headers.update(request.app[SERVICES].quotas.headers(caller.name))
+
+
 async def let_pages_read(request: web.Request, response: web.StreamResponse) -> None:
     """Give an answer, before its head is sent, the headers that let pages of other origins read it."""
     headers = request.app[CROSS_ORIGIN].headers(request.headers.getall("Origin", []))

@@ -16,6 +16,7 @@ from cosyserve.protocol.parameters import SpeechParameters
 
 from ..delivery import KeptSound, Spool
 from ..errors import must_propagate
+from ..observe.tracing import parent_of
 from ..tasks.life import TaskLife
 from .answers import ChunkedAnswer, ClientGone
 from .envelope import CALLER, DIALECT, SERVICES, json_response
@@ -81,6 +82,7 @@ class HttpTask:
             dialect.http_label,
             dialect.hosted_voices(services.settings),
             model=model,
+            trace=parent_of(lambda name: request.headers.getall(name, [])),
         )
 
     async def whole(self, body: WholeBody) -> web.Response:
@@ -152,18 +154,19 @@ class HttpTask:
         """
         life = self._life
         life.enter()
-        try:
-            await life.finish(self._text)
-            yield life
-            life.settle("finished")
-        except ClientGone:
-            raise
-        except BaseException as error:
-            if must_propagate(error):
+        with life.log_ids():
+            try:
+                await life.finish(self._text)
+                yield life
+                life.settle("finished")
+            except ClientGone:
                 raise
-            raise life.fail(error) from None  # an unexpected error is logged by now
-        finally:
-            life.over()
+            except BaseException as error:
+                if must_propagate(error):
+                    raise
+                raise life.fail(error) from None  # an unexpected error is logged by now
+            finally:
+                life.over()
 
     @staticmethod
     async def _write(answer: ChunkedAnswer, body: SpeechBody, life: TaskLife) -> None:

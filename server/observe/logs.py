@@ -84,10 +84,14 @@ def _renderer(log_format: str, stream: TextIO) -> structlog.typing.Processor:
 
 
 def log_ids(
-    *, request_id: str | None = None, task_id: str | None = None, caller: str | None = None
+    *,
+    request_id: str | None = None,
+    task_id: str | None = None,
+    caller: str | None = None,
+    trace_id: str | None = None,
 ) -> AbstractContextManager[None]:
     """A context in which every log line has these ids, also in asyncio tasks that start in it."""
-    ids = {"request_id": request_id, "task_id": task_id, "caller": caller}
+    ids = {"request_id": request_id, "task_id": task_id, "caller": caller, "trace_id": trace_id}
     return structlog.contextvars.bound_contextvars(
         **{key: value for key, value in ids.items() if value is not None}
     )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
@@ -206,6 +207,16 @@ class SpoolFill(Protocol):
     def waiting(self) -> int: ...
 
 
+class TokenShares(Protocol):
+    """What daily quotas tell of themselves."""
+
+    def limited(self) -> Iterable[tuple[str, str]]:
+        """Token and unit of each limit."""
+
+    def share(self, token: str, unit: str) -> float:
+        """The share of it that is used."""
+
+
 def _no_stats() -> Mapping[str, float]:
     return {}
 
@@ -308,6 +319,12 @@ class Metrics:
         self.token_speech_seconds = make.counter(
             "token_speech_seconds_total", "Seconds of audio sent by token.", "token"
         )
+        self.quota_used = make.gauge(
+            "quota_used_ratio",
+            "Share of its daily quota that a token has used; unit is characters or seconds.",
+            "token",
+            "unit",
+        )
         self.uploads = make.counter("uploads_total", "Uploads of reference audio.", "outcome")
         self.upload_bytes = make.counter("upload_bytes_total", "Bytes of reference audio stored.")
 
@@ -341,6 +358,13 @@ class Metrics:
         """Read its limit and share at each scrape."""
         self.tasks_limit.set_function(lambda: capacity.limit)
         self.realtime_share.set_function(lambda: capacity.share)
+
+    def watch_quotas(self, quotas: TokenShares) -> None:
+        """Read these at each scrape, and those of no other tokens."""
+        self.quota_used.clear()
+        for token, unit in quotas.limited():
+            share = partial(quotas.share, token, unit)
+            self.quota_used.labels(token, unit).set_function(share)
 
     @contextmanager
     def connection(self, transport: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """One frozen settings object, built and validated once and handed down.
 
-The groups have modules of their own: access, engine, references, dialects, limits, spooling, observing.
+The groups have modules of their own: access, engine, sound, references, dialects, limits, quotas, spooling,
+observing.
 Flags win over the environment, the environment over the TOML file, the file over defaults.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -21,17 +22,22 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cosyserve.engine.folders import expanded
+
 from .access import AccessSettings, ListenSettings
 from .describe import allowed_values
 from .dialects import DialectSettings, OpenAISettings
 from .engine import CosyVoiceSettings, EmbeddedSettings, EngineSettings, VllmSettings
 from .limits import LimitSettings, TimeoutSettings
 from .observing import ObservingSettings
+from .quotas import QuotaSettings
 from .references import ReferenceSettings
+from .sound import SoundSettings
 from .sources import ENVIRONMENT_PREFIX, SettingsError, gather, report
 from .spooling import SpoolSettings
 from .values import (
     BucketUrl,
+    DailyQuota,
     DistinctTokens,
     ListenAddress,
     Token,
@@ -58,10 +64,12 @@ GROUPS: Final[tuple[type[BaseModel], ...]] = (
     EmbeddedSettings,
     CosyVoiceSettings,
     VllmSettings,
+    SoundSettings,
     ReferenceSettings,
     DialectSettings,
     OpenAISettings,
     LimitSettings,
+    QuotaSettings,
     SpoolSettings,
     TimeoutSettings,
     ObservingSettings,
@@ -77,10 +85,12 @@ class Settings(
     ObservingSettings,
     TimeoutSettings,
     SpoolSettings,
+    QuotaSettings,
     LimitSettings,
     OpenAISettings,
     DialectSettings,
     ReferenceSettings,
+    SoundSettings,
     VllmSettings,
     CosyVoiceSettings,
     EmbeddedSettings,
@@ -210,6 +220,28 @@ class Settings(
         """The folder in which references are kept; None if they are in S3."""
         return None if self.references.startswith("s3://") else Path(self.references).expanduser()
 
+    @property
+    def daily_quota(self) -> DailyQuota:
+        """The quota of a token that has no other, and of everybody where there are no tokens."""
+        return DailyQuota(self.daily_characters, self.daily_seconds)
+
+    def own_quotas(self, tokens: Iterable[Token]) -> Mapping[str, DailyQuota]:
+        """The daily quota of each of these tokens, by its name."""
+        return {token.name: token.quota(self.daily_quota) for token in tokens}
+
+    @property
+    def has_quotas(self) -> bool:
+        """Whether a token has one, or whoever uses the server without a token."""
+        quotas = (self.daily_quota, *self.own_quotas(self.tokens).values())
+        return any(quota.limits for quota in quotas)
+
+    @property
+    def quota_folder(self) -> Path | None:
+        """The folder for the day's counts; None if there is none. Raises ValueError as `expanded` does."""
+        if self.state_folder is not None:
+            return expanded(self.state_folder)
+        return None if self.references_bucket is not None else expanded(Path(self.references))
+
     def tokens_now(self) -> tuple[Token, ...]:
         """The tokens, with those of the token file as it is now. Raises ValueError, which names the line."""
         if self.token_file is None:
@@ -234,6 +266,11 @@ class Settings(
             lines.append(
                 f"tokens with characters that a WebSocket subprotocol cannot carry: {unfit}; "
                 "browsers cannot use them"
+            )
+        if self.has_quotas and self.state_folder is None and self.references_bucket is not None:
+            lines.append(
+                "state_folder: there is none for daily quotas, and references are not in a folder; a restart "
+                "begins a new day; allowed: a folder"
             )
         kept = self.voice_folder is not None or "voice_folder" in self.model_fields_set
         if self.engine_name == "cosyvoice" and not kept:

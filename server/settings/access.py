@@ -41,7 +41,8 @@ class AccessSettings(BaseModel):
     )
     token_file: Annotated[Path | None, OrNone] = Field(
         None,
-        description="file with more tokens, one per line; lines that begin with # are comments",
+        description="file with more tokens, one a line, as in tokens; lines that begin with # are comments; "
+        "it is read again when it changes",
         json_schema_extra={"allowed": "a file"},
     )
     allow_open: bool = Field(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from .values import ListenAddress, OrNone, parse_address
+
+
+def otlp_protocol() -> str:
+    """How traces are sent, as OpenTelemetry's variables say, which its SDK leaves to the program to read."""
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if protocol := os.environ.get(name, "").strip():
+            return protocol
+    return "http/protobuf"
 
 
 class ObservingSettings(BaseModel):
@@ -18,6 +27,11 @@ class ObservingSettings(BaseModel):
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="console: for people, json: for programs"
+    )
+    tracing: bool = Field(
+        False,
+        description="send a trace of each task by OTLP. OTEL_EXPORTER_OTLP_ENDPOINT and OpenTelemetry's "
+        "other variables say where to and how much; needs cosyserve[otel]",
     )
     metrics_address: Annotated[
         ListenAddress | None,

@@ -7,8 +7,8 @@ ValueError with what is allowed, and never with a secret in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -39,11 +39,14 @@ MAX_SECRET_LENGTH: Final = 256
 DEFAULT_TOKEN_NAME: Final = "default"
 TOKEN_FORM: Final = (
     f"NAME=SECRET or SECRET; a name has 1 to 64 of A-Z a-z 0-9 . _ -, a secret "
-    f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} visible ASCII characters without comma"
+    f"{MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} visible ASCII characters without comma; after a blank may "
+    "follow daily_characters=N and daily_seconds=N, or none in place of N, where these settings hold "
+    "otherwise for the token"
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
+_OWN = re.compile(r"daily_(characters|seconds)=([1-9][0-9]{0,8}|none)")
 _SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
 ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas; or * for every origin"
 HOST_FORM: Final = "HOST or HOST:PORT, separated by commas"
@@ -54,11 +57,33 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
+class DailyQuota:
+    """What a token may have in a day. None: any amount."""
+
+    characters: int | None = None
+    seconds: float | None = None
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Those that there are, by unit."""
+        both = {"characters": self.characters, "seconds": self.seconds}
+        return {unit: limit for unit, limit in both.items() if limit is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
-    """A secret that opens the server, and the name by which logs, metrics and limits know it."""
+    """A secret that opens the server, and the name by which logs, metrics and limits know it.
+
+    own: what of its daily quota is not as for everybody, as fields of DailyQuota.
+    """
 
     name: str
     secret: SecretStr
+    own: tuple[tuple[str, int | None], ...] = ()
+
+    def quota(self, everybody: DailyQuota) -> DailyQuota:
+        """Its daily quota."""
+        return replace(everybody, **dict(self.own))
 
     @property
     def fits_subprotocol(self) -> bool:
@@ -121,23 +146,32 @@ class BucketUrl(NamedTuple):
 
 
 def parse_token(text: str) -> Token:
-    """Read NAME=SECRET or SECRET (which gets the name "default")."""
-    name, equals, secret = text.strip().partition("=")
+    """Read NAME=SECRET or SECRET (which gets the name "default"), and what follows about its quota."""
+    first, *words = text.split() or [""]
+    name, equals, secret = first.partition("=")
     if not equals or not secret.strip("="):  # base64 ends a bare secret with up to two "="
-        name, secret = DEFAULT_TOKEN_NAME, text.strip()
-    return make_token(name, secret)
+        name, secret = DEFAULT_TOKEN_NAME, first
+    return make_token(name, " ".join([secret, *words]))
 
 
 def make_token(name: str, secret: str) -> Token:
-    if not _NAME.fullmatch(name) or not _SECRET.fullmatch(secret):
+    """secret: with what follows about the quota."""
+    first, *words = secret.split() or [""]
+    if not _NAME.fullmatch(name) or not _SECRET.fullmatch(first):
         raise ValueError(f"a token is malformed; allowed: {TOKEN_FORM}")
-    return Token(name, SecretStr(secret))
+    own: dict[str, int | None] = {}
+    for word in words:
+        found = _OWN.fullmatch(word)
+        if found is None or found[1] in own:
+            raise ValueError(f"a token is malformed; allowed: {TOKEN_FORM}")
+        own[found[1]] = None if found[2] == "none" else int(found[2])
+    return Token(name, SecretStr(first), tuple(own.items()))
 
 
 def parse_tokens(value: object) -> tuple[Token, ...]:
-    """Read "a=SECRET,b=SECRET", a list of such, or a table of names and secrets."""
+    """Read "a=SECRET,b=SECRET daily_characters=10000", a list of such, or a table of names and secrets."""
     if isinstance(value, str):
-        return tuple(parse_token(part) for part in re.split(r"[,\s]+", value) if part)
+        return tuple(map(parse_token, _listed_tokens(value)))
     if isinstance(value, Mapping):
         return tuple(make_token(str(name), _plain(secret)) for name, secret in value.items())
     if isinstance(value, Iterable):
@@ -145,6 +179,18 @@ def parse_tokens(value: object) -> tuple[Token, ...]:
             item if isinstance(item, Token) else parse_token(_plain(item)) for item in value
         )
     raise ValueError(f"must be a list; each: {TOKEN_FORM}")
+
+
+def _listed_tokens(text: str) -> Iterator[str]:
+    """The tokens of a list: a blank parts two of them as a comma does, unless quotas follow it."""
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        words: list[str] = []
+        for word in part.split():
+            if words and not _OWN.fullmatch(word):
+                yield " ".join(words)
+                words = []
+            words.append(word)
+        yield " ".join(words)
 
 
 def _plain(value: object) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +18,13 @@ from cosyserve.engine.interface import Engine, EngineError, EngineNotReady
 from cosyserve.protocol.errors import TTSError
 
 from ..delivery import Spools
+from ..observe.metrics import Metrics
+from ..observe.tracing import Tracing, Untraced
+from ..quotas import DailyQuotas, QuotaFile
 from ..services import Services
 from ..settings import Settings
 from ..settings.engine import engine_options
+from ..settings.observing import otlp_protocol
 from ..settings.sources import SettingsError
 from ..voices import ReferenceStore, open_store
 
@@ -92,6 +98,45 @@ async def started_store(settings: Settings) -> ReferenceStore:
             f"{where}; {reason}; allowed: a folder that this user can write to"
         ) from error
     return store
+
+
+async def started_quotas(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack
+) -> DailyQuotas:
+    """The counts of the day, read from their file if they have one, and kept in it until the stack ends.
+
+    Raises SettingsError for a malformed folder.
+    """
+    quotas = DailyQuotas(settings.daily_quota, settings.own_quotas(settings.tokens))
+    try:
+        folder = settings.quota_folder
+    except ValueError as error:
+        raise SettingsError([f"state_folder: {error}"]) from None
+    if folder is not None:
+        file = QuotaFile(quotas, folder)
+        await file.read()
+        stack.push_async_callback(file.close)
+        watching = asyncio.create_task(file.watch())
+        stack.callback(watching.cancel)
+    metrics.watch_quotas(quotas)
+    return quotas
+
+
+def started_tracing(settings: Settings, stack: AsyncExitStack) -> Tracing:
+    """What makes traces until the stack ends. Raises SettingsError."""
+    if not settings.tracing:
+        return Untraced()
+    try:
+        from ..observe.otel import OtelTracing, otlp_exporter
+
+        tracing = OtelTracing(otlp_exporter(otlp_protocol()))
+    except ImportError as error:
+        lacks = f"tracing: needs {error.name}, which is not installed; install cosyserve[otel]"
+        raise SettingsError([lacks]) from error
+    except ValueError as error:  # a variable of OpenTelemetry's
+        raise SettingsError([f"tracing: {error}"]) from None
+    stack.push_async_callback(tracing.close)
+    return tracing
 
 
 def started_spools(settings: Settings) -> Spools:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cosyserve.protocol.messages import ChunkMetrics, StageTimes, TaskMetrics
-from cosyserve.protocol.text import count_characters
 
 from .synthesis import SpokenChunk
 
@@ -23,10 +22,10 @@ class TaskAccount:
         self.characters = 0
         self.speech_seconds = 0.0
 
-    def text(self, text: str, now: float) -> None:
-        """Add a piece of text that came."""
-        self.characters += count_characters(text)
-        if self._first_text is None and text:
+    def text(self, characters: int, now: float) -> None:
+        """Add a piece of text that came, with so many characters as usage counts them."""
+        self.characters += characters
+        if self._first_text is None and characters:
             self._first_text = now
 
     def chunk(self, chunk: SpokenChunk, now: float) -> ChunkMetrics:

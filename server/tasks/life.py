@@ -8,21 +8,24 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import fields
+from typing import Final
 
 import structlog
 
-from cosyserve.protocol.errors import Throttled, TTSError
+from cosyserve.protocol.errors import QuotaExceeded, Throttled, TTSError
 from cosyserve.protocol.messages import (
     FinishReason,
     ResultGenerated,
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    TraceContext,
 )
 from cosyserve.protocol.parameters import ParametersWithBreaks, SpeechParameters
 from cosyserve.protocol.phrases import Rule
+from cosyserve.protocol.text import count_characters
 
 from ..auth import Caller
 from ..errors import as_tts_error, report
@@ -37,6 +40,8 @@ from .places import SpokenPlaces
 from .synthesis import SpokenChunk, Synthesis
 
 log = structlog.get_logger(__name__)
+
+_THROTTLED: Final = frozenset({Throttled.code, QuotaExceeded.code})
 
 
 class TaskLife:
@@ -56,10 +61,11 @@ class TaskLife:
         hosted: HostedVoices | None = None,
         task_id: str = "",
         model: str = "",
+        trace: TraceContext | None = None,
     ) -> None:
         """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none.
 
-        model: the name that was asked for, "" for whichever there is.
+        model: the name that was asked for, "" for whichever there is. trace: the client's own, if it told.
         """
         self.parameters = parameters
         self.caller = caller
@@ -78,19 +84,32 @@ class TaskLife:
         self.places = SpokenPlaces(exact=services.engine.capabilities.word_times)
         self._outcome: tuple[Outcome, str] | None = None  # with the code of the error that ended it
         self._meter = services.metrics.task_arrived(transport, parameters, caller)
+        self._quota = services.quotas.task(caller.name)
+        self._trace = services.tracing.task(transport, parameters, caller.name, task_id, trace)
+        self._trace.stage("admission")
+        self._spoken_to = 0  # code points of the text up to the end of what has begun to sound
 
     def enter(self, connection: ConnectionTicket | None = None) -> None:
         """Take its place, also among the tasks of a connection. A task that is refused is over.
 
-        Raises Throttled, EngineUnavailable, ModelNotFound.
+        Raises Throttled, QuotaExceeded, EngineUnavailable, ModelNotFound.
         """
         try:
             check_loaded(self._model, self._services)
+            self._quota.begin()
             self._place = self._services.admission.enter(self.caller, connection)
         except Exception as error:
             failure = self.fail(error)
             self.over()
             raise failure from None
+
+    def log_ids(self) -> AbstractContextManager[None]:
+        """A context in which every line of the log says which task it is about."""
+        return log_ids(
+            task_id=self.task_id or None,
+            caller=self.caller.name,
+            trace_id=self._trace.trace_id or None,
+        )
 
     def may_be_preempted(self, give_up: Callable[[TTSError], None]) -> None:
         """Offer its place to others while it waits for text; `give_up` is to end it, as TaskTicket says."""
@@ -107,9 +126,14 @@ class TaskLife:
     async def feed(self, text: str, *, flush: bool = False) -> None:
         """Take the next piece of text, which may come before the voice is found. Does not wait for speech.
 
-        flush: speak what has come without waiting for more.
+        flush: speak what has come without waiting for more. Raises QuotaExceeded.
         """
-        self.account.text(text, time.monotonic())
+        characters = count_characters(text)
+        self._quota.text(characters)
+        began = self.account.characters == 0 and characters > 0
+        self.account.text(characters, time.monotonic())
+        if began and self._early is None:
+            self._trace.stage("first_sound")
         if self._place is not None and (words := text.split()):
             self._place.active(characters=sum(map(len, words)))
         if self._early is None:
@@ -120,7 +144,7 @@ class TaskLife:
             self._early.append((text, flush))
 
     async def finish(self, text: str = "") -> None:
-        """Take the last piece of text."""
+        """Take the last piece of text. Raises QuotaExceeded."""
         self._text_is_whole = True
         if self._place is not None:
             self._place.keep()
@@ -134,21 +158,31 @@ class TaskLife:
     async def events(self) -> AsyncGenerator[TaskStarted | ResultGenerated, None]:
         """The task from its start to its last sound, accounted for as it is taken.
 
-        Close it to free the voice's session. Raises what VoiceBook.resolve and Synthesis do.
+        Close it to free the voice's session. Raises what VoiceBook.resolve and Synthesis do, and
+        QuotaExceeded.
         """
         async with await self._open() as synthesis:
             await self._feed_early(synthesis)
-            yield TaskStarted(self.task_id)
+            self._trace.stage("first_sound" if self.account.characters else "text")
+            yield TaskStarted(self.task_id, self._quota.left)
             async with aclosing(synthesis.chunks()) as chunks:
                 asked = self._asked()
                 async for chunk in chunks:
+                    self._quota.go_on()
                     self._waited(asked, chunk)
-                    yield self._result(chunk, synthesis)
+                    self._trace.chunk(chunk.work, chunk.encode_time)
+                    if not self.account.speech_seconds:
+                        self._trace.stage("speech")
+                    result, made = self._result(chunk, synthesis), time.monotonic()
+                    yield result
+                    self._trace.sent(time.monotonic() - made)
                     asked = self._asked()
             self.places.end(synthesis.text_length)
 
     def finished(self, reason: FinishReason, played: float | None = None) -> TaskFinished:
         """The event that ends the task. played: as in CancelTask."""
+        if reason == "cancelled":
+            self._quota.unspoken(self._unspoken())
         return TaskFinished(
             task_id=self.task_id,
             finish_reason=reason,
@@ -156,6 +190,7 @@ class TaskLife:
             metrics=self._totals(),
             notices=self.notices,
             heard=None if played is None else self.places.heard(played),
+            quota=self._quota.left,
         )
 
     @property
@@ -165,6 +200,7 @@ class TaskLife:
 
     async def _open(self) -> Synthesis:
         services, parameters = self._services, self.parameters
+        self._trace.stage("voice")
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
@@ -172,6 +208,7 @@ class TaskLife:
         if isinstance(parameters, ParametersWithBreaks) and parameters.dictionaries:
             owner = services.owner(self.caller) or ""
             rules = await services.dictionaries.rules(owner, parameters.dictionaries)
+        self._trace.stage("queue")
         await services.beginnings.take(self.caller.name)
         self._synthesis = await Synthesis.open(
             services.engine,
@@ -181,6 +218,7 @@ class TaskLife:
             services.ssml_threads,
             self.caller.name,
             rules,
+            mark_synthetic=services.settings.mark_synthetic,
         )
         return self._synthesis
 
@@ -199,6 +237,11 @@ class TaskLife:
             self._place.active(seconds=chunk.seconds)
         now, begin = time.monotonic(), self.account.speech_seconds
         metrics = self.account.chunk(chunk, now)
+        self._quota.speech(chunk.seconds)
+        for word in chunk.words[-1:]:
+            self._spoken_to = max(self._spoken_to, word.text_end)
+        for sentence in chunk.sentences[-1:]:
+            self._spoken_to = max(self._spoken_to, sentence.text_end)
         self.places.add(chunk, begin)
         self._meter.chunk(chunk.seconds, len(chunk.data), now, metrics.server_cost_time)
         return ResultGenerated(
@@ -231,7 +274,7 @@ class TaskLife:
     def settle(self, outcome: Outcome, code: str = "") -> None:
         """Name the outcome; code: of the error that ends the task. Only the first call counts."""
         if self._outcome is None:
-            self._outcome = ("throttled" if code == Throttled.code else outcome), code
+            self._outcome = ("throttled" if code in _THROTTLED else outcome), code
 
     def fail(self, error: BaseException) -> TTSError:
         """Settle that this ended the task; returns it as the client is to see it."""
@@ -249,10 +292,13 @@ class TaskLife:
         outcome, code = self._outcome or ("disconnected", "")
         if self._place is not None:
             self._place.release()
-        with log_ids(task_id=self.task_id or None, caller=self.caller.name):
+        with self.log_ids():
             totals = None if self._place is None else self._last_totals()
             try:
+                if outcome != "finished":
+                    self._quota.unspoken(self._unspoken())
                 self._meter.ended(outcome, code, totals, self.account.characters)
+                self._trace.ended(outcome, code, totals, self.account.characters)
             except Exception as error:
                 report(error)
             log.info(
@@ -262,6 +308,15 @@ class TaskLife:
                 code=code,
                 **({} if totals is None else _rounded(totals)),
             )
+
+    def _unspoken(self) -> int:
+        """Characters of the text that no sound came of; those of SSML's tags count as spoken."""
+        synthesis = self._synthesis
+        if synthesis is None or not self.account.speech_seconds:
+            return self.account.characters
+        if not self._spoken_to:  # the engine does not tell
+            return 0
+        return count_characters(synthesis.text(self._spoken_to, synthesis.text_length))
 
     def _totals(self) -> TaskMetrics:
         return self.account.totals(time.monotonic())

@@ -25,7 +25,7 @@ from cosyserve.protocol.parameters import SpeechParameters
 from cosyserve.protocol.phrases import Rule
 from cosyserve.protocol.text import GrowingText
 
-from ..audio import AudioEncoder, Encoded, heavy, open_encoder, silence
+from ..audio import AudioEncoder, Encoded, Provenance, heavy, open_encoder, silence
 from ..ssml import SsmlSession, open_ssml
 from .contract import Checked, CheckedSession, calling
 from .reworded import RewordedSession, spoken_rules
@@ -161,21 +161,29 @@ class Synthesis:
         ssml_threads: Threads | None = None,
         tenant: str = "",
         rules: tuple[Rule, ...] = (),
+        *,
+        mark_synthetic: bool = False,
     ) -> Self:
         """A synthesis with this voice. An expensive encoder works in the pool, any other in place.
 
         ssml_threads: as in `open_ssml`. tenant: as in SynthesisOptions. rules: of phrases, beside those of
-        the parameters, which come first.
+        the parameters, which come first. mark_synthetic: whether the sound says that it is synthetic, also
+        where the parameters do not ask for it.
 
         Raises EngineNotReady, UnsupportedRequest, and InvalidParameter for sounds that the engine lacks.
         """
         rules = spoken_rules(engine, (*parameters.pronunciations, *rules))
         native = engine.capabilities
         rate = native.sample_rate
+        marked = mark_synthetic or parameters.mark_synthetic
 
         def make() -> AudioEncoder:
             return open_encoder(
-                parameters, rate, engine_speed=native.speed, engine_pitch=native.pitch
+                parameters,
+                rate,
+                engine_speed=native.speed,
+                engine_pitch=native.pitch,
+                provenance=Provenance.of(native.name) if marked else None,
             )
 
         if heavy(parameters):

@@ -17,6 +17,7 @@ from cosyserve.protocol.errors import TooManyReferences
 
 from .book import VoiceBook
 from .clip import Clip, ClipLimits, ClipSettings, content_id, decode_clip
+from .consent import Consent
 from .store import Reference, ReferenceStore
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,8 @@ class UploadDeskSettings(ClipSettings, Protocol):
 class Upload:
     """A file and what its owner says of it. text: the transcript. pcm_rate: as in `decode_clip`.
 
-    name: as `VoiceBook.check_name` returns it, or "". seen_by: `VoiceBook.learn`'s owner.
+    name: as `VoiceBook.check_name` returns it, or "". seen_by: `VoiceBook.learn`'s owner. consent: as
+    `parse_consent` returns it.
     """
 
     owner: str
@@ -47,6 +49,7 @@ class Upload:
     text: str
     pcm_rate: int | None = None
     name: str = ""
+    consent: Consent | None = None
 
 
 class UploadDesk:
@@ -96,6 +99,7 @@ class UploadDesk:
                 content_id=digest,
                 pcm_rate=upload.pcm_rate,
                 name=upload.name,
+                consent=upload.consent,
             )
             await uninterrupted(self._store.put(stored, upload.file))
             return stored

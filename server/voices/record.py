@@ -18,6 +18,7 @@ from typing import Final
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 
+from .consent import Consent
 from .store import Reference
 
 _MAGIC: Final = b"cosyclp1"
@@ -157,7 +158,7 @@ def decode(stored: bytes, head: Head) -> bytes:
 def _head(fields: object, offset: int) -> Head | None:
     if not isinstance(fields, dict):
         return None
-    match {"name": "", **fields}:  # clips of older servers have no name
+    match {"name": "", "consent": None, **fields}:  # clips of older servers have neither
         case {
             "id": str(id),
             "owner": str(owner),
@@ -168,11 +169,13 @@ def _head(fields: object, offset: int) -> Head | None:
             "content_id": str(content_id),
             "pcm_rate": int() | None as pcm_rate,
             "name": str(name),
+            "consent": None | {"by": str(), "date": str(), "note": str()} as consent,
             "sequence": int(sequence),
             "crc32": int(crc32),
         }:
             reference = Reference(
-                id, owner, filename, size, created_at, text, content_id, pcm_rate, name
+                *(id, owner, filename, size, created_at, text, content_id, pcm_rate, name),
+                consent and Consent(consent["by"], consent["date"], consent["note"]),
             )
             return Head(reference, sequence, offset, crc32)
     return None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 if TYPE_CHECKING:
     from .documents import Documents
 
+from .consent import Consent
+
 LONGEST: Final = 64  # characters
 ALLOWED: Final = (
     f"1 to {LONGEST} printable characters, at least one of them a letter or digit, without / and \\, "
@@ -48,6 +50,7 @@ class Reference:
     id: a lower-case UUID. owner: the name of the token that uploaded it. bytes: size of the clip.
     created_at: UNIX seconds. text: the transcript. content_id: digest of sound and transcript.
     pcm_rate: Hz, if the clip is raw PCM. name: what its owner calls it, as `as_name` returns it, or "".
+    consent: the speaker's, if its owner has put it on record.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Reference:
     content_id: str
     pcm_rate: int | None = None
     name: str = ""
+    consent: Consent | None = None
 
 
 class ReferenceStore(Protocol):

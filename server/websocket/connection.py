@@ -29,6 +29,7 @@ from ..auth import Caller
 from ..dialects import UpgradeRoute
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
+from ..observe.tracing import parent_of
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
@@ -63,6 +64,8 @@ class SpeechConnection:
         self._terms = route.open(services.settings)
         self._socket = socket
         self._caller = caller
+        assert socket.request is not None
+        self._trace = parent_of(socket.request.headers.get_all)
         self._place = place  # counts the tasks of this connection
         self._services = services
         self._outbox = Outbox(socket)
@@ -189,6 +192,7 @@ class SpeechConnection:
                 self._dialect.hosted_voices(self._services.settings),
                 command.task_id,
                 command.model,
+                command.trace or self._trace,
             )
             life.enter(self._place)
         except Exception as error:

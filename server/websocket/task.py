@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -16,7 +16,6 @@ from cosyserve.protocol.messages import ResultGenerated, TaskStarted
 from cosyserve.protocol.task import TaskProtocol
 
 from ..errors import ContractBroken, as_tts_error, must_propagate, report
-from ..observe.logs import log_ids
 from ..observe.metrics import Outcome
 from ..tasks.contract import LEAVE_TIMEOUT
 from ..tasks.life import TaskLife
@@ -103,8 +102,11 @@ class WebSocketTask:
         self._life.settle(outcome, code)
         self._stop()
 
-    async def _guarded(self, step: Awaitable[None]) -> None:
-        """Do what the reader asks for; a failure ends the task, not the reader."""
+    async def _guarded(self, step: Coroutine[Any, Any, None]) -> None:
+        """Do what the reader asks for, unless the task has failed; a failure ends it, not the reader."""
+        if self._failure is not None:
+            step.close()
+            return
         try:
             await step
         except BaseException as error:
@@ -120,7 +122,7 @@ class WebSocketTask:
         after: what has to end before the first event. Raises nothing but CancelledError: cancelling means
         that nobody listens any more.
         """
-        with log_ids(task_id=self.task_id, caller=self._life.caller.name):
+        with self._life.log_ids():
             if after:
                 await asyncio.wait(after)
             await self._run()

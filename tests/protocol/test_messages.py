@@ -20,7 +20,7 @@ from support.tools.protocol_examples import COMMANDS, EVENTS
 # What messages are made of, no messages themselves.
 PARTS = {
     *("StageTimes", "ChunkMetrics", "TaskMetrics", "EffectiveAudio"),
-    *("Word", "Sentence", "Mark", "Heard"),
+    *("Word", "Sentence", "Mark", "Heard", "QuotaLeft", "TraceContext"),
 }
 # What the wire of our own API has no word for.
 OF_DIALECTS = {"EndSession", "Reply"}

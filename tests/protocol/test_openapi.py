@@ -223,6 +223,13 @@ def test_the_other_bodies_fit_their_schemas() -> None:
 
 
 @dataclass(frozen=True)
+class Consent:
+    by: str = "Anna"
+    date: str = "2026-01-31"
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Clip:
     id: str
     filename: str
@@ -230,6 +237,7 @@ class Clip:
     created_at: int
     text: str
     name: str = ""
+    consent: Consent | None = None
 
 
 def test_the_example_of_a_reference_is_what_the_code_writes() -> None:
@@ -237,5 +245,5 @@ def test_the_example_of_a_reference_is_what_the_code_writes() -> None:
     assert reference_object(Clip(**example)) == example
     validate(DOCUMENT, SCHEMAS["ReferenceAudio"], example)
     assert set(SCHEMAS["ReferenceAudio"]["required"]) == set(example)
-    named = reference_object(Clip(**example, name="anna"))
+    named = reference_object(Clip(**example, name="anna", consent=Consent()))
     assert set(SCHEMAS["ReferenceAudio"]["properties"]) == set(named)

@@ -20,11 +20,12 @@ export class Api {
     return this.#call(`${CLIPS}?limit=1000`);
   }
 
-  /** Upload a reference; text: what is said in it. */
-  addReference(sound, filename, text, name) {
+  /** Upload a reference; text: what is said in it. consent: { by, date, note }, all empty if there is none. */
+  addReference(sound, filename, text, name, consent) {
     const form = new FormData();
     form.set('text', text);
     if (name) form.set('name', name);
+    for (const [field, value] of Object.entries(consent)) if (value) form.set(`consent_${field}`, value);
     form.set('file', sound, filename);
     return this.#call(CLIPS, { method: 'POST', body: form });
   }

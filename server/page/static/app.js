@@ -24,7 +24,7 @@ const api = new Api();
 const socket = new SpeechSocket(showConnection);
 const waveform = new Waveform($('waveform'));
 const speech = new Speech(socket, waveform, new Figures($('figures')), showSpeech);
-const voices = new Voices(api, $('voice'), $('delete-voice'));
+const voices = new Voices(api, $('voice'), $('delete-voice'), $('voice-consent'));
 let builtin = null; // the engine's voices, once the server has let us in
 
 function showError(message) {
@@ -142,9 +142,9 @@ for (const id of ['paced', 'pace', 'speed', 'mode']) $(id).addEventListener('inp
 
 // Voices
 
-new ClipForm($('clip'), async (file, text, name) => {
+new ClipForm($('clip'), async (file, text, name, consent) => {
   if (!builtin) throw new Error('Connect with a token first.');
-  const { id } = await api.addReference(file, file.name, text, name);
+  const { id } = await api.addReference(file, file.name, text, name, consent);
   await voices.load(builtin, id);
   $('status').textContent = `Added the voice ${voices.chosenName}.`;
   $('add-voice').open = false;

@@ -26,7 +26,7 @@ export class ClipForm {
   #add;
   #report;
 
-  /** add(file, text, name): a promise, uploads the clip. report(message): shows an error. */
+  /** add(file, text, name, consent): a promise, uploads the clip. report(message): shows an error. */
   constructor(form, add, report) {
     this.#form = form;
     this.#add = add;
@@ -103,6 +103,7 @@ export class ClipForm {
 
   async #submit() {
     const { save, file, 'clip-text': text, 'clip-name': name } = this.#fields;
+    const given = ['by', 'date', 'note'].map((part) => [part, this.#fields[`consent-${part}`]]);
     if (save.hasAttribute('aria-disabled')) return; // pressed twice
     if (!this.#clip) {
       this.#report(this.#source === 'record' ? 'Record the voice first.' : 'Choose a sound file first.');
@@ -111,8 +112,10 @@ export class ClipForm {
     this.#report('');
     save.setAttribute('aria-disabled', 'true');
     try {
-      await this.#add(this.#clip, text.value.trim(), name.value.trim());
+      const consent = Object.fromEntries(given.map(([part, field]) => [part, field.value.trim()]));
+      await this.#add(this.#clip, text.value.trim(), name.value.trim(), consent);
       name.value = file.value = '';
+      for (const [, field] of given) field.value = '';
       this.#take(null);
     } catch (error) {
       this.#report(error.message);

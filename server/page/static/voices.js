@@ -4,13 +4,18 @@ export class Voices {
   #api;
   #select;
   #remove;
+  #consent;
   #own = new Map();
 
-  /** select: the list; remove: the button that deletes the chosen reference. */
-  constructor(api, select, remove) {
+  /**
+   * select: the list; remove: the button that deletes the chosen reference; consent: where the consent to it
+   * is shown.
+   */
+  constructor(api, select, remove, consent) {
     this.#api = api;
     this.#select = select;
     this.#remove = remove;
+    this.#consent = consent;
     select.addEventListener('change', () => this.#changed());
   }
 
@@ -40,12 +45,19 @@ export class Voices {
   }
 
   #changed() {
-    this.#remove.hidden = !this.#own.has(this.chosen);
+    const reference = this.#own.get(this.chosen);
+    this.#remove.hidden = !reference;
+    this.#consent.hidden = !reference?.consent;
+    this.#consent.textContent = reference?.consent ? told(reference.consent) : '';
   }
 }
 
 function label({ name, filename, created_at: created }) {
   return `${name || filename || 'Unnamed'}, ${new Date(1000 * created).toLocaleDateString()}`;
+}
+
+function told({ by, date, note }) {
+  return `${by} consented on ${date}.${note ? ` ${note}` : ''}`;
 }
 
 function group(title, entries) {

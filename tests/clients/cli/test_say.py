@@ -86,6 +86,7 @@ async def test_every_parameter_has_a_flag(server: ScriptedServer, tmp_path: Path
         "enable_ssml": True,
         "word_timestamp_enabled": False,
         "pronunciations": [],
+        "mark_synthetic": False,
     }
 
 

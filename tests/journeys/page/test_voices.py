@@ -100,8 +100,11 @@ async def test_a_recording_becomes_a_voice(tab: Tab) -> None:
     await page.click("#record")
     await page.locator("#preview").wait_for()
     await page.get_by_label("Name").fill("Mine")
+    await page.get_by_label("Consent given by").fill("Anna")
+    await page.get_by_label("Consent given on").fill("2026-01-31")
     await page.click("#save")
     await tab.until("document.activeElement.id === 'voice'")
+    assert await page.inner_text("#voice-consent") == "Anna consented on 2026-01-31."
     assert (await chosen(tab)).startswith("Mine, ")
     asked = await asked_for(tab)
     listed = await page.evaluate("fetch('api/v1/audio/reference_audio').then((a) => a.json())")

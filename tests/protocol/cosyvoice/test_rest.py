@@ -129,6 +129,13 @@ def test_error_bodies() -> None:
 
 
 @dataclass(frozen=True)
+class Given:
+    by: str = "Anna"
+    date: str = "2026-01-31"
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Clip:
     id: str = "id"
     filename: str = "a.wav"
@@ -136,6 +143,7 @@ class Clip:
     created_at: int = 1760000000
     text: str = "hi"
     name: str = ""
+    consent: Given | None = None
     owner: str = "not told"
 
 
@@ -151,6 +159,12 @@ def test_reference_objects_tell_what_is_documented_and_no_more() -> None:
 
 def test_a_reference_object_has_a_name_only_where_there_is_one() -> None:
     assert reference_object(Clip(name="anna")) == {**reference_object(Clip()), "name": "anna"}
+
+
+def test_a_reference_object_has_a_consent_dately_where_there_is_one() -> None:
+    consent = {"by": "Anna", "date": "2026-01-31", "note": ""}
+    found = reference_object(Clip(consent=Given()))
+    assert found == {**reference_object(Clip()), "consent": consent}
 
 
 def test_the_body_of_a_deletion() -> None:

@@ -16,20 +16,24 @@ from cosyserve.server.audio.g711 import G711Codec
 from cosyserve.server.audio.heads import wav_head
 from cosyserve.server.audio.packets import PacketCodec
 from cosyserve.server.audio.pcm import PcmCodec
+from cosyserve.server.audio.provenance import Provenance
 from support.listening.audio import decode, speechlike
 
 
-def stream(audio_format: AudioFormat, rate: int, seconds: float) -> bytes:
+def stream(
+    audio_format: AudioFormat, rate: int, seconds: float, provenance: Provenance | None = None
+) -> bytes:
     codec: PcmCodec | G711Codec | FlacCodec | PacketCodec
     match audio_format:
         case AudioFormat.WAV:
-            codec = PcmCodec(rate, wav_head(audio_format, rate))
+            codec = PcmCodec(rate, wav_head(audio_format, rate, provenance))
         case AudioFormat.WAV_ULAW | AudioFormat.WAV_ALAW:
-            codec = G711Codec(audio_format, wav_head(audio_format, rate), even=True)
+            head = wav_head(audio_format, rate, provenance)
+            codec = G711Codec(audio_format, head, even=True)
         case AudioFormat.FLAC:
-            codec = FlacCodec(rate)
+            codec = FlacCodec(rate, provenance)
         case _:
-            codec = PacketCodec(audio_format, rate, 64)
+            codec = PacketCodec(audio_format, rate, 64, provenance)
     return codec.encode(speechlike(rate, seconds)).data + codec.flush().data
 
 

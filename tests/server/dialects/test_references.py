@@ -54,6 +54,36 @@ async def test_upload_get_list_delete(peer: Peer, clip: bytes) -> None:
     assert (await get(peer))[1] == []
 
 
+async def test_a_record_of_consent_is_kept_with_the_clip(peer: Peer, clip: bytes) -> None:
+    given = {"consent_by": " Anna ", "consent_date": "2026-01-31", "consent_note": "By letter."}
+    made = await peer.upload(clip, **given)
+    consent = {"by": "Anna", "date": "2026-01-31", "note": "By letter."}
+    assert (await get(peer, "/" + made))[1]["consent"] == consent
+    (listed,) = (await get(peer))[1]
+    assert listed["consent"] == consent
+    plain = await peer.upload(clip, consent_by="", consent_date=" ", consent_note="")
+    assert "consent" not in (await get(peer, "/" + plain))[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"consent_by": "Anna"}, "consent_by, consent_date: allowed: both or neither"),
+        ({"consent_note": "n"}, "consent_by, consent_date: allowed: both or neither"),
+        ({"consent_by": "Anna", "consent_date": "2026-02-30"}, "consent_date: '2026-02-30'"),
+    ],
+)
+async def test_a_record_that_says_too_little_is_refused(
+    peer: Peer, clip: bytes, fields: dict[str, str], named: str
+) -> None:
+    form = aiohttp.FormData({"text": "Hello.", **fields})
+    form.add_field("file", clip, filename="clip.wav")
+    async with peer.http.post(URL, data=form) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["message"].startswith(named)
+    assert (await get(peer))[1] == []
+
+
 async def test_uploads_beyond_the_limit_are_refused(served, clip: bytes) -> None:
     async with served(max_uploads=1) as (server, engine), Peer.of(server, engine) as peer:
         with server.services.admission.upload(Caller("bob")):

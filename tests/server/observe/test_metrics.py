@@ -12,6 +12,8 @@ from cosyserve.protocol.messages import TaskMetrics
 from cosyserve.protocol.parameters import AudioFormat, Mode, SpeechParameters
 from cosyserve.server.auth import Caller
 from cosyserve.server.observe.metrics import ENGINE_HELP, Metrics, TaskMeter, watch_loop_lag
+from cosyserve.server.quotas import DailyQuotas
+from cosyserve.server.settings.values import DailyQuota
 from cosyserve.version import VERSION
 
 PARAMETERS = SpeechParameters(mode=Mode.FAST, reference_audio_id="x", output_format=AudioFormat.MP3)
@@ -174,6 +176,8 @@ def test_documented_labels_are_the_real_ones(metrics: Metrics, meter: TaskMeter)
     meter.chunk(0.5, 1, 5.0, 0.1)
     meter.ended("finished", "", TaskMetrics(1.0, 0.1, 0.2), characters=1)
     metrics.upload("stored", 1)
+    metrics.refusal.labels("websocket").observe(0.1)
+    metrics.watch_quotas(DailyQuotas(DailyQuota(5), {}))
     with metrics.connection("websocket"):
         labels = {
             sample.name.removesuffix("_count"): tuple(sample.labels)

@@ -20,7 +20,7 @@ from cosyserve.server.settings import (
 )
 from cosyserve.server.settings.describe import allowed_values, default_text
 from cosyserve.server.settings.sources import environment_name
-from cosyserve.server.settings.values import is_loopback
+from cosyserve.server.settings.values import DailyQuota, is_loopback
 
 SECRET = "correct-horse"
 
@@ -152,6 +152,65 @@ def test_tokens_from_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COSYSERVE_TOKENS", f"a={SECRET}1, b={SECRET}2")
     assert names_and_secrets(load_settings()) == {"a": f"{SECRET}1", "b": f"{SECRET}2"}
     assert names_and_secrets(load_settings({"tokens": [SECRET]})) == {"default": SECRET}
+
+
+def test_a_token_may_have_a_quota_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"bob={SECRET}2   daily_seconds=60 daily_characters=none\n{SECRET}3\n")
+    monkeypatch.setenv(
+        "COSYSERVE_TOKENS", f"a={SECRET}1 daily_characters=7,c={SECRET}4 d={SECRET}5"
+    )
+    settings = load_settings({"token_file": str(file), "daily_characters": "100"})
+    quotas = settings.own_quotas(settings.tokens)
+    assert quotas == {
+        "a": DailyQuota(7),
+        "c": DailyQuota(100),
+        "d": DailyQuota(100),
+        "bob": DailyQuota(None, 60),
+        "default": DailyQuota(100),
+    }
+    assert names_and_secrets(settings)["bob"] == f"{SECRET}2"
+    for tokens in (
+        [f"a={SECRET} daily_characters=9"],
+        {"a": f"{SECRET} daily_characters=9"},
+        f"a={SECRET} daily_characters=9",
+    ):
+        settings = load_settings({"tokens": tokens, "token_file": "none"})
+        assert settings.own_quotas(settings.tokens) == {"a": DailyQuota(9)}
+        assert settings.has_quotas
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "daily_characters=0",
+        "daily_characters=-1",
+        "daily_characters=1e3",
+        "daily_characters=",
+        "daily_seconds=1 daily_seconds=2",
+        "hourly_seconds=1",
+        "seconds=1",
+    ],
+)
+def test_a_quota_that_cannot_be_read_is_refused(words: str, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"bob={SECRET} {words}\n")
+    (line,) = lines_of(token_file=str(file))
+    assert "line 1: a token is malformed; allowed: NAME=SECRET" in line
+    assert SECRET not in line
+
+
+def test_where_counts_are_kept(tmp_path: Path) -> None:
+    assert load_settings({"references": str(tmp_path)}).quota_folder == tmp_path
+    bucket = {"references": "s3://bucket/clips", "daily_seconds": 5}
+    settings = load_settings(bucket)
+    assert settings.quota_folder is None
+    assert any(notice.startswith("state_folder: ") for notice in settings.notices)
+    settings = load_settings({**bucket, "state_folder": str(tmp_path)})
+    assert settings.quota_folder == tmp_path
+    assert not any(notice.startswith("state_folder: ") for notice in settings.notices)
 
 
 @pytest.mark.parametrize(
@@ -352,8 +411,9 @@ def allowed_is_free(name: str) -> bool:
     """Whether any text will do for the setting alone."""
     return name in {
         "host", "tls_cert", "tls_key", "model", "references", "s3_region", "s3_access_key_id",
-        "s3_secret_access_key", "voice_folder", "vllm_folder", "spool_folder", "openai_default_voice",
-        "dashscope_default_voice", "elevenlabs_default_voice", "vllm_omni_default_voice",
+        "s3_secret_access_key", "voice_folder", "vllm_folder", "spool_folder", "state_folder",
+        "openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice",
+        "vllm_omni_default_voice",
     }  # fmt: skip
 
 

@@ -15,9 +15,9 @@ def chunk(seconds: float = 0.5, size: int = 100) -> SpokenChunk:
 
 def test_costs_count_from_the_first_text_then_from_event_to_event() -> None:
     account = TaskAccount(debug=False)
-    account.text("", now=1.0)
-    account.text("ab", now=10.0)
-    account.text("c", now=11.0)
+    account.text(0, now=1.0)
+    account.text(2, now=10.0)
+    account.text(1, now=11.0)
     first = account.chunk(chunk(), now=12.0)
     second = account.chunk(chunk(), now=12.25)
     assert (first.server_cost_time, second.server_cost_time) == (2.0, 0.25)
@@ -32,7 +32,7 @@ def test_costs_count_from_the_first_text_then_from_event_to_event() -> None:
 
 def test_debug_adds_the_stages() -> None:
     account = TaskAccount(debug=True)
-    account.text("x", now=0.0)
+    account.text(1, now=0.0)
     stages = account.chunk(chunk(), now=1.0).stages
     assert stages is not None
     assert (stages.queue_time, stages.lm_time, stages.flow_time) == (0.1, 0.2, 0.3)
@@ -47,6 +47,6 @@ def test_silence_without_any_text_costs_nothing_before_it() -> None:
 
 def test_a_task_without_speech_has_totals() -> None:
     account = TaskAccount(debug=False)
-    account.text("汉字 ab", now=0.0)
+    account.text(7, now=0.0)
     assert account.totals(now=3.0).rtf == 0.0
     assert account.characters == 7

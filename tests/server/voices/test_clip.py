@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.server.voices import Reference
+from cosyserve.server.voices.consent import Consent
 from cosyserve.server.voices.record import (
     DamagedClip,
     NeedMore,
@@ -56,11 +57,24 @@ def test_a_head_asks_for_the_bytes_it_lacks(reference: Reference) -> None:
     assert decode_head(head[: more.value.size], reference.id).reference == reference
 
 
+def test_consent_is_read_as_it_was_written_and_damage_in_it_is_damage() -> None:
+    consent = Consent("Ann\u00e4 \U0001f600", "2026-01-31", "At the studio.\nTwice.")
+    reference = replace(make_reference(), consent=consent)
+    stored = encode_head(reference, 1, SOUND)
+    assert decode_head(stored, reference.id).reference == reference
+    fields = json.loads(stored[12:])
+    for wrong in ("yes", 1, [], {"by": "Anna"}, {**fields["consent"], "date": 7}):
+        damaged = json.dumps({**fields, "consent": wrong}).encode()
+        with pytest.raises(DamagedClip):
+            decode_head(stored[:8] + len(damaged).to_bytes(4, "big") + damaged, reference.id)
+
+
 def test_a_clip_of_a_server_that_knew_no_names_is_read() -> None:
     reference = make_reference()
     head = encode_head(reference, 1, SOUND)
     fields = json.loads(head[12:])
     assert fields.pop("name") == ""
+    assert fields.pop("consent") is None
     old = json.dumps(fields).encode()
     stored = head[:8] + len(old).to_bytes(4, "big") + old + SOUND
     assert decode_head(stored, reference.id).reference == reference

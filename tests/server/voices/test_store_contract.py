@@ -12,6 +12,7 @@ import pytest
 
 from cosyserve.protocol.errors import ReferenceAudioNotFound
 from cosyserve.server.voices import Reference, ReferenceStore
+from cosyserve.server.voices.consent import Consent
 from support.peers.references import SOUND, make_reference
 
 Opener = Callable[[], Awaitable[ReferenceStore]]
@@ -68,6 +69,15 @@ async def test_a_clip_comes_back_as_it_was_put(store: ReferenceStore) -> None:
     assert await store.get("alice", pcm.id) == pcm
     assert await store.read("alice", plain.id) == SOUND
     assert await store.list("alice", 10, "asc") == [plain, pcm]
+
+
+async def test_consent_is_kept_and_listed(store: ReferenceStore) -> None:
+    consent = Consent("Anna \u5c0f\u7f8e", "2026-01-31", "n" * 1000)
+    reference = replace(make_reference(), consent=consent)
+    await store.put(reference, SOUND)
+    assert await store.get("alice", reference.id) == reference
+    assert await store.list("alice", 10, "asc") == [reference]
+    assert await store.read("alice", reference.id) == SOUND
 
 
 async def test_odd_names_texts_and_sounds_are_kept(store: ReferenceStore) -> None:

@@ -24,6 +24,8 @@ _TIMES = re.compile(
 )
 _CREATED = re.compile(r'(?<!\\)"(created_at|expires_at|creation_time_unix|archived_time_unix)":\d+')
 _GMT = re.compile(r'(?<!\\)"(gmt_\w+)":"[-\d: ]+"')
+_QUOTA = re.compile(r'(?<=;t=)\d+|(?<="resets_in":)\d+|(?<= left; try again in )\d+')
+_RETRY = re.compile(r"(?<=Retry-After: )\d{3,}")
 _VERSION = re.compile(r'(?<!\\)"version":"[^"]+"')
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _HEX = re.compile(r"\b[0-9a-f]{32}\b")
@@ -61,6 +63,7 @@ def without_times(text: str) -> str:
     text = _TIMES.sub(r'"\1":<float>', text)
     text = _CREATED.sub(r'"\1":<integer>', text)
     text = _GMT.sub(r'"\1":"<time>"', text)
+    text = _RETRY.sub("<integer>", _QUOTA.sub("<integer>", text))
     return _VERSION.sub('"version":"<version>"', text)
 
 

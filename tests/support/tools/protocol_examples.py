@@ -13,6 +13,7 @@ from cosyserve.protocol.messages import (
     FinishTask,
     Heard,
     Mark,
+    QuotaLeft,
     ResultGenerated,
     RunTask,
     StageTimes,
@@ -21,6 +22,7 @@ from cosyserve.protocol.messages import (
     TaskFinished,
     TaskMetrics,
     TaskStarted,
+    TraceContext,
     Word,
 )
 from cosyserve.protocol.parameters import (
@@ -49,12 +51,15 @@ FULL = SpeechParameters(
     pitch=1.5,
     enable_ssml=True,
     word_timestamp_enabled=True,
+    mark_synthetic=True,
 )
 METRICS = ChunkMetrics(0.2, 0.01, 0.005)
 
 COMMANDS: tuple[TaskCommand, ...] = (
     RunTask("t-1", "cosyvoice-v2", PLAIN),
     RunTask("t_2", "CosyVoice2-0.5B", FULL, "你好，"),
+    RunTask("t-1", "cosyvoice-v2", PLAIN, trace=TraceContext("00-ab-cd-01", "vendor=1")),
+    RunTask("t-1", "cosyvoice-v2", PLAIN, trace=TraceContext("whatever it is")),
     ContinueTask("t-1", "Good mor"),
     ContinueTask("t-1", ""),
     ContinueTask("t-1", "Now", flush=True),
@@ -65,6 +70,7 @@ COMMANDS: tuple[TaskCommand, ...] = (
 )
 EVENTS: tuple[Event, ...] = (
     TaskStarted("t-1"),
+    TaskStarted("t-1", QuotaLeft(None, 0.5, 86_400)),
     ResultGenerated("t-1", "a-1", b"\x00\xffRIFF", METRICS),
     ResultGenerated("t-1", "a-1", b"", METRICS, EffectiveAudio("wav", 24000)),
     ResultGenerated(
@@ -85,6 +91,7 @@ EVENTS: tuple[Event, ...] = (
     TaskFinished("t-1"),
     TaskFinished("t-1", "cancelled", 30, TaskMetrics(2.0, 0.03, 0.08)),
     TaskFinished("t-1", "cancelled", heard=Heard(1.25, 17, estimated=True)),
+    TaskFinished("t-1", quota=QuotaLeft(0, None, 1)),
     TaskFinished("t-1", notices=("<phoneme>: read as it is written",)),
     TaskFailed("t-1", "InvalidParameter", "payload.parameters.speed: 9 is not allowed"),
 )
@@ -117,6 +124,7 @@ def parameters(draw: st.DrawFn) -> SpeechParameters:
         pronunciations=tuple(
             draw(st.lists(pronunciations, max_size=3, unique_by=lambda p: p.phrase))
         ),
+        mark_synthetic=draw(st.booleans()),
     )
 
 

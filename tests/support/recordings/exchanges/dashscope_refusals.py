@@ -157,6 +157,14 @@ async def a_place_that_another_task_takes(stage: Stage) -> None:
         await first.closed()
 
 
+@book.exchange(daily_seconds=1)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    stage.server.services.quotas.add("alice", seconds=1.0)
+    async with stage.open(INFERENCE) as talk:
+        await talk.send(run_hosted("t"))
+        await talk.closed()
+
+
 @book.exchange(dashscope_text_timeout=1.0)
 async def text_that_does_not_come(stage: Stage) -> None:
     async with stage.open(INFERENCE) as talk:

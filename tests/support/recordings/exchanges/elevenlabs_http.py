@@ -190,6 +190,12 @@ async def more_tasks_than_are_allowed(stage: Stage) -> None:
     stage.tell(request, await running, Sound("pcm"))
 
 
+@refusals.exchange(daily_characters=5)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    await stage.post(path(), call("one"), sound=Sound("pcm"))
+    await stage.post(path(), call("one two"))
+
+
 @refusals.exchange()
 async def an_engine_that_fails(stage: Stage) -> None:
     for word in ("DIED", "BUSY", "FAILED", "BROKEN", "UNSUPPORTED"):

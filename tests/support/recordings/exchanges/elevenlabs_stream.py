@@ -199,6 +199,13 @@ async def more_tasks_than_are_allowed(stage: Stage) -> None:
         await second.closed()
 
 
+@book.exchange(daily_characters=5)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    async with stage.open(address()) as talk:
+        await talk.send(say("one two "))
+        await talk.closed()
+
+
 @book.exchange(max_tasks=1, preempt_after=0)
 async def a_place_that_another_task_takes(stage: Stage) -> None:
     async with (

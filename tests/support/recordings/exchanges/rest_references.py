@@ -37,6 +37,14 @@ async def names_file_names_and_bare_samples(stage: Stage) -> None:
 
 
 @book.exchange()
+async def a_record_of_consent(stage: Stage) -> None:
+    given = {"consent_by": "Anna", "consent_date": "2026-01-31", "consent_note": "By letter."}
+    stored = (await stage.ask(form(CLIP, {**WORDS, **given}, ALICE))).json()
+    await stage.get(f"{PATH}/{stored['id']}")
+    await stage.get(PATH)
+
+
+@book.exchange()
 async def lists_in_order_and_cut(stage: Stage) -> None:
     for name in ("Anna", "Berta", "Clara"):
         await stage.upload(name=name)
@@ -74,6 +82,9 @@ async def fields_that_are_missing_or_wrong(stage: Stage) -> None:
         {**WORDS, "name": "a/b"},
         {**WORDS, "name": UNKNOWN_ID},
         {**WORDS, "name": "PLAIN"},
+        {**WORDS, "consent_by": "Anna"},
+        {**WORDS, "consent_by": "Anna", "consent_date": "31.1.2026"},
+        {**WORDS, "consent_by": "A" * 129, "consent_date": "2026-01-31"},
     ):
         await stage.ask(form(CLIP, fields, ALICE))
 

@@ -112,3 +112,10 @@ async def a_connection_that_begins_without_a_configuration(stage: Stage) -> None
 @book.exchange()
 async def nobody_without_a_token(stage: Stage) -> None:
     await stage.refused(PATH, NOBODY)
+
+
+@book.exchange(daily_characters=5)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    async with stage.open(PATH) as talk:
+        await talk.send(config(), say("one two "), DONE)
+        await talk.until(FINAL)

@@ -36,6 +36,7 @@ async def every_parameter_out_of_its_range(stage: Stage) -> None:
         "enable_ssml": ("yes",),
         "word_timestamp_enabled": ({},),
         "pronunciations": ({}, [1], [{"word": "a"}], [A_SOUND], [A_SOUND] * 2, [A_SOUND] * 101),
+        "mark_synthetic": ("yes",),
     }
     async with stage.open(SPEECH) as talk:
         for name, wrong in values.items():
@@ -223,6 +224,17 @@ async def a_place_that_another_task_takes(stage: Stage) -> None:
         await second.send(run_task("u"), finish("u", "one"))
         await second.until(FINISHED)
         await first.until(FAILED)
+
+
+@book.exchange(daily_characters=8)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    async with stage.open(SPEECH) as talk:
+        await talk.send(run_task("t"), finish("t", "one"))
+        await talk.until(FINISHED)
+        await talk.send(run_task("u"))
+        await talk.until(STARTED)
+        await talk.send(finish("u", "one two"))
+        await talk.until(FAILED)
 
 
 @book.exchange(idle_text_timeout=1.0)

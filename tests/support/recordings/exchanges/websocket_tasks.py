@@ -81,7 +81,7 @@ async def every_parameter_reaches_the_engine_and_the_encoder(stage: Stage) -> No
 @book.exchange(engine={"word_times": True})
 async def words_with_their_times_and_places(stage: Stage) -> None:
     async with stage.open(SPEECH) as talk:
-        await talk.send(run_task("t", word_timestamp_enabled=True))
+        await talk.send(run_task("t", word_timestamp_enabled=True, mark_synthetic=True))
         await talk.send(finish("t", "“Naïve 😀 你好， z\u0301.”\n one"))
         await talk.until(FINISHED)
 
