@@ -31,7 +31,7 @@ from cosyserve.engine.cosyvoice.config import (
     CosyVoice3Config,
     ModelConfig,
 )
-from cosyserve.engine.cosyvoice.flow import ContextPolicy, FlowPrompt, graphs_for
+from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 
 from ..report import conditions, milliseconds, write_report
@@ -62,6 +62,8 @@ from .table import (
     side_by_side,
 )
 
+_PAGES_SHARE: Final = 0.7
+"""Of the free memory, for the keys and values on CUDA."""
 _DTYPES: Final = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -166,6 +168,8 @@ def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     config, dtype = _config(options), _DTYPES[options.dtype]
     flow, hift = random_flow(config, device), random_hift(config, device)
     flow.use_precision(dtype)
+    if device.type == "cuda":
+        flow.use_pages(flow.pages_in(int(_PAGES_SHARE * torch.cuda.mem_get_info(device)[0])))
     tokens = (2 + max(options.seconds, options.position + 1)) * HOP
     voice = random_voice(config.flow, tokens, options.prompt_tokens, device)
     kind: ClockKind = "wall" if device.type == "cuda" else options.clock
@@ -173,20 +177,20 @@ def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     measure = _Measurement((flow, hift), voice, kind, show, options)
     if options.first_hops or options.streams:
         measure.decoder = random_decoder(config, device, dtype)
-    if options.graphs == "off" or not flow.replays_graphs:
+    if options.graphs == "off" or not isinstance(flow, Flow):
         return {"graphs": False, **measure.run()}
     content = {"graphs": False, **measure.run()} if options.graphs == "both" else {}
-    graphs = graphs_for(device, "auto")
+    graphs = graphs_for(flow, "auto", max(options.streams or [1]))
     if graphs is None:
         print("CUDA graphs: none here")
         return content or {"graphs": False, **measure.run()}
     flow.use_graphs(graphs)
-    print(f"\nwith CUDA graphs of the flow, {graphs.nbytes / 2**20:.0f} MiB of fixed memory")
+    print("\nwith CUDA graphs of the flow")
     graphed = {"graphs": not graphs.failed, **measure.run()}
     if graphs.failed:
         print("CUDA graphs: recording failed; the second figures are without, too")
     else:
-        print(f"{len(graphs)} graphs served {graphs.passes} passes")
+        print(f"{len(graphs)} graphs served {graphs.counts.passes} passes")
     return {**content, "with_graphs": graphed} if content else graphed
 
 

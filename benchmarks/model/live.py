@@ -173,5 +173,9 @@ def _independent(state: FlowState) -> FlowState:
     """A copy that reads memory of its own, as another utterance would."""
     copied = state.copy()
     for cache in copied.memory.caches:
-        cache.pages = [page.copy() for page in cache.pages]
+        shared, cache.pages = cache.pages, []
+        for page in shared:
+            (own,) = cache.claim(page.frames)
+            own.memory.copy_(page.memory)
+            cache.append([own])
     return copied

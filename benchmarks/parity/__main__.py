@@ -7,12 +7,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+import torch
 
 from cosyserve.engine.cosyvoice.checkpoint import CheckpointError
 
 from .folder import FolderError, GoldenFolder, GoldenModels
 from .report import ParityRow, as_json, print_rows, summary
 from .running import SECTIONS, chosen, run, strangers
+
+_PRECISIONS: Final = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--json: {options.json.parent}: not a folder")
     rows: list[ParityRow] = []
     try:
-        folder = GoldenFolder(options.folder)
+        folder, precision = GoldenFolder(options.folder), _PRECISIONS[options.precision]
         names = chosen(options.only, folder)
-        for found in run(folder, GoldenModels(folder, options.weights), names):
+        for found in run(folder, GoldenModels(folder, options.weights, precision), names):
             rows += _shown(found)
     except (FolderError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -65,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="a checkpoint's directory, in place of the folder's own weights and config.json",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=sorted(_PRECISIONS),
+        default="float32",
+        help="of the flow's steps and the LM; the differences of half precision are over the tolerances",
     )
     return parser
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -107,9 +108,18 @@ class GoldenFolder:
 class GoldenModels:
     """The parts of one checkpoint, each loaded when it is first asked for."""
 
-    def __init__(self, folder: GoldenFolder, weights: Path | None = None) -> None:
-        """weights: a checkpoint's directory, or another folder of goldens, in place of the folder's own."""
+    def __init__(
+        self,
+        folder: GoldenFolder,
+        weights: Path | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        """weights: a checkpoint's directory, or another folder of goldens, in place of the folder's own.
+
+        precision: of the flow's steps and the LM.
+        """
         self.folder = folder
+        self._precision = precision
         self._weights = weights
 
     def has(self, part: str) -> bool:
@@ -129,7 +139,7 @@ class GoldenModels:
 
     @cached_property
     def llm(self) -> Qwen2Lm:
-        return load_llm(self.checkpoint)
+        return load_llm(self.checkpoint, dtype=self._precision)
 
     @cached_property
     def decoder(self) -> LmDecoder:
@@ -137,7 +147,7 @@ class GoldenModels:
 
     @cached_property
     def flow(self) -> Flow:
-        return cast(Flow, load_flow(self.checkpoint))
+        return cast(Flow, load_flow(self.checkpoint, dtype=self._precision))
 
     @cached_property
     def hift(self) -> Hift:

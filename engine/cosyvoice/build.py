@@ -20,7 +20,7 @@ from ..interface import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpoint
 from .config import FlowSizes, SamplingConfig
 from .families import Family
-from .flow import MemoryPool, TokenFlow, attention_kernel, graphs_for
+from .flow import Flow, MemoryPool, TokenFlow, attention_kernel, graphs_for
 from .lm import SpeechLM
 from .lm.decoder import LmDecoder
 from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
@@ -29,7 +29,7 @@ from .options import CosyVoiceOptions, LmBackend
 from .prompt import SpeakerEncoder, SpeechTokenizer
 from .prompt.caches import FlowPromptCache, VoicePromptCache
 from .prompt.voice import VoicePreparer, VoicePrompt, load_builtin_prompts
-from .scheduling.batcher import LM_PRIORITY, Batcher, SharedThread
+from .scheduling.batcher import HOP_PRIORITY, LM_PRIORITY, Batcher, SharedThread
 from .scheduling.device import DeviceThread
 from .scheduling.hops import HopRunner
 from .scheduling.memory import MemoryBudget, SessionCosts
@@ -114,11 +114,22 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_dtype(precision: Precision, device: torch.device, on_cuda: torch.dtype) -> torch.dtype:
-    """on_cuda: what "auto" means on CUDA."""
-    if precision == "auto":
-        return on_cuda if device.type == "cuda" else torch.float32
-    return _DTYPES[precision]
+def pick_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type of the LM or the flow.
+
+    "auto" on CUDA is bfloat16, which has float32's range, from compute capability 8 on. Older tensor cores
+    do not have it: float16 there, whose overflows are computed again in float32.
+    """
+    if precision != "auto":
+        return _DTYPES[precision]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def pick_batch(asked: int | None, device: torch.device) -> int:
+    """Sessions in one step of flow and vocoder: on a GPU they cost about as many launches as one does."""
+    return asked or (_CUDA_BATCH if device.type == "cuda" else _CPU_BATCH)
 
 
 def free_memory(device: torch.device) -> int:
@@ -129,6 +140,12 @@ def free_memory(device: torch.device) -> int:
 
 
 _TEXT_THREADS: Final = 2
+_FEWEST_PAGES: Final = 32
+"""Of a second of speech each: less than half a minute serves nobody."""
+_PAGES_SPARE: Final = 8
+"""1/_PAGES_SPARE of the flow's pages is promised to nobody."""
+_CUDA_BATCH: Final = 64
+_CPU_BATCH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +202,7 @@ async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.devi
     async with AsyncExitStack() as undo:
         thread = SharedThread(device)
         undo.push_async_callback(thread.close)
-        batcher = Batcher(thread, options.max_batch)
+        batcher = Batcher(thread, pick_batch(options.max_batch, device))
         lm = (
             await _vllm(options, loaded.checkpoint)
             if backend == "vllm"
@@ -198,7 +215,8 @@ async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.devi
         runner = await batcher.start(_hops(options, loaded.checkpoint, device))
         if backend == "torch":
             await lm.start()
-        running = _assemble(options, loaded, thread, batcher, runner, lm, backend == "vllm")
+        budget = await thread.submit(lambda: _take_memory(options, runner, device), HOP_PRIORITY)
+        running = _assemble(options, loaded, thread, batcher, runner, lm, budget)
         undo.pop_all()
     return running
 
@@ -206,25 +224,42 @@ async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.devi
 def _hops(
     options: CosyVoiceOptions, checkpoint: Checkpoint, device: torch.device
 ) -> Callable[[], HopRunner]:
-    dtype = pick_dtype(options.flow_precision, device, torch.float16)
+    dtype = pick_dtype(options.flow_precision, device)
 
     def load() -> HopRunner:
         flow = load_flow(checkpoint, device, dtype)
         if device.type == "cpu":
             attention_kernel()  # compiled now, and not while a listener waits
-        if flow.replays_graphs:
-            flow.use_graphs(graphs_for(device, options.cuda_graphs))
-        runner = HopRunner(flow, load_hift(checkpoint, device))
-        runner.warm_up(options.max_batch)
-        return runner
+        return HopRunner(flow, load_hift(checkpoint, device))
 
     return load
+
+
+def _take_memory(options: CosyVoiceOptions, runner: HopRunner, device: torch.device) -> int:
+    """The bytes for prompts, sessions and the LM's cache, once all weights are loaded.
+
+    On CUDA the flow takes them now, as pages, and records its graphs. Raises EngineNotReady if they are too
+    few.
+    """
+    budget = options.device_memory or round(options.memory_share * free_memory(device))
+    if device.type != "cuda":
+        return budget
+    flow, most = runner.flow, pick_batch(options.max_batch, device)
+    pages = flow.pages_in(budget)
+    if pages < _FEWEST_PAGES:
+        raise EngineNotReady(f"device_memory: {budget} bytes are too few for the flow")
+    flow.use_pages(pages)
+    if isinstance(flow, Flow):
+        flow.use_graphs(graphs_for(flow, options.cuda_graphs, most))
+    runner.warm_up(most)
+    # A session holds whole pages, and the next one before it lets go of the last.
+    return budget - budget // _PAGES_SPARE
 
 
 def _torch(
     options: CosyVoiceOptions, checkpoint: Checkpoint, device: torch.device, thread: DeviceThread
 ) -> SpeechLM:
-    dtype = pick_dtype(options.lm_precision, device, torch.bfloat16)
+    dtype = pick_dtype(options.lm_precision, device)
     return TorchSpeechLM(
         lambda: LmDecoder(load_llm(checkpoint, device, dtype)),
         thread,
@@ -261,7 +296,7 @@ def _assemble(
     batcher: Batcher,
     runner: HopRunner,
     lm: SpeechLM,
-    in_vllm: bool,
+    budget: int,
 ) -> Running:
     checkpoint, flow = loaded.checkpoint, runner.flow
     costs = SessionCosts.of(
@@ -275,7 +310,7 @@ def _assemble(
         batcher.prepare_prompt, limit=options.prompt_cache_bytes, token_bytes=costs.token_bytes
     )
     memory = MemoryBudget(
-        options.device_memory or round(options.memory_share * free_memory(thread.device)),
+        budget,
         costs,
         options.memory_overflow,
         # In vLLM its keys and values lie in memory that was taken before the free memory was measured.
@@ -291,7 +326,7 @@ def _assemble(
         batcher=batcher,
         flow=flow,
         lm=lm,
-        in_vllm=in_vllm,
+        in_vllm=choose_backend(options.lm_backend, thread.device) == "vllm",
         flow_prompts=flow_prompts,
         memory=memory,
         voice_prompts=VoicePromptCache(

@@ -56,8 +56,8 @@ class CosyVoiceOptions:
     model_variant: of the speech LM; "rl" is the one that CosyVoice 3 has beside its base.
     device: "auto" (CUDA if available), "cpu", "cuda" or "cuda:N".
     lm_backend: runs the speech LM; "auto" is vLLM where it is installed and the device is CUDA.
-    lm_precision, flow_precision: "auto" is float32 on the CPU; on CUDA bfloat16 for the LM, float16 for
-        the flow.
+    lm_precision, flow_precision: "auto" is float32 on the CPU; on CUDA bfloat16, or float16 below compute
+        capability 8.
     device_memory: bytes of the device for voices' prompts, sessions and the LM's cache; None:
         `memory_share` of what is free once the weights are loaded.
     memory_overflow: what a session gets that does not fit into it; see scheduling/memory.py.
@@ -71,11 +71,12 @@ class CosyVoiceOptions:
     work_ahead: seconds of unread sound beyond which a session computes no more.
     strip_markup: whether Markdown and HTML marks are removed from texts instead of read.
     duplex_text: whether an utterance begins before its text is complete.
-    max_batch: sessions in one step of flow and vocoder.
+    max_batch: sessions in one step of flow and vocoder; None: 16 on the CPU, 64 on CUDA.
     crossfade_frames: mel frames (20 ms) that the first sound of an utterance is held back by; after it
         the vocoder keeps as many as make its borders exact.
     utterances_ahead: utterances of a session that the LM may be in at once.
-    cuda_graphs: "auto" records the flow's steps as CUDA graphs on a GPU.
+    cuda_graphs: "auto" records the flow's steps as CUDA graphs on a GPU, as long as each recording gives
+        what the steps give.
     vllm: options of vLLM; its model_folder, lm_streams and lm_precision are filled in from here.
     """
 
@@ -100,8 +101,8 @@ class CosyVoiceOptions:
     duplex_text: bool = True
     hops: HopPolicy = field(default_factory=HopPolicy)
     utterances: UtterancePolicy = field(default_factory=UtterancePolicy)
-    max_batch: int = 16
+    max_batch: int | None = None
     crossfade_frames: int = 8
     utterances_ahead: int = 2
-    cuda_graphs: GraphMode = "off"
+    cuda_graphs: GraphMode = "auto"
     vllm: VllmOptions = field(default_factory=VllmOptions)

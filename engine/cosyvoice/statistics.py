@@ -87,6 +87,26 @@ STATISTICS: Final[Mapping[str, Statistic]] = {
         "Passes of the flow computed again in float32 after an overflow.",
         lambda running, _: running.flow.stats.fp32_redos,
     ),
+    "flow_graphs": Statistic(
+        "Recorded CUDA graphs of the flow.",
+        lambda running, _: 0 if running.flow.graphs is None else len(running.flow.graphs),
+    ),
+    "flow_graph_passes_total": Statistic(
+        "Passes of the flow that a CUDA graph served.",
+        lambda running, _: running.flow.graph_counts.passes,
+    ),
+    "flow_graph_fallbacks_total": Statistic(
+        "Passes of the flow done without a CUDA graph although graphs are on.",
+        lambda running, _: running.flow.graph_counts.without,
+    ),
+    "flow_graphs_failed": Statistic(
+        "1 if a CUDA graph could not be recorded or was wrong, after which there are none.",
+        lambda running, _: running.flow.graphs is not None and running.flow.graphs.failed,
+    ),
+    "flow_pages_free": Statistic(
+        "Pages of one chunk, of keys and values, that nobody holds, on a GPU.",
+        lambda running, _: running.flow.store.free_pages,
+    ),
     "vocoder_seconds_total": Statistic(
         "Time spent in the vocoder.", lambda running, _: running.batcher.counts.vocoder_seconds
     ),

@@ -132,11 +132,13 @@ class CosyVoiceSettings(BaseModel):
     )
     lm_precision: Precision = Field(
         _COSYVOICE.lm_precision,
-        description="precision of the speech LM; auto: bfloat16 on cuda, else float32",
+        description="precision of the speech LM; auto: bfloat16 on cuda (in torch float16 below compute "
+        "capability 8), else float32",
     )
     flow_precision: Precision = Field(
         _COSYVOICE.flow_precision,
-        description="precision of the flow model; auto: float16 on cuda, else float32",
+        description="precision of the flow model; auto: bfloat16 on cuda (float16 below compute capability "
+        "8), else float32",
     )
     device_memory: Annotated[_Bytes | None, OrNone] = Field(
         _optional(_COSYVOICE.device_memory),
@@ -170,13 +172,13 @@ class CosyVoiceSettings(BaseModel):
     )
     cuda_graphs: GraphMode = Field(
         _COSYVOICE.cuda_graphs,
-        description="auto: replay steps of the flow model as CUDA graphs on a GPU; not yet tested on one",
+        description="auto: replay steps of the flow model as CUDA graphs on a GPU, where each is right when "
+        "it is recorded; not yet tested on one",
     )
-    max_batch: int = Field(
+    max_batch: Annotated[Annotated[int, Field(ge=1, le=1024)] | None, OrNone] = Field(
         _COSYVOICE.max_batch,
-        ge=1,
-        le=1024,
-        description="sessions per step of flow and vocoder",
+        description="sessions per step of flow and vocoder; none: 16 on the CPU, 64 on cuda",
+        json_schema_extra={"allowed": "a whole number from 1 to 1024"},
     )
     first_hop_tokens: int = Field(
         _HOPS.first_hop_tokens,

@@ -202,9 +202,16 @@ FRAMES: Final = -2
 """The dimension that counts frames, in keys, values and queries."""
 
 
-def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """Each [batch, heads, frames, head_dim]. mask: of the newest keys; the earlier ones are seen."""
+def attend(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, bias: Tensor | None = None
+) -> Tensor:
+    """Each [batch, heads, frames, head_dim]. mask: of the newest keys; the earlier ones are seen.
+
+    bias: added to the scores.
+    """
     seen = with_past(mask, keys.shape[FRAMES])
+    if bias is not None:
+        seen = bias if seen is None else bias.masked_fill(~seen, -torch.inf)
     return F.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
 
 

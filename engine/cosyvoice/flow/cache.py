@@ -19,13 +19,13 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
-from .attention import FRAMES, attend, kernel_for
+from .attention import FRAMES, attend, chunk_mask, kernel_for
 
 _LEAST: Final = 1 << 20
 """Smaller pieces are left to the C library, which keeps them by itself."""
@@ -89,24 +89,24 @@ _LATER: Final = 4
 """A slab after the first takes 1/_LATER of the room: that memory was promised to nobody."""
 
 
-Empty = Callable[[Sequence[int]], Tensor]
-"""Gives memory of some size, uninitialised."""
+Take = Callable[[int], "Slab"]
+"""Gives a slab of this many frames, uninitialised."""
+Bias = Callable[[slice, int], Tensor]
+"""For these rows and the last so many positions: what is added to their scores [rows, heads, n, keys]."""
 
 
 class KeyValueStep(Protocol):
-    """The keys and values that a pass of a network reads from earlier passes, and leaves for later ones."""
+    """The keys and values that a pass of a network reads from earlier passes, and leaves for later ones.
 
-    def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-        """The pass's own keys and values [2, batch, heads, n, head_dim] after those already there.
+    Those of all sessions of the pass, whose pasts have different lengths. The rows of a session lie
+    together, and all sessions have n new frames, of which the first begins a chunk.
+    """
 
-        Keys and values [batch, heads, frames, head_dim]; they stay as they are until the next call.
-        """
-        ...
+    def attend(self, layer: int, query: Tensor, new: Tensor, bias: Bias | None = None) -> Tensor:
+        """Attention of query [rows, heads, n, head_dim] to the past of each session and to its new frames, up
+        to the end of the query's chunk; new [2, rows, heads, n, head_dim]: their keys and values.
 
-    def attend(self, layer: int, query: Tensor, new: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention of query [batch, heads, n, head_dim] to what `extend` gives; the result is like it.
-
-        mask: among the pass's own frames, None where each sees all.
+        The result is like query.
         """
         ...
 
@@ -144,12 +144,16 @@ class CacheShape:
         return (self.layers, 2, self.batch, self.heads, frames, self.head_dim)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Slab:
-    """Memory for some frames (see CacheShape.size). claimed: how many of them are taken."""
+    """Memory for some frames (see CacheShape.size). claimed: how many of them are taken.
+
+    number: its place in a pool (pages.py); 0 for memory of its own.
+    """
 
     memory: Tensor
     claimed: int = 0
+    number: int = 0
 
     @property
     def capacity(self) -> int:
@@ -187,15 +191,22 @@ class CachePage:
 class AttentionCache:
     """The prompt's frames, then the session's own, in the order of `pages`.
 
+    take: where memory comes from. chunk: frames of each slab; None: as many as there is room for.
     window: how many of its own frames a pass can see; None: all of them. room: frames that memory is taken
     for at once, where a pass finds none left; at least the pass's.
     """
 
-    shape: CacheShape
-    prompt: tuple[Tensor, ...] = ()
+    take: Take
+    chunk: int | None = None
+    sealed: tuple[Slab, ...] = ()
+    """The prompt's, all of which are full."""
     pages: list[CachePage] = field(default_factory=list)
     window: int | None = None
     room: int = 0
+
+    @property
+    def prompt(self) -> list[Tensor]:
+        return [slab.memory for slab in self.sealed]
 
     @property
     def memories(self) -> list[Tensor]:
@@ -208,7 +219,7 @@ class AttentionCache:
         return bytes_of(self.memories)
 
     def copy(self, *, window: int | None, room: int) -> AttentionCache:
-        copied = AttentionCache(self.shape, self.prompt, list(self.pages), window, room)
+        copied = replace(self, pages=list(self.pages), window=window, room=room)
         copied._drop_unseen()
         return copied
 
@@ -216,44 +227,48 @@ class AttentionCache:
         """All frames so far become the prompt's."""
         for page in self.pages:
             full = page.frames == page.slab.capacity
-            self.prompt += ((page if full else page.copy()).slab.memory,)
+            self.sealed += ((page if full else page.copy()).slab,)
         self.pages = []
 
-    def claim(self, frames: int, empty: Empty) -> CachePage:
-        """A place for the frames of a pass. Until it is appended the cache is as before."""
+    def claim(self, frames: int) -> list[CachePage]:
+        """Places for the frames of a pass. Until they are appended the cache is as before."""
+        if self.chunk is not None:
+            slabs = [self.take(self.chunk) for _ in range(frames // self.chunk)]
+            return [CachePage(slab, 0, self.chunk) for slab in slabs]
         last = self.pages[-1] if self.pages else None
         if last is None or last.slab.claimed != last.end or last.end + frames > last.slab.capacity:
             room = self.room // _LATER if self.pages else self.room
-            last = CachePage(Slab(empty(self.shape.size(max(frames, room)))), 0, 0)
+            last = CachePage(self.take(max(frames, room)), 0, 0)
         last.slab.claimed += frames
-        return CachePage(last.slab, last.end, last.end + frames)
+        return [CachePage(last.slab, last.end, last.end + frames)]
 
-    def append(self, page: CachePage) -> None:
-        last = self.pages[-1] if self.pages else None
-        if last is not None and last.slab is page.slab and last.end == page.begin:
-            self.pages[-1] = CachePage(page.slab, last.begin, page.end)
-        else:
-            self.pages.append(page)
+    def append(self, pages: Sequence[CachePage]) -> None:
+        for page in pages:
+            last = self.pages[-1] if self.pages else None
+            if last is not None and last.slab is page.slab and last.end == page.begin:
+                self.pages[-1] = CachePage(page.slab, last.begin, page.end)
+            else:
+                self.pages.append(page)
         self._drop_unseen()
-        if self._unseen and self.pages[0].slab.capacity > page.frames:
+        if self.unseen and self.pages[0].slab.capacity > pages[-1].frames:
             # A slab that was taken when there was no window: give back what is not seen of it.
-            self.pages[:1] = self.pages[0].parts(self._unseen, page.frames)
+            self.pages[:1] = self.pages[0].parts(self.unseen, pages[-1].frames)
 
     @property
-    def _unseen(self) -> int:
-        """How many of the oldest frames no pass can see any more."""
+    def unseen(self) -> int:
+        """How many of the oldest own frames no pass can see any more."""
         if self.window is None:
             return 0
         return max(0, sum(page.frames for page in self.pages) - self.window)
 
     def _drop_unseen(self) -> None:
-        while self.pages and self._unseen >= self.pages[0].frames:
+        while self.pages and self.unseen >= self.pages[0].frames:
             del self.pages[0]
 
     def visible(self) -> list[Tensor]:
         """The past that a pass reads: exactly the window, cut inside a page where it begins there."""
         own = [page.memory for page in self.pages]
-        if unseen := self._unseen:
+        if unseen := self.unseen:
             own[0] = own[0].narrow(FRAMES, unseen, own[0].shape[FRAMES] - unseen)
         return [*self.prompt, *own]
 
@@ -261,18 +276,17 @@ class AttentionCache:
 class CachedStep:
     """One pass of one session: reads what earlier passes left, fills a new page if one is given.
 
-    frames: those that earlier passes left and this one sees. chunk: frames that see each other.
+    chunk: frames that see each other.
     """
 
     def __init__(
         self, cache: AttentionCache, page: CachePage | None, workspace: Workspace, chunk: int
     ) -> None:
-        self.shape = cache.shape
         self._past = cache.visible()
         self._new = None if page is None else page.memory
         self._workspace = workspace
         self._chunk = chunk
-        self.frames = sum(past.shape[FRAMES] for past in self._past)
+        self._frames = sum(past.shape[FRAMES] for past in self._past)
         self._joint: Tensor | None = None
         if page is not None and page.begin:
             # The pass's own frames come right behind the last ones: both are read as one.
@@ -280,17 +294,23 @@ class CachedStep:
             both = page.begin - seen, seen + page.frames
             self._joint = page.slab.memory.narrow(FRAMES, *both)
 
-    def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = self._gathered(self._stored(layer, new), layer)
-        return keys, values
+    def extend(self, layer: int, new: Tensor) -> Tensor:
+        """The pass's own keys and values [2, rows, heads, n, head_dim] after those already there.
 
-    def attend(self, layer: int, query: Tensor, new: Tensor, mask: Tensor | None) -> Tensor:
-        new = self._stored(layer, new)
-        kernel = kernel_for(query)
+        They stay as they are until the next call.
+        """
+        return self._gathered(self._stored(layer, new), layer)
+
+    def attend(self, layer: int, query: Tensor, new: Tensor, bias: Tensor | None) -> Tensor:
+        """As of a KeyValueStep. bias: against all keys."""
+        frames = query.shape[FRAMES]
+        kernel = kernel_for(query) if bias is None else None
         if kernel is None:
-            keys, values = self._gathered(new, layer)
-            return attend(query, keys, values, mask)
-        made, frames = [], query.shape[FRAMES]
+            keys, values = self.extend(layer, new)
+            mask = chunk_mask(frames, self._chunk, query.device)
+            return attend(query, keys, values, mask, bias)
+        new = self._stored(layer, new)
+        made = []
         for begin in range(0, frames, self._chunk):
             # What comes after the chunk is not seen, so it need not be masked.
             end = min(begin + self._chunk, frames)
@@ -298,12 +318,16 @@ class CachedStep:
             made.append(kernel.attend(query[:, :, begin:end], seen))
         return torch.cat(made, dim=FRAMES) if len(made) > 1 else made[0]
 
+    def keys_of(self, frames: int) -> int:
+        """How many keys there are with so many new frames."""
+        return self._frames + frames
+
     def _stored(self, layer: int, new: Tensor) -> Tensor:
         """The pass's keys and values, where they were stored if that lost nothing."""
         if self._new is None:
             return new
         stored = self._new[layer]
-        _store(stored, new)
+        stored.copy_(storable(new, stored.dtype))
         return stored if stored.dtype == new.dtype else new
 
     def _parts(self, new: Tensor, layer: int) -> list[Tensor]:
@@ -319,24 +343,25 @@ class CachedStep:
         if len(parts) == 1:
             return parts[0]
         size = list(new.shape)
-        size[FRAMES] += self.frames
+        size[FRAMES] += self._frames
         return torch.cat(parts, dim=FRAMES, out=self._workspace.get(size, new))
 
-    def load(self, first: int, room: Tensor) -> None:
-        """Copies what was kept into room [layers, 2, batch, heads, at least frames, head_dim].
 
-        first: the cache's layer that is room's first.
-        """
-        begin, layers = 0, slice(first, first + room.shape[0])
-        for past in self._past:
-            end = begin + past.shape[FRAMES]
-            room[..., begin:end, :].copy_(past[layers])
-            begin = end
+class SeparateSteps:
+    """A KeyValueStep that goes from session to session: on a CPU that costs next to nothing, and keys and
+    values are read where they lie. rows: of each session."""
 
-    def keep(self, first: int, new: Tensor) -> None:
-        """Stores what the layers from `first` on add, [layers, 2, batch, heads, frames, head_dim]."""
-        if self._new is not None:
-            _store(self._new[first : first + new.shape[0]], new)
+    def __init__(self, sessions: Sequence[CachedStep], rows: int) -> None:
+        self._sessions = sessions
+        self._rows = rows
+
+    def attend(self, layer: int, query: Tensor, new: Tensor, bias: Bias | None = None) -> Tensor:
+        made = []
+        for number, session in enumerate(self._sessions):
+            own = slice(number * self._rows, (number + 1) * self._rows)
+            biased = None if bias is None else bias(own, session.keys_of(query.shape[FRAMES]))
+            made.append(session.attend(layer, query[own], new[:, own], biased))
+        return torch.cat(made) if len(made) > 1 else made[0]
 
 
 class OffsetStep:
@@ -346,19 +371,17 @@ class OffsetStep:
         self._step = step
         self._first = first
 
-    def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-        return self._step.extend(self._first + layer, new)
-
-    def attend(self, layer: int, query: Tensor, new: Tensor, mask: Tensor | None) -> Tensor:
-        return self._step.attend(self._first + layer, query, new, mask)
+    def attend(self, layer: int, query: Tensor, new: Tensor, bias: Bias | None = None) -> Tensor:
+        return self._step.attend(self._first + layer, query, new, bias)
 
 
-def _store(place: Tensor, value: Tensor) -> None:
-    if place.dtype == torch.float16 and value.dtype != torch.float16:
+def storable(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is kept of it in a type."""
+    if dtype == torch.float16 and value.dtype != torch.float16:
         # A value beyond half's range would be infinite and spoil every later step.
         limit = torch.finfo(torch.float16).max
-        value = value.clamp(-limit, limit)
-    place.copy_(value)
+        return value.clamp(-limit, limit)
+    return value
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:

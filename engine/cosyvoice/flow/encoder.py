@@ -6,7 +6,6 @@ Positions in its attention are relative (Transformer-XL, arXiv:1901.02860, appen
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FRAMES_PER_TOKEN, EncoderConfig
-from .attention import chunk_mask, with_past
+from .attention import attend, chunk_mask
 from .cache import KeyValueStep
 
 
@@ -96,36 +95,25 @@ class RelativeAttention(nn.Module):
         self._positions = ProjectedPositions(self.heads)
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, step: KeyValueStep | None) -> Tensor:
         query, key, value = (
             linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for linear in (self.linear_q, self.linear_k, self.linear_v)
         )
-        if steps is None:
-            mixed = self._attend(query, key, value, mask)
+        moved = query + self.pos_bias_v[:, None]
+
+        def bias(rows: slice, keys: int) -> Tensor:
+            code = self._positions.get(keys - 1, 1 - moved.shape[2], self.linear_pos.weight)
+            scores = moved[rows] @ code.transpose(1, 2)
+            return shift_positions(scores, keys) / math.sqrt(moved.shape[3])
+
+        query = query + self.pos_bias_u[:, None]
+        if step is None:
+            mixed = attend(query, key, value, mask, bias(slice(None), key.shape[2]))
         else:
-            parts = []
-            new = torch.stack((key, value))
-            for row, step in enumerate(steps):
-                session = slice(row, row + 1)
-                keys, values = step.extend(self.index, new[:, session])
-                parts.append(self._attend(query[session], keys, values, mask))
-            mixed = torch.cat(parts) if len(parts) > 1 else parts[0]
+            mixed = step.attend(self.index, query, torch.stack((key, value)), bias)
         out: Tensor = self.linear_out(mixed.transpose(1, 2).flatten(2))
         return out
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        queries, keys = query.shape[2], key.shape[2]
-        code = self._positions.get(keys - 1, 1 - queries, self.linear_pos.weight)
-        scores = (query + self.pos_bias_v[:, None]) @ code.transpose(1, 2)
-        bias = shift_positions(scores, keys) / math.sqrt(query.shape[3])
-        seen = with_past(mask, keys)
-        if seen is not None:
-            bias = bias.masked_fill(~seen, -torch.inf)
-        query = query + self.pos_bias_u[:, None]
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 def _forget_positions(module: nn.Module, _: object) -> None:
@@ -152,10 +140,8 @@ class EncoderBlock(nn.Module):
         self.norm_ff = nn.LayerNorm(config.size, eps=_BLOCK_EPS)
         self.norm_mha = nn.LayerNorm(config.size, eps=_BLOCK_EPS)
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
-    ) -> Tensor:
-        x = x + self.self_attn(self.norm_mha(x), mask, steps)
+    def forward(self, x: Tensor, mask: Tensor | None, step: KeyValueStep | None) -> Tensor:
+        x = x + self.self_attn(self.norm_mha(x), mask, step)
         out: Tensor = x + self.feed_forward(self.norm_ff(x))
         return out
 
@@ -213,10 +199,10 @@ class EncoderTails:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSteps:
-    """One pass's access to the caches of each session: before and after the doubling."""
+    """One pass's access to the caches: before and after the doubling."""
 
-    low: Sequence[KeyValueStep]
-    high: Sequence[KeyValueStep]
+    low: KeyValueStep
+    high: KeyValueStep
 
 
 class Encoder(nn.Module):
@@ -237,7 +223,7 @@ class Encoder(nn.Module):
     def advance(
         self,
         x: Tensor,
-        after: int | Sequence[int],
+        after: int | Tensor,
         tails: EncoderTails,
         steps: EncoderSteps | None,
         *,
@@ -247,13 +233,13 @@ class Encoder(nn.Module):
 
         x [B, at most N + look_ahead, size]: embedded tokens, those of the look-ahead last. after: how many
         look-ahead positions lie beyond the end of the input, one number or one per row (then x has
-        N + look_ahead positions and the last `after` of the row are not read).
+        N + look_ahead positions and the last `after` of the row are not read). 0: none, of any row.
         """
         embedded = self.embed(x)
-        if isinstance(after, int):
+        if isinstance(after, Tensor):
+            embedded = embedded * inside(embedded, after)
+        elif after:
             embedded = F.pad(embedded, (0, 0, 0, after))
-        elif any(after):
-            embedded = embedded * _inside(embedded, after)
         x, look_ahead = self.pre_lookahead_layer(embedded, tails.look_ahead)
         low, high = (None, None) if steps is None else (steps.low, steps.high)
         x = self._blocks(self.encoders, x, 1, low, streaming)
@@ -267,13 +253,13 @@ class Encoder(nn.Module):
         blocks: nn.ModuleList,
         x: Tensor,
         rate: int,
-        steps: Sequence[KeyValueStep] | None,
+        step: KeyValueStep | None,
         streaming: bool,
     ) -> Tensor:
         chunk = self.config.chunk_tokens * rate
         mask = chunk_mask(x.shape[1], chunk, x.device) if streaming else None
         for block in blocks:
-            x = block(x, mask, steps)
+            x = block(x, mask, step)
         return x
 
     def empty_tails(self, like: Tensor, rows: int | None = None) -> EncoderTails:
@@ -282,7 +268,7 @@ class Encoder(nn.Module):
         return EncoderTails(like.new_zeros(rows, size, 2), like.new_zeros(rows, _UP_TAIL, size))
 
 
-def _inside(x: Tensor, after: Sequence[int]) -> Tensor:
+def inside(x: Tensor, after: Tensor) -> Tensor:
     """[B, T, 1]: 0 for the last after[b] positions of row b, else 1."""
-    end = torch.tensor([x.shape[1] - count for count in after], device=x.device)
-    return (torch.arange(x.shape[1], device=x.device) < end[:, None])[..., None].to(x.dtype)
+    end = x.shape[1] - after[:, None]
+    return (torch.arange(x.shape[1], device=x.device) < end)[..., None].to(x.dtype)

@@ -7,7 +7,7 @@ causal convolutions see their tails (ConvTails), and attention sees keys and val
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -115,29 +115,16 @@ class SelfAttention(nn.Module):
         self._inputs = PackedLinear(self.to_q, self.to_k, self.to_v)
         self._out = PackedLinear(out)
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, step: KeyValueStep | None) -> Tensor:
         # [3, B, heads, n, head_dim], as views
         inputs = self._inputs(x)
         inputs = inputs.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        if steps is None:
+        if step is None:
             query, key, value = inputs
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         else:
-            mixed = self._attend_each(inputs, mask, steps)
+            mixed = step.attend(self.index, inputs[0], inputs[1:])
         return self._out(mixed.transpose(1, 2).flatten(2))
-
-    def _attend_each(
-        self, inputs: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep]
-    ) -> Tensor:
-        # Sessions have contexts of different lengths, so this is the one part that is not batched.
-        rows = inputs.shape[1] // len(steps)
-        parts = [
-            step.attend(self.index, own[0], own[1:], mask)
-            for step, own in zip(steps, torch.split(inputs, rows, dim=1), strict=True)
-        ]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class GeluProjection(nn.Module):
@@ -171,10 +158,8 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(config.channels)
         self.ff = EstimatorFeedForward(config.channels)
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, steps: Sequence[KeyValueStep] | None
-    ) -> Tensor:
-        x = x + self.attn1(self.norm1(x), mask, steps)
+    def forward(self, x: Tensor, mask: Tensor | None, step: KeyValueStep | None) -> Tensor:
+        x = x + self.attn1(self.norm1(x), mask, step)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -196,7 +181,7 @@ class Stage(nn.ModuleList):
         time: Tensor,
         tails: ConvTails,
         mask: Tensor | None,
-        steps: Sequence[KeyValueStep] | None,
+        step: KeyValueStep | None,
     ) -> Tensor:
         """The resnet and the transformer blocks; x [B, n, C]."""
         resnet, blocks = self[0], self[1]
@@ -204,7 +189,7 @@ class Stage(nn.ModuleList):
         assert isinstance(blocks, nn.ModuleList)
         x = resnet.run(x, time, tails)
         for block in blocks:
-            x = block(x, mask, steps)
+            x = block(x, mask, step)
         return x
 
     def convolve(self, x: Tensor, tails: ConvTails) -> Tensor:
@@ -251,23 +236,24 @@ class Estimator(nn.Module):
         time: Tensor,
         tails: ConvTails,
         mask: Tensor | None,
-        steps: Sequence[KeyValueStep] | None,
+        step: KeyValueStep | None,
     ) -> Tensor:
         """The next n frames of each session: inputs x [B, n, in_channels], time [B or 1, ...] -> [B, n, 80].
 
-        The rows of a session lie together, and the first frame begins a chunk. mask: of attention among these
-        frames, None where each sees all.
+        The rows of a session lie together, and the first frame begins a chunk. step: keys and values
+        of earlier passes; None where the frames are the whole input, and then mask: of attention among them,
+        None where each sees all.
         """
         (down,) = self.down_blocks
         (up,) = self.up_blocks
         assert isinstance(down, Stage)
         assert isinstance(up, Stage)
-        skip = down.mix(x, time, tails, mask, steps)
+        skip = down.mix(x, time, tails, mask, step)
         x = down.convolve(skip, tails)
         for middle in self.mid_blocks:
             assert isinstance(middle, Stage)
-            x = middle.mix(x, time, tails, mask, steps)
-        x = up.mix(torch.cat((x, skip), dim=2), time, tails, mask, steps)
+            x = middle.mix(x, time, tails, mask, step)
+        x = up.mix(torch.cat((x, skip), dim=2), time, tails, mask, step)
         x = self.final_block.run(up.convolve(x, tails), tails)
         return self.final_proj.run(x)
 

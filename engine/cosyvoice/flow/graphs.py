@@ -1,26 +1,34 @@
-"""One Euler step of the estimator as a recorded graph, which a GPU replays without Python in between.
+"""All Euler steps of a pass as one recorded graph, which a GPU replays without Python in between.
 
-A graph reads and writes fixed memory, so it is recorded per shape: sessions and context rounded up, the
-rest is padding that attention does not see. Before each replay the sessions' keys and values are brought
-into the fixed memory, all layers of a page in one copy; what the step adds goes back to their pages.
+A graph reads and writes fixed memory, so it is recorded per shape: sessions and pages of context rounded
+up, the rest is padding that attention does not see. Keys and values are not moved: the graph is given the
+numbers of their pages.
+
+Each recording is replayed once on numbers of its own, beside the same work without a graph, before it
+serves. If one fails or is wrong, that is logged, counted, and all passes are done without graphs.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from cachetools import LRUCache
 from torch import Tensor
 
 from ..options import GraphMode
-from .attention import attend, chunk_mask
-from .cache import CachedStep, CacheShape
-from .estimator import TAIL, ConvTails, Estimator, blocks_of, tail_channels, time_size
+from ..transfer import to_host
+from .estimator import TAIL, Estimator, tail_channels
+from .pages import WASTE, PagedStep, PagePool, PageTable
+from .solver import GUIDED_ROWS, EulerInputs, Solver
+
+if TYPE_CHECKING:
+    from .model import Flow
 
 _log = logging.getLogger(__name__)
 
@@ -28,14 +36,12 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 """Records work without arguments and results; gives what does it again on the same memory."""
 
 _SHARE: Final = 16
-"""1/_SHARE of the device's memory is for graphs: with 80 GiB, 16 streams of 20 s in half
-precision."""
-_WHOLE: Final = 1 << 20
-_CONTEXT_STEP: Final = 256
-"""Contexts are rounded up to a multiple of this many frames."""
-_ALIGNED: Final = 8
-"""The number of keys is a multiple of this: the fused kernels of attention require it of a mask."""
-_MOST_GRAPHS: Final = 32
+"""A layer's keys and values may take 1/_SHARE of the device's memory in a graph: with 24 GiB, 64 utterances
+of 100 s in half precision."""
+_PAGES_STEP: Final = 4
+_MOST_PAGES: Final = 48
+_MOST_GRAPHS: Final = 48
+"""A graph of ten Euler steps has ten thousand kernels, of some KiB each."""
 _MOST_CHUNKS: Final = 4
 """Longer passes keep a GPU busy as they are."""
 _OFTEN: Final = 3
@@ -47,165 +53,201 @@ recordings that are wrong: rounding is far below it."""
 
 @dataclass(frozen=True, slots=True)
 class GraphShape:
-    """rows: of all sessions, padding included. context: most frames before the step's own."""
+    """sessions, pages of the past: padding included. kept: new pages of each, 0 where nothing is kept."""
 
-    rows: int
+    sessions: int
+    pages: int
     frames: int
-    context: int
+    kept: int
     dtype: torch.dtype
 
     @classmethod
-    def around(
-        cls, sessions: int, rows: int, frames: int, context: int, dtype: torch.dtype
-    ) -> GraphShape:
-        """The recorded shape that serves `sessions` sessions of `rows` rows each."""
+    def around(cls, step: PagedStep) -> GraphShape:
+        """The recorded shape that serves the pass."""
+        sessions, pages = step.table.sessions, step.table.past
+        # By 4 up to 16, then by 8, then by 16: at most a third is padding.
+        grain = _PAGES_STEP
+        while pages > 4 * grain:
+            grain *= 2
+        room = -(-max(pages, 1) // grain) * grain
         slots = 1 << (sessions - 1).bit_length()
-        room = -(-max(context, 1) // _CONTEXT_STEP) * _CONTEXT_STEP
-        return cls(slots * rows, frames, room + -frames % _ALIGNED, dtype)
+        return cls(slots, room, step.frames, step.table.kept, step.dtype)
 
-    def elements(self, layers: int, heads: int, head_dim: int) -> int:
-        """Elements of the keys and values in fixed memory."""
-        return 2 * layers * self.rows * heads * (self.context + self.frames) * head_dim
+    def nbytes(self, pool: PagePool) -> int:
+        """Of a layer's keys and values, as attention reads them."""
+        frames = self.pages * pool.chunk + self.frames
+        each = 2 * pool.rows * pool.shape.head_dim * self.dtype.itemsize
+        return self.sessions * frames * each
 
 
-class StepGraph:
-    """The recorded step. Raises what `capture` raises, and RuntimeError if the replay is wrong.
+class _FixedMemory:
+    """What all graphs of one estimator read and write, taken once for the largest shape."""
 
-    room: as many elements as the shape needs for keys and values.
-    """
+    def __init__(self, sessions: int, flow: Flow) -> None:
+        config, steps = flow.config.estimator, flow.config.steps
+        rows, frames = GUIDED_ROWS * sessions, _MOST_CHUNKS * config.chunk_frames
+        noise, like = flow.noise, flow.noise.new_zeros(0, dtype=flow.cache_dtype)
+        self._mel = config.out_channels
+        self._x = noise.new_zeros(sessions * frames * self._mel)
+        self._made = torch.zeros_like(self._x)
+        self._inputs = like.new_zeros(rows * frames * config.in_channels)
+        self._tails = like.new_zeros(steps, rows, TAIL, tail_channels(config))
+        self._after = torch.zeros_like(self._tails)
+        self._width = config.in_channels
+
+    def of(self, shape: GraphShape) -> tuple[EulerInputs, Tensor, Tensor]:
+        """What a graph of this shape starts from; where it leaves x and the tails."""
+        x = shape.sessions, shape.frames, self._mel
+        inputs = shape.sessions, GUIDED_ROWS, shape.frames, self._width
+        rows = GUIDED_ROWS * shape.sessions
+        begin = EulerInputs(_part(self._x, x), _part(self._inputs, inputs), self._tails[:, :rows])
+        return begin, _part(self._made, x), self._after[:, :rows]
+
+
+def _part(memory: Tensor, size: tuple[int, ...]) -> Tensor:
+    return memory[: math.prod(size)].view(size)
+
+
+class PassGraph:
+    """The recorded steps. Raises what `capture` raises, and RuntimeError if the replay is wrong."""
 
     def __init__(
-        self, estimator: Estimator, shape: GraphShape, room: Tensor, capture: Capture
+        self,
+        flow: Flow,
+        shape: GraphShape,
+        pool: PagePool,
+        times: Tensor,
+        memory: _FixedMemory,
+        capture: Capture,
     ) -> None:
-        config = estimator.config
-        self._estimator = estimator
-        self._context = shape.context
-        self._layers = blocks_of(config)
-        keys = shape.context + shape.frames
-        heads, width = config.num_heads, config.attention_head_dim
-        self._cached = room.view(self._layers, 2, shape.rows, heads, keys, width)
-        self._cached.zero_()
-        self._inputs = room.new_zeros(shape.rows, shape.frames, config.in_channels)
-        self._time = room.new_zeros(1, time_size(config))
-        self._tails = room.new_zeros(shape.rows, TAIL, tail_channels(config))
-        self._own = chunk_mask(shape.frames, config.chunk_frames, room.device)
-        queries = 1 if self._own is None else shape.frames
-        size = shape.rows, 1, queries, keys
-        self._seen = torch.ones(size, dtype=torch.bool, device=room.device)
-        self._velocity = room.new_zeros(shape.rows, shape.frames, config.out_channels)
-        self._after = torch.zeros_like(self._tails)
+        self._solver: Solver = flow.solver
+        self._estimator: Estimator = flow.usual.estimator
+        self._pool = pool
+        self._shape = shape
+        self._times = times.clone()
+        size = shape.sessions, shape.pages + shape.kept
+        self._places = times.new_zeros(size, dtype=torch.int64)
+        self._hidden = torch.zeros_like(self._places[:, : shape.pages])
+        self._begin, self._made, self._after = memory.of(shape)
+        self._clear()
         self._replay = capture(self._work)
         self._check()
 
-    def extend(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-        """As a KeyValueStep: that of all rows at once."""
-        cached = self._cached[layer]
-        cached[..., self._context :, :].copy_(new)
-        return cached[0], cached[1]
-
-    def attend(self, layer: int, query: Tensor, new: Tensor, mask: Tensor | None) -> Tensor:
-        keys, values = self.extend(layer, new)
-        return attend(query, keys, values, mask)
-
-    def open(self, caches: Sequence[CachedStep]) -> None:
-        """Begins a pass of these sessions."""
-        self._seen.fill_(False)
-        self._seen[..., self._context :] = True if self._own is None else self._own
-        rows = caches[0].shape.batch
-        for number, cache in enumerate(caches):
-            session = slice(number * rows, (number + 1) * rows)
-            self._seen[session, ..., : cache.frames] = True
-            # Nothing is seen there, but 0 times a number left there must be 0.
-            self._cached[:, :, session, :, cache.frames : self._context].zero_()
-
-    def run(
-        self, step: int, inputs: Tensor, time: Tensor, tails: Tensor, caches: Sequence[CachedStep]
-    ) -> tuple[Tensor, Tensor]:
-        """Euler step `step` of the pass: velocity and tails as of Estimator.advance.
-
-        The velocity stays as it is until the next run.
-        """
-        count, first = inputs.shape[0], step * self._layers
-        self._inputs[:count].copy_(inputs)
-        self._time.copy_(time)
-        self._tails[:count].copy_(tails)
-        rows = caches[0].shape.batch
-        parts = torch.split(self._cached[:, :, :count], rows, dim=2)
-        for cache, part in zip(caches, parts, strict=True):
-            cache.load(first, part[..., : self._context, :])
+    def run(self, begin: EulerInputs, step: PagedStep) -> tuple[Tensor, Tensor]:
+        """As Solver.integrate."""
+        table, count = step.table, begin.x.shape[0]
+        first = self._shape.pages - table.past
+        self._clear()
+        self._places[:count, first:] = table.places
+        self._hidden[:count, first:] = 0 if table.hidden is None else table.hidden
+        assert begin.tails is not None
+        assert self._begin.tails is not None
+        self._begin.x[:count] = begin.x
+        self._begin.inputs[:count] = begin.inputs
+        self._begin.tails[:, : begin.tails.shape[1]] = begin.tails
         self._replay()
-        for cache, part in zip(caches, parts, strict=True):
-            cache.keep(first, part[..., self._context :, :])
-        return self._velocity[:count], self._after[:count].clone()
+        return self._made[:count].clone(), self._after[:, : begin.tails.shape[1]].clone()
+
+    def _clear(self) -> None:
+        """Nothing is seen, and what is kept goes to waste."""
+        self._places.zero_()
+        self._places[:, self._shape.pages :] = WASTE * self._pool.rows
+        self._hidden.fill_(self._pool.chunk)
 
     def _work(self) -> None:
-        tails = ConvTails(self._tails)
-        velocity = self._estimator.advance(self._inputs, self._time, tails, self._seen, [self])
-        self._velocity.copy_(velocity)
-        self._after.copy_(tails.after())
+        table = PageTable(self._places, self._hidden, self._shape.kept)
+        step = PagedStep(self._pool, table, self._shape.frames, self._shape.dtype)
+        made, after = self._solver.integrate(self._estimator, self._begin, self._times, None, step)
+        self._made.copy_(made)
+        self._after.copy_(after)
 
     def _check(self) -> None:
-        """Replays on other numbers than were recorded, and compares."""
-        for static in (self._inputs, self._time, self._tails):
-            static.normal_()
+        """Replays on other numbers than were recorded, and compares.
+
+        All sessions have the same ones, as they share the pages; one page of the past is seen.
+        """
+        begin, tails = self._begin, self._begin.tails
+        assert tails is not None
+        begin.x[:] = torch.randn_like(begin.x[:1])
+        begin.inputs[:] = torch.randn_like(begin.inputs[:1])
+        each = torch.unflatten(tails, 1, (-1, GUIDED_ROWS))
+        each[:] = torch.randn_like(each[:, :1])
+        pages = [self._pool.take(self._pool.chunk) for _ in range(1 + self._shape.kept)]
+        pages[0].memory.normal_()
+        self._hidden[:, -1] = 0
+        for at, page in enumerate(pages, start=self._shape.pages - 1):
+            self._places[:, at] = page.number * self._pool.rows
         self._replay()
-        replayed = self._velocity.clone(), self._after.clone()
+        replayed = self._made.clone(), self._after.clone()
         self._work()
-        for one, other in zip(replayed, (self._velocity, self._after), strict=True):
-            error = float((one - other).abs().max())
-            if not error <= _TOLERANCE * max(1.0, float(other.abs().max())):
+        for one, other in zip(replayed, (self._made, self._after), strict=True):
+            found = torch.stack(((one - other).abs().max(), other.abs().max()))
+            error, largest = to_host(found.float())
+            if not error <= _TOLERANCE * max(1.0, largest):
                 raise RuntimeError(f"the replay of a graph is wrong by {error:.1e}")
 
 
-class GraphCache:
-    """Graphs of one estimator, recorded when their shape first comes, or has come a few times where it
-    may be a single utterance's; those not used for longest go first.
+@dataclass(slots=True)
+class GraphCounts:
+    """Passes that graphs have served, and that were done without one though graphs are on."""
 
-    All share `nbytes` bytes of fixed memory, taken at once; a step that needs more is done without a
-    graph. If a recording fails, that is logged and no other is tried. passes: that graphs have served.
+    passes: int = 0
+    without: int = 0
+
+
+class GraphCache:
+    """Graphs of one flow, recorded when their shape first comes, or has come a few times where it may be a
+    single utterance's; those not used for longest go first.
+
+    sessions: in a pass at most. nbytes: of a layer's keys and values as attention reads them; a pass that
+    needs more is done without a graph.
     """
 
-    def __init__(self, capture: Capture, nbytes: int, device: torch.device) -> None:
+    def __init__(self, flow: Flow, capture: Capture, sessions: int, nbytes: int) -> None:
         self.failed = False
-        self.passes = 0
+        self.counts = GraphCounts()
+        self._flow = flow
         self._capture = capture
-        self._room = torch.empty(nbytes, dtype=torch.uint8, device=device)
-        self._graphs: LRUCache[GraphShape, StepGraph] = LRUCache(_MOST_GRAPHS)
+        self._most = 1 << (sessions - 1).bit_length()
+        self._nbytes = nbytes
+        self._memory: _FixedMemory | None = _FixedMemory(self._most, flow)
+        self._graphs: LRUCache[GraphShape, PassGraph] = LRUCache(_MOST_GRAPHS)
         self._asked: Counter[GraphShape] = Counter()
 
     def __len__(self) -> int:
         return len(self._graphs)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the fixed memory for keys and values."""
-        return self._room.numel()
-
-    def open(
-        self, estimator: Estimator, frames: int, like: Tensor, caches: Sequence[CachedStep]
-    ) -> StepGraph | None:
-        """A graph for a pass of these sessions, None where the pass must do without."""
-        if self.failed:
+    def run(
+        self, begin: EulerInputs, times: Tensor, step: PagedStep
+    ) -> tuple[Tensor, Tensor] | None:
+        """As Solver.integrate; None where the pass must do without."""
+        graph = self._find(step, times)
+        if graph is None:
+            self.counts.without += 1
             return None
-        context = max(cache.frames for cache in caches)
-        rows = caches[0].shape.batch
-        shape = GraphShape.around(len(caches), rows, frames, context, like.dtype)
+        self.counts.passes += 1
+        return graph.run(begin, step)
+
+    def _find(self, step: PagedStep, times: Tensor) -> PassGraph | None:
+        if self._memory is None:
+            return None
+        shape = GraphShape.around(step)
         graph = self._graphs.get(shape)
-        if graph is None and self._pays(shape, estimator.config.chunk_frames):
-            graph = self._record(estimator, shape, caches[0].shape, like)
+        if graph is None and self._pays(shape, step.pool):
+            graph = self._record(shape, step.pool, times, self._memory)
             if graph is not None:
                 self._graphs[shape] = graph
-        if graph is None:
-            return None
-        graph.open(caches)
-        self.passes += 1
         return graph
 
-    def _pays(self, shape: GraphShape, chunk: int) -> bool:
-        """Whether the shape will come again: what is not whole chunks may be one utterance's end."""
-        if shape.frames > _MOST_CHUNKS * chunk:
+    def _pays(self, shape: GraphShape, pool: PagePool) -> bool:
+        """Whether it may be recorded, and will come again: what is not whole chunks may be one utterance's
+        end."""
+        fits = shape.sessions <= self._most and shape.pages <= _MOST_PAGES
+        if not fits or shape.frames > _MOST_CHUNKS * pool.chunk:
             return False
-        if shape.frames % chunk == 0:
+        if shape.nbytes(pool) > self._nbytes:
+            return False
+        if shape.kept:
             return True
         if len(self._asked) >= _MOST_ASKED:
             self._asked.clear()
@@ -213,32 +255,29 @@ class GraphCache:
         return self._asked[shape] >= _OFTEN
 
     def _record(
-        self, estimator: Estimator, shape: GraphShape, cache: CacheShape, like: Tensor
-    ) -> StepGraph | None:
-        elements = shape.elements(blocks_of(estimator.config), cache.heads, cache.head_dim)
-        nbytes = elements * like.element_size()
-        if nbytes > self.nbytes:
-            return None
+        self, shape: GraphShape, pool: PagePool, times: Tensor, memory: _FixedMemory
+    ) -> PassGraph | None:
         try:
-            return StepGraph(estimator, shape, self._room[:nbytes].view(like.dtype), self._capture)
+            return PassGraph(self._flow, shape, pool, times, memory, self._capture)
         except Exception as error:
             _log.warning("no CUDA graphs from here on: recording %s failed (%s)", shape, error)
             self.failed = True
             self._graphs.clear()
-            self._room = self._room[:0].clone()
+            self._memory = None
             return None
 
 
-def graphs_for(device: torch.device, mode: GraphMode) -> GraphCache | None:
+def graphs_for(flow: Flow, mode: GraphMode, sessions: int) -> GraphCache | None:
     """None where there are no graphs: by the operator's choice, off CUDA, or for want of memory.
 
-    Takes its share of the device's memory now, so that it is not counted as free.
+    sessions: in a pass at most.
     """
+    device = flow.noise.device
     if mode == "off" or device.type != "cuda":
         return None
     try:
-        nbytes = int(torch.cuda.mem_get_info(device)[1]) // _SHARE // _WHOLE * _WHOLE
-        return GraphCache(CudaCapture(), nbytes, device)
+        nbytes = int(torch.cuda.mem_get_info(device)[1]) // _SHARE
+        return GraphCache(flow, CudaCapture(), sessions, nbytes)
     except RuntimeError as error:
         _log.warning("no CUDA graphs: %s", error)
         return None

@@ -13,29 +13,33 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FRAMES_PER_TOKEN, FlowConfig, FlowSizes
+from ..transfer import to_host
 from .cache import CacheShape, MemoryPool
 from .encoder import Encoder
 from .estimator import TAIL, Estimator, blocks_of, tail_channels
-from .graphs import GraphCache
+from .graphs import GraphCache, GraphCounts
 from .solver import GUIDED_ROWS, Solver, start_noise
 from .state import (
     EXACT,
     ContextPolicy,
-    FlowMemory,
     FlowPrompt,
     FlowShapes,
     FlowState,
     FlowTails,
+    Ids,
     Pages,
+    Tails,
 )
-from .step import Networks, Pass, plan_step, run_pass
+from .step import MAX_CHUNKS, Networks, Pass, plan_step, run_pass
+from .stores import FlowStore, OpenPass, PagedStore, SlabStore
 
 
 class FlowError(Exception):
@@ -74,7 +78,6 @@ class TokenFlow(nn.Module, Generic[N]):
     Calls from several threads at once are not safe: one thread owns the device.
     """
 
-    replays_graphs: ClassVar[bool] = False
     noise: Tensor
 
     def __init__(self, config: FlowSizes, token_size: int) -> None:
@@ -87,6 +90,8 @@ class TokenFlow(nn.Module, Generic[N]):
         self.spk_embed_affine_layer = nn.Linear(config.speaker_size, config.mel_size)
         self.register_buffer("noise", start_noise(config.mel_size), persistent=False)
         self._half: N | None = None
+        self._store: FlowStore | None = None
+        """None: not yet needed."""
         self.graphs: GraphCache | None = None
 
     # -- precision ------------------------------------------------------------------------------
@@ -97,17 +102,50 @@ class TokenFlow(nn.Module, Generic[N]):
         In half precision the caches are half as big. A pass whose mel is not finite is done again in
         float32 and counted in `stats`. Call it after the weights are loaded and on their device.
         """
-        self._half = None
+        self._half = self._store = None
         self.use_graphs(None)
         if dtype != torch.float32:
             self._half = self.networks.to(dtype)
 
+    def use_pages(self, pages: int) -> PagedStore:
+        """Keep what prompts and utterances need in so many pages of one memory, taken now.
+
+        A batch then costs as many operators as a single utterance, and `step` reads one number of the device.
+        Call it after use_precision, while there is no prompt.
+        """
+        chunk, dtype = self.config.chunk_tokens, self.cache_dtype
+        store = PagedStore(self.shapes, self._empty_tails(), chunk, pages, dtype, self.noise.device)
+        self._store = store
+        return store
+
+    def pages_in(self, nbytes: int) -> int:
+        """How many pages use_pages can have in so many bytes."""
+        chunk, size = self.config.chunk_tokens, self.cache_dtype.itemsize
+        return PagedStore.pages_in(nbytes, self.shapes, self.tail_bytes, chunk, size)
+
     def use_graphs(self, graphs: GraphCache | None) -> None:
         """Let `step` replay recorded graphs for its Euler steps where it can; None stops that.
 
-        Call it after use_precision, with a cache that nobody else uses.
+        Call it after use_pages, with a cache that nobody else uses.
         """
         self.graphs = graphs
+
+    @property
+    def graph_counts(self) -> GraphCounts:
+        return GraphCounts() if self.graphs is None else self.graphs.counts
+
+    @property
+    def store(self) -> FlowStore:
+        if self._store is None:
+            empty = partial(self.pool.empty, dtype=self.cache_dtype, device=self.noise.device)
+            chunk = self.config.chunk_tokens
+            self._store = SlabStore(self.shapes, self._empty_tails(), chunk, empty)
+        return self._store
+
+    @property
+    def usual(self) -> N:
+        """In the precision of use_precision."""
+        return self._half or self.networks
 
     @property
     @abstractmethod
@@ -116,7 +154,7 @@ class TokenFlow(nn.Module, Generic[N]):
 
     @property
     def cache_dtype(self) -> torch.dtype:
-        return (self._half or self.networks).dtype
+        return self.usual.dtype
 
     @property
     def tail_bytes(self) -> int:
@@ -133,14 +171,10 @@ class TokenFlow(nn.Module, Generic[N]):
         """At the beginning of an input."""
 
     @abstractmethod
-    def _run(
-        self,
-        networks: N,
-        states: Sequence[FlowState],
-        piece: Pass,
-        pages: Sequence[Pages | None],
-    ) -> tuple[Tensor, list[FlowTails]]:
-        """A pass: the mel [S, mel, 2 tokens] in float32, and each state's tails after it."""
+    def _pass(
+        self, networks: N, states: Sequence[FlowState], tokens: int, opened: OpenPass
+    ) -> tuple[Tensor, FlowTails]:
+        """A pass: the mel [S, mel, 2 tokens] in float32, and the tails after it."""
 
     # -- incremental ----------------------------------------------------------------------------
 
@@ -152,7 +186,7 @@ class TokenFlow(nn.Module, Generic[N]):
 
     @torch.inference_mode()
     def prepare_prompt(
-        self, prompt_token: Tensor, prompt_feat: Tensor, embedding: Tensor
+        self, prompt_token: Tensor | Ids, prompt_feat: Tensor, embedding: Tensor
     ) -> FlowPrompt:
         """prompt_token [1, P], prompt_feat [1, F, mel], embedding [1, 192]; F is 2 P where the voice was
         prepared here, but may be anything; P and F may be 0.
@@ -164,33 +198,36 @@ class TokenFlow(nn.Module, Generic[N]):
             FlowError: a token is not in the vocabulary, or the prompt is too long.
         """
         device = self.noise.device
-        mel = prompt_feat.to(device)[0].t().contiguous()
+        mel = prompt_feat.to(device)[0].t()
+        frames = mel.shape[1]
+        # With zeros behind it, so that the frames of a pass are a part of it.
+        mel = F.pad(mel, (0, MAX_CHUNKS * FRAMES_PER_TOKEN * self.config.chunk_tokens)).contiguous()
         speaker = self.speaker(embedding.to(device))[0]
-        none = torch.zeros(0, dtype=torch.int64)
-        memory = FlowMemory.empty(self.shapes, self._empty_tails())
-        prompt = FlowPrompt(memory, speaker, mel, none)
-        tokens, ahead = prompt_token.reshape(-1), self.config.look_ahead
-        given = min(tokens.numel() - ahead, mel.shape[1] // FRAMES_PER_TOKEN)
+        tokens, ahead = _host_ids(prompt_token), self.config.look_ahead
+        none = tokens[:0]
+        memory = self.store.begin()
+        prompt = FlowPrompt(memory, speaker, mel, frames, none)
+        given = min(len(tokens) - ahead, frames // FRAMES_PER_TOKEN)
         chunk = self.config.chunk_tokens
         whole = max(0, given) // chunk * chunk
         policy = ContextPolicy(room=whole * FRAMES_PER_TOKEN)
-        state = FlowState(prompt, policy, memory.copy(policy), none, mel.shape[1])
+        state = FlowState(prompt, policy, memory.copy(policy), none, frames)
         self.step([state], [tokens[: whole + ahead]], [False])
         self._receive(state, tokens[whole + ahead :])
         for cache in state.memory.caches:
             cache.seal()
-        return FlowPrompt(state.memory, speaker, mel, state.tokens)
+        return FlowPrompt(state.memory, speaker, mel, frames, state.tokens)
 
     def start(self, prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> FlowState:
         """The beginning of an utterance; costs nothing."""
         memory = prompt.memory.copy(policy)
-        return FlowState(prompt, policy, memory, prompt.remainder, prompt.mel.shape[1])
+        return FlowState(prompt, policy, memory, prompt.remainder, prompt.frames)
 
     @torch.inference_mode()
     def step(
         self,
         states: Sequence[FlowState],
-        tokens: Sequence[Tensor],
+        tokens: Sequence[Tensor | Sequence[int] | Ids],
         final: Sequence[bool],
         early: Sequence[bool] | None = None,
     ) -> list[Tensor]:
@@ -202,63 +239,101 @@ class TokenFlow(nn.Module, Generic[N]):
         prefix that ends there). Those frames differ a little from the exact ones; later frames do not:
         they are computed from a memory that the early ones did not touch.
 
-        The states are changed in place; after final they are finished and hold no memory. All are computed in
-        one batch as far as their chunks allow.
+        Tokens are on the host. The states are changed in place; after final they are finished and hold no
+        memory. All are computed in one batch as far as their chunks allow.
 
         Raises:
             FlowError: a token is not in the vocabulary, the utterance is too long, or the mel is not
                 finite. The states must be dropped.
         """
-        for state, new in zip(states, tokens, strict=True):
-            self._receive(state, new)
-        pieces: list[list[Tensor]] = [[] for _ in states]
         early = early or [False] * len(states)
-        for piece in plan_step(states, final, early, self.config):
-            mels = self._advance([states[i] for i in piece.states], piece)
-            for i, mel in zip(piece.states, mels, strict=True):
-                pieces[i].append(_emit(states[i], mel, piece))
+        checked = self.store.reads_freely
+        begun = [] if checked else [state.copy() for state in states]
+        unchecked: list[Tensor] = []
+        mels = self._speak(states, tokens, final, early, None if checked else unchecked)
+        if unchecked and not _all_true(unchecked):
+            # Somewhere: the step is done again, pass by pass.
+            for state, earlier in zip(states, begun, strict=True):
+                state.back_to(earlier)
+            mels = self._speak(states, tokens, final, early, None)
         for state, last in zip(states, final, strict=True):
             if last:
                 state.release()
-        empty = self.noise.new_zeros(self.config.mel_size, 0)
-        return [torch.cat([empty, *parts], dim=1) for parts in pieces]
+        return mels
 
-    def _receive(self, state: FlowState, new: Tensor) -> None:
+    def _speak(
+        self,
+        states: Sequence[FlowState],
+        tokens: Sequence[Tensor | Sequence[int] | Ids],
+        final: Sequence[bool],
+        early: Sequence[bool],
+        unchecked: list[Tensor] | None,
+    ) -> list[Tensor]:
+        """The passes of a step.
+
+        unchecked: gets whether each one's mel is finite; None: that is checked before the next begins.
+        """
+        for state, new in zip(states, tokens, strict=True):
+            self._receive(state, _host_ids(new))
+        pieces: list[list[Tensor]] = [[] for _ in states]
+        for piece in plan_step(states, final, early, self.config):
+            mels = self._advance([states[i] for i in piece.states], piece, unchecked)
+            for i, mel in zip(piece.states, mels, strict=True):
+                pieces[i].append(_emit(states[i], mel, piece))
+        return _joined(pieces, self.noise.new_zeros(self.config.mel_size, 0))
+
+    def _receive(self, state: FlowState, new: Ids) -> None:
         if state.finished:
             raise ValueError("the utterance is finished")
-        new = new.detach().to("cpu", torch.int64).clamp(min=0)
-        if new.numel() and int(new.max()) >= self.config.vocab_size:
+        new = new.clip(min=0)
+        if len(new) and new.max() >= self.config.vocab_size:
             raise FlowError("a speech token is not in the vocabulary")
-        total = state.memory.position + state.available + new.numel()
+        total = state.memory.position + state.available + len(new)
         self._require_noise(total * FRAMES_PER_TOKEN)
-        state.tokens = torch.cat((state.tokens, new))
+        state.tokens = np.concatenate((state.tokens, new))
 
     def _require_noise(self, frames: int) -> None:
         limit = self.noise.shape[2]
         if frames > limit:
             raise FlowError(f"at most {limit} mel frames, prompt included")
 
-    def _advance(self, states: Sequence[FlowState], piece: Pass) -> Tensor:
+    def _advance(
+        self, states: Sequence[FlowState], piece: Pass, unchecked: list[Tensor] | None
+    ) -> Tensor:
         """One pass over the next piece.tokens tokens of each state -> mel [S, mel, n]."""
         self.stats.passes += 1
-        networks = self._half or self.networks
-        pages: list[Pages | None] = [None] * len(states)
+        networks = self.usual
+        pages: list[Pages] = []
         if piece.keep:
-            empty = partial(self.pool.empty, dtype=self.cache_dtype, device=self.noise.device)
-            pages = [state.memory.new_pages(piece.tokens, empty) for state in states]
+            pages = [state.memory.new_pages(piece.tokens) for state in states]
         mel, tails = self._run(networks, states, piece, pages)
-        if not bool(mel.isfinite().all()):
+        if unchecked is not None:
+            unchecked.append(mel.isfinite().all())
+        elif not _all_true([mel.isfinite().all()]):
             if self._half is None:
                 raise FlowError("the mel is not finite")
             self.stats.fp32_redos += 1
             mel, tails = self._run(self.networks, states, piece, pages)
-            if not bool(mel.isfinite().all()):
+            if not _all_true([mel.isfinite().all()]):
                 raise FlowError("the mel is not finite")
-        for state, page, tail in zip(states, pages, tails, strict=True):
-            if page is not None:
+        if piece.keep:
+            for state, page, tail in zip(states, pages, tails, strict=True):
                 state.memory.commit(page, tail, piece.tokens)
-                state.tokens = state.tokens[piece.tokens :].clone()
+                state.tokens = state.tokens[piece.tokens :].copy()
         return mel
+
+    def _run(
+        self,
+        networks: N,
+        states: Sequence[FlowState],
+        piece: Pass,
+        pages: Sequence[Pages],
+    ) -> tuple[Tensor, list[Tails]]:
+        """The mel, and each state's tails; none where nothing is kept."""
+        memories = [state.memory for state in states]
+        opened = self.store.open(memories, pages, piece.tokens, networks.dtype)
+        mel, after = self._pass(networks, states, piece.tokens, opened)
+        return mel, self.store.keep(opened, after, pages) if pages else []
 
 
 def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:
@@ -269,6 +344,24 @@ def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:
     new = max(0, end - state.emitted)
     state.emitted += new
     return mel[:, mel.shape[1] - new :]
+
+
+def _all_true(flags: Sequence[Tensor]) -> bool:
+    """Whether all are, by one read."""
+    return bool(to_host(flags[0] if len(flags) == 1 else torch.stack(list(flags)).all()))
+
+
+def _host_ids(tokens: Tensor | Sequence[int] | Ids) -> Ids:
+    return np.asarray(tokens, dtype=np.int64).reshape(-1)
+
+
+def _joined(pieces: Sequence[Sequence[Tensor]], empty: Tensor) -> list[Tensor]:
+    """Each utterance's frames of all passes."""
+    made = []
+    for parts in pieces:
+        given = [part for part in parts if part.shape[1]]
+        made.append(torch.cat(given, dim=1) if len(given) > 1 else given[0] if given else empty)
+    return made
 
 
 class FlowDecoder(nn.Module):
@@ -282,7 +375,6 @@ class FlowDecoder(nn.Module):
 class Flow(TokenFlow[Networks]):
     """CosyVoice 2's."""
 
-    replays_graphs = True
     config: FlowConfig
 
     def __init__(self, config: FlowConfig) -> None:
@@ -290,7 +382,7 @@ class Flow(TokenFlow[Networks]):
         self.encoder = Encoder(config.encoder, config.look_ahead)
         self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
         self.decoder = FlowDecoder(config)
-        self._solver = Solver(config.steps, config.cfg_rate)
+        self.solver = Solver(config.steps, config.cfg_rate)
 
     @property
     def networks(self) -> Networks:
@@ -310,17 +402,13 @@ class Flow(TokenFlow[Networks]):
             CacheShape(layers, GUIDED_ROWS, *inner),
         )
 
-    def _run(
-        self,
-        networks: Networks,
-        states: Sequence[FlowState],
-        piece: Pass,
-        pages: Sequence[Pages | None],
-    ) -> tuple[Tensor, list[FlowTails]]:
+    def _pass(
+        self, networks: Networks, states: Sequence[FlowState], tokens: int, opened: OpenPass
+    ) -> tuple[Tensor, FlowTails]:
         # A pass that is done again in float32 has another estimator than the graphs.
-        usual = networks.estimator is (self._half or self.networks).estimator
+        usual = networks.estimator is self.usual.estimator
         graphs = self.graphs if usual else None
-        return run_pass(networks, self._solver, self.noise, states, piece.tokens, pages, graphs)
+        return run_pass(networks, self.solver, self.noise, states, tokens, opened, graphs)
 
     def _empty_tails(self) -> FlowTails:
         estimator = self.config.estimator

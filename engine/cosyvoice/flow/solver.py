@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
 from .attention import chunk_mask
-from .cache import CachedStep, OffsetStep
+from .cache import KeyValueStep, OffsetStep
 from .estimator import ConvTails, Estimator, blocks_of
-from .graphs import GraphCache, StepGraph
+from .pages import PagedStep
+
+if TYPE_CHECKING:
+    from .graphs import GraphCache
 
 NOISE_FRAMES: Final = 15000
 """The noise has 300 s of columns, so an utterance with its prompt has at most that many frames."""
@@ -47,13 +50,20 @@ def euler_schedule(steps: int) -> tuple[Tensor, Tensor]:
     return torch.stack(times), torch.stack(lengths)
 
 
+@lru_cache
+def schedule(steps: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    times, lengths = euler_schedule(steps)
+    return tuple(times.tolist()), tuple(lengths.tolist())
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The condition of S sessions: mu and prompt [S, mel, n], speaker [S, mel]."""
+    """The condition of S sessions: mu [S, mel, n], speaker [S, mel], prompt [S, mel, n or fewer], None for
+    none."""
 
     mu: Tensor
     speaker: Tensor
-    prompt: Tensor
+    prompt: Tensor | None
 
     def inputs(self) -> Tensor:
         """The estimator's inputs [S, 2, n, 4 mel]; the place of x is left empty, row 1 has no condition."""
@@ -61,38 +71,32 @@ class Condition:
         inputs = self.mu.new_zeros(sessions, GUIDED_ROWS, frames, 4 * mel)
         inputs[:, 0, :, mel : 2 * mel] = self.mu.transpose(1, 2)
         inputs[:, 0, :, 2 * mel : 3 * mel] = self.speaker[:, None]
-        inputs[:, 0, :, 3 * mel :] = self.prompt.transpose(1, 2)
+        if self.prompt is not None:
+            inputs[:, 0, : self.prompt.shape[2], 3 * mel :] = self.prompt.transpose(1, 2)
         return inputs
 
 
-@dataclass(slots=True)
-class _Velocities:
-    """The network in one pass, step by step; with a graph, that is replayed."""
-
-    estimator: Estimator
-    mask: Tensor | None
-    tails: Tensor | None
-    caches: Sequence[CachedStep] | None
-    graph: StepGraph | None = None
-
-    def at(self, step: int, rows: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
-        """Euler step `step`: the velocity, and the tails after it."""
-        before = None if self.tails is None else self.tails[step]
-        if self.graph is not None and before is not None and self.caches is not None:
-            return self.graph.run(step, rows, time, before, self.caches)
-        first = step * blocks_of(self.estimator.config)
-        caches = None if self.caches is None else [OffsetStep(c, first) for c in self.caches]
-        convolutions = ConvTails(before)
-        velocity = self.estimator.advance(rows, time, convolutions, self.mask, caches)
-        return velocity, convolutions.after()
-
-
 @dataclass(frozen=True, slots=True)
+class EulerInputs:
+    """What the Euler steps of a pass start from.
+
+    x [S, n, mel], float32. inputs: of Condition. tails [steps, 2 S, frames, C]: of the convolutions before
+    these frames; None at the beginning.
+    """
+
+    x: Tensor
+    inputs: Tensor
+    tails: Tensor | None
+
+
 class Solver:
     """Hyper-parameters only: the number of Euler steps and the strength of guidance."""
 
-    steps: int
-    guidance: float
+    def __init__(self, steps: int, guidance: float) -> None:
+        self._guidance = guidance
+        self._times, self._lengths = schedule(steps)
+        self._placed: Tensor | None = None
+        """The times, on the device where they were last needed."""
 
     def solve(
         self,
@@ -102,29 +106,54 @@ class Solver:
         *,
         streaming: bool = True,
         tails: Tensor | None = None,
-        caches: Sequence[CachedStep] | None = None,
+        step: KeyValueStep | None = None,
         graphs: GraphCache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Noise x [S, mel, n] (float32) -> mel [S, mel, n] (float32) and the tails after it.
 
-        tails [steps, 2 S, frames, C]: of the convolutions before these frames; None at the beginning.
-        caches: one per session; None where the frames are the whole input. graphs: of this estimator.
+        tails: see EulerInputs. step: None where the frames are the whole input. graphs: of this solver and
+        estimator.
         """
-        chunk, frames = estimator.config.chunk_frames, x.shape[2]
-        mask = chunk_mask(frames, chunk, x.device) if streaming else None
-        inputs = condition.inputs()
-        times, lengths = euler_schedule(self.steps)
-        embedded = estimator.time_mlp(times.to(x.device))
+        begin = EulerInputs(x.transpose(1, 2), condition.inputs(), tails)
+        times = self.embedded_times(estimator, x.device)
+        made = None
+        if graphs is not None and isinstance(step, PagedStep):
+            made = graphs.run(begin, times, step)
+        if made is None:
+            mask = chunk_mask(x.shape[2], estimator.config.chunk_frames, x.device)
+            made = self.integrate(estimator, begin, times, mask if streaming else None, step)
+        mel, after = made
+        return mel.transpose(1, 2).contiguous(), after
+
+    def embedded_times(self, estimator: Estimator, device: torch.device) -> Tensor:
+        """[steps, time size], float32 whatever the estimator's precision."""
+        if self._placed is None or self._placed.device != device:
+            self._placed = torch.tensor(self._times).to(device)
+        embedded: Tensor = estimator.time_mlp(self._placed)
+        return embedded
+
+    def integrate(
+        self,
+        estimator: Estimator,
+        begin: EulerInputs,
+        times: Tensor,
+        mask: Tensor | None,
+        step: KeyValueStep | None,
+    ) -> tuple[Tensor, Tensor]:
+        """All Euler steps: x [S, n, mel] at the end, and the tails after it. mask: only without `step`."""
+        x, inputs = begin.x, begin.inputs
+        mel = x.shape[2]
+        times = times.to(inputs.dtype)
         after = []
-        x = x.transpose(1, 2)
-        velocities = _Velocities(estimator, mask, tails, caches)
-        if graphs is not None and caches is not None:
-            velocities.graph = graphs.open(estimator, frames, inputs, caches)
-        for step, length in enumerate(lengths.tolist()):
-            inputs[..., : x.shape[2]] = x[:, None]
-            velocity, left = velocities.at(step, inputs.flatten(0, 1), embedded[step : step + 1])
-            velocity = velocity.reshape(-1, GUIDED_ROWS, *velocity.shape[1:]).float()
+        for number, length in enumerate(self._lengths):
+            inputs[..., :mel] = x[:, None]
+            convolutions = ConvTails(None if begin.tails is None else begin.tails[number])
+            past = None if step is None else OffsetStep(step, number * blocks_of(estimator.config))
+            velocity = estimator.advance(
+                inputs.flatten(0, 1), times[number : number + 1], convolutions, mask, past
+            )
+            velocity = torch.unflatten(velocity, 0, (-1, GUIDED_ROWS)).float()
             given, free = velocity[:, 0], velocity[:, 1]
-            x = x + length * ((1 + self.guidance) * given - self.guidance * free)
-            after.append(left)
-        return x.transpose(1, 2).contiguous(), torch.stack(after)
+            x = x + length * ((1 + self._guidance) * given - self._guidance * free)
+            after.append(convolutions.after())
+        return x, torch.stack(after)

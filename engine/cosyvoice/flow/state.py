@@ -5,17 +5,21 @@ Plain values: the model holds nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import FRAMES_PER_TOKEN, TOKEN_RATE
-from .cache import AttentionCache, CachedStep, CachePage, CacheShape, Empty, Workspace, bytes_of
+from .cache import AttentionCache, CachePage, CacheShape, bytes_of
 from .encoder import EncoderTails
 
+Ids = NDArray[np.int64]
+"""Speech tokens, on the host."""
 _FRAMES_PER_SECOND: Final = FRAMES_PER_TOKEN * TOKEN_RATE
 
 
@@ -84,13 +88,25 @@ class FlowTails:
         return bytes_of((self.encoder.look_ahead, self.encoder.upsample, self.estimator))
 
 
+class Tails(Protocol):
+    """FlowTails of one utterance, or where they lie."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pages:
     """The caches' new pages of one pass."""
 
-    low: CachePage
-    high: CachePage
-    estimator: CachePage
+    low: Sequence[CachePage]
+    high: Sequence[CachePage]
+    estimator: Sequence[CachePage]
+
+    @property
+    def of_caches(self) -> tuple[Sequence[CachePage], ...]:
+        """In the order of FlowMemory.caches."""
+        return self.low, self.high, self.estimator
 
 
 @dataclass(slots=True)
@@ -100,14 +116,9 @@ class FlowMemory:
     low: AttentionCache
     high: AttentionCache
     estimator: AttentionCache
-    tails: FlowTails
+    tails: Tails
     position: int = 0
     """Tokens that passes have gone over, the prompt's included."""
-
-    @classmethod
-    def empty(cls, shapes: FlowShapes, tails: FlowTails) -> FlowMemory:
-        low, high = AttentionCache(shapes.low), AttentionCache(shapes.high)
-        return cls(low, high, AttentionCache(shapes.estimator), tails)
 
     @property
     def caches(self) -> tuple[AttentionCache, AttentionCache, AttentionCache]:
@@ -126,30 +137,13 @@ class FlowMemory:
             estimator=self.estimator.copy(window=policy.window, room=policy.room),
         )
 
-    def new_pages(self, tokens: int, empty: Empty) -> Pages:
+    def new_pages(self, tokens: int) -> Pages:
         frames = FRAMES_PER_TOKEN * tokens
-        return Pages(
-            self.low.claim(tokens, empty),
-            self.high.claim(frames, empty),
-            self.estimator.claim(frames, empty),
-        )
+        return Pages(self.low.claim(tokens), self.high.claim(frames), self.estimator.claim(frames))
 
-    def open(
-        self, pages: Pages | None, workspace: Workspace, chunk: int
-    ) -> tuple[CachedStep, CachedStep, CachedStep]:
-        """Access to the caches for one pass; without pages it leaves nothing behind. chunk: in tokens."""
-        new = (None, None, None) if pages is None else (pages.low, pages.high, pages.estimator)
-        rates = (1, FRAMES_PER_TOKEN, FRAMES_PER_TOKEN)
-        low, high, estimator = (
-            CachedStep(cache, page, workspace, rate * chunk)
-            for cache, page, rate in zip(self.caches, new, rates, strict=True)
-        )
-        return low, high, estimator
-
-    def commit(self, pages: Pages, tails: FlowTails, tokens: int) -> None:
-        self.low.append(pages.low)
-        self.high.append(pages.high)
-        self.estimator.append(pages.estimator)
+    def commit(self, pages: Pages, tails: Tails, tokens: int) -> None:
+        for cache, new in zip(self.caches, pages.of_caches, strict=True):
+            cache.append(new)
         self.tails = tails
         self.position += tokens
 
@@ -158,18 +152,20 @@ class FlowMemory:
 class FlowPrompt:
     """A voice, ready to speak: computed once, shared by its sessions, never changed.
 
-    speaker [mel_size]; mel [mel_size, frames]; remainder: the prompt's tokens after the last whole chunk.
+    speaker [mel_size]; mel [mel_size, n]: `frames` frames, then zeros; remainder: the prompt's tokens after
+    the last whole chunk.
     """
 
     memory: FlowMemory
     speaker: Tensor
     mel: Tensor
-    remainder: Tensor
+    frames: int
+    remainder: Ids
 
     @property
     def nbytes(self) -> int:
         keys = [part for cache in self.memory.caches for part in cache.prompt]
-        tensors = bytes_of((self.speaker, self.mel, self.remainder))
+        tensors = bytes_of((self.speaker, self.mel)) + self.remainder.nbytes
         return bytes_of(keys) + self.memory.tails.nbytes + tensors
 
 
@@ -177,14 +173,14 @@ class FlowPrompt:
 class FlowState:
     """One utterance in progress.
 
-    tokens: those that no pass has gone over yet (int64, on the CPU). emitted: mel frames given out, the
-    prompt's counted as given.
+    tokens: those that no pass has gone over yet. emitted: mel frames given out, the prompt's counted as
+    given.
     """
 
     prompt: FlowPrompt
     policy: ContextPolicy
     memory: FlowMemory
-    tokens: Tensor
+    tokens: Ids
     emitted: int
     finished: bool = False
 
@@ -192,33 +188,40 @@ class FlowState:
     def nbytes(self) -> int:
         """Bytes held for this utterance alone, the prompt's not counted."""
         own = 0 if self.memory.tails is self.prompt.memory.tails else self.memory.tails.nbytes
-        return sum(cache.nbytes for cache in self.memory.caches) + own + bytes_of([self.tokens])
+        return sum(cache.nbytes for cache in self.memory.caches) + own + self.tokens.nbytes
 
     @property
     def available(self) -> int:
         """Tokens from the memory's position on."""
-        return int(self.tokens.shape[0])
+        return len(self.tokens)
 
     def copy(self) -> FlowState:
         """An independent state at the same place; it shares what never changes."""
         return replace(self, memory=self.memory.copy(self.policy))
 
+    def back_to(self, earlier: FlowState) -> None:
+        """To a copy that was made of it."""
+        self.memory = earlier.memory.copy(self.policy)
+        self.tokens, self.emitted = earlier.tokens, earlier.emitted
+        self.finished = earlier.finished
+
     def release(self) -> None:
         """Gives the utterance's own memory back; the state is finished."""
         self.memory = self.prompt.memory.copy(self.policy)
-        self.tokens = self.tokens[:0].clone()
+        self.tokens = self.tokens[:0].copy()
         self.finished = True
 
 
 def total_nbytes(states: Iterable[FlowState]) -> int:
     """Bytes of the states and of their prompts together; what is shared counts once."""
     tensors: list[Tensor] = []
+    others: dict[int, int] = {}
     for state in states:
         prompt = state.prompt
-        tensors += (prompt.speaker, prompt.mel, prompt.remainder, state.tokens)
+        tensors += (prompt.speaker, prompt.mel)
+        for kept in (prompt.remainder, state.tokens, prompt.memory.tails, state.memory.tails):
+            others[id(kept)] = kept.nbytes
         for memory in (prompt.memory, state.memory):
             for cache in memory.caches:
                 tensors += (*cache.prompt, *cache.memories)
-            tails = memory.tails
-            tensors += (tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator)
-    return bytes_of(tensors)
+    return bytes_of(tensors) + sum(others.values())

@@ -11,17 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import FRAMES_PER_TOKEN, FlowSizes
-from .cache import Workspace
-from .encoder import Encoder, EncoderSteps, EncoderTails
+from ..transfer import to_device
+from .encoder import Encoder, EncoderSteps
 from .estimator import Estimator
 from .graphs import GraphCache
-from .solver import GUIDED_ROWS, Condition, Solver
-from .state import FlowState, FlowTails, Pages
+from .solver import Condition, Solver
+from .state import FlowState, FlowTails
+from .stores import OpenPass
 
 MAX_CHUNKS: Final = 4
 """Chunks in one pass: more are more efficient, up to a point, and hold more memory at once."""
@@ -80,12 +82,14 @@ class Networks:
         return self.projection.weight.dtype
 
     def to(self, dtype: torch.dtype) -> Networks:
-        """A copy in another precision."""
+        """A copy in another precision, but for the embedding of times: the steps' lengths are small."""
+        estimator = copy.deepcopy(self.estimator).to(dtype)
+        estimator.time_mlp = copy.deepcopy(self.estimator.time_mlp)
         return Networks(
             self.embedding,
             copy.deepcopy(self.encoder).to(dtype),
             copy.deepcopy(self.projection).to(dtype),
-            copy.deepcopy(self.estimator).to(dtype),
+            estimator,
         )
 
 
@@ -95,45 +99,43 @@ def run_pass(
     noise: Tensor,
     states: Sequence[FlowState],
     tokens: int,
-    pages: Sequence[Pages | None],
+    opened: OpenPass,
     graphs: GraphCache | None = None,
-) -> tuple[Tensor, list[FlowTails]]:
-    """The next `tokens` tokens of each state -> mel [S, mel, 2 tokens] (float32) and each one's tails.
+) -> tuple[Tensor, FlowTails]:
+    """The next `tokens` tokens of each state -> mel [S, mel, 2 tokens] (float32) and the tails.
 
-    Fills the pages; changes nothing else. noise [1, mel, at least the last frame of any state].
+    Fills the pages that the pass was opened with; changes nothing else. noise [1, mel, at least the last
+    frame of any state].
     """
-    dtype = networks.dtype
-    workspace = Workspace()
-    chunk = networks.encoder.config.chunk_tokens
-    opened = [
-        state.memory.open(page, workspace, chunk) for state, page in zip(states, pages, strict=True)
-    ]
-    low, high, caches = zip(*opened, strict=True)
-    tails = [state.memory.tails for state in states]
-    before = EncoderTails(
-        torch.cat([tail.encoder.look_ahead for tail in tails]).to(dtype),
-        torch.cat([tail.encoder.upsample for tail in tails]).to(dtype),
-    )
-    ids, after = inputs_of(states, tokens + networks.encoder.look_ahead)
-    embedded = networks.embedding(ids.to(noise.device)).to(dtype)
-    h, encoder_tails = networks.encoder.advance(embedded, after, before, EncoderSteps(low, high))
+    dtype, frames = networks.dtype, FRAMES_PER_TOKEN * tokens
+    ids, after = inputs_of(states, tokens + networks.encoder.look_ahead, noise.device)
+    embedded = networks.embedding(ids).to(dtype)
+    steps = EncoderSteps(opened.low, opened.high)
+    h, encoder_tails = networks.encoder.advance(embedded, after, opened.tails.encoder, steps)
     mel, estimator_tails = solver.solve(
         networks.estimator,
-        columns_of(noise, states, FRAMES_PER_TOKEN * tokens),
+        columns_of(noise, states, frames),
         condition_of(states, networks.projection(h).transpose(1, 2)),
-        tails=torch.cat([tail.estimator for tail in tails], dim=1).to(dtype),
-        caches=caches,
+        tails=opened.tails.estimator,
+        step=opened.estimator,
         graphs=graphs,
     )
-    return mel, split_tails(FlowTails(encoder_tails, estimator_tails), len(states))
+    return mel, FlowTails(encoder_tails, estimator_tails)
 
 
-def inputs_of(states: Sequence[FlowState], width: int) -> tuple[Tensor, list[int]]:
-    """Token ids [S, width], look-ahead included, and how many of them are beyond each input's end."""
-    known = [state.tokens[:width] for state in states]
-    after = [width - int(ids.shape[0]) for ids in known]
-    rows = [F.pad(ids, (0, count)) for ids, count in zip(known, after, strict=True)]
-    return torch.stack(rows), after
+def inputs_of(
+    states: Sequence[FlowState], width: int, device: torch.device
+) -> tuple[Tensor, Tensor | int]:
+    """Token ids [S, width], look-ahead included, and how many of them are beyond each input's end, [S] or
+    0 for none."""
+    ids = np.zeros((len(states), width), dtype=np.int64)
+    after = np.zeros(len(states), dtype=np.int64)
+    for row, state in enumerate(states):
+        known = state.tokens[:width]
+        ids[row, : len(known)] = known
+        after[row] = width - len(known)
+    placed, ends = to_device([ids, after], device)
+    return placed, ends if after.any() else 0
 
 
 def columns_of(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tensor:
@@ -142,21 +144,22 @@ def columns_of(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tenso
 
 
 def condition_of(states: Sequence[FlowState], mu: Tensor) -> Condition:
-    prompt = torch.zeros_like(mu)
-    for row, state in enumerate(states):
-        begin = FRAMES_PER_TOKEN * state.memory.position
-        given = state.prompt.mel[:, begin : begin + mu.shape[2]]
-        prompt[row, :, : given.shape[1]] = given
     speaker = torch.stack([state.prompt.speaker for state in states]).to(mu.dtype)
-    return Condition(mu, speaker, prompt)
+    return Condition(mu, speaker, _prompts(states, mu.shape[2]))
 
 
-def split_tails(tails: FlowTails, sessions: int) -> list[FlowTails]:
-    """The tails of each session, as tensors of its own (a view would keep the batch's memory)."""
-    parts = []
-    for row in range(sessions):
-        one, guided = slice(row, row + 1), slice(GUIDED_ROWS * row, GUIDED_ROWS * (row + 1))
-        encoder = tails.encoder
-        encoder = EncoderTails(encoder.look_ahead[one].clone(), encoder.upsample[one].clone())
-        parts.append(FlowTails(encoder, tails.estimator[:, guided].clone()))
-    return parts
+def _prompts(states: Sequence[FlowState], frames: int) -> Tensor | None:
+    """The prompts' part of these frames, [S, mel, n], zeros after it; None where all are beyond it."""
+    begins = [FRAMES_PER_TOKEN * state.memory.position for state in states]
+    given = [max(0, s.prompt.frames - at) for s, at in zip(states, begins, strict=True)]
+    width = min(frames, max(given))
+    if not width:
+        return None
+    rows = []
+    for state, begin, own in zip(states, begins, given, strict=True):
+        mel = state.prompt.mel
+        # Where nothing is given, the zeros at the end serve.
+        at = begin if own else max(state.prompt.frames, mel.shape[1] - width)
+        row = mel[:, at : at + width]
+        rows.append(row if row.shape[1] == width else F.pad(row, (0, width - row.shape[1])))
+    return torch.stack(rows)

@@ -38,10 +38,11 @@ class LmDecoder:
     """Computes with a Qwen2Lm's weights, on their device. Holds nothing of any stream.
 
     It takes the model over: the projections' parameters become views of fused matrices. The final norm
-    and the speech head are computed in fp32 whatever the weights' dtype. pack: see PackedLinear.
+    and the speech head are computed in fp32 whatever the weights' dtype. pack: see PackedLinear. pad: see
+    Batch.
     """
 
-    def __init__(self, model: Qwen2Lm, *, pack: bool = True) -> None:
+    def __init__(self, model: Qwen2Lm, *, pack: bool = True, pad: bool | None = None) -> None:
         backbone = model.backbone
         self.config = model.config
         self.ids = IdSpace.of(model.config)
@@ -59,6 +60,7 @@ class LmDecoder:
         bias = model.llm_decoder.bias if model.config.head_bias else None
         self._head_bias = None if bias is None else bias.detach().float()
         self._frequencies = self._rotary_frequencies()
+        self._pad = pad
 
     def new_cache(self) -> KvCache:
         return KvCache(self.config, self.device, self.dtype)
@@ -73,7 +75,7 @@ class LmDecoder:
         cache.reserve(
             max(span.slot for span in spans) + 1, max(span.start + len(span.ids) for span in spans)
         )
-        batch = Batch(spans, cache.capacity, self.device)
+        batch = Batch(spans, cache.capacity, self.device, self._pad)
         x = self._embed(batch).to(dtype or self.dtype)
         cos, sin = self._rotation(batch.positions, x.dtype)
         eps = self.config.rms_norm_eps

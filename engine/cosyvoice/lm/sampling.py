@@ -16,12 +16,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..transfer import to_device
 from .interface import SamplingOptions
 
 LONGEST_CYCLE: Final = 50
@@ -74,7 +75,7 @@ class RasParams:
         params = [(o.top_p, o.top_k, o.win, o.tau) for o in rows]
         if len(set(params)) == 1:
             return cls(*params[0])
-        columns = torch.tensor(params, dtype=torch.float64, device=device)
+        (columns,) = to_device([np.array(params, dtype=np.float64)], device)
         return cls(*(column.unsqueeze(1) for column in columns.unbind(1)))
 
 
@@ -153,18 +154,22 @@ class Draw:
 
 def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     """A token for each row: [rows, ids] -> [rows]."""
-    device = logits.device
+    device, options = logits.device, [how.options for how in draws]
     logits = _without_banned(logits, draws)
-    if all(how.options.greedy for how in draws):
+    if all(o.greedy for o in options):
         return logits.argmax(-1)
-    options = [how.options for how in draws]
-    params = RasParams.of(options, device)
-    history = _histories(draws, max(o.win for o in options), device)
-    uniform = torch.tensor([how.uniform for how in draws], dtype=torch.float64, device=device)
+    params, length = RasParams.of(options, device), max(o.win for o in options)
+    history, greedily = to_device(
+        [
+            np.array([left_padded(how.history, length) for how in draws], dtype=np.int64),
+            np.array([o.greedy for o in options], dtype=np.int64),
+        ],
+        device,
+    )
+    (uniform,) = to_device([np.array([how.uniform for how in draws])], device)
     tokens = draw(ras_distribution(logits, history, params), uniform)
     if any(o.greedy for o in options):
-        greedily = torch.tensor([o.greedy for o in options], device=device)
-        tokens = torch.where(greedily, logits.argmax(-1), tokens)
+        tokens = torch.where(greedily.bool(), logits.argmax(-1), tokens)
     return tokens
 
 
@@ -173,21 +178,12 @@ def _without_banned(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     kinds = {banned: place for place, banned in enumerate({how.banned: None for how in draws})}
     if not any(kinds):
         return logits
-    masks = torch.stack([_mask(banned, logits.shape[-1], logits.device) for banned in kinds])
-    rows = torch.tensor([kinds[how.banned] for how in draws], device=logits.device)
-    return logits.masked_fill(masks[rows], float("-inf"))
-
-
-@lru_cache(maxsize=64)
-def _mask(banned: tuple[int, ...], size: int, device: torch.device) -> Tensor:
-    mask = torch.zeros(size, dtype=torch.bool, device=device)
-    mask[list(banned)] = True
-    return mask
-
-
-def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:
-    rows = [left_padded(how.history, length) for how in draws]
-    return torch.tensor(rows, dtype=torch.int64, device=device).view(len(draws), length)
+    masks = np.zeros((len(kinds), logits.shape[-1]), dtype=np.int64)
+    for banned, place in kinds.items():
+        masks[place, list(banned)] = 1
+    rows = np.array([kinds[how.banned] for how in draws], dtype=np.int64)
+    placed, kind = to_device([masks, rows], logits.device)
+    return logits.masked_fill(placed[kind].bool(), -torch.inf)
 
 
 class UniformSource:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..transfer import to_device, to_host
 from .decoder import LmDecoder, Span
 from .sampling import Draw, draw_tokens
 
@@ -68,19 +71,34 @@ class Stepper:
         hidden = self._last(self._decoder.forward([row.span for row in rows], self._cache), rows)
         logits = self._decoder.logits(hidden)
         finite = logits.isfinite().all(-1)
-        tokens: list[int | None] = [None] * len(rows)
+        drawn = [i for i, row in enumerate(rows) if row.draw is not None]
+        # Drawn before it is known whether the numbers are finite: the host waits only once.
+        chosen, fine = self._drawn(logits, rows, drawn, finite)
         failed: set[int] = set()
         recomputed = 0
-        if not bool(finite.all()):
-            bad = [i for i, fine in enumerate(finite.tolist()) if not fine]
+        if not fine.all():
+            bad = np.flatnonzero(~fine).tolist()
             recomputed = self._recompute(rows, bad, logits, failed)
-        drawn = [i for i, row in enumerate(rows) if row.draw is not None and i not in failed]
-        if drawn:
-            draws = [how for i in drawn if (how := rows[i].draw) is not None]
-            chosen = logits if len(drawn) == len(rows) else logits[drawn]
-            for i, token in zip(drawn, draw_tokens(chosen, draws).tolist(), strict=True):
-                tokens[i] = token
+            again = [i for i in drawn if i in bad and i not in failed]
+            chosen |= self._drawn(logits, rows, again, finite)[0]
+        tokens = [None if i in failed else chosen.get(i) for i in range(len(rows))]
         return StepResult(tokens, frozenset(failed), recomputed)
+
+    def _drawn(
+        self, logits: Tensor, rows: Sequence[StepRow], drawn: Sequence[int], finite: Tensor
+    ) -> tuple[dict[int, int], NDArray[np.bool_]]:
+        """The tokens of the rows `drawn`, and `finite`; one read."""
+        if not drawn:
+            return {}, to_host(finite).astype(np.bool_)
+        draws = [how for i in drawn if (how := rows[i].draw) is not None]
+        chosen = logits if len(drawn) == len(rows) else self._rows_of(logits, drawn)
+        found = to_host(torch.cat((draw_tokens(chosen, draws), finite.long())))
+        tokens = dict(zip(drawn, found[: len(drawn)].tolist(), strict=True))
+        return tokens, found[len(drawn) :].astype(np.bool_)
+
+    def _rows_of(self, values: Tensor, rows: Sequence[int]) -> Tensor:
+        (index,) = to_device([np.array(rows, dtype=np.int64)], values.device)
+        return values.index_select(0, index)
 
     def _last(self, hidden: Tensor, rows: Sequence[StepRow]) -> Tensor:
         """The hidden state of each row's last id."""
@@ -90,7 +108,7 @@ class Stepper:
         for row in rows:
             end += row.end - row.begin
             ends.append(end)
-        return hidden[ends]
+        return self._rows_of(hidden, ends)
 
     def _recompute(
         self, rows: Sequence[StepRow], bad: Sequence[int], logits: Tensor, failed: set[int]
@@ -102,7 +120,7 @@ class Stepper:
             if self._decoder.dtype != torch.float32:
                 hidden = self._decoder.forward([rows[i].whole], self._cache, torch.float32)
                 logits[i] = self._decoder.logits(hidden[-1:])[0]
-            if not bool(logits[i].isfinite().all()):
+            if not to_host(logits[i].isfinite().all()):
                 failed.add(i)
                 self._cache.clear(slot)
         return len(bad) - len(failed)

@@ -15,6 +15,7 @@ from ...interface import EngineDied, EngineError, Samples
 from ..config import TOKEN_RATE
 from ..flow import ContextPolicy, FlowPrompt, FlowState, TokenFlow
 from ..prompt.voice import VoicePrompt
+from ..transfer import to_host
 from ..vocoder import StreamingVocoder, StreamPolicy, VocoderSession
 from .chunker import Hop
 
@@ -101,13 +102,11 @@ class HopRunner:
         graphs, flow = self.flow.graphs, self.flow
         if graphs is None:
             return
-        device, chunk = flow.noise.device, flow.config.chunk_tokens
-        nothing = torch.zeros(1, 0, dtype=torch.int64)
-        speaker = torch.zeros(1, flow.config.speaker_size, device=device)
-        prompt = flow.prepare_prompt(
-            nothing, flow.noise.new_zeros(1, 0, flow.config.mel_size), speaker
-        )
-        state, new = flow.start(prompt), torch.zeros(chunk, dtype=torch.int64)
+        chunk = flow.config.chunk_tokens
+        mel = flow.noise.new_zeros(1, 0, flow.config.mel_size)
+        speaker = flow.noise.new_zeros(1, flow.config.speaker_size)
+        state = flow.start(flow.prepare_prompt(np.zeros(0, dtype=np.int64), mel, speaker))
+        new = [0] * chunk
         flow.step([state], [new[: flow.config.look_ahead]], [False])
         for _ in range(-(-seconds * TOKEN_RATE // chunk)):
             count = 2
@@ -151,13 +150,13 @@ class HopRunner:
         begun = time.perf_counter()
         mels = self.flow.step(
             flows,
-            [torch.tensor(job.hop.tokens, dtype=torch.int64) for job in jobs],
+            [job.hop.tokens for job in jobs],
             final,
             [job.hop.early for job in jobs],
         )
         between = time.perf_counter()
         waves = self.vocoder.step(vocoders, mels, final, [job.utterance.speed for job in jobs])
-        sounds = [_samples(wave) for wave in waves]
+        sounds = _samples(waves)
         ended = time.perf_counter()
         for job, flow, vocoder in zip(jobs, flows, vocoders, strict=True):
             self._keep(job, flow, vocoder)
@@ -187,8 +186,11 @@ class HopRunner:
         utterance.flow, utterance.vocoder = flow, vocoder
 
 
-def _samples(wave: torch.Tensor) -> Samples:
-    return np.array(wave.detach().to("cpu", torch.float32).numpy(), dtype=np.float32)
+def _samples(waves: Sequence[torch.Tensor]) -> list[Samples]:
+    """Of all sessions, in one read."""
+    borders = np.cumsum([wave.shape[0] for wave in waves])[:-1]
+    whole = to_host(torch.cat(list(waves))).astype(np.float32)
+    return [part.copy() for part in np.split(whole, borders)]
 
 
 def _failure(error: Exception) -> EngineError:

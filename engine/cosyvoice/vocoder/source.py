@@ -14,11 +14,13 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import MEL_HOP, SAMPLE_RATE, HiftConfig
+from ..transfer import to_device
 
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
@@ -57,7 +59,7 @@ def _bits(
         _signed((_mixed(seed) + frame * pairs * _GOLDEN) & _MASK)
         for seed, frame in zip(seeds, first, strict=True)
     ]
-    origin = torch.tensor(start, device=device)[:, None]
+    (origin,) = to_device([np.array(start, dtype=np.int64)[:, None]], device)
     counter = torch.arange(frames * pairs, device=device)
     bits = _mix(origin + counter * _signed(_GOLDEN))
     return bits >> 32 & 0xFFFFFFFF, bits & 0xFFFFFFFF

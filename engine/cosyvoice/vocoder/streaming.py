@@ -26,10 +26,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import MEL_HOP
+from ..transfer import to_device
 from .layers import F0Predictor
 from .reach import reach
 from .source import cycles_per_frame, frame_noise
@@ -60,24 +63,29 @@ class TimeScale:
 
         Raises: ValueError if the speed is out of range.
         """
-        if not SLOWEST <= speed <= FASTEST:
-            raise ValueError(f"speed must be within {SLOWEST} ... {FASTEST}, not {speed}")
-        if speed == self.speed == 1.0 and self.anchor == 0.0 and self.made == self.known:
-            known = self.known + mel.shape[1]
-            kept = mel[:, -1:].clone() if mel.shape[1] else self.kept
-            return replace(self, kept=kept, made=known, known=known), mel
+        (made,) = feed_scales([self], [mel], [speed], [final])
+        return made
+
+    def keeps_time(self, speed: float) -> bool:
+        """Whether output is input, as long as this speed goes on."""
+        return speed == self.speed == 1.0 and self.anchor == 0.0 and self.made == self.known
+
+    def advance(self, frames: int, speed: float, final: bool) -> tuple[TimeScale, list[float], int]:
+        """So many new frames of input, at another speed than 1 or after one.
+
+        The state after them, but for `kept`; where the output lies in the kept frames and the new ones; and
+        how many of those are to be kept.
+        """
         now = self if speed == self.speed else self._at(speed)
-        frames = torch.cat([now.kept, mel], dim=1)
-        known = now.known + mel.shape[1]
-        begin = known - frames.shape[1]
+        held = now.kept.shape[1] + frames
+        known = now.known + frames
         made = now._complete(known, final)
-        places = [now.anchor + (j + 0.5) * speed - 0.5 for j in range(now.made, made)]
-        output = _interpolate(frames, [place - begin for place in places])
+        begin = known - held
+        places = [now.anchor + (j + 0.5) * speed - 0.5 - begin for j in range(now.made, made)]
         # The next frame lies nearest to the border if the speed is about to become the slowest.
         first = math.floor(now.anchor + made * speed + 0.5 * SLOWEST - 0.5)
-        keep = min(max(known - max(first, 0), 1), frames.shape[1])
-        kept = frames[:, frames.shape[1] - keep :].clone()
-        return replace(now, kept=kept, made=made, known=known), output
+        keep = min(max(known - max(first, 0), 1), held)
+        return replace(now, made=made, known=known), places, keep
 
     def _at(self, speed: float) -> TimeScale:
         anchor = self.anchor + self.made * self.speed
@@ -93,20 +101,55 @@ class TimeScale:
         return max(min(inside, int(span / self.speed)), self.made)
 
 
-def _interpolate(frames: Tensor, places: list[float]) -> Tensor:
-    """Columns at fractional places, held at both ends."""
-    last = frames.shape[1] - 1
-    if not places or last < 0:
-        return frames[:, :0]
-    held = [min(max(place, 0.0), float(last)) for place in places]
-    low = [min(int(place), last) for place in held]
-    index = torch.tensor(low, device=frames.device)
-    weight = torch.tensor(
-        [place - base for place, base in zip(held, low, strict=True)], device=frames.device
-    ).to(frames.dtype)
-    upper = frames[:, (index + 1).clamp(max=last)]
-    lower = frames[:, index]
-    return lower + (upper - lower) * weight
+def feed_scales(
+    scales: Sequence[TimeScale],
+    mels: Sequence[Tensor],
+    speeds: Sequence[float],
+    final: Sequence[bool],
+) -> list[tuple[TimeScale, Tensor]]:
+    """TimeScale.feed of several utterances, by as many operators as of one. Raises ValueError likewise."""
+    made: list[tuple[TimeScale, Tensor]] = []
+    scaled: dict[int, tuple[list[float], int]] = {}
+    for index, (scale, mel, speed) in enumerate(zip(scales, mels, speeds, strict=True)):
+        if not SLOWEST <= speed <= FASTEST:
+            raise ValueError(f"speed must be within {SLOWEST} ... {FASTEST}, not {speed}")
+        if scale.keeps_time(speed):
+            known = scale.known + mel.shape[1]
+            kept = mel[:, -1:] if mel.shape[1] else scale.kept
+            made.append((replace(scale, kept=kept, made=known, known=known), mel))
+        else:
+            after, wanted, keep = scale.advance(mel.shape[1], speed, final[index])
+            scaled[index] = wanted, keep
+            made.append((after, mel))
+    if not scaled:
+        return made
+    columns = torch.cat([part for i in scaled for part in (scales[i].kept, mels[i])], dim=1)
+    places, ends = [], []
+    begin = 0
+    for index, (wanted, _) in scaled.items():
+        last = scales[index].kept.shape[1] + mels[index].shape[1] - 1
+        # Held at both ends.
+        held = np.clip(np.array(wanted), 0.0, float(max(last, 0)))
+        low = held.astype(np.int64)
+        places.append(np.stack([low + begin, np.minimum(low + 1, last) + begin, held - low]))
+        begin += last + 1
+        ends.append(begin)
+    found = _interpolated(columns, np.concatenate(places, axis=1))
+    parts = torch.split(found, [each.shape[1] for each in places], dim=1)
+    for (index, (_, keep)), end, part in zip(scaled.items(), ends, parts, strict=True):
+        kept = columns[:, end - keep : end]
+        made[index] = replace(made[index][0], kept=kept), part
+    return made
+
+
+def _interpolated(columns: Tensor, places: NDArray[np.float64]) -> Tensor:
+    """places [3, m]: the column below, the one above, and how far from the first to the second."""
+    if not places.shape[1]:
+        return columns[:, :0]
+    (index,) = to_device([places[:2].astype(np.int64)], columns.device)
+    (weight,) = to_device([places[2]], columns.device)
+    lower, upper = columns[:, index[0]], columns[:, index[1]]
+    return lower + (upper - lower) * weight.to(columns.dtype)
 
 
 _F0_REACH: Final = F0Predictor.LAYERS
@@ -189,30 +232,36 @@ def start_state(hift: Hift, policy: StreamPolicy, seed: int | None) -> VocoderSt
 
 @dataclass(slots=True)
 class _Window:
-    """One session's part of a step: where its mel stands now, and the frames it will play."""
+    """One session's part of a step: its new frames, and the frame until which it will play. begin, played:
+    of the state, before the step."""
 
     state: VocoderState
     scale: TimeScale
-    mel: Tensor
+    new: Tensor
     final: bool
     until: int
+    begin: int
+    played: int
+    length: int
 
     @property
     def known(self) -> int:
-        return self.state.begin + self.mel.shape[1]
+        return self.begin + self.length
 
     @property
     def idle(self) -> bool:
-        return self.until == self.state.played
+        return self.until == self.played
 
+    @property
+    def settled(self) -> int:
+        """Frames whose F0 will not change."""
+        return max(self.known - _F0_REACH, 0)
 
-@dataclass(slots=True)
-class _Rendered:
-    """wave: [frames * 480] of the window; f0: [frames]; phase: [frames, harmonics] at the centres."""
-
-    wave: Tensor
-    f0: Tensor
-    phase: Tensor
+    @property
+    def past(self) -> int:
+        """How many of its first frames no later window needs."""
+        begin = min(self.until - self.state.left, self.settled - _F0_REACH)
+        return max(begin - self.begin, 0)
 
 
 def step_states(
@@ -221,112 +270,218 @@ def step_states(
     mels: Sequence[Tensor],
     final: Sequence[bool],
     speeds: Sequence[float],
+    align: bool | None = None,
 ) -> list[Tensor]:
-    """See Hift.step."""
+    """See Hift.step. align: see _groups; None: off the CPU."""
     if len({id(state) for state in states}) != len(states):
         raise ValueError("a state may be given once per step")
-    windows = [
-        _extend(*each, mel_size=hift.config.mel_size)
-        for each in zip(states, mels, final, speeds, strict=True)
-    ]
-    groups: dict[tuple[int, bool], list[int]] = {}
-    for index, window in enumerate(windows):
-        if not window.idle:
-            key = (window.mel.shape[1], window.state.seed is not None)
-            groups.setdefault(key, []).append(index)
-    rendered: dict[int, _Rendered] = {}
-    for members in groups.values():
-        made = _render(hift, [windows[index] for index in members])
-        rendered.update(zip(members, made, strict=True))
+    windows = _extend(states, mels, final, speeds, hift.config.mel_size)
+    device = hift.conv_pre.weight.device
+    aligned = device.type != "cpu" if align is None else align
+    rendered = []
+    for members in _groups(windows, align=aligned):
+        rendered.append((members, _Batch([windows[index] for index in members]).render(hift)))
     # Nothing has been changed up to here.
-    return [_commit(window, rendered.get(index)) for index, window in enumerate(windows)]
+    waves = [window.state.tail[:0] for window in windows]
+    for members, made in rendered:
+        for row, index in enumerate(members):
+            waves[index] = made.commit(row, windows[index])
+    for window in windows:
+        if window.idle:
+            window.state.mel = torch.cat([window.state.mel, window.new], dim=1)
+        window.state.scale, window.state.finished = window.scale, window.final
+    return waves
 
 
 def _extend(
-    state: VocoderState, mel: Tensor, final: bool, speed: float, *, mel_size: int
-) -> _Window:
-    if state.finished:
-        raise ValueError("the utterance has ended")
-    if mel.dim() != 2 or mel.shape[0] != mel_size:
-        raise ValueError(f"mel must be [{mel_size}, frames], not {list(mel.shape)}")
-    scale, frames = state.scale.feed(mel.to(state.mel), speed, final)
-    whole = torch.cat([state.mel, frames], dim=1)
-    known = state.begin + whole.shape[1]
-    until = known if final else max(known - state.policy.look_ahead, state.played)
-    return _Window(state, scale, whole, final, until)
+    states: Sequence[VocoderState],
+    mels: Sequence[Tensor],
+    final: Sequence[bool],
+    speeds: Sequence[float],
+    mel_size: int,
+) -> list[_Window]:
+    for state, mel in zip(states, mels, strict=True):
+        if state.finished:
+            raise ValueError("the utterance has ended")
+        if mel.dim() != 2 or mel.shape[0] != mel_size:
+            raise ValueError(f"mel must be [{mel_size}, frames], not {list(mel.shape)}")
+    given = [mel.to(state.mel) for state, mel in zip(states, mels, strict=True)]
+    scaled = feed_scales([state.scale for state in states], given, speeds, final)
+    windows = []
+    for state, (scale, frames), last in zip(states, scaled, final, strict=True):
+        known = state.known + frames.shape[1]
+        until = known if last else max(known - state.policy.look_ahead, state.played)
+        length = known - state.begin
+        windows.append(
+            _Window(state, scale, frames, last, until, state.begin, state.played, length)
+        )
+    return windows
 
 
-def _render(hift: Hift, windows: list[_Window]) -> list[_Rendered]:
-    """Decode windows of one length as a batch."""
-    states = [window.state for window in windows]
-    mel = torch.stack([window.mel for window in windows])
-    guessed = hift.f0_predictor.precise(mel)
-    # Values near the window's left border lack context; those that settled before are kept.
-    f0 = torch.stack(
-        [torch.cat([s.f0, row[s.f0.shape[0] :]]) for s, row in zip(states, guessed, strict=True)]
-    )
-    harmonics = hift.config.harmonics + 1
-    steps = cycles_per_frame(f0, harmonics)
-    phase = torch.stack([state.phase for state in states])[:, None] + steps.cumsum(1)
-    at_start = torch.tensor([float(state.begin == 0) for state in states], device=f0.device)
-    sines = hift.m_source.render(phase, steps, at_start)
-    source = hift.m_source.merge(sines, f0, _noise(states, mel.shape[2], harmonics, f0.device))
-    wave = hift.decode(mel, source)
-    return [_Rendered(*row) for row in zip(wave, f0, phase, strict=True)]
+def _groups(windows: Sequence[_Window], *, align: bool) -> list[list[int]]:
+    """Windows that are decoded together: those of one length.
+
+    align: also all that begin inside their utterances, whatever their lengths, filled up at the beginning:
+    no frame to be played reaches back to there. Where the sound begins nothing can be put before it.
+    """
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for index, window in enumerate(windows):
+        if not window.idle:
+            length = -1 if align and window.state.begin else window.length
+            groups.setdefault((length, window.state.seed is not None), []).append(index)
+    return list(groups.values())
 
 
-def _noise(
-    states: list[VocoderState], frames: int, harmonics: int, device: torch.device
-) -> Tensor | None:
-    seeds = [state.seed for state in states if state.seed is not None]
-    if not seeds:
-        return None
-    first = [state.begin for state in states]
-    noise = frame_noise(seeds, first, frames, MEL_HOP * harmonics, device)
-    return noise.view(len(seeds), frames * MEL_HOP, harmonics)
+@dataclass(slots=True)
+class _Rendered:
+    """What windows, aligned at their ends, have become: mel [S, 80, T], f0 [S, T], wave [S, 480 T] with its
+    borders faded, phase [S, harmonics] where each will begin, tails [S, fade]."""
+
+    mel: Tensor
+    f0: Tensor
+    phase: Tensor
+    wave: Tensor
+    tails: Tensor
+
+    def commit(self, row: int, window: _Window) -> Tensor:
+        """Write the step into the state; the sound that it plays."""
+        state, frames = window.state, self.mel.shape[2]
+        begin = frames - window.length
+        played = (begin + window.played - window.begin) * MEL_HOP
+        wave = self.wave[row, played : played + (window.until - window.played) * MEL_HOP]
+        past = window.past
+        if past:
+            state.phase = self.phase[row]
+        first = begin + past
+        settled = max(begin + window.settled - window.begin, first)
+        state.f0 = self.f0[row, first:settled]
+        state.mel = self.mel[row, :, first:]
+        provisional = (window.known - window.until) * MEL_HOP
+        state.tail = self.tails[row, : min(state.policy.fade, provisional)]
+        state.begin, state.played = window.begin + past, window.until
+        return wave
 
 
-def _commit(window: _Window, rendered: _Rendered | None) -> Tensor:
-    """Write the step into the state; the sound that it plays."""
-    state = window.state
-    state.scale, state.finished = window.scale, window.final
-    if rendered is None:
-        state.mel = window.mel
-        return state.tail[:0]
-    after = _faded(state.tail, rendered.wave[(state.played - state.begin) * MEL_HOP :])
-    count = (window.until - state.played) * MEL_HOP
-    wave = after[:count]
-    if window.final:
-        _end(wave, state.policy.fade_out)
-    _move(state, window, rendered, after[count : count + state.policy.fade])
-    return wave
+class _Batch:
+    """Windows that are decoded together. What each operator needs of a window comes from the host, so that
+    there are as many operators for many windows as for one."""
 
+    def __init__(self, windows: Sequence[_Window]) -> None:
+        self._windows = windows
+        self._frames = max(window.length for window in windows)
+        state = windows[0].state
+        self._device = state.mel.device
+        lengths = np.array([window.length for window in windows])
+        self._begins = self._frames - lengths
+        """Where each begins."""
+        self._tails = np.array([window.state.tail.shape[0] for window in windows])
 
-def _move(state: VocoderState, window: _Window, rendered: _Rendered, tail: Tensor) -> None:
-    """Drop what no later window needs."""
-    settled = max(window.known - _F0_REACH, 0)
-    begin = max(min(window.until - state.left, settled - _F0_REACH), state.begin)
-    past = begin - state.begin
-    if past:
-        cycles = rendered.phase[past - 1]
-        state.phase = cycles - cycles.floor()
-    state.f0 = rendered.f0[past : max(settled - state.begin, past)].clone()
-    state.mel = window.mel[:, past:].clone()
-    state.tail = tail.clone()
-    state.begin, state.played = begin, window.until
+    def render(self, hift: Hift) -> _Rendered:
+        states = [window.state for window in self._windows]
+        harmonics = hift.config.harmonics + 1
+        (at_mel, at_f0, places, at_phase) = to_device(
+            [self._mel_places(), self._f0_places(), self._wave_places(), self._phase_places()],
+            self._device,
+        )
+        rise, gains, at_start = to_device([*self._gains(), self._starts()], self._device)
+        parts = [part for window in self._windows for part in (window.state.mel, window.new)]
+        mel = torch.cat(parts, dim=1)[:, at_mel].transpose(0, 1).contiguous()
+        # Values near the window's left border lack context; those that settled before are kept.
+        guessed = hift.f0_predictor.precise(mel)
+        settled = torch.cat([guessed.new_zeros(1), *(state.f0 for state in states)])
+        f0 = torch.where(at_f0 >= 0, settled[at_f0], guessed)
+        steps = cycles_per_frame(f0, harmonics)
+        phase = torch.stack([state.phase for state in states])[:, None] + steps.cumsum(1)
+        sines = hift.m_source.render(phase, steps, at_start)
+        noise = self._noise(harmonics)
+        wave = hift.decode(mel, hift.m_source.merge(sines, f0, noise))
+        fade, out = rise.shape[1], gains.shape[1]
+        begun, ended, after = torch.split(places, [fade, out, places.shape[1] - fade - out], dim=1)
+        if fade:
+            new = wave.gather(1, begun)
+            wave.scatter_(1, begun, torch.lerp(self._old_tails(fade), new, rise.to(new.dtype)))
+        if out:
+            wave.scatter_(1, ended, wave.gather(1, ended) * gains.to(wave.dtype))
+        cycles = phase.gather(1, at_phase[:, :, None].expand(-1, -1, harmonics))[:, 0]
+        return _Rendered(mel, f0, cycles - cycles.floor(), wave, wave.gather(1, after))
 
+    def _mel_places(self) -> NDArray[np.int64]:
+        """Columns [S, T]. Before a window it does not matter which."""
+        places = np.zeros((len(self._windows), self._frames), dtype=np.int64)
+        first = 0
+        for row, window in enumerate(self._windows):
+            places[row, self._begins[row] :] = np.arange(first, first + window.length)
+            first += window.length
+        return places
 
-def _faded(old: Tensor, new: Tensor) -> Tensor:
-    """`new`, with its beginning cross-faded from `old`; the weights add up to 1 everywhere."""
-    length = old.shape[0]
-    if not length:
-        return new.clone()
-    rise = (torch.arange(length, device=new.device) + 0.5) / length
-    return torch.cat([torch.lerp(old, new[:length], rise), new[length:]])
+    def _f0_places(self) -> NDArray[np.int64]:
+        """Of settled values, [S, T]; 0: zero, before the window, as the phase stands there; -1: of none."""
+        places = np.full((len(self._windows), self._frames), -1, dtype=np.int64)
+        first = 1
+        for row, window in enumerate(self._windows):
+            count, begin = window.state.f0.shape[0], self._begins[row]
+            places[row, :begin] = 0
+            places[row, begin : begin + count] = np.arange(first, first + count)
+            first += count
+        return places
 
+    def _phase_places(self) -> NDArray[np.int64]:
+        """The last frame that each window drops, [S, 1]."""
+        past = np.array([window.past for window in self._windows], dtype=np.int64)
+        places: NDArray[np.int64] = np.maximum(self._begins + past - 1, 0)[:, None]
+        return places
 
-def _end(wave: Tensor, samples: int) -> None:
-    """Let the last samples fall to zero, in place."""
-    count = min(samples, wave.shape[0])
-    if count:
-        wave[-count:] *= 1.0 - (torch.arange(count, device=wave.device) + 1.0) / count
+    def _wave_places(self) -> NDArray[np.int64]:
+        """Samples: where old tails are faded out, where sounds end, and the new tails, one after another."""
+        states = [window.state for window in self._windows]
+        begin = np.array([state.played - state.begin for state in states]) + self._begins
+        until = np.array([window.until for window in self._windows])
+        end = until - np.array([state.begin for state in states]) + self._begins
+        fade, out = self._tails.max(), self._fade_out()
+        tail = max(state.policy.fade for state in states)
+        begin, end = MEL_HOP * begin[:, None], MEL_HOP * end[:, None]
+        places = [begin + np.arange(fade), end - out + np.arange(out), end + np.arange(tail)]
+        all_places: NDArray[np.int64] = np.concatenate(places, axis=1)
+        return all_places.clip(0, MEL_HOP * self._frames - 1)
+
+    def _fade_out(self) -> int:
+        ends = [window.state.policy.fade_out for window in self._windows if window.final]
+        return max(ends, default=0)
+
+    def _gains(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights of the new sound over the old tails, [S, fade]; with the old ones they add up to 1. Of the
+        last samples, [S, out]: those of an utterance fall to zero."""
+        fade, out = self._tails.max(), self._fade_out()
+        rise = np.ones((len(self._windows), fade))
+        gains = np.ones((len(self._windows), out))
+        for row, window in enumerate(self._windows):
+            length = self._tails[row]
+            rise[row, :length] = (np.arange(length) + 0.5) / max(length, 1)
+            samples = (window.until - window.state.played) * MEL_HOP
+            count = min(window.state.policy.fade_out, samples) if window.final else 0
+            if count:
+                gains[row, out - count :] = 1.0 - (np.arange(count) + 1.0) / count
+        return rise, gains
+
+    def _starts(self) -> NDArray[np.float64]:
+        return np.array([float(window.state.begin == 0) for window in self._windows])
+
+    def _old_tails(self, length: int) -> Tensor:
+        """[S, length]. Where there are fewer it does not matter what comes after: its weight is 0."""
+        tails = [window.state.tail for window in self._windows]
+        rows = np.zeros((len(tails), length), dtype=np.int64)
+        first = 0
+        for row, count in enumerate(self._tails):
+            rows[row, :count] = np.arange(first, first + count)
+            first += count
+        (places,) = to_device([rows], self._device)
+        return torch.cat(tails)[places]
+
+    def _noise(self, harmonics: int) -> Tensor | None:
+        states = [window.state for window in self._windows]
+        seeds = [state.seed for state in states if state.seed is not None]
+        if not seeds:
+            return None
+        first = [state.begin - int(at) for state, at in zip(states, self._begins, strict=True)]
+        noise = frame_noise(seeds, first, self._frames, MEL_HOP * harmonics, self._device)
+        return noise.view(len(seeds), self._frames * MEL_HOP, harmonics)

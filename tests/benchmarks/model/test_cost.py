@@ -20,7 +20,8 @@ from cosyserve.benchmarks.model.models import (
 )
 from cosyserve.benchmarks.model.table import outcome_of, side_by_side
 from cosyserve.engine.cosyvoice.config import ModelConfig
-from cosyserve.engine.cosyvoice.flow import GraphCache
+from cosyserve.engine.cosyvoice.flow import Flow, GraphCache
+from cosyserve.engine.cosyvoice.options import GraphMode
 from support.engines.recorded_work import Recorder
 
 CPU = torch.device("cpu")
@@ -68,8 +69,11 @@ def test_both_paths_and_all_tables_are_measured(
 def test_with_graphs_the_tables_come_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = [GraphCache(Recorder(), 1 << 26, CPU)]
-    monkeypatch.setattr(streaming_cost, "graphs_for", lambda *_: made.pop())
+    def recorded(flow: Flow, mode: GraphMode, sessions: int) -> GraphCache:
+        flow.use_pages(100)
+        return GraphCache(flow, Recorder(), sessions, 1 << 26)
+
+    monkeypatch.setattr(streaming_cost, "graphs_for", recorded)
     code = main(
         [
             *("--tiny", "--seconds", "3", "--window", "0", "--threads", "1", "--device", "cpu"),

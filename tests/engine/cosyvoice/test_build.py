@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosyserve.engine.cosyvoice import build as building
-from cosyserve.engine.cosyvoice.build import choose_backend
+from cosyserve.engine.cosyvoice.build import choose_backend, pick_batch, pick_dtype
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions, LmBackend
 from cosyserve.engine.interface import EngineNotReady
@@ -32,6 +32,23 @@ def test_auto_takes_vllm_where_it_is_installed_and_there_is_a_gpu(
     asked: LmBackend, device: torch.device, installed: bool, chosen: str
 ) -> None:
     assert choose_backend(asked, device, installed) == chosen
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype"),
+    [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
+)
+def test_half_precision_is_what_the_gpu_can_do(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert pick_dtype("auto", CUDA) == dtype
+    assert pick_dtype("float32", CUDA) == pick_dtype("auto", CPU) == torch.float32
+
+
+def test_a_gpu_takes_more_sessions_at_once() -> None:
+    assert [pick_batch(asked, CUDA) for asked in (None, 3)] == [64, 3]
+    assert [pick_batch(asked, CPU) for asked in (None, 3)] == [16, 3]
 
 
 async def test_vllm_that_is_asked_for_and_not_installed_is_told_before_anything_is_loaded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -25,6 +26,18 @@ def small_flow() -> Flow:
         torch.manual_seed(5)
         flow = Flow(replace(config, steps=2, encoder=encoder, estimator=estimator))
     return flow.requires_grad_(False).eval()
+
+
+Store = Literal["slabs", "pages"]
+"""Where a flow keeps what utterances need: as on a CPU, or as on a GPU."""
+STORES: tuple[Store, ...] = get_args(Store)
+
+
+def kept_in(store: Store, flow: Flow, pages: int = 200) -> Flow:
+    """The same flow, that keeps its memory so from here on."""
+    if store == "pages":
+        flow.use_pages(pages)
+    return flow
 
 
 def golden_case(name: str) -> Case:

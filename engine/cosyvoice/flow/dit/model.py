@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...config import FRAMES_PER_TOKEN, DitFlowConfig
-from ..cache import CacheShape, Workspace
-from ..encoder import EncoderTails, LookAhead
+from ...transfer import to_device
+from ..cache import CacheShape
+from ..encoder import EncoderTails, LookAhead, inside
 from ..model import TokenFlow
 from ..solver import GUIDED_ROWS
-from ..state import FlowShapes, FlowState, FlowTails, Pages
-from ..step import Pass, columns_of, condition_of, inputs_of, split_tails
+from ..state import FlowShapes, FlowState, FlowTails
+from ..step import columns_of, condition_of, inputs_of
+from ..stores import OpenPass
 from .network import TAIL, Dit, tail_channels
 from .solver import DitSolver
 
@@ -103,45 +106,33 @@ class DitFlow(TokenFlow[DitNetworks]):
         estimator = CacheShape(layers, GUIDED_ROWS, dit.heads, dit.head_dim)
         return FlowShapes(_NO_LAYERS, _NO_LAYERS, estimator)
 
-    def _run(
-        self,
-        networks: DitNetworks,
-        states: Sequence[FlowState],
-        piece: Pass,
-        pages: Sequence[Pages | None],
-    ) -> tuple[Tensor, list[FlowTails]]:
-        dtype, chunk = networks.dtype, self.config.chunk_tokens
-        workspace = Workspace()
-        caches = [
-            state.memory.open(page, workspace, chunk)[-1]
-            for state, page in zip(states, pages, strict=True)
-        ]
-        tails = [state.memory.tails for state in states]
+    def _pass(
+        self, networks: DitNetworks, states: Sequence[FlowState], tokens: int, opened: OpenPass
+    ) -> tuple[Tensor, FlowTails]:
         begins = [FRAMES_PER_TOKEN * state.memory.position for state in states]
-        mu, look_ahead = self._mu(networks, states, piece.tokens)
+        (first,) = to_device([np.array(begins, dtype=np.int64)], self.noise.device)
+        mu, look_ahead = self._mu(networks, states, tokens, opened.tails.encoder.look_ahead)
         mel, after = self.solver.solve(
             networks.dit,
             networks.modulations,
-            columns_of(self.noise, states, FRAMES_PER_TOKEN * piece.tokens),
+            columns_of(self.noise, states, FRAMES_PER_TOKEN * tokens),
             condition_of(states, mu),
-            torch.tensor(begins, device=self.noise.device),
-            torch.cat([tail.estimator for tail in tails], dim=1).to(dtype),
-            caches,
+            first,
+            opened.tails.estimator,
+            opened.estimator,
         )
         encoder = EncoderTails(look_ahead, self._no_upsampling(mu, len(states)))
-        return mel, split_tails(FlowTails(encoder, after), len(states))
+        return mel, FlowTails(encoder, after)
 
     def _mu(
-        self, networks: DitNetworks, states: Sequence[FlowState], tokens: int
+        self, networks: DitNetworks, states: Sequence[FlowState], tokens: int, before: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The look-ahead layer: mu [S, mel, 2 tokens], and its tails."""
-        ids, after = inputs_of(states, tokens + self.config.look_ahead)
-        ends = torch.tensor([ids.shape[1] - count for count in after])
-        inside = torch.arange(ids.shape[1]) < ends[:, None]
-        device = self.noise.device
-        embedded = networks.embedding(ids.to(device)) * inside.to(device)[..., None]
-        before = torch.cat([state.memory.tails.encoder.look_ahead for state in states])
-        mixed, left = networks.look_ahead(embedded.to(networks.dtype), before.to(networks.dtype))
+        ids, after = inputs_of(states, tokens + self.config.look_ahead, self.noise.device)
+        embedded = networks.embedding(ids)
+        if isinstance(after, Tensor):
+            embedded = embedded * inside(embedded, after)
+        mixed, left = networks.look_ahead(embedded.to(networks.dtype), before)
         return mixed.repeat_interleave(FRAMES_PER_TOKEN, dim=1).transpose(1, 2), left
 
     def _empty_tails(self) -> FlowTails:

@@ -10,7 +10,6 @@ Positions turn the first head's queries and keys only (see `rotate`): so the pub
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -162,22 +161,17 @@ class DitAttention(nn.Module):
         x: Tensor,
         angles: Angles,
         mask: Tensor | None,
-        steps: Sequence[KeyValueStep] | None,
+        step: KeyValueStep | None,
     ) -> Tensor:
         # [3, B, heads, n, head_dim], as views
         inputs = self._inputs(x)
         inputs = inputs.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         inputs[:2, :, 0] = rotate(inputs[:2, :, 0], angles)
-        if steps is None:
+        if step is None:
             query, key, value = inputs
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         else:
-            rows = inputs.shape[1] // len(steps)
-            parts = [
-                step.attend(self.index, own[0], own[1:], mask)
-                for step, own in zip(steps, torch.split(inputs, rows, dim=1), strict=True)
-            ]
-            mixed = torch.cat(parts) if len(parts) > 1 else parts[0]
+            mixed = step.attend(self.index, inputs[0], inputs[1:])
         return self._out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -208,11 +202,11 @@ class DitBlock(nn.Module):
         modulation: Tensor,
         angles: Angles,
         mask: Tensor | None,
-        steps: Sequence[KeyValueStep] | None,
+        step: KeyValueStep | None,
     ) -> Tensor:
         """modulation [B or 1, 1, 6 C]: what attn_norm makes of the time."""
         shift, scale, gate, shift_ff, scale_ff, gate_ff = modulation.chunk(_BLOCK_PARTS, dim=2)
-        x = x + gate * self.attn(_modulated(x, scale, shift), angles, mask, steps)
+        x = x + gate * self.attn(_modulated(x, scale, shift), angles, mask, step)
         out: Tensor = x + gate_ff * self.ff(_modulated(x, scale_ff, shift_ff))
         return out
 
@@ -245,7 +239,7 @@ class Dit(nn.Module):
         angles: Angles,
         before: Tensor,
         mask: Tensor | None,
-        steps: Sequence[KeyValueStep] | None,
+        step: KeyValueStep | None,
     ) -> tuple[Tensor, Tensor]:
         """The next n frames of each session: x [B, n, 4 mel] -> velocity [B, n, mel] and the next `before`.
 
@@ -257,7 +251,7 @@ class Dit(nn.Module):
         width = _BLOCK_PARTS * self.config.dim
         *of_blocks, end = torch.split(modulation[:, None], width, dim=2)
         for block, own in zip(self.transformer_blocks, of_blocks, strict=True):
-            hidden = block(hidden, own, angles, mask, steps)
+            hidden = block(hidden, own, angles, mask, step)
         # The other way round than in the blocks.
         scale, shift = end.chunk(_END_PARTS, dim=2)
         return self._proj_out(_modulated(hidden, scale, shift)), after

@@ -2,19 +2,29 @@
 
 import torch
 
-from cosyserve.engine.cosyvoice.flow.cache import AttentionCache, CachedStep, CacheShape, Workspace
+from cosyserve.engine.cosyvoice.flow.cache import (
+    AttentionCache,
+    CachedStep,
+    CacheShape,
+    Slab,
+    Workspace,
+)
 
 SHAPE = CacheShape(layers=1, batch=1, heads=2, head_dim=4)
 
 
+def take(frames: int) -> Slab:
+    return Slab(torch.empty(SHAPE.size(frames)))
+
+
 def cache(window: int | None = None, room: int = 0) -> AttentionCache:
-    return AttentionCache(SHAPE, window=window, room=room)
+    return AttentionCache(take, window=window, room=room)
 
 
 def add(to: AttentionCache, frames: int, value: float = 0.0) -> None:
-    page = to.claim(frames, torch.empty)
+    (page,) = to.claim(frames)
     page.memory.fill_(value)
-    to.append(page)
+    to.append([page])
 
 
 def seen(of: AttentionCache) -> list[float]:
@@ -49,7 +59,7 @@ def test_a_step_that_needs_more_than_the_room_gets_it() -> None:
 def test_a_claim_that_is_abandoned_leaves_nothing_behind() -> None:
     made = cache(room=100)
     add(made, 10, 1.0)
-    made.claim(10, torch.empty).memory.fill_(9.0)
+    made.claim(10)[0].memory.fill_(9.0)
     assert seen(made) == [1.0] * 10
     add(made, 10, 2.0)
     assert seen(made) == [1.0] * 10 + [2.0] * 10
@@ -60,10 +70,10 @@ def test_copies_share_what_is_there_and_write_to_different_places() -> None:
     add(one, 10, 1.0)
     other = one.copy(window=None, room=100)
     # Both claim before either is appended, as in one batch.
-    pages = [made.claim(10, torch.empty) for made in (one, other)]
+    pages = [made.claim(10)[0] for made in (one, other)]
     for made, page, value in zip((one, other), pages, (2.0, 3.0), strict=True):
         page.memory.fill_(value)
-        made.append(page)
+        made.append([page])
     assert seen(one) == [1.0] * 10 + [2.0] * 10
     assert seen(other) == [1.0] * 10 + [3.0] * 10
 
@@ -104,7 +114,7 @@ def test_a_window_of_many_pages_that_comes_late() -> None:
 def test_a_pass_reads_old_and_new_frames_of_a_slab_as_one() -> None:
     made = cache(room=100)
     add(made, 10, 1.0)
-    page = made.claim(5, torch.empty)
+    (page,) = made.claim(5)
     step = CachedStep(made, page, Workspace(), 5)
     keys, values = step.extend(0, torch.full((2, 1, 2, 5, 4), 2.0))
     assert keys.data_ptr() == page.slab.memory.data_ptr()

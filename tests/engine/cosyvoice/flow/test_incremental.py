@@ -12,20 +12,28 @@ from cosyserve.benchmarks.parity.reference import flow as reference_flow
 from cosyserve.benchmarks.parity.reference.flow import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowError
 from support.engines import goldens
-from support.engines.tiny_flow import difference, golden_case, random_case, small_flow, tiny_flow
+from support.engines.tiny_flow import (
+    STORES,
+    difference,
+    golden_case,
+    kept_in,
+    random_case,
+    small_flow,
+    tiny_flow,
+)
 
 TOLERANCE = 1e-4
 LOOP = goldens.meta("e_token2wav_loop")
 
 
-@pytest.fixture(scope="module")
-def flow() -> Flow:
-    return tiny_flow()
+@pytest.fixture(scope="module", params=STORES)
+def flow(request: pytest.FixtureRequest) -> Flow:
+    return kept_in(request.param, tiny_flow())
 
 
-@pytest.fixture(scope="module")
-def small() -> Flow:
-    return small_flow()
+@pytest.fixture(scope="module", params=STORES)
+def small(request: pytest.FixtureRequest) -> Flow:
+    return kept_in(request.param, small_flow())
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from cosyserve.engine.cosyvoice.flow import (
     FlowState,
     total_nbytes,
 )
+from cosyserve.engine.cosyvoice.flow.state import FlowTails
 from support.engines.tiny_flow import random_case, small_flow
 
 CASE = random_case(20, prompt=53, tokens=228)
@@ -60,16 +61,12 @@ def test_nbytes_is_what_the_storages_take(flow: Flow, prompt: FlowPrompt) -> Non
     for memory in (prompt.memory, one.memory, other.memory):
         tails = memory.tails
         tensors = [part for cache in memory.caches for part in (*cache.prompt, *cache.memories)]
+        assert isinstance(tails, FlowTails)
         tensors += [tails.encoder.look_ahead, tails.encoder.upsample, tails.estimator]
-        for tensor in (
-            *tensors,
-            prompt.mel,
-            prompt.speaker,
-            prompt.remainder,
-            one.tokens,
-            other.tokens,
-        ):
+        for tensor in (*tensors, prompt.mel, prompt.speaker):
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+    for ids in (prompt.remainder, one.tokens, other.tokens):
+        storages[id(ids)] = ids.nbytes
     assert total_nbytes([one, other]) == sum(storages.values())
     assert prompt.nbytes + one.nbytes + other.nbytes == sum(storages.values())
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cosyserve.benchmarks.parity.reference.flow import Case, speak
 from cosyserve.engine.cosyvoice.flow import EXACT, RECOMPUTE, ContextPolicy, Flow, FlowPrompt
-from support.engines.tiny_flow import difference, random_case, small_flow
+from support.engines.tiny_flow import STORES, difference, kept_in, random_case, small_flow
 
 TOLERANCE = 1e-4
 POLICIES = [EXACT, EXACT, ContextPolicy(window=60), RECOMPUTE]
@@ -19,9 +19,9 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def flow() -> Flow:
-    return small_flow()
+@pytest.fixture(scope="module", params=STORES)
+def flow(request: pytest.FixtureRequest) -> Flow:
+    return kept_in(request.param, small_flow())
 
 
 @pytest.fixture(scope="module")

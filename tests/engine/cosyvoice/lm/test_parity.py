@@ -147,3 +147,28 @@ def test_a_context_read_in_pieces_gives_the_same_states(
         parts.append(decoder.forward([Span(2, at, context[at : at + count])], cache))
         at += count
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_padded_spans_give_what_each_gives_alone() -> None:
+    """As off the CPU: prompts of several lengths, some behind a context, beside single ids."""
+    padded, single = LmDecoder(build(), pad=True), LmDecoder(build())
+    generator = torch.Generator().manual_seed(6)
+    context = torch.randint(padded.ids.size, (60,), generator=generator).tolist()
+    before = [Span(3, 0, context[:7]), Span(0, 0, context[:12])]
+    spans = [
+        Span(3, 7, context[7:20]),
+        Span(0, 12, context[12:13]),
+        Span(1, 0, context[:2]),
+        Span(4, 0, context[20:60]),
+        Span(2, 0, context[5:6]),
+    ]
+    caches = padded.new_cache(), single.new_cache()
+    padded.forward(before, caches[0])
+    alone = []
+    for span in before:
+        single.forward([span], caches[1])
+    for span in spans:
+        alone.append(single.forward([span], caches[1]))
+    torch.testing.assert_close(
+        padded.forward(spans, caches[0]), torch.cat(alone), atol=1e-4, rtol=1e-4
+    )

@@ -22,24 +22,26 @@ TOKENS = tuple(torch.randint(0, 216, (90,), generator=torch.Generator().manual_s
 PROMPT_TOKENS = 18
 
 
-@pytest.fixture(scope="module")
-def runner() -> HopRunner:
+def new_runner() -> HopRunner:
     checkpoint = from_state_dicts(TINY, flow=weights("flow"), hift=weights("hift"))
     return HopRunner(load_flow(checkpoint), load_hift(checkpoint))
 
 
+def voice() -> VoicePrompt:
+    source = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, 216, (PROMPT_TOKENS,), generator=source)
+    mel = torch.randn(2 * PROMPT_TOKENS, 80, generator=source)
+    return VoicePrompt("voice", (), tokens, mel, torch.randn(192, generator=source))
+
+
+@pytest.fixture(scope="module")
+def runner() -> HopRunner:
+    return new_runner()
+
+
 @pytest.fixture(scope="module")
 def prompt(runner: HopRunner) -> FlowPrompt:
-    source = torch.Generator().manual_seed(0)
-    return runner.prompt(
-        VoicePrompt(
-            "voice",
-            (),
-            torch.randint(0, 216, (PROMPT_TOKENS,), generator=source),
-            torch.randn(2 * PROMPT_TOKENS, 80, generator=source),
-            torch.randn(192, generator=source),
-        )
-    )
+    return runner.prompt(voice())
 
 
 def utterance(prompt: FlowPrompt, policy: ContextPolicy = EXACT) -> UtteranceHops:
@@ -133,23 +135,22 @@ def test_narrowing_bounds_what_is_held(runner: HopRunner, prompt: FlowPrompt) ->
     assert narrow.nbytes < wide.nbytes
 
 
-def test_what_is_warmed_up_is_not_recorded_later(
-    runner: HopRunner, prompt: FlowPrompt, request: pytest.FixtureRequest
-) -> None:
+def test_what_is_warmed_up_is_not_recorded_later() -> None:
+    runner = new_runner()
     flow = runner.flow
-    request.addfinalizer(lambda: flow.use_graphs(None))
     runner.warm_up(8)  # without graphs there is nothing to do
-    before = flow.stats.passes
-    flow.use_graphs(GraphCache(Recorder(), 1 << 27, torch.device("cpu")))
+    assert flow.stats.passes == 0
+    flow.use_pages(60)
+    graphs = GraphCache(flow, Recorder(), 4, 1 << 27)
+    flow.use_graphs(graphs)
     runner.warm_up(4, seconds=4)
-    assert flow.graphs is not None
     # One, two and four utterances in one length of context.
-    assert (len(flow.graphs), flow.graphs.passes) == (3, 12)
-    assert flow.stats.passes == before + 12
-    utterances = [utterance(prompt) for _ in range(3)]
+    assert (len(graphs), graphs.counts.passes) == (3, 12)
+    assert flow.stats.passes == 12
+    utterances = [utterance(runner.prompt(voice())) for _ in range(3)]
+    recorded, served = len(graphs), graphs.counts.passes
     runner.run([job(each, Hop(TOKENS[:20], False, False)) for each in utterances])
-    assert len(flow.graphs) == 3
-    assert flow.graphs.passes == 13
+    assert (len(graphs), graphs.counts.passes) == (recorded, served + 1)
 
 
 def test_a_cancelled_hop_leaves_nothing(runner: HopRunner, prompt: FlowPrompt) -> None:

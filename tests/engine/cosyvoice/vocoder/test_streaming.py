@@ -12,6 +12,7 @@ from torch import Tensor
 from cosyserve.benchmarks.parity.reference import vocoder as reference_vocoder
 from cosyserve.benchmarks.parity.reference.vocoder import Phase, ReferenceChain
 from cosyserve.engine.cosyvoice.vocoder import Hift, StreamPolicy, reach
+from cosyserve.engine.cosyvoice.vocoder.streaming import step_states
 from support.engines import goldens
 from support.engines.vocoder import at_once, golden_hift, hift_config, in_steps, random_mel
 
@@ -141,6 +142,30 @@ def test_a_batch_is_its_members(hift: Hift) -> None:
             kept.append(wave)
     for expected, parts in zip(alone, together, strict=True):
         torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("speeds", [(1.0, 1.0, 1.0, 1.0), (1.0, 1.3, 0.8, 1.1)])
+def test_windows_of_different_lengths_together(hift: Hift, speeds: tuple[float, ...]) -> None:
+    """As off the CPU: aligned at their ends, what lies before a window is not heard."""
+    mels = [random_mel(150, number) for number in range(4)]
+    hops = [(40, 50, 60), (30, 20, 100), (100, 25, 25), (1, 90, 59)]
+    sounds: list[list[Tensor]] = []
+    for align in (False, True):
+        states = [hift.start(EXACT, seed) for seed in range(4)]
+        parts: list[list[Tensor]] = [[] for _ in states]
+        for number in range(3):
+            begins = [sum(each[:number]) for each in hops]
+            new = [
+                mel[:, at : at + each[number]]
+                for mel, at, each in zip(mels, begins, hops, strict=True)
+            ]
+            with torch.inference_mode():
+                waves = step_states(hift, states, new, [number == 2] * 4, speeds, align)
+            for part, wave in zip(parts, waves, strict=True):
+                part.append(wave)
+        sounds.append([torch.cat(part) for part in parts])
+    for apart, together in zip(*sounds, strict=True):
+        torch.testing.assert_close(together, apart, rtol=0, atol=1e-4)
 
 
 def test_states_are_independent_and_copies_are_too(hift: Hift) -> None:

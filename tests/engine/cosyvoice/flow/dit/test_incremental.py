@@ -240,3 +240,22 @@ def test_new_weights_are_noticed() -> None:
     assert difference(spoken(flow), known) > 0.1
     flow.load_state_dict(golden_dit_flow().state_dict())
     assert difference(spoken(flow), known) == 0
+
+
+def test_in_pages_as_in_slabs() -> None:
+    """As on a GPU: several at once, by every policy."""
+    paged = small_dit_flow()
+    paged.use_pages(100)
+    mels: list[list[Tensor]] = []
+    for flow in (FLOW, paged):
+        prompts = [flow.prepare_prompt(*case.voice) for case in CASES]
+        states = [flow.start(p, policy) for p, policy in zip(prompts, POLICIES, strict=True)]
+        made: list[list[Tensor]] = [[] for _ in states]
+        for begin, end in ((0, 14), (14, 45), (45, 64)):
+            new = [case.token[0, begin:end] for case in CASES]
+            step = flow.step(states, new, [end == 64] * len(states), [begin == 0] * len(states))
+            for each, mel in zip(made, step, strict=True):
+                each.append(mel)
+        mels.append([torch.cat(each, dim=1) for each in made])
+    for one, other in zip(*mels, strict=True):
+        assert difference(one, other) < TOLERANCE
