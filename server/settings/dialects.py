@@ -46,8 +46,14 @@ class DialectSettings(BaseModel):
     dashscope_default_voice: Annotated[_Voice | None, OrNone] = Field(
         None,
         description="speaks where a client at /api-ws/v1/inference names a voice of the hosted service "
-        "(longxiaochun and others) and no reference has that name; none: one of the engine's own voices",
+        "(longxiaochun and others) and no reference has that name, or one at /api-ws/v1/realtime (Cherry and "
+        "others); none: the engine's own voices",
         json_schema_extra={"allowed": "a voice's id or name"},
+    )
+    dashscope_realtime_pause: Seconds = Field(
+        1.0,
+        description="at /api-ws/v1/realtime, in mode server_commit, text is taken for whole when no more has "
+        "come for this long, in seconds",
     )
     dashscope_sound_lifetime: Seconds = Field(
         600.0,

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -22,11 +23,12 @@ from cosyserve.protocol.messages import (
     FinishTask,
     Reply,
     RunTask,
+    Several,
 )
 from cosyserve.protocol.task import TaskProtocol, TaskState
 
 from ..auth import Caller
-from ..dialects import UpgradeRoute
+from ..dialects import ClientSilence, UpgradeRoute
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
 from ..services import Services
@@ -75,7 +77,11 @@ class SpeechConnection:
         self._ended_tasks = EndedTasks()
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
+        self._paused = (
+            True  # the terms' silence was obeyed since the last message, or there was none
+        )
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
+        self._farewell = b""  # a text frame before that close
         self._parting = False  # nothing more is read, and the tasks are being told so
         self._revoked = False  # the caller's token holds no longer
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
@@ -105,6 +111,7 @@ class SpeechConnection:
                 await asyncio.wait(running)
 
     async def _read(self) -> None:
+        await self._outbox.send(self._terms.greeting)
         for number in itertools.count(1):
             if not number % MESSAGES_PER_TURN:
                 await asyncio.sleep(0)
@@ -117,7 +124,10 @@ class SpeechConnection:
             try:
                 if isinstance(data, bytes):
                     raise refuse_binary()
-                command = self._protocol.receive(data)
+                if isinstance(data, ClientSilence):
+                    command = self._protocol.take(data.command())
+                else:
+                    command = self._protocol.receive(data)
                 if command is not None:
                     await self._handle(command)
             except BadFrame:
@@ -125,18 +135,31 @@ class SpeechConnection:
             except TTSError as error:
                 await self._refuse(error)
 
-    async def _receive(self) -> str | bytes | None:
-        """The next message; None if the connection has been idle, with no task, for its limit."""
+    async def _receive(self) -> str | bytes | ClientSilence | None:
+        """The next message, or the terms' silence when the client has been silent for so long.
+
+        None if the connection has been idle, with no task, for its limit.
+        """
+        pause = self._terms.silence
         while True:
             limit = self._terms.idle_timeout if self._began else self._terms.first_timeout
             if limit is not None and not self._running:
                 limit = max(0.0, limit - (time.monotonic() - self._quiet_since))
+            pauses = pause if not self._paused else None
+            if pauses is not None and (limit is None or pauses.seconds < limit):
+                limit = pauses.seconds
+            else:
+                pauses = None
             try:
                 async with asyncio.timeout(limit):
                     data = await self._socket.recv()
                 self._quiet_since = time.monotonic()
+                self._paused = False
                 return data
             except TimeoutError:
+                if pauses is not None:
+                    self._paused = True
+                    return pauses
                 if not self._running and self._is_overdue():
                     return None
 
@@ -148,11 +171,18 @@ class SpeechConnection:
         match command:
             case RunTask():
                 await self._start(command)
-            case EndSession():
-                for each in list(self._tasks.values()):
-                    await each.finish(command.remainders.get(each.task_id, ""))
-                self._end = self._end or (CloseCode.NORMAL_CLOSURE, "")
+            case EndSession(remainders, farewell):
+                for speaking in list(self._tasks.values()):
+                    await speaking.finish(remainders.get(speaking.task_id, ""))
+                if self._end is None:
+                    self._end, self._farewell = (CloseCode.NORMAL_CLOSURE, ""), farewell
                 self._close_if_done()
+            case Several(commands):
+                for each in commands:
+                    if self._closing is not None or self._parting:
+                        break
+                    if (taken := self._protocol.take(each)) is not None:
+                        await self._handle(taken)
             case ContinueTask(task_id, text, flush):
                 # A task that has just sent its last event is not there any more.
                 if task := self._tasks.get(task_id):
@@ -160,8 +190,8 @@ class SpeechConnection:
             case FinishTask(task_id, text):
                 if task := self._tasks.get(task_id):
                     await task.finish(text)
-            case Reply(text):
-                if self._running:
+            case Reply(text, at_once):
+                if self._running and not at_once:
                     await asyncio.wait(self._running)
                 await self._outbox.send([Frame(text)])
             case CancelTask(task_id, played):
@@ -258,7 +288,7 @@ class SpeechConnection:
     def _part(self, error: TTSError, code: CloseCode, reason: str) -> None:
         """Fail every task, then close."""
         self._parting = True
-        self._end = (code, reason)
+        self._end, self._farewell = (code, reason), b""
         for task in self._running.values():
             task.fail(error)
         self._close_if_done()
@@ -277,12 +307,17 @@ class SpeechConnection:
 
     def _close_if_done(self) -> None:
         if self._end is not None and not self._running:
-            self._close_soon(*self._end)
+            self._close_soon(*self._end, self._farewell)
 
-    def _close_soon(self, code: int, reason: str) -> None:
+    def _close_soon(self, code: int, reason: str, farewell: bytes = b"") -> None:
         """Close, which ends `run`, without waiting for it."""
         if self._closing is None:
-            self._closing = asyncio.create_task(self._socket.close(code, reason))
+            self._closing = asyncio.create_task(self._close(code, reason, farewell))
+
+    async def _close(self, code: int, reason: str, farewell: bytes) -> None:
+        with suppress(ConnectionClosed):
+            await self._outbox.send([Frame(farewell)])
+        await self._socket.close(code, reason)
 
 
 def _reason(failure: TTSError) -> str:

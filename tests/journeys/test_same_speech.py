@@ -61,6 +61,28 @@ async def over_dashscope(peer: Peer) -> bytes:
     return sound
 
 
+def realtime(kind: str, **fields: Any) -> str:
+    return json.dumps({"type": kind, **fields})
+
+
+async def over_realtime(peer: Peer, mode: str = "server_commit") -> bytes:
+    sound = b""
+    session = {"voice": VOICE, "mode": mode, "response_format": "pcm", "sample_rate": 24000}
+    async with peer.socket("/api-ws/v1/realtime?model=qwen3-tts-flash-realtime") as socket:
+        await socket.send(realtime("session.update", session=session))
+        for word in TEXT.split(" "):
+            lead = "" if TEXT.startswith(word) else " "
+            await socket.send(realtime("input_text_buffer.append", text=lead + word))
+        await socket.send(realtime("session.finish"))
+        async for data in socket.raw:
+            sound += base64.b64decode(json.loads(data).get("delta", ""))
+    return sound
+
+
+async def over_realtime_commit(peer: Peer) -> bytes:
+    return await over_realtime(peer, "commit")
+
+
 def synthesizer_call(peer: Peer, **headers: str) -> Any:
     asked = {"voice": VOICE, "format": "pcm", "sample_rate": 24000, "text": TEXT}
     path = "/api/v1/services/audio/tts/SpeechSynthesizer"
@@ -117,6 +139,8 @@ DOORS = (
     over_dashscope,
     over_dashscope_events,
     over_dashscope_address,
+    over_realtime,
+    over_realtime_commit,
     over_openai,
     over_elevenlabs,
     over_vllm_omni,

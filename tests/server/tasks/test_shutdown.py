@@ -19,6 +19,7 @@ NAMES: Final = {
     "websocket": "EngineUnavailable",
     "rest": "EngineUnavailable",
     "dashscope": "ServiceUnavailable",
+    "dashscope_realtime": "ServiceUnavailable",
     "elevenlabs": "system_busy",
     "openai": "server_unavailable",
     "vllm_omni": "EngineUnavailable",

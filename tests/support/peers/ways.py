@@ -14,6 +14,7 @@ from support.peers.conversations import (
     Contexts,
     Conversation,
     Requests,
+    Responses,
     Tasks,
     Utterances,
     bare,
@@ -58,6 +59,14 @@ def _socket(
             yield conversation(socket)
 
     return opened
+
+
+@asynccontextmanager
+async def _realtime(peer: Peer) -> AsyncIterator[Conversation]:
+    async with peer.socket("/api-ws/v1/realtime?model=qwen3-tts-flash-realtime") as socket:
+        conversation = Responses(socket)
+        await conversation.begin()
+        yield conversation
 
 
 def _requests(
@@ -151,6 +160,12 @@ SOCKETS: Final = (
         *(INTERNAL, INTERNAL),
         keeps=False,
         closes=1000,
+    ),
+    Way(
+        "dashscope_realtime socket",
+        "dashscope_realtime",
+        _realtime,
+        *(INTERNAL, INTERNAL),
     ),
     Way(
         "elevenlabs stream-input",
