@@ -5,7 +5,7 @@ Commands come from the client, events go to it. A dialect's codec turns them fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,10 +73,11 @@ class EndSession:
 class Reply:
     """What a client sent is about no task: this text frame answers it.
 
-    at_once: whatever runs; if not, once no task runs.
+    text: what makes the frame, where that takes more than the message. at_once: whatever runs; if not, once
+    no task runs.
     """
 
-    text: bytes
+    text: bytes | Callable[[], Awaitable[bytes]]
     at_once: bool = False
 
 

@@ -1,13 +1,13 @@
-"""One WebSocket connection: reads its frames and passes its commands to its tasks."""
+"""One connection, a WebSocket or one of Wyoming: reads its frames and passes its commands to its tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -28,15 +28,15 @@ from cosyserve.protocol.messages import (
 from cosyserve.protocol.task import TaskProtocol, TaskState
 
 from ..auth import Caller
-from ..dialects import ClientSilence, UpgradeRoute
+from ..dialects import ClientSilence, Dialect, Terms
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
 from ..tasks.places import EndedTasks
-from .intake import FairConnection
-from .outbox import Outbox
+from .budgets import TokenBudget
+from .outbox import FrameWriter
 from .task import WebSocketTask
 
 log = structlog.get_logger(__name__)
@@ -49,25 +49,45 @@ MESSAGES_PER_TURN: Final = 8
 """Messages after which the reader lets others run: a queued one makes it wait for nothing."""
 
 
+class SpeechSocket(Protocol):
+    """A connection that gives whole messages.
+
+    on_flood: called with what to tell a peer that is to be parted with, because it sends too much.
+    """
+
+    on_flood: Callable[[Throttled], None] | None
+
+    def share(self, token: TokenBudget) -> None:
+        """Spend from the budget of a token as well."""
+
+    async def recv(self) -> str | bytes:
+        """The next message. Cancel-safe. Raises BadFrame, and ConnectionClosed once none comes."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close once all that was written is sent, and wait for that."""
+
+
 class SpeechConnection:
     """One accepted connection: receives until the peer is gone, whatever its tasks are doing."""
 
     def __init__(
         self,
-        socket: FairConnection,
+        socket: SpeechSocket,
+        outbox: FrameWriter,
         caller: Caller,
         place: ConnectionTicket,
         services: Services,
-        route: UpgradeRoute,
+        dialect: Dialect,
+        terms: Terms,
     ) -> None:
-        """Raises TTSError if the dialect refuses the address."""
-        self._dialect = route.dialect
-        self._terms = route.open(services.settings)
+        """outbox: writes to the socket."""
+        self._dialect = dialect
+        self._terms = terms
         self._socket = socket
         self._caller = caller
         self._place = place  # counts the tasks of this connection
         self._services = services
-        self._outbox = Outbox(socket)
+        self._outbox = outbox
         self._protocol = TaskProtocol(
             self._terms.codec, self._terms.limits, one_at_a_time=self._terms.one_at_a_time
         )
@@ -193,7 +213,7 @@ class SpeechConnection:
             case Reply(text, at_once):
                 if self._running and not at_once:
                     await asyncio.wait(self._running)
-                await self._outbox.send([Frame(text)])
+                await self._outbox.send([Frame(text if isinstance(text, bytes) else await text())])
             case CancelTask(task_id, played):
                 if self._protocol.state(task_id) is TaskState.FINISHED and played is not None:
                     answer = self._ended_tasks.cancelled(task_id, played)

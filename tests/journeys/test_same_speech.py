@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from wyoming.client import AsyncClient
+from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
 from support.peers.conversations import dashscope_events
 from support.peers.peers import PATH, Peer, audio, message
@@ -134,6 +136,19 @@ async def over_vllm_omni(peer: Peer) -> bytes:
     return sound
 
 
+async def over_wyoming(peer: Peer) -> bytes:
+    sound = b""
+    said = (SynthesizeStart(SynthesizeVoice(name=VOICE)), SynthesizeChunk(TEXT), SynthesizeStop())
+    async with AsyncClient.from_uri(str(peer.server.wyoming)) as client:
+        for each in said:
+            await client.write_event(each.event())
+        while event := await client.read_event():
+            sound += event.payload or b""
+            if event.type == "synthesize-stopped":
+                break
+    return sound
+
+
 DOORS = (
     over_rest,
     over_dashscope,
@@ -144,6 +159,7 @@ DOORS = (
     over_openai,
     over_elevenlabs,
     over_vllm_omni,
+    over_wyoming,
 )
 
 
