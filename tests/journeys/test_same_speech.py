@@ -136,6 +136,14 @@ async def over_vllm_omni(peer: Peer) -> bytes:
     return sound
 
 
+async def over_batch(peer: Peer) -> bytes:
+    items = [{"input": "Something else."}, {"input": TEXT, "voice": VOICE}]
+    asked = {"items": items, "voice": "alba", "response_format": "pcm"}
+    async with peer.http.post("/v1/audio/speech/batch", json=asked) as answer:
+        found = await answer.json()
+    return base64.b64decode(found["results"][1]["audio_data"])
+
+
 async def over_wyoming(peer: Peer) -> bytes:
     sound = b""
     said = (SynthesizeStart(SynthesizeVoice(name=VOICE)), SynthesizeChunk(TEXT), SynthesizeStop())
@@ -159,6 +167,7 @@ DOORS = (
     over_openai,
     over_elevenlabs,
     over_vllm_omni,
+    over_batch,
     over_wyoming,
 )
 

@@ -328,5 +328,11 @@ def timed_lines(data: bytes) -> tuple[bytes, str | None]:
     return b"".join(base64.b64decode(each["audio_base64"]) for each in _events(data)), None
 
 
+def batch_item(data: bytes) -> tuple[bytes, str | None]:
+    """The one item of a batch."""
+    (result,) = json.loads(data)["results"]
+    return base64.b64decode(result.get("audio_data", "")), result.get("code")
+
+
 def bare(data: bytes) -> tuple[bytes, str | None]:
     return data, None

@@ -18,6 +18,7 @@ from support.peers.conversations import (
     Tasks,
     Utterances,
     bare,
+    batch_item,
     dashscope_address,
     dashscope_events,
     native_events,
@@ -120,6 +121,10 @@ def _openai_body(stream_format: str) -> Callable[[str], dict[str, Any]]:
     return body
 
 
+def _batch_body(words: str) -> dict[str, Any]:
+    return {"items": [{"input": words}], "voice": "plain", "response_format": "pcm"}
+
+
 _SPEECH: Final = "/v1/text-to-speech/plain"
 _PCM: Final = f"?output_format=pcm_{RATE}"
 
@@ -210,6 +215,12 @@ HTTP: Final = (
         "openai",
         _requests("/v1/audio/speech", _openai_body("sse"), openai_events),
         *(_OPENAI, "internal_error"),
+    ),
+    Way(
+        "vllm_omni batch",
+        "vllm_omni",
+        _requests("/v1/audio/speech/batch", _batch_body, batch_item),
+        *(INTERNAL, INTERNAL),
     ),
     *(
         Way(

@@ -43,6 +43,7 @@ BOOKS: tuple[Book, ...] = (
     elevenlabs_http.voices,
     elevenlabs_http.refusals,
     vllm_omni.book,
+    vllm_omni.batches,
     server.handshake,
     server.operations,
     server.files,
