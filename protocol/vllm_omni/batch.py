@@ -27,7 +27,8 @@ _OF_THE_BATCH: Final = ("items", "input")
 def parse_batch(body: bytes, most: int, limits: TextLimits) -> tuple[BatchItem | TTSError, ...]:
     """The items, in their order. most: how many may come; limits: of the texts of all of them.
 
-    What is wrong with an item alone is returned in its place. Raises InvalidParameter and TextTooLong.
+    What is wrong with an item alone is returned in its place. Raises InvalidParameter, ModelNotFound and
+    TextTooLong for what is wrong with the list or with what its items share.
     """
     request = body_object(body)
     given = request.get("items")
@@ -36,6 +37,7 @@ def parse_batch(body: bytes, most: int, limits: TextLimits) -> tuple[BatchItem |
     if not 1 <= len(given) <= most:
         raise InvalidParameter(f"items: {len(given)} in one call; allowed: 1 to {most}")
     shared = {name: value for name, value in request.items() if name not in _OF_THE_BATCH}
+    parse_config(shared)
     characters = sum(len(text) for item in given if isinstance(text := _input(item), str))
     if characters > limits.task:
         raise TextTooLong(f"items: {characters} characters in all; allowed: {limits.task}")

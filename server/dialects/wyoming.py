@@ -19,7 +19,7 @@ from . import Dialect, Terms, text_limits
 
 WYOMING: Final = Dialect(name="wyoming", error_body=error_body)
 
-_OWN: Final = Attribution("cosyserve", "https://github.com/cosyserve/cosyserve")
+_OWN: Final = Attribution("cosyserve", "")
 _LANGUAGES: Final = ("en",)
 """Where the engine does not know its languages: a list without any hides the voice."""
 

@@ -97,9 +97,7 @@ class SpeechConnection:
         self._ended_tasks = EndedTasks()
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
-        self._paused = (
-            True  # the terms' silence was obeyed since the last message, or there was none
-        )
+        self._silence_obeyed = True  # that of the terms, since the last message
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
         self._farewell = b""  # a text frame before that close
         self._parting = False  # nothing more is read, and the tasks are being told so
@@ -160,26 +158,25 @@ class SpeechConnection:
 
         None if the connection has been idle, with no task, for its limit.
         """
-        pause = self._terms.silence
         while True:
             limit = self._terms.idle_timeout if self._began else self._terms.first_timeout
             if limit is not None and not self._running:
                 limit = max(0.0, limit - (time.monotonic() - self._quiet_since))
-            pauses = pause if not self._paused else None
-            if pauses is not None and (limit is None or pauses.seconds < limit):
-                limit = pauses.seconds
+            silence = None if self._silence_obeyed else self._terms.silence
+            if silence is not None and (limit is None or silence.seconds < limit):
+                limit = silence.seconds
             else:
-                pauses = None
+                silence = None
             try:
                 async with asyncio.timeout(limit):
                     data = await self._socket.recv()
                 self._quiet_since = time.monotonic()
-                self._paused = False
+                self._silence_obeyed = False
                 return data
             except TimeoutError:
-                if pauses is not None:
-                    self._paused = True
-                    return pauses
+                if silence is not None:
+                    self._silence_obeyed = True
+                    return silence
                 if not self._running and self._is_overdue():
                     return None
 

@@ -96,6 +96,8 @@ async def test_what_fails_in_an_item_leaves_the_others_alone(peer: Peer) -> None
         ({"items": []}, 400),
         ({"items": [{"input": "one"}] * 33}, 400),
         ({"items": [{"input": "x" * 100_001}] * 2}, 413),
+        ({"items": [{"input": "one"}], "speed": 9}, 400),
+        ({"items": [{"input": "one"}], "model": "nobody/nothing"}, 404),
     ],
 )
 async def test_a_batch_that_cannot_be_used(peer: Peer, body: Any, status: int) -> None:
