@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import orjson
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
-from wyoming.event import Eventable, write_event
+from wyoming.event import Eventable
 from wyoming.ping import Pong
 from wyoming.tts import SynthesizeStopped
+from wyoming.version import __version__
 
 from ..codec import Frame
 from ..errors import InvalidState
@@ -36,10 +37,15 @@ _FORM: Final = {"rate": SAMPLE_RATE, "width": 2, "channels": 1}
 
 
 def event_frame(event: Eventable) -> Frame:
-    """The bytes of an event, as the library writes it."""
-    written = io.BytesIO()
-    write_event(event.event(), written)
-    return Frame(written.getvalue())
+    """The bytes of an event: its line and its data, and its payload as attachment."""
+    whole = event.event()
+    data = orjson.dumps(whole.data) if whole.data else b""
+    head: JsonObject = {"type": whole.type, "version": __version__}
+    if data:
+        head["data_length"] = len(data)
+    if whole.payload:
+        head["payload_length"] = len(whole.payload)
+    return Frame(orjson.dumps(head) + b"\n" + data, whole.payload)
 
 
 class WyomingCodec:

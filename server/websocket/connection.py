@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
@@ -129,7 +128,8 @@ class SpeechConnection:
                 await asyncio.wait(running)
 
     async def _read(self) -> None:
-        await self._outbox.send(self._terms.greeting)
+        if self._terms.greeting:
+            await self._outbox.send(self._terms.greeting)
         for number in itertools.count(1):
             if not number % MESSAGES_PER_TURN:
                 await asyncio.sleep(0)
@@ -332,9 +332,13 @@ class SpeechConnection:
             self._closing = asyncio.create_task(self._close(code, reason, farewell))
 
     async def _close(self, code: int, reason: str, farewell: bytes) -> None:
-        with suppress(ConnectionClosed):
-            await self._outbox.send([Frame(farewell)])
-        await self._socket.close(code, reason)
+        try:
+            if farewell:
+                await self._outbox.send([Frame(farewell)])
+        except ConnectionClosed:
+            pass
+        finally:
+            await self._socket.close(code, reason)
 
 
 def _reason(failure: TTSError) -> str:

@@ -118,7 +118,7 @@ class WyomingConnection(asyncio.Protocol):
 
     async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
         """Write these events, as FrameWriter says."""
-        data = b"".join(frame.text for frame in frames)
+        data = b"".join(part for frame in frames for part in (frame.text, frame.attachment or b""))
         if not data:
             return
         if self._transport.is_closing():
