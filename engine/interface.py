@@ -88,6 +88,8 @@ class Capabilities:
     languages: BCP-47 tags; empty if they depend on the checkpoint.
     sample_rate: Hz of the PCM that its sessions yield.
     voices: those that `builtin_prompt` knows.
+    models: names of the published model that speaks; empty for an engine that stands in for any.
+    spells: alphabets of `SpellingEngine.spelled`.
     """
 
     name: str
@@ -99,6 +101,8 @@ class Capabilities:
     sample_rate: int
     voices: tuple[BuiltinVoice, ...] = ()
     pitch: bool = False
+    models: tuple[str, ...] = ()
+    spells: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,3 +330,15 @@ class PhoneticEngine(Protocol):
 
     def open_phonetic(self, prompt: Prompt, options: SynthesisOptions, alphabet: str) -> Session:
         """Begin a task whose text is a transcription that it `reads`. Raises what open_session does."""
+
+
+@runtime_checkable
+class SpellingEngine(Protocol):
+    """An engine whose texts may spell words by their sounds. Test for it with `isinstance`.
+
+    Alphabets: "py" is pinyin as in PhoneticEngine; "cmu" is the CMU Pronouncing Dictionary's, phonemes with
+    stress digits and blanks between (R EH1 D).
+    """
+
+    def spelled(self, alphabet: str, sounds: str) -> str | None:
+        """What stands for the sounds in a text, None if the engine lacks one of them or the alphabet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +31,7 @@ from .parameters import (
     AudioFormat,
     Mode,
     SpeechParameters,
+    is_same_generation,
 )
 
 SAMPLE_RATE: Final = 24000
@@ -153,14 +154,14 @@ def model_object(model: str) -> JsonObject:
     return {"id": model, "object": "model", "created": _PUBLISHED, "owned_by": "cosyserve"}
 
 
-def model_list() -> JsonObject:
-    """The answer to `GET /v1/models`."""
-    return {"object": "list", "data": [model_object(model) for model in _models()]}
+def model_list(loaded: Collection[str]) -> JsonObject:
+    """The answer to `GET /v1/models`. loaded: as for `known_models`."""
+    return {"object": "list", "data": [model_object(model) for model in known_models(loaded)]}
 
 
-def audio_models() -> JsonObject:
-    """The answer to `GET /v1/audio/models`."""
-    return {"models": [{"id": model} for model in _models()]}
+def audio_models(loaded: Collection[str]) -> JsonObject:
+    """The answer to `GET /v1/audio/models`. loaded: as for `known_models`."""
+    return {"models": [{"id": model} for model in known_models(loaded)]}
 
 
 def voice_list(voices: Iterable[tuple[str, str]]) -> JsonObject:
@@ -226,8 +227,10 @@ def _classified(error: TTSError) -> tuple[str, str | None, str]:
             return kind, None, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", error.code).lower()
 
 
-def _models() -> tuple[str, ...]:
-    return (*HOSTED_MODELS, *MODELS)
+def known_models(loaded: Collection[str]) -> tuple[str, ...]:
+    """The names that may be asked for. loaded: those of the model that speaks; empty if it answers to all."""
+    own = [model for model in MODELS if not loaded or is_same_generation(model, loaded)]
+    return (*HOSTED_MODELS, *own)
 
 
 def _voice(value: object) -> str:

@@ -5,6 +5,8 @@ Everything is checked once, here, at the edge; inside, the values are trusted.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
@@ -32,7 +34,8 @@ SAMPLE_RATES: Final[tuple[int, ...]] = get_args(SampleRate)
 BIT_RATES: Final[tuple[str, ...]] = get_args(BitRate)
 OPUS_SAMPLE_RATES: Final = (8000, 16000, 24000, 48000)  # RFC 6716, of those that the API takes
 G711_SAMPLE_RATE: Final[SampleRate] = 8000
-MODELS: Final = ("cosyvoice-v2", "CosyVoice2-0.5B")
+MODELS: Final = ("cosyvoice-v2", "CosyVoice2-0.5B", "cosyvoice-v3", "Fun-CosyVoice3-0.5B-2512")
+_GENERATION: Final = re.compile(r"(?:fun-)?cosyvoice-?v?(\d)", re.ASCII | re.IGNORECASE)
 
 
 class Mode(StrEnum):
@@ -203,11 +206,22 @@ def parse_parameters(raw: object, where: str) -> SpeechParameters:
 
 
 def check_model(model: str, where: str) -> str:
-    """The model's name, if it is one that is served here. Raises ModelNotFound."""
+    """The model's name, if it is a known one. Raises ModelNotFound."""
     if model not in MODELS:
         allowed = ", ".join(MODELS)
         raise ModelNotFound(f"{where}: no model {shown(model)} here; allowed: {allowed}")
     return model
+
+
+def is_same_generation(model: str, others: Collection[str]) -> bool:
+    """Whether a model's name is of the CosyVoice generation of one of these names.
+
+    True for a name that is of none: those of other services stand for whichever model there is.
+    """
+    own = _GENERATION.match(model)
+    return own is None or any(
+        (other := _GENERATION.match(name)) is not None and other[1] == own[1] for name in others
+    )
 
 
 def _sentence(fault: ErrorDetails, given: dict[str, Any], where: str) -> str:

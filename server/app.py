@@ -59,8 +59,8 @@ from .startup.parts import (
 )
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
-from .tasks.turns import Turns
 from .token_file import TokenFile
+from .turns import Turns
 from .voices.book import VoiceBook
 from .voices.clip import ClipLimits
 from .voices.fetch import ClipFetcher
@@ -308,7 +308,7 @@ async def _build_services(
         clips=clips,
         authenticator=Authenticator(settings.tokens),
         admission=admission,
-        beginnings=Turns(),
+        beginnings=Turns(1),
         shutdown=Shutdown(),
         metrics=metrics,
         deliveries=Deliveries(settings.send_timeout),

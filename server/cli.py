@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
+
+from cosyserve.engine.cosyvoice.options import ModelVariant
 
 from .settings import GROUPS, Settings, SettingsError, load_settings
 from .settings.describe import allowed_values, default_text, flag
@@ -123,12 +125,12 @@ def model(argv: Sequence[str]) -> int:
         print(f"cosyserve model: not installed: {error.name}", file=sys.stderr)
         return 1
     try:
-        source = checkpoint.locate(options.source)
+        source = checkpoint.locate(options.source, variant=options.variant)
         if options.command == "check":
-            report = checkpoint.check(source, values=options.values)
+            report = checkpoint.check(source, values=options.values, variant=options.variant)
             print(report.table())
             return 0 if report.ok else 1
-        converted = checkpoint.convert(source, options.target)
+        converted = checkpoint.convert(source, options.target, options.variant)
         print(f"{options.target}: complete, fingerprint {converted.fingerprint}")
         return 0
     except checkpoint.CheckpointError as error:
@@ -139,13 +141,13 @@ def model(argv: Sequence[str]) -> int:
 
 def _model_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cosyserve model", description="Check or convert a checkpoint of CosyVoice 2."
+        prog="cosyserve model", description="Check or convert a checkpoint of CosyVoice 2 or 3."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     check = commands.add_parser(
         "check",
         help="report what a checkpoint holds and what is wrong with it",
-        description="Report what a checkpoint of CosyVoice 2 holds and what is wrong with it.",
+        description="Report what a checkpoint of CosyVoice 2 or 3 holds and what is wrong with it.",
     )
     check.add_argument("source", metavar="MODEL", help=_MODEL)
     check.add_argument(
@@ -160,4 +162,12 @@ def _model_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("source", metavar="MODEL", help=_MODEL)
     convert.add_argument("target", metavar="FOLDER", type=Path, help="a folder, new or empty")
+    for command in (check, convert):
+        command.add_argument(
+            "--model-variant",
+            dest="variant",
+            choices=get_args(ModelVariant),
+            default="base",
+            help="variant of the speech LM (rl: of CosyVoice 3, llm.rl.pt)",
+        )
     return parser

@@ -15,7 +15,7 @@ from .port.sockets import Sockets
 from .settings import Settings
 from .tasks.admission import Admission
 from .tasks.shutdown import Shutdown
-from .tasks.turns import Turns
+from .turns import Turns
 from .voices.book import VoiceBook
 from .voices.fetch import ClipFetcher
 from .voices.intake import UploadDesk
@@ -25,6 +25,8 @@ from .websocket.budgets import TokenBudgets
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """What the whole server shares. beginnings: the turns in which tasks begin, by the caller's name."""
+
     settings: Settings
     engine: Engine
     store: ReferenceStore

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cosyserve.engine.cosyvoice.config import (
+    CosyVoice2Config,
     EncoderConfig,
     EstimatorConfig,
     FlowConfig,
     HiftConfig,
     LmConfig,
-    ModelConfig,
 )
 
 from .schedule import Schedule
@@ -39,7 +39,7 @@ class Recipe:
     coder_blocks: int
     speaker_width: int
     spoken: int
-    model: ModelConfig
+    model: CosyVoice2Config
     tokenizer: Schedule
     speaker: Schedule
     lm: Schedule
@@ -47,8 +47,8 @@ class Recipe:
     vocoder: Schedule
 
 
-def _model(lm: LmConfig, flow: FlowConfig, hift: HiftConfig) -> ModelConfig:
-    return ModelConfig(
+def _model(lm: LmConfig, flow: FlowConfig, hift: HiftConfig) -> CosyVoice2Config:
+    return CosyVoice2Config(
         lm=replace(lm, speech_token_size=CODES), flow=replace(flow, vocab_size=CODES), hift=hift
     )
 

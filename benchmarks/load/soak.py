@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import resource
 import sys
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from cosyserve.clients.cli.tables import print_table
 from ..report import conditions, write_report
 from .launch import ServerDidNotStart, children, launched_server, resident_kib
 from .mix import EXPECTED, run_mix
-from .wire import connected, request
+from .wire import metrics
 
 SETTLE: Final = 1.0
 """Seconds for the server to finish what it began before its memory is read."""
@@ -258,17 +257,10 @@ async def _remaining(url: str) -> dict[str, int]:
 async def _counted(url: str) -> dict[str, int]:
     """The gauges of the metrics page that must be zero when nothing runs."""
     counted = dict.fromkeys(GAUGES, 0)
-    async with connected(url) as wire:
-        await wire.send(request("GET", "/metrics"))
-        if (status := await wire.status()) != 200:
-            raise OSError(f"/metrics answers with {status}")
-        page = b""
-        while data := await wire.read():
-            page += data
-    for name, labels, value in re.findall(rb"^(\w+)(?:\{(.*)\})? (\S+)$", page, re.MULTILINE):
-        if name.decode() in counted:
-            own = name == b"cosyserve_connections" and labels == b'transport="rest"'
-            counted[name.decode()] += round(float(value)) - own  # this request is one, too
+    for name, labels, value in await metrics(url):
+        if name in counted:
+            own = name == "cosyserve_connections" and labels == 'transport="rest"'
+            counted[name] += round(value) - own  # this request is one, too
     return counted
 
 

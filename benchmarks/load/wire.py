@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -147,3 +148,16 @@ def run_task(task_id: str, voice: str, **parameters: object) -> bytes:
         **parameters,
     }
     return command("run-task", task_id, model="CosyVoice2-0.5B", parameters=given)
+
+
+async def metrics(url: str) -> list[tuple[str, str, float]]:
+    """The samples of the server's metrics page: name, labels, value. Raises OSError."""
+    async with connected(url) as wire:
+        await wire.send(request("GET", "/metrics"))
+        if (status := await wire.status()) != 200:
+            raise OSError(f"/metrics answers with {status}")
+        page = b""
+        while data := await wire.read():
+            page += data
+    lines = re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", page.decode(), re.MULTILINE)
+    return [(name, labels, float(value)) for name, labels, value in lines]

@@ -24,10 +24,15 @@ from typing import Any, Final, get_args
 
 import torch
 
-from cosyserve.engine.cosyvoice.config import FRAMES_PER_TOKEN, TOKEN_RATE, ModelConfig
-from cosyserve.engine.cosyvoice.flow import ContextPolicy, Flow, FlowPrompt, graphs_for
+from cosyserve.engine.cosyvoice.config import (
+    FRAMES_PER_TOKEN,
+    TOKEN_RATE,
+    CosyVoice2Config,
+    CosyVoice3Config,
+    ModelConfig,
+)
+from cosyserve.engine.cosyvoice.flow import ContextPolicy, FlowPrompt, graphs_for
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
-from cosyserve.engine.cosyvoice.vocoder import Hift
 
 from ..report import conditions, milliseconds, write_report
 from .live import FirstChunk, Level, LiveModels, first_chunk, levels
@@ -38,12 +43,14 @@ from .models import (
     Incremental,
     RandomVoice,
     Recomputed,
+    StreamModels,
     random_decoder,
     random_flow,
     random_hift,
     random_voice,
     timed,
     tiny_config,
+    tiny_config3,
 )
 from .table import (
     Show,
@@ -116,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         default=5.0,
         help="seconds of context, as a third path (default: 5; 0: none)",
     )
+    parser.add_argument(
+        "--family", type=int, choices=[2, 3], default=2, help="of CosyVoice (default: 2)"
+    )
     parser.add_argument("--tiny", action="store_true", help="a small model, to try the benchmark")
     parser.add_argument(
         "--device",
@@ -153,8 +163,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    config = tiny_config() if options.tiny else ModelConfig()
-    dtype = _DTYPES[options.dtype]
+    config, dtype = _config(options), _DTYPES[options.dtype]
     flow, hift = random_flow(config, device), random_hift(config, device)
     flow.use_precision(dtype)
     tokens = (2 + max(options.seconds, options.position + 1)) * HOP
@@ -164,7 +173,7 @@ def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     measure = _Measurement((flow, hift), voice, kind, show, options)
     if options.first_hops or options.streams:
         measure.decoder = random_decoder(config, device, dtype)
-    if options.graphs == "off":
+    if options.graphs == "off" or not flow.replays_graphs:
         return {"graphs": False, **measure.run()}
     content = {"graphs": False, **measure.run()} if options.graphs == "both" else {}
     graphs = graphs_for(device, "auto")
@@ -181,11 +190,17 @@ def _run(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return {**content, "with_graphs": graphed} if content else graphed
 
 
+def _config(options: argparse.Namespace) -> ModelConfig:
+    if options.family == 3:
+        return tiny_config3() if options.tiny else CosyVoice3Config()
+    return tiny_config() if options.tiny else CosyVoice2Config()
+
+
 @dataclass
 class _Measurement:
     """The tables of a run, which can be repeated with one model. again: prefixes recomputed so far."""
 
-    models: tuple[Flow, Hift]
+    models: StreamModels
     voice: RandomVoice
     kind: ClockKind
     show: Show

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
-from cosyserve.engine.cosyvoice.flow import Flow, FlowPrompt, FlowState
+from cosyserve.engine.cosyvoice.flow import FlowPrompt, FlowState, TokenFlow
 from cosyserve.engine.cosyvoice.lm import SamplingOptions
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.sampling import Draw
 from cosyserve.engine.cosyvoice.lm.step import Stepper, StepRow
-from cosyserve.engine.cosyvoice.vocoder import Hift, VocoderState
+from cosyserve.engine.cosyvoice.vocoder import StreamingVocoder, VocoderSession
 
 from .models import HOP, RandomVoice, timed
 
@@ -69,8 +69,8 @@ class FirstChunk:
 
 @dataclass(frozen=True, slots=True)
 class LiveModels:
-    flow: Flow
-    hift: Hift
+    flow: TokenFlow[Any]
+    hift: StreamingVocoder
     decoder: LmDecoder
 
     @property
@@ -150,7 +150,7 @@ def levels(
 def _level(
     models: LiveModels,
     voice: RandomVoice,
-    stream: tuple[FlowState, VocoderState],
+    stream: tuple[FlowState, VocoderSession],
     new: Tensor,
     count: int,
 ) -> Level:

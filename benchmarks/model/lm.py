@@ -28,7 +28,7 @@ import torch
 
 from cosyserve.clients.cli.tables import print_table
 from cosyserve.engine.cosyvoice.checkpoint import from_state_dicts, load_llm
-from cosyserve.engine.cosyvoice.config import TOKEN_RATE, LmConfig, ModelConfig
+from cosyserve.engine.cosyvoice.config import TOKEN_RATE, CosyVoice2Config, LmConfig
 from cosyserve.engine.cosyvoice.lm import LmPrompt, SamplingOptions, SpeechLM, SpeechTokenStream
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.torch_backend import TorchLmSettings, TorchSpeechLM
@@ -51,7 +51,7 @@ PROMPT: Final = LmPrompt(tuple(range(12)), tuple(range(75)))
 """A clip of three seconds with its text."""
 _ROOM: Final = 4096
 """Of vLLM's context, in ids."""
-_SIZES: Final = {"tiny": tiny_config, "0.5b": ModelConfig}
+_SIZES: Final = {"tiny": tiny_config, "0.5b": CosyVoice2Config}
 _PATHS: Final = ("vllm", "torch", "transformers")
 _NEEDS: Final = {"vllm": "vllm", "transformers": "transformers"}
 
@@ -187,7 +187,7 @@ def _best(rounds: Sequence[Throughput]) -> Throughput:
 class Size:
     """model: its config. dtype: of the weights and the arithmetic."""
 
-    model: ModelConfig
+    model: CosyVoice2Config
     device: torch.device
     dtype: torch.dtype
 

@@ -1,6 +1,6 @@
 """Models of random weights, and two ways to turn speech tokens to sound with them.
 
-A CosyVoice 2 of random weights takes the time and memory of a trained one. Each matrix keeps the
+A model of random weights takes the time and memory of a trained one. Each matrix keeps the
 variance of its input, gains are 1 and biases 0, so that activations stay within bounds at any depth.
 
 Both ways give the same mel in chunks of a second. Incremental, as the server: the work of a chunk is
@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,19 +22,28 @@ from torch import Tensor, nn
 from cosyserve.engine.cosyvoice.config import (
     FRAMES_PER_TOKEN,
     TOKEN_RATE,
+    CausalHiftConfig,
+    CosyVoice2Config,
+    CosyVoice3Config,
+    CosyVoice3LmConfig,
+    DitConfig,
+    DitFlowConfig,
     EncoderConfig,
     EstimatorConfig,
     FlowConfig,
+    FlowSizes,
     HiftConfig,
     LmConfig,
     ModelConfig,
 )
-from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, Flow, FlowPrompt
+from cosyserve.engine.cosyvoice.families import family_of
+from cosyserve.engine.cosyvoice.flow import EXACT, ContextPolicy, FlowPrompt, TokenFlow
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
 from cosyserve.engine.cosyvoice.lm.qwen2 import Qwen2Lm
-from cosyserve.engine.cosyvoice.vocoder import Hift
+from cosyserve.engine.cosyvoice.vocoder import CausalHift, Hift, StreamingVocoder
 
-from ..parity.reference import flow as reference_flow
+from ..parity.reference import causal_vocoder
+from ..parity.reference.flow import Case
 from ..parity.reference.vocoder import ReferenceChain
 
 HOP: Final = TOKEN_RATE
@@ -53,9 +62,10 @@ _SEED: Final = 1
 ClockKind = Literal["wall", "cpu"]
 T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
+StreamModels = tuple[TokenFlow[Any], StreamingVocoder]
 
 
-def tiny_config() -> ModelConfig:
+def tiny_config() -> CosyVoice2Config:
     """The published model's structure with small widths."""
     encoder = EncoderConfig(
         size=64, attention_heads=2, linear_units=128, num_blocks=2, num_up_blocks=1
@@ -74,17 +84,26 @@ def tiny_config() -> ModelConfig:
     )
     flow = FlowConfig(vocab_size=200, encoder=encoder, estimator=estimator)
     return replace(
-        ModelConfig(), lm=lm, flow=flow, hift=HiftConfig(base_channels=64, f0_channels=64)
+        CosyVoice2Config(), lm=lm, flow=flow, hift=HiftConfig(base_channels=64, f0_channels=64)
     )
 
 
-def random_flow(config: ModelConfig, device: torch.device) -> Flow:
+def tiny_config3() -> CosyVoice3Config:
+    """The same of CosyVoice 3."""
+    sizes = tiny_config().lm
+    lm = CosyVoice3LmConfig(**{each.name: getattr(sizes, each.name) for each in fields(sizes)})
+    dit = DitConfig(dim=64, depth=2, heads=4, head_dim=16)
+    flow = DitFlowConfig(vocab_size=200, look_ahead_channels=64, dit=dit)
+    return CosyVoice3Config(lm, flow, CausalHiftConfig(base_channels=64, f0_channels=64))
+
+
+def random_flow(config: ModelConfig, device: torch.device) -> TokenFlow[Any]:
     """Steps in float32 until use_precision is called."""
-    return _random(lambda: Flow(config.flow), device)
+    return cast(TokenFlow[Any], _random_part(config, "flow", device))
 
 
-def random_hift(config: ModelConfig, device: torch.device) -> Hift:
-    hift = _random(lambda: Hift(config.hift), device)
+def random_hift(config: ModelConfig, device: torch.device) -> Hift | CausalHift:
+    hift = cast(Hift | CausalHift, _random_part(config, "hift", device))
     hift.conv_post.weight.mul_(_QUIET)
     hift.f0_predictor.classifier.bias.fill_(_PITCH)
     return hift
@@ -95,11 +114,15 @@ def random_decoder(config: ModelConfig, device: torch.device, dtype: torch.dtype
     return LmDecoder(_random(lambda: Qwen2Lm(config.lm), device).to(dtype))
 
 
-def random_lm_weights(config: ModelConfig, device: torch.device) -> dict[str, Tensor]:
+def random_lm_weights(config: CosyVoice2Config, device: torch.device) -> dict[str, Tensor]:
     """The speech LM's state dictionary. It never draws a stop id by itself."""
     state = dict(_random(lambda: Qwen2Lm(config.lm), device).state_dict())
     state["llm_decoder.bias"][config.lm.speech_token_size :] = _NEVER
     return state
+
+
+def _random_part(config: ModelConfig, part: str, device: torch.device) -> nn.Module:
+    return _random(lambda: family_of(config).network(config, part), device)
 
 
 def _random(build: Callable[[], Model], device: torch.device) -> Model:
@@ -113,6 +136,8 @@ def _random(build: Callable[[], Model], device: torch.device) -> Model:
 
 def _weight(name: str, like: Tensor, random: torch.Generator) -> Tensor:
     device = random.device
+    if name.endswith("inv_freq"):
+        return 10000.0 ** -(torch.arange(len(like), device=device) / len(like))
     if not name.endswith(("weight", "pos_bias_u", "pos_bias_v")):
         return torch.full(like.shape, 1.0 if name.endswith("alpha") else 0.0, device=device)
     if like.dim() == 1:
@@ -136,7 +161,7 @@ class RandomVoice:
         return self.prompt_token, self.prompt_feat, self.embedding
 
 
-def random_voice(config: FlowConfig, tokens: int, prompt: int, device: torch.device) -> RandomVoice:
+def random_voice(config: FlowSizes, tokens: int, prompt: int, device: torch.device) -> RandomVoice:
     random = torch.Generator().manual_seed(2)
     mel = prompt * FRAMES_PER_TOKEN, config.mel_size
     return RandomVoice(
@@ -187,7 +212,7 @@ class Incremental:
 
     def __init__(
         self,
-        models: tuple[Flow, Hift],
+        models: StreamModels,
         voice: RandomVoice,
         prompt: FlowPrompt,
         policy: ContextPolicy = EXACT,
@@ -210,22 +235,29 @@ class Incremental:
 
 
 class Recomputed:
-    """The reference's path: its chunks depend on each other in the vocoder only."""
+    """The reference's path. CosyVoice 2's vocoder goes over this chunk and the end of the last one, that of
+    CosyVoice 3 over all of the mel."""
 
-    def __init__(self, models: tuple[Flow, Hift], voice: RandomVoice) -> None:
+    def __init__(self, models: StreamModels, voice: RandomVoice) -> None:
         self._flow, self._hift = models
         self._voice = voice
         self._device = self._flow.noise.device
 
     def chunk(self, number: int) -> ChunkCost:
         """Any chunk, from 1 on."""
-        token = self._voice.token[:, : number * HOP + self._flow.config.look_ahead]
+        tokens = number * HOP + self._flow.config.look_ahead
+        case = Case(self._voice.token, *self._voice.prompt)
         mel, flow = timed(
             self._device,
-            lambda: reference_flow.inference(
-                self._flow, token, *self._voice.prompt, streaming=True, finalize=False
-            ),
+            lambda: case.prefix(self._flow, tokens, streaming=True, finalize=False),
         )
+        if isinstance(self._hift, CausalHift):
+            causal = self._hift
+            _, vocoder = timed(
+                self._device, lambda: causal_vocoder.inference(causal, mel, finalize=False)
+            )
+            return ChunkCost(flow, vocoder, mel[0, :, -_FRAMES:])
+        assert isinstance(self._hift, Hift)
         chain = ReferenceChain(self._hift)
         if number > 1:
             chain.feed(mel[:, :, -2 * _FRAMES : -_FRAMES], final=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -73,6 +73,10 @@ class GoldenFolder:
             raise FolderError(f"{self._file(name)}: meta: not an object")
         return found
 
+    @property
+    def has_config(self) -> bool:
+        return (self.path / CONFIG).is_file()
+
     def raw_config(self) -> dict[str, Any]:
         """The model's sizes under the reference's names. Raises FolderError."""
         path = self.path / CONFIG
@@ -133,8 +137,8 @@ class GoldenModels:
 
     @cached_property
     def flow(self) -> Flow:
-        return load_flow(self.checkpoint)
+        return cast(Flow, load_flow(self.checkpoint))
 
     @cached_property
     def hift(self) -> Hift:
-        return load_hift(self.checkpoint)
+        return cast(Hift, load_hift(self.checkpoint))

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from cosyserve.benchmarks.parity.reference import lm as parity
-from cosyserve.benchmarks.parity.reference.lm import REFERENCE, Quirks
+from cosyserve.benchmarks.parity.reference.lm import REFERENCE, Quirks, spelled
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder
-from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.sampling import RasParams, left_padded, ras_distribution
 
 from .folder import GoldenModels
 from .golden import GoldenFile
+from .lm3 import check_cosyvoice3
 from .report import EXACT
 
 _HIDDEN = 1e-4
@@ -27,7 +27,13 @@ _ROUNDING = 1e-6
 
 
 def check_llm(file: GoldenFile, models: GoldenModels) -> None:
-    """f_llm: reference.lm's entries. Each object in meta is a bistream with the scripted sampler."""
+    """f_llm: reference.lm's entries. Each object in meta is a bistream with the scripted sampler.
+
+    Where meta has `uni` and `bi`, it is CosyVoice 3's: lm3.py.
+    """
+    if "bi" in file.meta:
+        check_cosyvoice3(file, models.decoder, models.folder.raw_config()["llm_ids"]["endofprompt"])
+        return
     decoder = models.decoder
     made = cache(lambda: parity.forward(decoder, *_texts(file)))
     for part, (key, tolerance) in enumerate((("hidden", _HIDDEN), ("logits", _LOGITS))):
@@ -66,15 +72,6 @@ def bistream(
         parity.scripted(decoder.ids, *places),
         quirks,
     )
-
-
-def spelled(space: IdSpace, context: Sequence[int]) -> list[str]:
-    """The ids as f_llm's meta spells them: SOS, TASK, T<id> for text, S<id> for speech."""
-    names = {space.sos: "SOS", space.task: "TASK"}
-    return [
-        names.get(i) or (f"T{i - space.text_begin}" if i >= space.text_begin else f"S{i}")
-        for i in context
-    ]
 
 
 def _check_unistream(file: GoldenFile, decoder: LmDecoder) -> None:

@@ -9,16 +9,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 
 from ..folders import expanded
 from ..interface import EngineNotReady
 from .checkpoint import Checkpoint, load_flow, load_hift, load_llm, open_checkpoint
-from .config import FlowConfig, SamplingConfig
-from .flow import Flow, MemoryPool, attention_kernel, graphs_for
+from .config import FlowSizes, SamplingConfig
+from .families import Family
+from .flow import MemoryPool, TokenFlow, attention_kernel, graphs_for
 from .lm import SpeechLM
 from .lm.decoder import LmDecoder
 from .lm.torch_backend import TorchLmSettings, TorchSpeechLM
@@ -33,6 +35,7 @@ from .scheduling.hops import HopRunner
 from .scheduling.memory import MemoryBudget, SessionCosts
 from .session import SessionParts
 from .text import TextProcessor, TextTokenizer, TokenizerError, load_normalizer
+from .text.japanese import KatakanaForms, load_words
 from .vocoder import StreamPolicy
 
 _log = logging.getLogger(__name__)
@@ -49,6 +52,7 @@ class Loaded:
     """The parts of a checkpoint that need no device. builtin: the prompts of its own voices, by name."""
 
     checkpoint: Checkpoint
+    family: Family
     text: TextProcessor
     preparer: VoicePreparer
     builtin: dict[str, VoicePrompt]
@@ -59,10 +63,11 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
 
     Raises CheckpointError, OnnxModelError, TokenizerError, OSError.
     """
-    checkpoint = open_checkpoint(options.model)
+    checkpoint = open_checkpoint(options.model, variant=options.model_variant)
     files = checkpoint.files
     assert files is not None
-    tokenizer = TextTokenizer.load(files.tokenizer_folder)
+    family = files.family
+    tokenizer = TextTokenizer.load(files.tokenizer_folder, family.special_tokens, family.sounds)
     if tokenizer.size > checkpoint.config.lm.vocab_size:
         raise TokenizerError(
             f"the tokenizer has {tokenizer.size} tokens, the model {checkpoint.config.lm.vocab_size}"
@@ -70,16 +75,30 @@ def load(options: CosyVoiceOptions, device: torch.device) -> Loaded:
     normalizer = load_normalizer()
     if normalizer.notice is not None:
         _log.warning(normalizer.notice)
-    text = TextProcessor(tokenizer, normalizer, options.utterances, options.strip_markup)
+    text = TextProcessor(
+        tokenizer, normalizer, options.utterances, options.strip_markup, _japanese(family)
+    )
     preparer = VoicePreparer(
         text,
         SpeechTokenizer(files.speech_tokenizer, cuda=device.type == "cuda"),
         SpeakerEncoder(files.campplus, size=checkpoint.config.flow.speaker_size),
+        family.prompt_mel_top,
     )
     builtin = (
         {} if files.spk2info is None else load_builtin_prompts(files.spk2info, checkpoint.config)
     )
-    return Loaded(checkpoint, text, preparer, builtin)
+    return Loaded(checkpoint, family, text, preparer, builtin)
+
+
+def _japanese(family: Family) -> Callable[[], KatakanaForms | None]:
+    if not family.katakana:
+        return lambda: None
+    words = load_words()
+    if words is None:
+        _log.warning(
+            "janome is not installed: Japanese written in Han will not be read as Japanese"
+        )
+    return partial(KatakanaForms, words)
 
 
 def pick_device(name: str) -> torch.device:
@@ -110,8 +129,6 @@ def free_memory(device: torch.device) -> int:
 
 
 _TEXT_THREADS: Final = 2
-_VOCODER_BYTES: Final = 1 << 16
-"""The vocoder's state of an utterance: about its last 60 mel frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +138,7 @@ class Running:
     parts: SessionParts
     thread: SharedThread
     batcher: Batcher
-    flow: Flow
+    flow: TokenFlow[Any]
     lm: SpeechLM
     in_vllm: bool
     flow_prompts: FlowPromptCache
@@ -129,6 +146,7 @@ class Running:
     voice_prompts: VoicePromptCache
     text: TextProcessor
     builtin: dict[str, VoicePrompt]
+    family: Family
     sampling: SamplingConfig
     text_threads: ThreadPoolExecutor
 
@@ -180,7 +198,7 @@ async def bring_up(options: CosyVoiceOptions, loaded: Loaded, device: torch.devi
         runner = await batcher.start(_hops(options, loaded.checkpoint, device))
         if backend == "torch":
             await lm.start()
-        running = _assemble(options, loaded, thread, batcher, runner.flow, lm, backend == "vllm")
+        running = _assemble(options, loaded, thread, batcher, runner, lm, backend == "vllm")
         undo.pop_all()
     return running
 
@@ -194,7 +212,8 @@ def _hops(
         flow = load_flow(checkpoint, device, dtype)
         if device.type == "cpu":
             attention_kernel()  # compiled now, and not while a listener waits
-        flow.use_graphs(graphs_for(device, options.cuda_graphs))
+        if flow.replays_graphs:
+            flow.use_graphs(graphs_for(device, options.cuda_graphs))
         runner = HopRunner(flow, load_hift(checkpoint, device))
         runner.warm_up(options.max_batch)
         return runner
@@ -240,17 +259,17 @@ def _assemble(
     loaded: Loaded,
     thread: SharedThread,
     batcher: Batcher,
-    flow: Flow,
+    runner: HopRunner,
     lm: SpeechLM,
     in_vllm: bool,
 ) -> Running:
-    checkpoint = loaded.checkpoint
+    checkpoint, flow = loaded.checkpoint, runner.flow
     costs = SessionCosts.of(
         flow.shapes.bytes_per_token(flow.cache_dtype),
-        flow.config.encoder.chunk_tokens,
+        flow.config.chunk_tokens,
         options.expected_seconds,
         options.window_seconds,
-        fixed_bytes=flow.tail_bytes + _VOCODER_BYTES,
+        fixed_bytes=flow.tail_bytes + runner.vocoder.state_bytes,
     )
     flow_prompts = FlowPromptCache(
         batcher.prepare_prompt, limit=options.prompt_cache_bytes, token_bytes=costs.token_bytes
@@ -284,6 +303,7 @@ def _assemble(
         ),
         text=loaded.text,
         builtin=loaded.builtin,
+        family=loaded.family,
         sampling=checkpoint.config.sampling,
         text_threads=text_threads,
     )
@@ -298,7 +318,7 @@ def _make_room(nbytes: int, pool: MemoryPool, flow_prompts: FlowPromptCache) -> 
 
 def _session_parts(
     options: CosyVoiceOptions,
-    flow: FlowConfig,
+    flow: FlowSizes,
     lm: SpeechLM,
     batcher: Batcher,
     flow_prompts: FlowPromptCache,

@@ -1,18 +1,19 @@
-"""The sizes of a CosyVoice 2 model. Every number that a checkpoint may change is here; the defaults are
-those of the published 0.5B model.
+"""The sizes of a model of either family. Every number that a checkpoint may change is here; the defaults are
+those of the published 0.5B models.
 
 A number's full name is its path, as in `flow.encoder.num_blocks`: `flatten` and `from_flat` go between a
 ModelConfig and a plain dictionary under such names.
 
-Architecture: CosyVoice 2 (arXiv:2412.10117).
+Architectures: CosyVoice 2 (arXiv:2412.10117), CosyVoice 3 (arXiv:2505.17589).
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 SAMPLE_RATE: Final = 24000
 Value = int | float | tuple[int, ...] | tuple[tuple[int, ...], ...]
@@ -25,8 +26,32 @@ FRAMES_PER_TOKEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
+class SpecialIds:
+    """The ids that are neither speech nor text, counted from the end of the speech tokens.
+
+    eos: the end of speech. fill: asks for more text. unused: has no meaning.
+    sos, task: open the context and the speech in it; they are never drawn.
+    rows: of the speech embedding and of the head beyond the speech tokens. apart: rows of an embedding of
+    their own (`llm_embedding`), whose ids follow; 0 where the speech embedding holds sos and task.
+    """
+
+    eos: int
+    unused: int
+    fill: int
+    sos: int
+    task: int
+    rows: int
+    apart: int
+
+
+@dataclass(frozen=True, slots=True)
 class LmConfig:
     """Qwen2 decoder with a speech embedding and a speech head. text:speech is the mix of a bistream."""
+
+    specials: ClassVar[SpecialIds] = SpecialIds(
+        eos=0, unused=1, fill=2, sos=3, task=4, rows=3, apart=2
+    )
+    head_bias: ClassVar[bool] = True
 
     vocab_size: int = 151936
     hidden_size: int = 896
@@ -46,17 +71,18 @@ class LmConfig:
         return self.hidden_size // self.num_attention_heads
 
     @property
-    def eos(self) -> int:
-        return self.speech_token_size
-
-    @property
-    def fill(self) -> int:
-        """The token that asks for more text."""
-        return self.speech_token_size + 2
-
-    @property
     def head_size(self) -> int:
-        return self.speech_token_size + 3
+        return self.speech_token_size + self.specials.rows
+
+
+@dataclass(frozen=True, slots=True)
+class CosyVoice3LmConfig(LmConfig):
+    """The same decoder, whose special ids are all rows of the speech embedding."""
+
+    specials: ClassVar[SpecialIds] = SpecialIds(
+        sos=0, eos=1, task=2, fill=3, unused=4, rows=200, apart=0
+    )
+    head_bias: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +112,27 @@ class EstimatorConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowConfig:
-    """Speech tokens to mel: encoder, estimator, and Euler solver."""
+class DitConfig:
+    """The diffusion transformer of the flow. chunk_frames: the chunk mask's width in mel frames.
+
+    head_dim: elements of one head; attention is heads x head_dim wide, which may differ from dim.
+    ff_mult: the width of the feed-forward layers in multiples of dim.
+    """
+
+    dim: int = 1024
+    depth: int = 22
+    heads: int = 16
+    head_dim: int = 64
+    ff_mult: int = 2
+    chunk_frames: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSizes(ABC):
+    """What the flows of both families have: speech tokens to mel, in `steps` Euler steps.
+
+    look_ahead: tokens beyond a step's last one that it needs.
+    """
 
     mel_size: int = 80
     speaker_size: int = 192
@@ -95,12 +140,39 @@ class FlowConfig:
     look_ahead: int = 3
     steps: int = 10
     cfg_rate: float = 0.7
+
+    @property
+    @abstractmethod
+    def chunk_tokens(self) -> int:
+        """The chunk mask's width in tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowConfig(FlowSizes):
+    """Encoder, estimator, and Euler solver."""
+
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
 
     @property
+    def chunk_tokens(self) -> int:
+        return self.encoder.chunk_tokens
+
+    @property
     def input_size(self) -> int:
         return self.encoder.size
+
+
+@dataclass(frozen=True, slots=True)
+class DitFlowConfig(FlowSizes):
+    """Look-ahead layer, DiT, and Euler solver. look_ahead_channels: the layer's inner width."""
+
+    look_ahead_channels: int = 1024
+    dit: DitConfig = field(default_factory=DitConfig)
+
+    @property
+    def chunk_tokens(self) -> int:
+        return self.dit.chunk_frames // FRAMES_PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +199,13 @@ class HiftConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CausalHiftConfig(HiftConfig):
+    """The same parts in causal form. look_right: mel frames that the first convolution looks ahead."""
+
+    look_right: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingConfig:
     """The repetition-aware sampling that the checkpoint recommends.
 
@@ -141,14 +220,21 @@ class SamplingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    lm: LmConfig = field(default_factory=LmConfig)
-    flow: FlowConfig = field(default_factory=FlowConfig)
-    hift: HiftConfig = field(default_factory=HiftConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """The sizes of a model, whatever its family; the class of them is the family's own."""
+
+    lm: LmConfig
+    flow: FlowSizes
+    hift: HiftConfig
+    sampling: SamplingConfig
 
     def flatten(self) -> dict[str, Value]:
         """Every number under its full name; tuples for the lists."""
         return dict(_walk(self, ""))
+
+    @classmethod
+    def defaults(cls) -> dict[str, Value]:
+        """Every number of the published model under its full name."""
+        return cls.from_flat({}).flatten()
 
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> Self:
@@ -156,12 +242,28 @@ class ModelConfig:
 
         Raises ValueError, which names the entry, for an unknown name or a value of another kind.
         """
-        default = cls()
+        default = cls()  # type: ignore[call-arg]  # each family's class has all defaults
         unknown = sorted(set(values) - set(default.flatten()))
         if unknown:
             raise ValueError(f"{unknown[0]}: no such number in a model's configuration")
         built: Self = _rebuilt(default, values, "")
         return built
+
+
+@dataclass(frozen=True, slots=True)
+class CosyVoice2Config(ModelConfig):
+    lm: LmConfig = field(default_factory=LmConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    hift: HiftConfig = field(default_factory=HiftConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class CosyVoice3Config(ModelConfig):
+    lm: CosyVoice3LmConfig = field(default_factory=CosyVoice3LmConfig)
+    flow: DitFlowConfig = field(default_factory=DitFlowConfig)
+    hift: CausalHiftConfig = field(default_factory=CausalHiftConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
 
 def _walk(section: Any, prefix: str) -> Iterator[tuple[str, Value]]:

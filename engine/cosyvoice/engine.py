@@ -1,4 +1,4 @@
-"""CosyVoice 2 behind the Engine interface."""
+"""CosyVoice behind the Engine interface."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from ..interface import (
     UnsupportedRequest,
 )
 from .build import Running, bring_up, choose_backend, load, pick_device
-from .checkpoint import CheckpointError
+from .checkpoint import CheckpointError, family_at
 from .config import SAMPLE_RATE
-from .lm import LmPrompt, SamplingOptions
+from .families import COSYVOICE2, FAMILIES
+from .families.family import Spoken
+from .lm import SamplingOptions
 from .options import CosyVoiceOptions
 from .prompt import OnnxModelError
 from .prompt.voice import VoicePrompt
 from .reading import Conditioning
 from .session import CosyVoiceSession
 from .statistics import read_statistics
-from .text import TextProcessor, TokenizerError
+from .text import TokenizerError
+from .text.sounds import ALPHABETS
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -43,12 +46,10 @@ ZERO_SHOT: Final = "fast_replication"
 CROSS_LINGUAL: Final = "cross_lingual_replication"
 INSTRUCTED: Final = "natural_language_replication"
 _MODES: Final = frozenset({ZERO_SHOT, CROSS_LINGUAL, INSTRUCTED})
-LANGUAGES: Final = ("zh", "yue", "en", "ja", "ko")
-"""Dialects of Chinese (Sichuan, Shanghai, Tianjin and others) are asked for by instruction."""
 
 
 class CosyVoiceEngine:
-    """interface.Engine on a CosyVoice 2 checkpoint.
+    """interface.Engine on a checkpoint of CosyVoice 2 or 3.
 
     The same seed, text, voice and options give the same speech, however the text was cut into pieces
     and whatever others do. Sums are taken in another order in batches of other sizes, so samples
@@ -62,6 +63,8 @@ class CosyVoiceEngine:
         """None before the start and after the stop."""
         self._sessions: set[CosyVoiceSession] = set()
         """The open ones."""
+        self._family = family_at(options.model) or COSYVOICE2
+        """The checkpoint's; only a guess until it is loaded, for one that must be downloaded."""
         self._builtin: tuple[BuiltinVoice, ...] = ()
         """The checkpoint's own voices, known once it is loaded."""
 
@@ -69,14 +72,16 @@ class CosyVoiceEngine:
     def capabilities(self) -> Capabilities:
         """The voices of the checkpoint are known once it is loaded."""
         return Capabilities(
-            name="cosyvoice2",
+            name=self._family.name,
             modes=_MODES,
             instruct="free",
             speed=True,
             word_times=False,
-            languages=LANGUAGES,
+            languages=self._family.languages,
             sample_rate=SAMPLE_RATE,
             voices=self._builtin,
+            models=self._family.models,
+            spells=ALPHABETS if self._family.sounds is not None else frozenset(),
         )
 
     @property
@@ -99,6 +104,7 @@ class CosyVoiceEngine:
             raise _unusable(str(error)) from error
         except torch.OutOfMemoryError as error:
             raise EngineNotReady(f"the model does not fit into the memory of {device}") from error
+        self._family = loaded.family
         self._builtin = tuple(
             BuiltinVoice(name, name, "neutral") for name in sorted(loaded.builtin)
         )
@@ -131,6 +137,13 @@ class CosyVoiceEngine:
     def builtin_prompt(self, voice_id: str) -> Prompt | None:
         prompt = self._running.builtin.get(voice_id) if self._running else None
         return None if prompt is None else Prompt(prompt.content_id, prompt)
+
+    def spelled(self, alphabet: str, sounds: str) -> str | None:
+        """See interface.SpellingEngine."""
+        tokens = self._family.sounds
+        if tokens is None or alphabet not in ALPHABETS:
+            return None
+        return tokens.spelled(alphabet, sounds)
 
     def stats(self) -> Mapping[str, float]:
         return {} if self._running is None else read_statistics(self._running, self._sessions)
@@ -180,28 +193,29 @@ class CosyVoiceEngine:
             bistream=self._options.duplex_text,
         )
         return Conditioning(
-            lm_prompt=partial(_lm_prompt, running.text, prompt, options),
+            lm_prompt=partial(running.family.lm_prompt, running.text, _spoken(prompt, options)),
             frontend=running.text.open(),
             sampling=sampling,
             speed=options.speed,
             seed=secrets.randbits(31) if options.seed is None else options.seed,
+            silence=running.family.silence,
         )
 
 
-def _lm_prompt(text: TextProcessor, prompt: VoicePrompt, options: SynthesisOptions) -> LmPrompt:
-    """The LM's prompt, by mode.
-
-    Without its words a clip's tokens would pass for the beginning of the text to be spoken.
-    """
-    if options.mode == ZERO_SHOT and prompt.text_ids:
-        return LmPrompt(prompt.text_ids, tuple(prompt.speech_tokens.tolist()), options.tenant)
-    if options.mode == INSTRUCTED and options.instruct.strip():
-        return LmPrompt(text.instruction(options.instruct), tenant=options.tenant)
-    return LmPrompt(tenant=options.tenant)
+def _spoken(prompt: VoicePrompt, options: SynthesisOptions) -> Spoken:
+    """What of the voice and the task goes into the LM's prompt, by mode."""
+    if options.mode == ZERO_SHOT:
+        tokens = tuple(prompt.speech_tokens.tolist())
+        return Spoken(prompt.text_ids, tokens, tenant=options.tenant)
+    if options.mode == INSTRUCTED:
+        instruction = options.instruct if options.instruct.strip() else ""
+        return Spoken(instruction=instruction, tenant=options.tenant)
+    return Spoken(tenant=options.tenant)
 
 
 def _unusable(problem: str) -> EngineNotReady:
+    known = " or ".join(family.title for family in FAMILIES)
     return EngineNotReady(
-        f"the model cannot be used: {problem}; allowed: a complete CosyVoice 2 checkpoint "
+        f"the model cannot be used: {problem}; allowed: a complete checkpoint of {known} "
         "(cosyserve model check looks at one)"
     )

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Activation = Literal["none", "gelu"]
+Activation = Literal["none", "gelu", "tanh-gelu"]
+"""tanh-gelu: the approximation by a hyperbolic tangent."""
+
+_APPROXIMATION: Final = {"none": "none", "gelu": "none", "tanh-gelu": "tanh"}
 
 _ROWS: Final = 64
 """oneDNN chooses its layout for a number of rows; the one for 64 serves 1 to 800 as well as their own."""
@@ -62,8 +65,9 @@ class PackedLinear:
             self._refresh()
         rows = x if x.dim() == 2 else x.flatten(0, -2)
         if self._packed is not None and _gains(rows) and rows.dtype == self._packed.dtype:
+            activation = "none" if self._activation == "none" else "gelu"
             made: Tensor = torch.ops.mkldnn._linear_pointwise(
-                rows, self._packed, self._bias, self._activation, [], "none"
+                rows, self._packed, self._bias, activation, [], _APPROXIMATION[self._activation]
             )
             return made if rows is x else made.view(*x.shape[:-1], -1)
         weight = _matrix(self._layers) if self._weight is None else self._weight
@@ -71,13 +75,18 @@ class PackedLinear:
         if weight.dtype != x.dtype:
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         made = F.linear(x, weight, bias)
-        return F.gelu(made) if self._activation == "gelu" else made
+        return self._activated(made)
 
     def _differentiable(self, x: Tensor) -> Tensor:
         """By the layers' own parameters, so that training reaches all of them."""
         biases = [layer.bias for layer in self._layers if layer.bias is not None]
         made = F.linear(x, _matrix(self._layers), _joined(biases) if biases else None)
-        return F.gelu(made) if self._activation == "gelu" else made
+        return self._activated(made)
+
+    def _activated(self, x: Tensor) -> Tensor:
+        if self._activation == "none":
+            return x
+        return F.gelu(x, approximate=_APPROXIMATION[self._activation])
 
     def _windows(self, x: Tensor) -> Tensor:
         """For a convolution, the frames that each output sees, side by side."""

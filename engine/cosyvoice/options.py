@@ -14,6 +14,7 @@ from .lm.vllm.options import LM_STREAMS, Precision, VllmOptions
 from .scheduling.chunker import HopPolicy
 
 LmBackend = Literal["auto", "torch", "vllm"]
+ModelVariant = Literal["base", "rl"]
 MemoryOverflow = Literal["window", "recompute", "refuse"]
 GraphMode = Literal["off", "auto"]
 
@@ -52,6 +53,7 @@ class UtterancePolicy:
 class CosyVoiceOptions:
     """model: a checkpoint's folder, or a hub's id@revision.
 
+    model_variant: of the speech LM; "rl" is the one that CosyVoice 3 has beside its base.
     device: "auto" (CUDA if available), "cpu", "cuda" or "cuda:N".
     lm_backend: runs the speech LM; "auto" is vLLM where it is installed and the device is CUDA.
     lm_precision, flow_precision: "auto" is float32 on the CPU; on CUDA bfloat16 for the LM, float16 for
@@ -78,6 +80,7 @@ class CosyVoiceOptions:
     """
 
     model: Path | str
+    model_variant: ModelVariant = "base"
     device: str = "auto"
     lm_backend: LmBackend = "auto"
     lm_precision: Precision = "auto"

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from ..interface import EngineDied
 from .lm import LmPrompt, SamplingOptions, SpeechLM, SpeechTokenStream
+from .lm.silence import SilenceFilter, SilentTokens
 from .scheduling.chunker import TokenChunker
 from .scheduling.hops import UtteranceHops
 from .text import TextDelta, TextFrontend
@@ -34,7 +35,7 @@ _SEEDS: Final = 2**31
 class Conditioning:
     """How a task is spoken. lm_prompt: makes what the LM reads first; it may take some milliseconds.
 
-    seed: of the task; each utterance has its own (`utterance_seed`).
+    seed: of the task; each utterance has its own (`utterance_seed`). silence: see lm/silence.py.
     """
 
     lm_prompt: Callable[[], LmPrompt]
@@ -42,6 +43,7 @@ class Conditioning:
     sampling: SamplingOptions
     speed: float
     seed: int
+    silence: SilentTokens | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -225,9 +227,10 @@ class TaskReader:
             raise EngineDied("the voice does not fit the speech model") from error
 
     async def _take_tokens(self, utterance: UtteranceInput, stream: SpeechTokenStream) -> None:
+        spoken = SilenceFilter(self._conditioning.silence)
         try:
             async for tokens in stream:
-                utterance.chunker.add(tokens)
+                utterance.chunker.add(spoken.feed(tokens))
                 self._on_change()
         finally:
             await stream.cancel()

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from ..interface import CancelsOnExit, EngineDied, EngineError, PcmChunk, SpokenSegment, Work
-from .config import SAMPLE_RATE, FlowConfig
+from .config import SAMPLE_RATE, FlowSizes
 from .flow import FlowPrompt
 from .lm import SpeechLM
 from .prompt.caches import FlowPromptCache
@@ -46,7 +46,7 @@ class SessionParts:
     flow_prompts: FlowPromptCache
     memory: MemoryBudget
     text_threads: Executor
-    flow: FlowConfig
+    flow: FlowSizes
     hops: HopPolicy
     crossfade: StreamPolicy
     work_ahead: float
@@ -182,7 +182,7 @@ class CosyVoiceSession(CancelsOnExit):
     def _new_chunker(self) -> TokenChunker:
         return TokenChunker(
             self._parts.hops,
-            chunk=self._parts.flow.encoder.chunk_tokens,
+            chunk=self._parts.flow.chunk_tokens,
             look_ahead=self._parts.flow.look_ahead,
             prompt_tokens=int(self._prompt.speech_tokens.shape[0]),
         )

@@ -279,4 +279,4 @@ class EmbeddedEngine:
         languages = LanguageDefaults(
             self._options.default_language, style.han, alphabet.language if alphabet else None
         )
-        return SessionStyle(languages, pauses, frame, phonetic=alphabet is not None)
+        return SessionStyle(languages, pauses, frame, alphabet is not None, options.tenant)

@@ -212,6 +212,7 @@ class _WorkerSlot:
     """A worker and its job.
 
     alarm: kills the worker if the job, or its start, takes too long. overdue: that it has, in words.
+    given_at: loop time at which it was given its job. first: whether the job's listener had heard nothing.
     """
 
     worker: WorkerProcess
@@ -221,10 +222,12 @@ class _WorkerSlot:
     job: Job | None = None
     number: int = 0
     voice: str = ""
+    given_at: float = 0.0
+    first: bool = False
 
 
 class WorkerPool:
-    """Runs jobs on worker processes, earliest deadline first, and replaces workers that die.
+    """Runs jobs on worker processes, the most urgent first, and replaces workers that die.
 
     The job of a worker that dies fails with EngineDied; waiting jobs go to another worker. A worker that
     cannot be replaced leaves the others at work: its start is tried again, ever more seldom, and the log
@@ -454,13 +457,14 @@ class WorkerPool:
     def _dispatch(self) -> None:
         """Give waiting jobs to idle workers, preferably to one that has the voice loaded."""
         idle = [slot for slot in self._slots.values() if slot.ready and slot.job is None]
-        while idle and (job := self._queue.pop(self._time())) is not None:
+        while idle and (job := self._queue.pop(self._time(), self.workers)) is not None:
             slot = min(idle, key=lambda slot: slot.voice != job.frame.voice)
             idle.remove(slot)
             self._assign(slot, job)
 
     def _assign(self, slot: _WorkerSlot, job: Job) -> None:
         slot.job, slot.number, slot.voice = job, next(self._numbers), job.frame.voice
+        slot.given_at, slot.first = self._time(), job.silent
         silent = self._queue.silent
         limit = _SLICE + silent * _SLICE_FOR_EACH if silent else 0
         frame = job.frame._replace(
@@ -479,9 +483,11 @@ class WorkerPool:
         if slot.number != number:
             return None
         slot.alarm.cancel()
+        if not slot.first:
+            self._queue.took(self._time() - slot.given_at)
         job, slot.job = slot.job, None
         return job
 
     def _fail_waiting(self, error: EngineError) -> None:
-        while (job := self._queue.pop(self._time())) is not None:
+        while (job := self._queue.pop(self._time(), self.workers)) is not None:
             job.listener.job_failed(job, error)

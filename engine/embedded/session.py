@@ -38,13 +38,14 @@ class SessionStyle:
     """The style of a session, which all of its jobs share.
 
     pauses: seconds of silence by kind. frame: makes the job of a text and its language.
-    phonetic: whether the text is a phonetic transcription, which counts as one word.
+    phonetic: whether the text is a phonetic transcription, which counts as one word. tenant: whose it is.
     """
 
     languages: LanguageDefaults
     pauses: dict[Pause, float]
     frame: Callable[[str, str], JobFrame]
     phonetic: bool = False
+    tenant: str = ""
 
 
 @dataclass(slots=True)
@@ -230,6 +231,7 @@ class EmbeddedSession(CancelsOnExit):
             listener=self,
             deadline=self._deadline(),
             silent=silent,
+            tenant=self._style.tenant,
         )
         self._pool.submit(self._job)
 

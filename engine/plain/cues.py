@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from ..segmentation.lookahead import NeedMoreText
@@ -15,6 +15,8 @@ CUES: Final = (
     *("[vocalized-noise]", "[lipsmack]", "[mn]"),
 )
 """The cues of CosyVoice 2, in the order of their token numbers."""
+FindSounds = Callable[[str, int, bool], int]
+"""(text, place, final) -> the length of the sounds in brackets there, 0 for none. Raises NeedMoreText."""
 _STARTS: Final = frozenset(cue[0] for cue in CUES)
 _LONGEST: Final = max(map(len, CUES))
 _TO_NEXT: Final = re.compile(r".[^\[<]*", re.DOTALL)

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..segmentation.characters import NEWLINES
 from .blocks import BlockKind, closes_fence, find_block
-from .cues import cue_length
+from .cues import FindSounds, cue_length
 from .emphasis import Emphasis
 from .links import find_link, formula_length, loose_end
 from .rewriting import BLANK, INVISIBLE, NL, Construct, Rewriter
@@ -66,14 +66,15 @@ class Markup(Rewriter):
     In code, between backticks or in fences, everything is text; backticks that are not closed end with
     their line, a fence with the text. A flush ends a line.
 
-    cues: kept as they are.
+    cues, sounds: what they name or find is kept as it is.
     """
 
-    def __init__(self, *, cues: Collection[str] = ()) -> None:
+    def __init__(self, *, cues: Collection[str] = (), sounds: FindSounds | None = None) -> None:
         super().__init__()
         self._emphasis = Emphasis()
         self._line = LineState()
         self._cues = cues
+        self._sounds = sounds
         self._cuts: list[tuple[int, int]] = []
         """Ends of the open links, innermost last: their places in the source, and their lengths."""
         self._gap = ""
@@ -236,9 +237,11 @@ class Markup(Rewriter):
             self.copy(length)
 
     def _bracket(self) -> None:
-        cue = cue_length(self.text, self.at, self.final, self._cues)
-        if cue:
-            self.copy(cue)
+        kept = cue_length(self.text, self.at, self.final, self._cues)
+        if not kept and self._sounds is not None:
+            kept = self._sounds(self.text, self.at, self.final)
+        if kept:
+            self.copy(kept)
             return
         box = _BOX.match(self.text, self.at, self.final) if self._line.may_have_box else None
         if box is not None:

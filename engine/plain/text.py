@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from .characters import Characters
-from .cues import CUES, CueFilter
+from .cues import CUES, CueFilter, FindSounds
 from .markup import Markup
 from .rewriting import Rewriter
 
@@ -19,14 +19,17 @@ class PlainText:
 
     markup: whether marks of Markdown and HTML are removed.
     cues: whether the voice has cues (`[breath]`, `<strong>`); without, they are removed.
+    sounds: finds words that are spelled by sounds in brackets, which stay as they are.
     """
 
-    def __init__(self, *, markup: bool = True, cues: bool = False) -> None:
+    def __init__(
+        self, *, markup: bool = True, cues: bool = False, sounds: FindSounds | None = None
+    ) -> None:
         self._stages: list[Rewriter] = []
         if not cues:
             self._stages.append(CueFilter())
         if markup:
-            self._stages.append(Markup(cues=CUES if cues else ()))
+            self._stages.append(Markup(cues=CUES if cues else (), sounds=sounds))
         self._stages.append(Characters())
 
     @classmethod

@@ -21,6 +21,7 @@ _INPUT = "input"
 class SynthesizerCall:
     """A text that a client wants to hear, and how."""
 
+    model: str
     parameters: SpeechParameters
     text: str
 
@@ -28,14 +29,14 @@ class SynthesizerCall:
 def parse_synthesizer_call(body: bytes, limits: TextLimits) -> SynthesizerCall:
     """Read the body of a call. Raises InvalidParameter, ModelNotFound, TextTooLong."""
     request = body_object(body)
-    check_model(required(request, "model", str), "model")
+    model = check_model(required(request, "model", str), "model")
     given = required(request, _INPUT, dict)
     parameters = speech_parameters(given, _INPUT)
     text = required(given, "text", str, _INPUT)
     if not text.strip():
         raise refusal("input.text", text, "a text that is more than blanks")
     limits.check(text)
-    return SynthesizerCall(parameters, text)
+    return SynthesizerCall(model, parameters, text)
 
 
 def error_body(error: TTSError, request_id: str) -> JsonObject:

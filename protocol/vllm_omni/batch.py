@@ -15,9 +15,10 @@ from .parameters import parse_config
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """A text to be spoken, or why it cannot be."""
+    """A text to be spoken. model: as it was asked for."""
 
     text: str
+    model: str
     speech: SpeechParameters
 
 
@@ -56,7 +57,8 @@ def _item(item: object, shared: JsonObject) -> BatchItem | TTSError:
         if not text.strip():
             raise refusal("input", text, "a text that is more than blanks")
         own = {name: value for name, value in item.items() if value is not None}
-        return BatchItem(text, parse_config({**shared, **own}).speech)
+        config = parse_config({**shared, **own})
+        return BatchItem(text, config.model, config.speech)
     except TTSError as error:
         return error
 

@@ -13,7 +13,7 @@ from ..errors import ModelNotFound
 from ..fields import JsonObject, number, optional, refusal
 from ..openai import ENGINE_SPEEDS, LONGEST_INSTRUCTIONS, LONGEST_VOICE, SAMPLE_RATE, SPEEDS
 from ..openai import check_model as check_model_name
-from ..parameters import MODELS, AudioFormat, Mode, SpeechParameters
+from ..parameters import AudioFormat, Mode, SpeechParameters
 
 DEFAULT_VOICE: Final = "vivian"
 HOSTED_VOICES: Final = {
@@ -82,8 +82,10 @@ def _refuse_other_voices(fields: JsonObject) -> None:
 
 
 def _model(fields: JsonObject) -> str:
-    """A model's name may have its owner on a hub before it."""
-    name = optional(fields, "model", str) or MODELS[0]
+    """A model's name may have its owner on a hub before it. "" for whichever there is."""
+    name = optional(fields, "model", str)
+    if not name:
+        return ""
     try:
         return check_model_name(name.rpartition("/")[2])
     except ModelNotFound:

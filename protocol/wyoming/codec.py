@@ -30,7 +30,7 @@ from ..messages import (
     TaskStarted,
 )
 from ..openai import LONGEST_VOICE
-from ..parameters import MODELS, AudioFormat, Mode, SpeechParameters
+from ..parameters import AudioFormat, Mode, SpeechParameters
 
 SAMPLE_RATE: Final = 24000
 _FORM: Final = {"rate": SAMPLE_RATE, "width": 2, "channels": 1}
@@ -109,7 +109,7 @@ class WyomingCodec:
         self._count += 1
         task_id = f"speech-{self._count}"
         self._seconds[task_id] = 0.0
-        return RunTask(task_id, MODELS[0], parameters, text)
+        return RunTask(task_id, "", parameters, text)
 
     def _parameters(self, given: JsonObject) -> SpeechParameters:
         asked = optional(given, "voice", dict, "data") or {}

@@ -55,7 +55,7 @@ async def speech(request: web.Request) -> web.StreamResponse:
     """Speak a text: as server-sent events while it is made, or all of it as one JSON object."""
     limits = body_limits(request.app[SERVICES].settings)
     asked = parse_speech_request(await read_body(request), limits)
-    task = HttpTask(request, asked.parameters, asked.text)
+    task = HttpTask(request, asked.parameters, asked.text, asked.model)
     if asked.stream:
         return await task.stream(SSE_HEADERS, _SpeechEvents(request[REQUEST_ID]))
     return await task.whole(_SpeechObject(request[REQUEST_ID]))

@@ -68,7 +68,7 @@ async def synthesizer(request: web.Request) -> web.StreamResponse:
     """Speak a text: in server-sent events while it is made, or all of it at an address of its own."""
     limits = body_limits(request.app[SERVICES].settings)
     asked = parse_synthesizer_call(await read_body(request), limits)
-    task = HttpTask(request, asked.parameters, asked.text)
+    task = HttpTask(request, asked.parameters, asked.text, asked.model)
     if request.headers.get("X-DashScope-SSE", "").strip().lower() == "enable":
         return await task.stream(_SSE_HEADERS, _ResultEvents(request[REQUEST_ID], asked))
     return await task.kept(_SoundAddress(request, asked))

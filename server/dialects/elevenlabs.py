@@ -97,7 +97,7 @@ async def _asked(request: web.Request) -> tuple[TextToSpeech, HttpTask]:
     limits = body_limits(request.app[SERVICES].settings)
     body = await read_body(request)
     asked = parse_speech(request.match_info["voice_id"], request.query, body, limits)
-    return asked, HttpTask(request, asked.parameters, asked.text)
+    return asked, HttpTask(request, asked.parameters, asked.text, asked.options.model)
 
 
 class _TimedObject:

@@ -34,6 +34,7 @@ from ..http.envelope import CALLER, SERVICES, authenticate, json_response
 from ..http.task import HttpTask, SpeechBody
 from ..settings import Settings
 from ..tasks.life import TaskLife
+from ..tasks.models import check_loaded, loaded_models
 from ..voices.book import HostedVoices, Voice
 from . import Dialect, HttpRoute
 
@@ -43,7 +44,7 @@ async def speech(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     asked = parse_speech(await read_body(request), services.settings.max_task_characters)
     follows = bool(asked.instructions) and _follows_instructions(services.engine.capabilities)
-    task = HttpTask(request, asked.parameters(instruct=follows), asked.text)
+    task = HttpTask(request, asked.parameters(instruct=follows), asked.text, asked.model)
     return await task.stream(
         _headers(asked, follows), _AudioEvents() if asked.events else SpeechBody()
     )
@@ -58,15 +59,17 @@ async def voices(request: web.Request) -> web.Response:
 
 
 async def models_of_audio(request: web.Request) -> web.Response:
-    return json_response(audio_models())
+    return json_response(audio_models(loaded_models(request.app[SERVICES])))
 
 
 async def models(request: web.Request) -> web.Response:
-    return json_response(model_list())
+    return json_response(model_list(loaded_models(request.app[SERVICES])))
 
 
 async def model(request: web.Request) -> web.Response:
-    return json_response(model_object(check_model(request.match_info["id"])))
+    name = check_model(request.match_info["id"])
+    check_loaded(name, request.app[SERVICES])
+    return json_response(model_object(name))
 
 
 async def _cloned(request: web.Request) -> list[Voice]:

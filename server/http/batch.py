@@ -62,7 +62,10 @@ class BatchAnswer:
         try:
             if isinstance(item, TTSError):
                 raise item
-            async with HttpTask(self._request, item.speech, item.text).spoken() as (life, sound):
+            async with HttpTask(self._request, item.speech, item.text, item.model).spoken() as (
+                life,
+                sound,
+            ):
                 if self._sound_size + sound.size > self._most:
                     raise PayloadTooLarge(
                         f"the batch's sound is longer than {self._most} bytes, the most for one answer"

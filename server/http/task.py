@@ -74,7 +74,10 @@ class _Unheard:
 class HttpTask:
     """A text to be spoken in answer to a request, with the voices and the label of its dialect."""
 
-    def __init__(self, request: web.Request, parameters: SpeechParameters, text: str) -> None:
+    def __init__(
+        self, request: web.Request, parameters: SpeechParameters, text: str, model: str = ""
+    ) -> None:
+        """model: as in TaskLife."""
         services, dialect = request.app[SERVICES], request[DIALECT]
         self._request = request
         self._text = text
@@ -84,6 +87,7 @@ class HttpTask:
             services,
             dialect.http_label,
             dialect.hosted_voices(services.settings),
+            model=model,
         )
 
     async def whole(self, body: WholeBody) -> web.Response:

@@ -280,6 +280,12 @@ class Metrics:
             "streams_with_underrun_total", "Tasks with at least one underrun.", "transport"
         )
 
+        self.refusal = make.histogram(
+            "task_refusal_seconds",
+            "Time from the arrival of a WebSocket's request for a task that is refused to the answer.",
+            LAG_BUCKETS,
+            "transport",
+        )
         self.tasks_limit = make.gauge(
             "tasks_limit", "Tasks that may speak at once: as many as the engine keeps up with."
         )

@@ -20,18 +20,20 @@ from cosyserve.protocol.errors import InvalidParameter, TTSError
 
 from ..delivery import Deliveries
 from ..delivery.delivery import TRANSPORT_BUFFER
+from ..turns import Turns
 from ..websocket.budgets import FrameLimits
 from ..websocket.intake import FairConnection
-from .heads import MAX_HEAD_BYTES, RequestHead, parse_head
+from .heads import MAX_HEAD_BYTES, RequestHead, parse_head, rough_credential
 from .request_target import tidy_head
 from .sockets import Sockets
-from .turns import HeadTurns
 
 log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
 
 _HEAD_END: Final = b"\r\n\r\n"
+HEADS_PER_ROUND: Final = 8
+"""In one round of the loop. Each takes half a millisecond, mostly the handshake of its library."""
 
 Refusal = Callable[[bytes, TTSError], bytes]
 """The HTTP answer, head and body, to a request with this head that is refused with this error."""
@@ -67,7 +69,7 @@ class PortSwitch(FairConnection):
         *args: Any,
         make_http: Callable[[], asyncio.Protocol],
         sockets: Sockets,
-        turns: HeadTurns,
+        turns: Turns,
         admit: Callable[[RequestHead], None],
         refusal: Refusal,
         head_timeout: float,
@@ -177,7 +179,8 @@ class PortSwitch(FairConnection):
         if self._in_line or (end < 0 and len(self._head) < MAX_HEAD_BYTES):
             return
         self._in_line = True
-        if not self._turns.enter(functools.partial(self._judge_head, end)):
+        who = rough_credential(self._head)
+        if not self._turns.enter(who, functools.partial(self._judge_head, end)):
             self._undecided.pause_reading()
 
     def _judge_head(self, end: int) -> None:
@@ -258,7 +261,7 @@ def switch_to(
     """The `create_connection` argument for `websockets.serve`."""
     factory = functools.partial(
         PortSwitch,
-        turns=HeadTurns(asyncio.get_running_loop()),
+        turns=Turns(HEADS_PER_ROUND),
         make_http=make_http,
         admit=admit,
         refusal=refusal,

@@ -22,6 +22,9 @@ MAX_HEADERS: Final = 100
 _LINE: Final = re.compile(rb"[!#-'*+.^-z|~\-0-9A-Z]+ ([!-~\x80-\xff]+) HTTP/1\.([01])")
 _HEADER: Final = re.compile(rb"([!#-'*+.^-z|~\-0-9A-Z]+):([\t -~\x80-\xff]*)")
 _ROUGH_ORIGIN: Final = re.compile(rb"\norigin:[ \t]*([!-~]+)[ \t]*\r", re.IGNORECASE)
+_ROUGH_CREDENTIAL: Final = re.compile(
+    rb"\n(?:authorization|xi-api-key|sec-websocket-protocol):[ \t]*([!-~ ]*)", re.IGNORECASE
+)
 _ROUGH_TARGET: Final = re.compile(rb"[^ ]+ +([!-~]+)")
 
 
@@ -76,6 +79,12 @@ def rough_target(head: bytes) -> str:
     """What seems to be the target of a head that is malformed, for the choice of an answer's form."""
     found = _ROUGH_TARGET.match(head[:MAX_LINE_BYTES])
     return found[1].decode() if found else "/"
+
+
+def rough_credential(head: bytes) -> str:
+    """What tells apart who seem to ask: the first header with a credential, "" without one."""
+    found = _ROUGH_CREDENTIAL.search(head[:MAX_HEAD_BYTES])
+    return found[1].decode() if found else ""
 
 
 def rough_origins(head: bytes) -> Sequence[str]:

@@ -166,13 +166,13 @@ class Settings(
 
     @model_validator(mode="after")
     def _check_engine(self) -> Self:
-        if self.engine == "cosyvoice2" and self.model is None:
+        if self.engine_name == "cosyvoice" and self.model is None:
             raise ValueError(
-                "engine: cosyvoice2 needs a checkpoint; allowed: cosyvoice2 together with model"
+                f"engine: {self.engine} needs a checkpoint; allowed: {self.engine} together with model"
             )
         if self.engine == "embedded" and self.model is not None:
             raise ValueError(
-                "model: the embedded engine uses no model; allowed: engine auto or cosyvoice2"
+                "model: the embedded engine uses no model; allowed: engine auto, cosyvoice2 or cosyvoice3"
             )
         if self.model is None or os.path.isdir(self.model) or _HUB_ID.fullmatch(self.model):
             return self
@@ -201,11 +201,11 @@ class Settings(
         return self
 
     @property
-    def engine_name(self) -> Literal["embedded", "cosyvoice2"]:
-        """The engine that `engine` and `model` together choose."""
+    def engine_name(self) -> Literal["embedded", "cosyvoice"]:
+        """The engine that `engine` and `model` together choose; the checkpoint tells its family."""
         if self.engine == "auto":
-            return "embedded" if self.model is None else "cosyvoice2"
-        return self.engine
+            return "embedded" if self.model is None else "cosyvoice"
+        return "embedded" if self.engine == "embedded" else "cosyvoice"
 
     @property
     def references_bucket(self) -> BucketUrl | None:
@@ -247,7 +247,7 @@ class Settings(
                 "browsers cannot use them"
             )
         kept = self.voice_folder is not None or "voice_folder" in self.model_fields_set
-        if self.engine_name == "cosyvoice2" and not kept:
+        if self.engine_name == "cosyvoice" and not kept:
             lines.append(
                 "voice_folder: there is no home folder to keep prepared voices in; they are prepared "
                 "again after a restart; allowed: a folder, or none"

@@ -32,8 +32,13 @@ _Voice = Annotated[
 
 
 class DialectSettings(BaseModel):
-    """DashScope, ElevenLabs and vLLM-Omni dialects"""
+    """Dialects"""
 
+    any_model: bool = Field(
+        False,
+        description="let the loaded model also answer to the names of CosyVoice models that are not loaded; "
+        "off: such a name is ModelNotFound. The embedded engine answers to all names",
+    )
     dashscope_text_timeout: Seconds = Field(
         23.0,
         description="a task at /api-ws/v1/inference fails if no text arrives for this long, in seconds",

@@ -22,6 +22,7 @@ from cosyserve.engine.cosyvoice.options import (
     GraphMode,
     LmBackend,
     MemoryOverflow,
+    ModelVariant,
 )
 from cosyserve.engine.cosyvoice.scheduling.chunker import HopPolicy
 from cosyserve.engine.embedded.options import EmbeddedOptions
@@ -71,14 +72,20 @@ def _check_arguments(value: Mapping[str, Any]) -> Mapping[str, Any]:
 class EngineSettings(BaseModel):
     """Engine"""
 
-    engine: Literal["auto", "embedded", "cosyvoice2"] = Field(
-        "auto", description="engine; auto: cosyvoice2 if a model is given, else embedded"
+    engine: Literal["auto", "embedded", "cosyvoice2", "cosyvoice3"] = Field(
+        "auto",
+        description="engine; auto: the family of the model if one is given, else embedded",
     )
     model: Annotated[str | None, OrNone] = Field(
         None,
-        description="CosyVoice 2 checkpoint: a folder, or an id on Hugging Face (on ModelScope with "
+        description="checkpoint of CosyVoice 2 or 3: a folder, or an id on Hugging Face (on ModelScope with "
         "modelscope: before it)",
         json_schema_extra={"allowed": "a folder, or NAME/NAME@REVISION"},
+    )
+    model_variant: ModelVariant = Field(
+        _COSYVOICE.model_variant,
+        description="variant of the model's speech LM; rl: the one of CosyVoice 3 that was trained on with "
+        "reinforcement learning (llm.rl.pt)",
     )
     strip_markup: bool = Field(
         _COSYVOICE.strip_markup,
@@ -111,7 +118,7 @@ class EmbeddedSettings(BaseModel):
 
 
 class CosyVoiceSettings(BaseModel):
-    """CosyVoice 2 engine"""
+    """CosyVoice engine"""
 
     device: str = Field(
         _COSYVOICE.device,

@@ -20,12 +20,12 @@ class LimitSettings(BaseModel):
     max_tasks_per_token: Count = Field(250, description="concurrent tasks per token")
     max_tasks_per_connection: Count = Field(8, description="concurrent tasks per connection")
     max_realtime_share: Annotated[float | None, OrNone] = Field(
-        0.5,
+        0.85,
         ge=0.05,
         le=10,
         description="new tasks are refused while those that speak wait for their speech for this share of "
-        "its playing time, on average. At 1 their listeners would hear gaps; a crowd that begins together "
-        "needs twice as much at first as later; none: no matter how long",
+        "its playing time, on average, and while many wait for their first sound. At 1 listeners would hear "
+        "gaps; none: no matter how long",
     )
     max_batch_items: Count = Field(
         32,

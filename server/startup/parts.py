@@ -124,7 +124,7 @@ def started_spools(settings: Settings) -> Spools:
 def voice_folder_notice(settings: Settings) -> str | None:
     """Create the folder for prepared voices; None if it is usable. The engine also speaks without it."""
     folder = settings.voice_folder
-    if settings.engine_name != "cosyvoice2" or folder is None:
+    if settings.engine_name != "cosyvoice" or folder is None:
         return None
     try:
         folder = expanded(folder)
@@ -149,6 +149,12 @@ async def start_engine(engine: Engine, settings: Settings) -> None:
         if settings.model is not None:
             place = f"model: {settings.model}"
         raise EngineNotReady(f"{place} is not usable; {error}") from error
+    name = engine.capabilities.name
+    if settings.engine not in ("auto", "embedded", name):
+        await engine.stop()
+        raise EngineNotReady(
+            f"engine: {settings.engine} is not usable; the model is of {name}; allowed: auto, {name}"
+        )
 
 
 async def warn_of_missing_voices(services: Services) -> None:

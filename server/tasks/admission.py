@@ -14,9 +14,12 @@ from cosyserve.protocol.errors import EngineUnavailable, TaskPreempted, Throttle
 
 from ..auth import Caller
 from .capacity import Capacity
+from .unheard import Unheard
 from .waiting import Waiting, WaitingLimits
 
 MAX_RETRY_AFTER: Final = 60
+_SOON: Final = 1
+"""Seconds in which those that wait for their first sound have it."""
 _MOST_OF_WHAT_IS_LEFT: Final = 9.0
 """Times as many tasks as the engine could still take that a token may have, of several: nine tenths alone."""
 _SMOOTHING: Final = 0.1  # the newest task's share in the mean duration
@@ -71,6 +74,7 @@ class TaskTicket(Ticket):
         self,
         name: str,
         waiting: Waiting[TaskTicket],
+        unheard: Unheard[TaskTicket],
         empty: Ticket,
         spoke: Callable[[float, float], None],
         free: Callable[[], None],
@@ -82,8 +86,11 @@ class TaskTicket(Ticket):
         """Take note of a chunk: the seconds waited for the engine, and those of its speech."""
         self.name = name
         self._waiting = waiting
+        self._unheard = unheard
+        self._has_text = self._heard = False
         self._empty = empty
         self._freed = Ticket(free)
+        unheard.begin(self)
 
     def await_text(self, give_up: Callable[[TTSError], None]) -> None:
         """Let another task have the place if none is free and this one has waited for text too long.
@@ -95,16 +102,24 @@ class TaskTicket(Ticket):
     def active(self, *, characters: int = 0, seconds: float = 0.0) -> None:
         """Text has come or sound goes out, which makes up for waiting."""
         self._empty.release()
+        if seconds and not self._heard:
+            self._heard = True
+            self._unheard.heard(self)
+        elif characters and not self._has_text:
+            self._has_text = True
+            self._unheard.has_text(self)
         self._waiting.active(self, characters, seconds)
 
     def keep(self) -> None:
         """All text has come: the place is this task's to the end."""
         self._empty.release()
+        self._unheard.has_all_text(self)
         self._waiting.discard(self)
 
     def free(self) -> None:
         """To be called just before the last word goes out: whoever reads that finds the place free."""
         self.keep()
+        self._unheard.discard(self)
         self._freed.release()
 
     def release(self) -> None:
@@ -146,6 +161,7 @@ class Admission:
             limits.max_realtime_share, limits.max_tasks, lambda: self.speaking, clock
         )
         """How many tasks the engine keeps up with."""
+        self._unheard: Unheard[TaskTicket] = Unheard(self.capacity.began, clock)
         self._empty: Counter[str] = Counter()  # tasks on connections that have had no text yet
         self._mean_duration = 1.0  # seconds, smoothed
         self._draining = False
@@ -168,7 +184,7 @@ class Admission:
     @property
     def speaking(self) -> int:
         """Tasks but for those that have long waited for text."""
-        return self.tasks - self._waiting.resting()
+        return self.tasks - self._waiting.resting().total()
 
     @property
     def draining(self) -> bool:
@@ -213,6 +229,7 @@ class Admission:
         return TaskTicket(
             name,
             self._waiting,
+            self._unheard,
             Ticket(empty),
             self.capacity.spoke,
             lambda: self._freed(give_back, connection, began),
@@ -256,20 +273,29 @@ class Admission:
 
     def _check_capacity(self, name: str) -> None:
         """Raises Throttled if the engine would not keep up, or a caller left others too little room."""
-        speaking, limit = self.speaking, self.capacity.limit
-        left, held = limit - speaking, self._tasks[name]
-        if self._several and not held:
+        if self._several and not self._tasks[name]:
             return  # nobody is kept out by others altogether
-        retry_after = self._retry_after(max(1, speaking))
+        speaking = self._tasks - self._waiting.resting()
+        retry_after = self._retry_after(max(1, speaking.total()))
+        self._check_room(speaking, name, self.capacity.limit, "speaking", retry_after)
+        unheard, most = self._unheard.counts(), self.capacity.beginnings
+        self._check_room(unheard, name, most, "waiting for their first sound", _SOON)
+
+    def _check_room(
+        self, running: Counter[str], name: str, limit: float, what: str, retry_after: int
+    ) -> None:
+        """Raises Throttled if so many tasks run, by caller, that the engine does not keep up with more."""
+        total, held = running.total(), running[name]
+        left = limit - total
         if left < 1:
             raise Throttled(
-                f"{speaking} tasks are speaking, as many as the engine keeps up with", retry_after
+                f"{total} tasks are {what}, as many as the engine keeps up with", retry_after
             )
         most = min(_MOST_OF_WHAT_IS_LEFT, max(1.0, limit - 1))
         if self._several and held >= most * left:
             raise Throttled(
-                f"this token has {held} tasks; the {int(left)} more that the engine keeps up with are"
-                " for others",
+                f"this token has {held} tasks {what}; the {int(left)} more that the engine keeps up with"
+                " are for others",
                 retry_after,
             )
 

@@ -12,13 +12,19 @@ WINDOW: Final = 0.5
 """Seconds that are judged together."""
 _COUNTS: Final = 10  # of the tasks, in a window
 _LEAST_SPEECH: Final = 1.0  # seconds of speech in a window, that one slow chunk may not decide
-_WITH_BEGINNINGS: Final = 2 / 3
-"""Of an engine's throughput, if its tasks have just begun. Measured: the first clauses are short."""
+_WITH_LISTENERS: Final = 0.75
+"""Of an engine's throughput, if the same processor has to send what it makes. Measured."""
+FIRST_SOUND: Final = 1.2
+"""Seconds: so many tasks may wait for their first sound as have it within them."""
+_FEW: Final = 8.0
+"""So many may wait for it in any case."""
+_AT_ONCE: Final = 2 / 3
+"""Of the tasks that the engine keeps up with, those that may wait for it until their number is learned.
+Measured: a busy engine supplies those who listen already before others begin."""
+_SMOOTHING: Final = 0.01  # the newest first sound's share in what is learned
 _BEHIND: Final = 1.1  # times the share aimed at: the engine does not keep up
 _WITH_EASE: Final = 0.8
-_LARGEST_STEP: Final = (
-    1.5  # up, per window: beyond what was seen, shares may rise faster than tasks
-)
+_LARGEST_STEP: Final = 1.1  # up, per window: near an engine's limit, shares rise faster than tasks
 _SMALLEST_STEP: Final = 0.7  # down, per window: a machine that was held up once is no slower for it
 
 
@@ -41,6 +47,9 @@ class Capacity:
     the one aimed at: down as soon as it is missed, up while a server near its limit meets it with ease.
     Until something was measured, it is `most`, which it never exceeds.
 
+    Of these, so many may wait for their first sound as have it soon: learned from how long they waited, of
+    those that came when at least half as many were waiting.
+
     share: aimed at; None: the limit stays. running: gives the tasks that speak now. clock: gives seconds.
     """
 
@@ -56,6 +65,7 @@ class Capacity:
         self._count = running
         self._clock = clock
         self._limit = self._most
+        self._soon = self._most * _AT_ONCE
         self._share = 0.0
         self._window = _Moments(clock())
 
@@ -63,6 +73,11 @@ class Capacity:
     def limit(self) -> float:
         """The tasks that may speak at once; at least one."""
         return self._limit
+
+    @property
+    def beginnings(self) -> float:
+        """The tasks that may wait for their first sound at once."""
+        return self._most if self._aim is None else max(_FEW, self._soon)
 
     @property
     def share(self) -> float:
@@ -75,7 +90,17 @@ class Capacity:
         throughput: seconds of speech per second, all tasks together.
         """
         if self._aim is not None:
-            self._limit = self._bounded(throughput * self._aim * _WITH_BEGINNINGS)
+            self._limit = self._bounded(throughput * self._aim * _WITH_LISTENERS)
+            self._soon = self._limit * _AT_ONCE
+
+    def began(self, among: int, waited: float) -> None:
+        """Take note of a task's first sound.
+
+        among: tasks that waited for theirs when it began to wait. waited: seconds, for the engine alone.
+        """
+        if self._aim is not None and among >= self.beginnings / 2:
+            soon = self._bounded(among * FIRST_SOUND / max(waited, 1e-3))
+            self._soon += _SMOOTHING * (soon - self._soon)
 
     def spoke(self, waited: float, seconds: float) -> None:
         """Take note of a chunk of speech that a task had to wait for.

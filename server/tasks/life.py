@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import fields
 
 import structlog
 
@@ -31,6 +31,7 @@ from ..services import Services
 from ..voices.book import HostedVoices
 from .account import TaskAccount
 from .admission import ConnectionTicket, TaskTicket
+from .models import check_loaded
 from .places import SpokenPlaces
 from .synthesis import SpokenChunk, Synthesis
 
@@ -53,8 +54,12 @@ class TaskLife:
         transport: str,
         hosted: HostedVoices | None = None,
         task_id: str = "",
+        model: str = "",
     ) -> None:
-        """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none."""
+        """transport: the metrics' label. hosted: as in VoiceBook.resolve. task_id: "" if it has none.
+
+        model: the name that was asked for, "" for whichever there is.
+        """
         self.parameters = parameters
         self.caller = caller
         self.task_id = task_id
@@ -62,6 +67,7 @@ class TaskLife:
         self._services = services
         self._transport = transport
         self._hosted = hosted
+        self._model = model
         self._place: TaskTicket | None = None
         self._early: (
             list[tuple[str, bool]] | None
@@ -75,9 +81,10 @@ class TaskLife:
     def enter(self, connection: ConnectionTicket | None = None) -> None:
         """Take its place, also among the tasks of a connection. A task that is refused is over.
 
-        Raises Throttled, EngineUnavailable.
+        Raises Throttled, EngineUnavailable, ModelNotFound.
         """
         try:
+            check_loaded(self._model, self._services)
             self._place = self._services.admission.enter(self.caller, connection)
         except Exception as error:
             failure = self.fail(error)
@@ -160,7 +167,7 @@ class TaskLife:
         voice = await services.voices.resolve(
             services.owner(self.caller), parameters.reference_audio_id, self._hosted
         )
-        await services.beginnings.take()
+        await services.beginnings.take(self.caller.name)
         self._synthesis = await Synthesis.open(
             services.engine,
             voice,
@@ -237,7 +244,7 @@ class TaskLife:
         if self._place is not None:
             self._place.release()
         with log_ids(task_id=self.task_id or None, caller=self.caller.name):
-            totals = self._last_totals()
+            totals = None if self._place is None else self._last_totals()
             try:
                 self._meter.ended(outcome, code, totals, self.account.characters)
             except Exception as error:
@@ -262,4 +269,4 @@ class TaskLife:
 
 
 def _rounded(totals: TaskMetrics) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in asdict(totals).items()}
+    return {each.name: round(getattr(totals, each.name), 4) for each in fields(totals)}

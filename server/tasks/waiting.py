@@ -32,7 +32,7 @@ class Holder(Protocol):
     def name(self) -> str: ...
 
 
-_Holder = TypeVar("_Holder", bound=Holder)
+HolderT = TypeVar("HolderT", bound=Holder)
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class _Wait:
     give_up: Callable[[TTSError], None]
 
 
-class Waiting(Generic[_Holder]):
+class Waiting(Generic[HolderT]):
     """The tasks whose text is not whole. clock: gives seconds.
 
     A task waits from its beginning on, and what it gets and gives makes up for that: so one that is kept
@@ -54,14 +54,14 @@ class Waiting(Generic[_Holder]):
     def __init__(self, limits: WaitingLimits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
-        self._waits: dict[_Holder, _Wait] = {}
+        self._waits: dict[HolderT, _Wait] = {}
 
-    def add(self, holder: _Holder, give_up: Callable[[TTSError], None]) -> None:
+    def add(self, holder: HolderT, give_up: Callable[[TTSError], None]) -> None:
         """`give_up` is called with the error that ends the task, if its place is taken."""
         now = self._clock()
         self._waits[holder] = _Wait(now, now, give_up)
 
-    def active(self, holder: _Holder, characters: int, seconds: float) -> None:
+    def active(self, holder: HolderT, characters: int, seconds: float) -> None:
         """Take note of text that has come, and of sound that has gone out."""
         if (wait := self._waits.get(holder)) is not None:
             slowest = self._limits.preempt_below
@@ -71,17 +71,17 @@ class Waiting(Generic[_Holder]):
             wait.active = self._clock()
             wait.since = min(wait.active, wait.since + worth)
 
-    def discard(self, holder: _Holder) -> Callable[[TTSError], None] | None:
+    def discard(self, holder: HolderT) -> Callable[[TTSError], None] | None:
         """Let it wait no longer; returns its `give_up` if it did."""
         wait = self._waits.pop(holder, None)
         return None if wait is None else wait.give_up
 
-    def resting(self) -> int:
-        """How many have got and given nothing for so long that they do not count as speaking."""
+    def resting(self) -> Counter[str]:
+        """How many have got and given nothing for so long that they do not count as speaking, by caller."""
         latest = self._clock() - _RESTING
-        return sum(wait.active <= latest for wait in self._waits.values())
+        return Counter(each.name for each, wait in self._waits.items() if wait.active <= latest)
 
-    def first_to_yield(self) -> _Holder | None:
+    def first_to_yield(self) -> HolderT | None:
         """Of the caller with most tasks that have waited too long, the one that has waited longest."""
         latest = self._clock() - self._limits.preempt_after
         overdue = {each: wait.since for each, wait in self._waits.items() if wait.since <= latest}

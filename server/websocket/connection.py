@@ -52,7 +52,10 @@ class SpeechSocket(Protocol):
     """A connection that gives whole messages.
 
     on_flood: called with what to tell a peer that is to be parted with, because it sends too much.
+    read_at: `time.monotonic()` when something was last read.
     """
+
+    read_at: float
 
     on_flood: Callable[[Throttled], None] | None
 
@@ -235,11 +238,15 @@ class SpeechConnection:
                 self._dialect.websocket_label,
                 self._dialect.hosted_voices(self._services.settings),
                 command.task_id,
+                command.model,
             )
             life.enter(self._place)
         except Exception as error:
             failure = as_tts_error(error)
             await self._send_failure(failure, self._protocol.fail(command.task_id, failure))
+            refusals = self._services.metrics.refusal.labels(self._dialect.websocket_label)
+            refusals.observe(time.monotonic() - self._socket.read_at)
+            await asyncio.sleep(0)  # what follows means nothing now: first others have their answer
             return
         task = WebSocketTask(
             life, self._protocol, self._outbox, self._terms.text_timeout, self._ended_tasks

@@ -8,6 +8,7 @@ holds the client back.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
@@ -158,6 +159,7 @@ class FairConnection(PatientConnection):
     """A connection that gets no more of the server than its turns and its budgets.
 
     on_flood: called with what to tell the client, who is to be parted with; without it the connection is cut.
+    read_at: `time.monotonic()` when something was last read.
     """
 
     def __init__(self, *args: Any, limits: FrameLimits, **kwargs: Any) -> None:
@@ -167,6 +169,7 @@ class FairConnection(PatientConnection):
         self._unread_pongs = 0
         self._waits_for_reader = ExitStack()
         self.on_flood: Callable[[Throttled], None] | None = None
+        self.read_at = 0.0
 
     def share(self, token: TokenBudget) -> None:
         """Spend from the budget of a token as well, whose connection this proved to be."""
@@ -196,6 +199,7 @@ class FairConnection(PatientConnection):
     def data_received(self, data: bytes) -> None:
         """Take what was read. A head must come by itself."""
         assert self._intake is not None
+        self.read_at = time.monotonic()
         self._intake.take(data)
 
     def process_event(self, event: Event) -> None:

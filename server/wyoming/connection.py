@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, cast
@@ -60,6 +61,7 @@ class WyomingConnection(asyncio.Protocol):
         self._closing = False
         self._deadline: asyncio.TimerHandle | None = None  # of the first event
         self.on_flood: Callable[[Throttled], None] | None = None
+        self.read_at = 0.0
 
     # What the event loop calls.
 
@@ -74,6 +76,7 @@ class WyomingConnection(asyncio.Protocol):
         self._deadline = loop.call_later(self._settings.head_timeout, plain.abort)
 
     def data_received(self, data: bytes) -> None:
+        self.read_at = time.monotonic()
         if not self._closing:  # what still comes of a peer that is parted with is dropped
             self._intake.take(data)
 

@@ -1,4 +1,4 @@
-"""A real server process on a tiny CosyVoice 2 checkpoint, over the WebSocket.
+"""A real server process on a tiny checkpoint of CosyVoice, over the WebSocket.
 
 Its speech is noise; what is tested is the way from text to sound and back to the client.
 """
@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from cosyserve.__main__ import main
+from support.engines import tiny_checkpoint3
 from support.engines.cosyvoice import RATE, clip
 from support.engines.cosyvoice_server import (
     WORDS,
@@ -64,6 +65,14 @@ async def client(tiny: Serving) -> AsyncIterator[Peer]:
 
 async def test_three_modes_speak(client: Peer) -> None:
     await three_modes_speak(client)
+
+
+async def test_a_model_of_cosyvoice_3_speaks(tmp_path: Path) -> None:
+    model = tiny_checkpoint3.build(tmp_path / "model")
+    with faultless(model, tmp_path) as server:
+        async with Peer.of(server, None) as peer:  # type: ignore[arg-type]
+            await three_modes_speak(peer, "cosyvoice-v3")
+            await letters_give_the_speech_of_the_whole(peer, "cosyvoice-v3")
 
 
 async def test_speech_comes_before_the_text_ends(client: Peer) -> None:

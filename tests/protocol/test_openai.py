@@ -153,9 +153,14 @@ def test_models_that_are_not(model: str) -> None:
 
 
 def test_the_lists_have_the_same_models() -> None:
-    names = [model["id"] for model in model_list()["data"]]
-    assert names == [model["id"] for model in audio_models()["models"]]
+    names = [model["id"] for model in model_list(())["data"]]
+    assert names == [model["id"] for model in audio_models(())["models"]]
     assert set(names) == {*HOSTED_MODELS, *MODELS}
+
+
+def test_a_loaded_model_s_names_alone_are_listed() -> None:
+    names = [model["id"] for model in model_list(["cosyvoice-v3"])["data"]]
+    assert names == [*HOSTED_MODELS, "cosyvoice-v3", "Fun-CosyVoice3-0.5B-2512"]
 
 
 @pytest.mark.parametrize("error_class", error_classes(), ids=lambda each: each.__name__)

@@ -14,7 +14,7 @@ from cosyserve.server.cli import build_parser, model, serve
 from cosyserve.server.settings import Settings
 from cosyserve.server.settings.describe import default_text, flag
 from cosyserve.server.settings.sources import OLD_NAMES, environment_name
-from support.engines import tiny_checkpoint
+from support.engines import tiny_checkpoint, tiny_checkpoint3
 
 
 @pytest.fixture
@@ -122,6 +122,17 @@ def test_convert(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert model(["convert", str(whole), str(target)]) == 0
     assert "fingerprint" in capsys.readouterr().out
     assert model(["check", str(target)]) == 0
+
+
+def test_a_variant_of_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(tiny_checkpoint3.build(tmp_path / "third"))
+    assert model(["check", source, "--model-variant", "rl"]) == 0
+    assert "llm.rl.pt" in capsys.readouterr().out
+    target = str(tmp_path / "converted")
+    assert model(["convert", source, target, "--model-variant", "rl"]) == 0
+    assert model(["check", target]) == 1
+    assert "variant rl, where base is asked for" in capsys.readouterr().out
+    assert model(["check", target, "--model-variant", "rl"]) == 0
 
 
 def test_convert_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

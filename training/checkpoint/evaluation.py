@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 import soundfile
@@ -22,8 +22,10 @@ from torch.nn import functional as F
 from cosyserve.engine.cosyvoice.checkpoint import load_flow, load_hift, open_folder
 from cosyserve.engine.cosyvoice.config import SAMPLE_RATE
 from cosyserve.engine.cosyvoice.engine import CosyVoiceEngine
+from cosyserve.engine.cosyvoice.flow import Flow
 from cosyserve.engine.cosyvoice.options import CosyVoiceOptions
 from cosyserve.engine.cosyvoice.prompt import SpeakerEncoder, resample, speaker_fbank
+from cosyserve.engine.cosyvoice.vocoder import Hift
 from cosyserve.engine.interface import SynthesisOptions
 
 from .. import flow as flow_stage
@@ -117,7 +119,7 @@ def _copied(
 ) -> dict[int, Wave]:
     """Held-out speech by its true codes, after another recording of its voice."""
     checkpoint = open_folder(model)
-    flow, hift = load_flow(checkpoint), load_hift(checkpoint)
+    flow, hift = cast(Flow, load_flow(checkpoint)), cast(Hift, load_hift(checkpoint))
     assert checkpoint.files is not None
     encoder = SpeakerEncoder(checkpoint.files.campplus, size=checkpoint.config.flow.speaker_size)
     made = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from cosyserve.engine.cosyvoice.config import FlowConfig, HiftConfig, LmConfig, ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config, FlowConfig, HiftConfig, LmConfig
 
 
 def qwen_json(config: LmConfig) -> dict[str, object]:
@@ -30,12 +30,14 @@ def qwen_json(config: LmConfig) -> dict[str, object]:
     }
 
 
-def yaml_text(config: ModelConfig) -> str:
+def yaml_text(config: CosyVoice2Config) -> str:
     """cosyvoice2.yaml with the entries, tags and references that the published file has."""
-    return "".join([_general(config), _llm(config), _flow(config.flow), _hift(config.hift), _REST])
+    return "".join(
+        [_general(config), _llm(config), _flow(config.flow), hift_text(config.hift), FEATURES]
+    )
 
 
-def _general(config: ModelConfig) -> str:
+def _general(config: CosyVoice2Config) -> str:
     lm, flow = config.lm, config.flow
     return f"""\
 __set_seed1: !apply:random.seed [1986]
@@ -51,7 +53,7 @@ num_decoding_left_chunks: -1
 """
 
 
-def _llm(config: ModelConfig) -> str:
+def _llm(config: CosyVoice2Config) -> str:
     lm, sampling = config.lm, config.sampling
     return f"""\
 llm: !new:cosyvoice.llm.llm.Qwen2LM
@@ -122,7 +124,8 @@ flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithXvec
 """
 
 
-def _hift(hift: HiftConfig) -> str:
+def hift_text(hift: HiftConfig) -> str:
+    """The entry `hift`."""
     return f"""\
 hift: !new:cosyvoice.hifigan.generator.HiFTGenerator
     in_channels: {hift.mel_size}
@@ -150,7 +153,7 @@ hift: !new:cosyvoice.hifigan.generator.HiFTGenerator
 """
 
 
-_REST: Final = """\
+FEATURES: Final = """\
 parquet_opener: !name:cosyvoice.dataset.processor.parquet_opener
 feat_extractor: !name:matcha.utils.audio.mel_spectrogram
     n_fft: 1920

@@ -64,7 +64,7 @@ class LmNetwork(nn.Module):
         """ids [B, n] of the product's IdSpace."""
         backbone = self.lm.backbone
         tables = self.lm.speech_embedding, self.lm.llm_embedding, backbone.embed_tokens
-        x = F.embedding(ids, torch.cat([table.weight for table in tables]))
+        x = F.embedding(ids, torch.cat([table.weight for table in tables if table is not None]))
         rotation = self._rotation(ids.shape[1])
         attention = phonemes = x.new_zeros(0)
         for index, layer in enumerate(backbone.layers):

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.flow import Flow, FlowError
+from cosyserve.engine.cosyvoice.flow import DitFlow, Flow, FlowError, TokenFlow
 from cosyserve.engine.cosyvoice.flow.attention import chunk_mask
 from cosyserve.engine.cosyvoice.flow.estimator import ConvTails, Estimator
 from cosyserve.engine.cosyvoice.flow.solver import Condition, Solver
 from cosyserve.engine.cosyvoice.flow.state import FlowState
+
+from . import dit_flow
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,26 @@ class Case:
         """What Flow.prepare_prompt takes."""
         return self.prompt_token, self.prompt_feat, self.embedding
 
-    def prefix(self, flow: Flow, tokens: int, *, streaming: bool, finalize: bool) -> Tensor:
+    def prefix(
+        self, flow: TokenFlow[Any], tokens: int, *, streaming: bool, finalize: bool
+    ) -> Tensor:
         """The mel [1, mel, T] of the first `tokens` tokens at once; see `inference`."""
         first = self.token[:, :tokens]
+        if isinstance(flow, DitFlow):
+            return dit_flow.inference(
+                flow, first, *self.voice, streaming=streaming, finalize=finalize
+            )
+        assert isinstance(flow, Flow)
         return inference(flow, first, *self.voice, streaming=streaming, finalize=finalize)
 
-    def whole(self, flow: Flow, *, streaming: bool = True) -> Tensor:
+    def whole(self, flow: TokenFlow[Any], *, streaming: bool = True) -> Tensor:
         """The mel [mel, T] of all tokens at once."""
         return self.prefix(flow, self.token.shape[1], streaming=streaming, finalize=True)[0]
 
 
-def speak(flow: Flow, state: FlowState, tokens: Tensor, hops: Sequence[int]) -> list[Tensor]:
+def speak(
+    flow: TokenFlow[Any], state: FlowState, tokens: Tensor, hops: Sequence[int]
+) -> list[Tensor]:
     """The mel [mel, m] of each step over tokens [N]; the last hop takes all that is left and is final."""
     mels, at = [], 0
     for number, hop in enumerate(hops):

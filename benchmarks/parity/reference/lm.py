@@ -9,19 +9,20 @@ every forward step of the reference, including those whose result it overrides b
     inference(decoder, text, prompt_text, prompt_speech_token, sampler)
     inference_bistream(decoder, pieces, prompt_text, prompt_speech_token, sampler)
 
-A sampler stands for the reference's sampling_ids: it gets log-probabilities [ids] (with the end of speech
-at -inf where it is masked), the ids decoded so far (fill tokens included, forced ones too, as in the
-reference's out_tokens), and whether the end of speech is masked. `scripted` makes the golden vectors' one.
+The prompt text of CosyVoice 3 stands up to `<|endofprompt|>` before all else: `opening` counts its ids.
 
-It may return any stop id, whatever is masked. In `inference` each of them ends the speech. In
-`inference_bistream` the fill token ends a group and the end of speech the final phase; any other stop id is a
-ValueError, as in the reference.
+A sampler stands for the reference's sampling_ids: it gets log-probabilities [ids] (with what cannot be drawn
+at -inf), the ids decoded so far (fill tokens included, forced ones too, as in the reference's out_tokens),
+and whether the reference asks for an end of speech. `scripted` makes the golden vectors' one.
+
+It may return any id. In `inference` each special one ends the speech. In `inference_bistream` the fill token
+ends a group and the end of speech the final phase; any other special id is a ValueError, as in the reference.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,15 +50,20 @@ class Quirks:
     one_group_per_piece: each received piece of text brings one group at most, the rest waits for
     the next piece or for the final phase; so the speech depends on how the text was cut.
     drop_unpaired_prompt: prompt speech that found no text group before the text ended is left out.
+    speaks_first: after an opening without prompt speech a group of speech is drawn before any text is read.
+    masks_one: of the special ids that are not due one alone cannot be drawn: the first after the speech
+    tokens, which is the end of speech in CosyVoice 2 and the sos in CosyVoice 3.
     """
 
     refeed_last: bool = False
     one_group_per_piece: bool = False
     drop_unpaired_prompt: bool = False
+    speaks_first: bool = False
+    masks_one: bool = False
 
 
 CLEAN: Final = Quirks()
-REFERENCE: Final = Quirks(refeed_last=True, one_group_per_piece=True, drop_unpaired_prompt=True)
+REFERENCE: Final = Quirks(True, True, True, True, True)
 
 
 class QuirkyBistream(Bistream):
@@ -69,6 +75,8 @@ class QuirkyBistream(Bistream):
         super().__init__(config, prompt, limits)
         self._quirks = quirks
         self._last_input: tuple[int, ...] = ()
+        if quirks.speaks_first and prompt.opening_ids:
+            self._needs_text = False
 
     def _compose(self) -> LmInput | None:
         if not self._quirks.one_group_per_piece:
@@ -97,13 +105,13 @@ class QuirkyBistream(Bistream):
         ids = super()._submit()
         # If the group brings no speech, this is what the reference holds as its last input. The token
         # that a full group left over was read by it before.
-        left_over = bool(self.decoded) and ids[0] < self.ids.head_size
+        left_over = bool(self.decoded) and ids[0] < self.ids.speech_size
         self._last_input = ids[1:] if left_over else ids
         return ids
 
 
 Sampler = Callable[[Tensor, Sequence[int], bool], int]
-"""(log-probabilities [ids], ids decoded so far, is the end of speech masked) -> id."""
+"""(log-probabilities [ids], ids decoded so far, may the speech not end yet) -> id."""
 
 
 @dataclass(slots=True)
@@ -128,21 +136,38 @@ def greedy(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) 
     return int(log_probabilities.argmax())
 
 
-def scripted(ids: IdSpace, fill_at: Collection[int], eos_at: int) -> Sampler:
+def scripted(
+    ids: IdSpace, fill_at: Collection[int], eos_at: float, draw: Mapping[int, int] | None = None
+) -> Sampler:
     """The most probable id, but stop ids at set places, counted in ids decoded so far (fill tokens included).
 
     fill_at: the places of a fill token. eos_at: from there on the end of speech, where it is not masked.
-    The golden vectors' `fill_at_len_out_tokens` and `eos_at_len_out_tokens`.
+    draw: other ids by their places. Then only speech tokens are drawn beside what the script says, and of
+    that nothing that cannot be drawn.
+    The golden vectors' `fill_at_len_out_tokens` and `eos_at_len_out_tokens`, or their `script`.
     """
 
     def sample(log_probabilities: Tensor, decoded: Sequence[int], eos_masked: bool) -> int:
-        if len(decoded) in fill_at:
+        place = len(decoded)
+        if place in fill_at:
             return ids.fill
-        if len(decoded) >= eos_at and not eos_masked:
+        if draw and place in draw and bool(log_probabilities[draw[place]].isfinite()):
+            return draw[place]
+        if place >= eos_at and not eos_masked:
             return ids.eos
-        return greedy(log_probabilities, decoded, eos_masked)
+        speech = log_probabilities if draw is None else log_probabilities[: ids.speech_size]
+        return greedy(speech, decoded, eos_masked)
 
     return sample
+
+
+def spelled(space: IdSpace, context: Sequence[int]) -> list[str]:
+    """The ids as f_llm's meta spells them: SOS, TASK, T<id> for text, S<id> for speech."""
+    names = {space.sos: "SOS", space.task: "TASK"}
+    return [
+        names.get(i) or (f"T{i - space.text_begin}" if i >= space.text_begin else f"S{i}")
+        for i in context
+    ]
 
 
 @torch.inference_mode()
@@ -171,15 +196,19 @@ def inference(
     sampler: Sampler = greedy,
     min_token_text_ratio: float = 2.0,
     max_token_text_ratio: float = 20.0,
+    *,
+    opening: int = 0,
+    quirks: Quirks = REFERENCE,
 ) -> Decoding:
-    """All of the text first. Any stop id that is sampled ends the speech."""
+    """All of the text first. Any special id that is sampled ends the speech."""
     limits = LmLimits(
         min_token_text_ratio, max_token_text_ratio, decoder.config.max_position_embeddings
     )
-    plan = Unistream(decoder.config, _prompt(prompt_text, prompt_speech_token), limits)
+    prompt = _prompt(prompt_text, prompt_speech_token, opening)
+    plan = Unistream(decoder.config, prompt, limits)
     ids = decoder.ids
-    ends = (ids.eos, ids.unused, ids.fill)
-    return _decode(decoder, plan, iter([_numbers(text)]), sampler, ends)
+    ends = range(ids.speech_size, ids.head_size)
+    return _decode(decoder, plan, iter([_numbers(text)]), sampler, quirks, ends)
 
 
 @torch.inference_mode()
@@ -190,15 +219,19 @@ def inference_bistream(
     prompt_speech_token: Tensor,
     sampler: Sampler = greedy,
     quirks: Quirks = REFERENCE,
+    *,
+    opening: int = 0,
+    found: Decoding | None = None,
 ) -> Decoding:
     """Text and speech in turn. The pieces are taken one by one, each when the reference would take it.
 
-    Raises ValueError if the sampler returns a stop id that is not due.
+    found: filled while decoding, so that it holds what was spoken before an error.
+    Raises ValueError if the sampler returns a special id that is not due.
     """
     limits = LmLimits(0.0, float("inf"), decoder.config.max_position_embeddings)
-    prompt = _prompt(prompt_text, prompt_speech_token)
+    prompt = _prompt(prompt_text, prompt_speech_token, opening)
     plan = QuirkyBistream(decoder.config, prompt, limits, quirks)
-    return _decode(decoder, plan, map(_numbers, pieces), sampler)
+    return _decode(decoder, plan, map(_numbers, pieces), sampler, quirks, found=found)
 
 
 def _decode(
@@ -206,10 +239,12 @@ def _decode(
     plan: Composition,
     pieces: Iterator[list[int]],
     sampler: Sampler,
+    quirks: Quirks,
     ends: Collection[int] = (),
+    found: Decoding | None = None,
 ) -> Decoding:
     """ends: ids that are taken for the stop id that is due."""
-    found = Decoding()
+    found = found or Decoding()
     cache = decoder.new_cache()
     pulled = 0
     forced = False
@@ -226,8 +261,10 @@ def _decode(
             # The reference reads a forced group's last token in a step of its own.
             found.logits.extend(decoder.logits(hidden[[0, -1]] if forced else hidden[-1:]))
             forced = False
-            token = _sample(sampler, lm_input, found.logits[-1], plan.decoded, tokens)
-            if token >= decoder.ids.eos:
+            scores = _scores(found.logits[-1], decoder.ids, lm_input, len(tokens), quirks)
+            open_ended = not lm_input.final or len(tokens) < lm_input.min_tokens
+            token = sampler(scores, [*plan.decoded, *tokens], open_ended)
+            if token >= decoder.ids.speech_size:
                 token = _stop(token, lm_input, ends)
             tokens.append(token)
             if token in lm_input.stop_ids:
@@ -252,19 +289,17 @@ def _pull(pieces: Iterator[list[int]], plan: Composition) -> int:
     return 1
 
 
-def _sample(
-    sampler: Sampler,
-    lm_input: LmInput,
-    logits: Tensor,
-    decoded: Sequence[int],
-    tokens: Sequence[int],
-) -> int:
-    eos = logits.shape[-1] - 3
-    masked = eos in lm_input.banned_ids or len(tokens) < lm_input.min_tokens
+def _scores(logits: Tensor, ids: IdSpace, lm_input: LmInput, drawn: int, quirks: Quirks) -> Tensor:
+    """Log-probabilities, -inf for what cannot be drawn as the input's next token after `drawn` ones."""
     scores = logits.log_softmax(-1)
-    if masked:
-        scores[eos] = float("-inf")
-    return sampler(scores, [*decoded, *tokens], masked)
+    held = drawn < lm_input.min_tokens
+    if quirks.masks_one:
+        if held or not lm_input.final:
+            scores[ids.speech_size] = float("-inf")
+        return scores
+    banned = (*lm_input.banned_ids, *(lm_input.stop_ids if held else ()))
+    scores[list(banned)] = float("-inf")
+    return scores
 
 
 def _stop(token: int, lm_input: LmInput, ends: Collection[int]) -> int:
@@ -276,8 +311,9 @@ def _stop(token: int, lm_input: LmInput, ends: Collection[int]) -> int:
     raise ValueError(f"stop id {token} was sampled, where only {lm_input.stop_ids[0]} may be")
 
 
-def _prompt(text: Tensor, speech: Tensor) -> LmPrompt:
-    return LmPrompt(tuple(_numbers(text)), tuple(_numbers(speech)))
+def _prompt(text: Tensor, speech: Tensor, opening: int) -> LmPrompt:
+    ids = tuple(_numbers(text))
+    return LmPrompt(ids[opening:], tuple(_numbers(speech)), opening_ids=ids[:opening])
 
 
 def _numbers(ids: Tensor) -> list[int]:

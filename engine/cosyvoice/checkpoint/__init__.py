@@ -1,4 +1,4 @@
-"""Checkpoints of CosyVoice 2: open, check, convert, load.
+"""Checkpoints of CosyVoice 2 and 3: open, check, convert, load.
 
     checkpoint = open_checkpoint("CosyVoice2-0.5B")         # or a hub's id@revision
     checkpoint = from_state_dicts(config, llm=..., flow=..., hift=...)   # tensors at hand, in official keys
@@ -18,7 +18,7 @@ from .convert import convert
 from .errors import CheckpointError
 from .open import Checkpoint, from_state_dicts, load_flow, load_hift, load_llm, open_folder
 from .report import PartReport, Report, check
-from .source import Download, Files, download, fingerprint, parse_id
+from .source import BASE, Download, Files, download, family_at, fingerprint, parse_id
 
 __all__ = [
     "Checkpoint",
@@ -28,6 +28,7 @@ __all__ = [
     "Report",
     "check",
     "convert",
+    "family_at",
     "fingerprint",
     "from_state_dicts",
     "load_flow",
@@ -40,16 +41,18 @@ __all__ = [
 
 
 def open_checkpoint(
-    source: Path | str, clients: Mapping[str, Download] | None = None
+    source: Path | str, clients: Mapping[str, Download] | None = None, variant: str = BASE
 ) -> Checkpoint:
     """Open a directory or a hub's id@revision, downloaded first if need be. Blocking.
 
-    clients: as for `locate`. Raises CheckpointError.
+    clients: as for `locate`. variant: of the LM. Raises CheckpointError.
     """
-    return open_folder(locate(source, clients))
+    return open_folder(locate(source, clients, variant), variant)
 
 
-def locate(source: Path | str, clients: Mapping[str, Download] | None = None) -> Path:
+def locate(
+    source: Path | str, clients: Mapping[str, Download] | None = None, variant: str = BASE
+) -> Path:
     """The directory that this names: a path that is there, else the download of an id@revision.
 
     clients: what downloads, by hub (`huggingface`, `modelscope`), in place of their own packages.
@@ -59,5 +62,5 @@ def locate(source: Path | str, clients: Mapping[str, Download] | None = None) ->
     if isinstance(source, str) and not os.path.exists(source):
         model = parse_id(source)
         if model is not None:
-            return download(model, clients)
+            return download(model, clients, variant)
     return Path(source)

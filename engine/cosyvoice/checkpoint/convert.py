@@ -14,17 +14,18 @@ from ...files import new_folder
 from ..lm.qwen2 import TIED_HEAD
 from .errors import CheckpointError, printable
 from .open import FORMAT, Checkpoint, open_folder
-from .source import MANIFEST, Files
+from .source import BASE, MANIFEST, Files
 
 
-def convert(source: Path, target: Path) -> Checkpoint:
+def convert(source: Path, target: Path, variant: str = BASE) -> Checkpoint:
     """Write the checkpoint in `source` to the new directory `target`; returns it, opened.
 
+    variant: of the LM; the target has no other.
     The target appears whole or not at all: it is written beside itself, flushed to the disk and renamed.
     It stands alone; nothing in it refers to the source. Values and types of the weights stay as they are.
     Blocking. Raises CheckpointError.
     """
-    checkpoint = open_folder(source)
+    checkpoint = open_folder(source, variant)
     assert checkpoint.files is not None, "a folder was opened"
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CheckpointError(f"{printable(target)}: already there")
@@ -34,7 +35,7 @@ def convert(source: Path, target: Path) -> Checkpoint:
             _write(checkpoint, checkpoint.files, folder)
     except OSError as error:
         raise CheckpointError(f"{printable(target)}: {error.strerror or error}") from error
-    return open_folder(target)
+    return open_folder(target, variant)
 
 
 def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
@@ -46,7 +47,12 @@ def _write(checkpoint: Checkpoint, files: Files, folder: Path) -> None:
         path = folder / source.relative_to(files.folder)
         path.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, path)
-    manifest = {"format": FORMAT, "config": checkpoint.config.flatten()}
+    manifest = {
+        "format": FORMAT,
+        "family": files.family.name,
+        "variant": files.variant,
+        "config": checkpoint.config.flatten(),
+    }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 

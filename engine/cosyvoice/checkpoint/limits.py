@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from math import prod
 from typing import Final
 
-from ..config import FRAMES_PER_TOKEN, MEL_HOP, FlowConfig, HiftConfig, LmConfig, ModelConfig, Value
+from ..config import MEL_HOP, FlowSizes, HiftConfig, LmConfig, ModelConfig, Value
+from ..families import family_of
 
 _LARGEST: Final[dict[str, float]] = {
     "lm.vocab_size": 1 << 20,
@@ -32,6 +33,12 @@ _LARGEST: Final[dict[str, float]] = {
     # The product of these two is the number of modules to build.
     "flow.estimator.n_blocks": 64,
     "flow.estimator.num_mid_blocks": 64,
+    "flow.look_ahead_channels": 1 << 14,
+    "flow.dit.dim": 1 << 14,
+    "flow.dit.depth": 256,
+    "flow.dit.heads": 256,
+    "flow.dit.ff_mult": 64,
+    "hift.look_right": 64,
     "hift.base_channels": 1 << 14,
     "hift.f0_channels": 1 << 14,
     "hift.n_fft": 1 << 12,
@@ -81,13 +88,13 @@ def _out_of(name: str, value: Value) -> Iterator[str]:
 
 
 def _rules(config: ModelConfig) -> Iterator[tuple[str, bool]]:
-    yield from _flow_rules(config.lm, config.flow)
+    yield from _lm_rules(config.lm, config.flow)
+    yield from family_of(config).sizes.rules(config)
     yield "hift.mel_size: not flow.mel_size", config.hift.mel_size == config.flow.mel_size
     yield from _hift_rules(config.hift)
 
 
-def _flow_rules(lm: LmConfig, flow: FlowConfig) -> Iterator[tuple[str, bool]]:
-    encoder, estimator = flow.encoder, flow.estimator
+def _lm_rules(lm: LmConfig, flow: FlowSizes) -> Iterator[tuple[str, bool]]:
     yield (
         "lm.hidden_size: not a multiple of twice lm.num_attention_heads",
         lm.hidden_size % (2 * lm.num_attention_heads) == 0,
@@ -99,22 +106,6 @@ def _flow_rules(lm: LmConfig, flow: FlowConfig) -> Iterator[tuple[str, bool]]:
     yield (
         "flow.vocab_size: fewer speech tokens than lm.speech_token_size",
         flow.vocab_size >= lm.speech_token_size,
-    )
-    yield (
-        "flow.encoder.size: not a multiple of twice flow.encoder.attention_heads",
-        encoder.size % (2 * encoder.attention_heads) == 0,
-    )
-    yield (
-        f"flow.estimator.chunk_frames: not {FRAMES_PER_TOKEN} x flow.encoder.chunk_tokens",
-        estimator.chunk_frames == FRAMES_PER_TOKEN * encoder.chunk_tokens,
-    )
-    yield (
-        "flow.estimator.in_channels: not 4 x flow.mel_size",
-        estimator.in_channels == 4 * flow.mel_size,
-    )
-    yield (
-        "flow.estimator.out_channels: not flow.mel_size",
-        estimator.out_channels == flow.mel_size,
     )
 
 

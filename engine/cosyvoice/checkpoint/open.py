@@ -7,24 +7,26 @@ when they are first used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig, Value
-from ..flow import Flow
+from ..families import FAMILIES, Family, family_of
+from ..families.sizes import Shapes
+from ..flow import TokenFlow
 from ..lm.qwen2 import TIED_HEAD, Qwen2Lm
-from ..vocoder import Hift
+from ..vocoder import StreamingVocoder
 from .document import LARGEST, Document
 from .errors import CheckpointError, listing, printable
 from .limits import size_problems
 from .sizes import Claim, claims_of_qwen, claims_of_weights, claims_of_yaml
-from .source import QWEN_CONFIG, Files, find_files, fingerprint, read_json
+from .source import BASE, QWEN_CONFIG, Files, find_files, fingerprint, read_json
 from .weights import (
     PARTS,
     Unfilled,
@@ -58,14 +60,17 @@ class Checkpoint:
     voice_fingerprint: str = ""
 
 
-def open_folder(folder: Path) -> Checkpoint:
-    """Open a checkpoint's directory, in the official or the converted layout.
+def open_folder(folder: Path, variant: str = BASE) -> Checkpoint:
+    """Open a checkpoint's directory, in the official or the converted layout. variant: of the LM.
 
     Blocking: seconds for the official layout, less for the converted one. Raises CheckpointError with
     everything that is missing, extra or ill-shaped.
     """
-    files = find_files(folder)
+    files = find_files(folder, variant)
     weights = {part: read_weights(path, part) for part, path in files.weights.items()}
+    problems = foreign_weights(files, weights)
+    if problems:
+        raise CheckpointError(problems)
     config = read_config(files, weights)
     problems = fit_problems(config, weights, files)
     if problems:
@@ -104,27 +109,45 @@ def read_config(files: Files, weights: Weights) -> ModelConfig:
 
     Raises CheckpointError if any two of them disagree.
     """
+    family = files.family
     if files.converted:
         return _of_manifest(files)
     problems: list[str] = []
     claims: list[Claim] = []
     try:
-        claims += claims_of_yaml(_document(files))
+        claims += claims_of_yaml(family, _document(files))
     except CheckpointError as error:
         problems += error.problems
     if files.qwen_config is not None:
         try:
-            claims += claims_of_qwen(read_json(files.qwen_config, QWEN_CONFIG), QWEN_CONFIG)
+            raw = read_json(files.qwen_config, QWEN_CONFIG)
+            claims += claims_of_qwen(family, raw, QWEN_CONFIG)
         except CheckpointError as error:
             problems += error.problems
     if problems:
         raise CheckpointError(problems)
-    shapes = {
+    places = {part: path.name for part, path in files.weights.items()}
+    return _agreed(family, [*claims, *claims_of_weights(family, _shapes(weights), places)])
+
+
+def foreign_weights(files: Files, weights: Weights) -> list[str]:
+    """The files whose weights are of another family than the checkpoint."""
+    return [
+        f"{files.weights[part].name}: weights of {other.title}, where the model is of "
+        f"{files.family.title}"
+        for part, shapes in _shapes(weights).items()
+        for other in FAMILIES
+        if other is not files.family
+        and other.recognises[part](shapes)
+        and not files.family.recognises[part](shapes)
+    ]
+
+
+def _shapes(weights: Weights) -> dict[str, Shapes]:
+    return {
         part: {key: tuple(tensor.shape) for key, tensor in state.items()}
         for part, state in weights.items()
     }
-    places = {part: path.name for part, path in files.weights.items()}
-    return _agreed([*claims, *claims_of_weights(shapes, places)])
 
 
 def fit_problems(config: ModelConfig, weights: Weights, files: Files | None = None) -> list[str]:
@@ -152,7 +175,7 @@ def _document(files: Files) -> Document:
     return Document.parse(data, name)
 
 
-def _agreed(claims: Sequence[Claim]) -> ModelConfig:
+def _agreed(family: Family, claims: Sequence[Claim]) -> ModelConfig:
     first: dict[str, Claim] = {}
     problems: list[str] = []
     for claim in claims:
@@ -164,7 +187,7 @@ def _agreed(claims: Sequence[Claim]) -> ModelConfig:
             )
     if problems:
         raise CheckpointError(problems)
-    return _config({claim.name: claim.value for claim in first.values()}, "configuration")
+    return _config(family, {claim.name: claim.value for claim in first.values()}, "configuration")
 
 
 def _of_manifest(files: Files) -> ModelConfig:
@@ -177,20 +200,17 @@ def _of_manifest(files: Files) -> ModelConfig:
     config = raw.get("config")
     if not isinstance(config, dict):
         raise CheckpointError(f"{name}: config: missing")
-    absent = sorted(set(ModelConfig().flatten()) - set(config))
+    absent = sorted(set(files.family.config.defaults()) - set(config))
     if absent:
         raise CheckpointError([f"{name}: config: {entry}: missing" for entry in absent])
-    return _config(config, name)
+    return _config(files.family, config, name)
 
 
-def _config(values: Mapping[str, Value], place: str) -> ModelConfig:
+def _config(family: Family, values: Mapping[str, Value], place: str) -> ModelConfig:
     try:
-        return ModelConfig.from_flat(values)
+        return family.config.from_flat(values)
     except ValueError as error:
         raise CheckpointError(f"{place}: {printable(error)}") from error
-
-
-Model = TypeVar("Model", bound=nn.Module)
 
 
 def load_llm(
@@ -199,37 +219,33 @@ def load_llm(
     dtype: torch.dtype = torch.float32,
 ) -> Qwen2Lm:
     """The speech language model. Raises CheckpointError."""
-    return _load(checkpoint, "llm", lambda: Qwen2Lm(checkpoint.config.lm), device, dtype)
+    return cast(Qwen2Lm, _load(checkpoint, "llm", device, dtype))
 
 
 def load_flow(
     checkpoint: Checkpoint,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> Flow:
+) -> TokenFlow[Any]:
     """Speech tokens to mel. It holds its weights in float32 and steps in `dtype`. Raises CheckpointError."""
-    flow = _load(checkpoint, "flow", lambda: Flow(checkpoint.config.flow), device, torch.float32)
+    flow = cast(TokenFlow[Any], _load(checkpoint, "flow", device, torch.float32))
     flow.use_precision(dtype)
     return flow
 
 
-def load_hift(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Hift:
+def load_hift(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> StreamingVocoder:
     """The vocoder, in float32 at least: its phase needs it. Raises CheckpointError."""
-    return _load(checkpoint, "hift", lambda: Hift(checkpoint.config.hift), device, torch.float32)
+    return cast(StreamingVocoder, _load(checkpoint, "hift", device, torch.float32))
 
 
 def _load(
-    checkpoint: Checkpoint,
-    part: str,
-    build: Callable[[], Model],
-    device: torch.device | str,
-    dtype: torch.dtype,
-) -> Model:
+    checkpoint: Checkpoint, part: str, device: torch.device | str, dtype: torch.dtype
+) -> nn.Module:
     state = checkpoint.weights.get(part)
     if state is None:
         raise CheckpointError(f"{part}: not in this checkpoint")
     with torch.device("meta"), Unfilled():
-        model = build()
+        model = family_of(checkpoint.config).network(checkpoint.config, part)
     given = {key: tensor.to(device, dtype) for key, tensor in state.items() if key != TIED_HEAD}
     try:
         model.load_state_dict(given, strict=True, assign=True)

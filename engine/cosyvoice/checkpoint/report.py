@@ -15,8 +15,8 @@ from ..lm.qwen2 import TIED_HEAD
 from ..prompt.onnx import OnnxModelError, SpeakerEncoder, SpeechTokenizer
 from ..text.tokenizer import TextTokenizer, TokenizerError
 from .errors import CheckpointError, printable
-from .open import fit_problems, read_config
-from .source import Files, find_files, fingerprint
+from .open import fit_problems, foreign_weights, read_config
+from .source import BASE, Files, find_files, fingerprint
 from .weights import PARTS, read_weights
 
 
@@ -34,9 +34,10 @@ class PartReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """config, fingerprint: None and empty where the problems hide them. files: name to bytes."""
+    """family, config, fingerprint: empty or None where the problems hide them. files: name to bytes."""
 
     folder: Path
+    family: str
     files: Mapping[str, int]
     parts: tuple[PartReport, ...]
     config: ModelConfig | None
@@ -52,17 +53,17 @@ class Report:
         return "\n".join(_lines(self))
 
 
-def check(folder: Path, *, values: bool = False) -> Report:
+def check(folder: Path, *, values: bool = False, variant: str = BASE) -> Report:
     """Look at a checkpoint's directory. Blocking; reads the weights' index only.
 
-    values: read every weight too, and report those that are not finite. Never raises for what is in the
-    directory: that is in `problems`.
+    values: read every weight too, and report those that are not finite. variant: of the LM. Never raises
+    for what is in the directory: that is in `problems`.
     """
     problems: list[str] = []
     try:
-        files = find_files(folder)
+        files = find_files(folder, variant)
     except CheckpointError as error:
-        return Report(folder, {}, (), None, "", error.problems)
+        return Report(folder, "", {}, (), None, "", error.problems)
     weights: dict[str, dict[str, Tensor]] = {}
     for part, path in files.weights.items():
         try:
@@ -70,7 +71,9 @@ def check(folder: Path, *, values: bool = False) -> Report:
         except CheckpointError as error:
             problems += error.problems
     config = None
-    if len(weights) == len(PARTS):
+    foreign = foreign_weights(files, weights)
+    problems += foreign
+    if len(weights) == len(PARTS) and not foreign:
         try:
             config = read_config(files, weights)
             problems += fit_problems(config, weights, files)
@@ -82,7 +85,9 @@ def check(folder: Path, *, values: bool = False) -> Report:
     if values:
         problems += _value_problems(files, weights)
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files.all()}
-    return Report(folder, sizes, parts, config, fingerprint(files.all()), tuple(problems))
+    return Report(
+        folder, files.family.title, sizes, parts, config, fingerprint(files.all()), tuple(problems)
+    )
 
 
 def _part(part: str, path: Path, state: Mapping[str, Tensor]) -> PartReport:
@@ -106,7 +111,7 @@ def _value_problems(files: Files, weights: Mapping[str, Mapping[str, Tensor]]) -
 
 def _tokenizer_problems(files: Files, config: ModelConfig | None) -> Iterator[str]:
     try:
-        size = TextTokenizer.load(files.tokenizer_folder).size
+        size = TextTokenizer.load(files.tokenizer_folder, files.family.special_tokens).size
     except TokenizerError as error:
         yield printable(error, 300)
         return
@@ -116,7 +121,7 @@ def _tokenizer_problems(files: Files, config: ModelConfig | None) -> Iterator[st
 
 def _onnx_problems(files: Files, config: ModelConfig | None) -> Iterator[str]:
     """Whether the two ONNX models open, take what they are given, and give what the model needs."""
-    speaker_size = (config or ModelConfig()).flow.speaker_size
+    speaker_size = (config or files.family.config.from_flat({})).flow.speaker_size
     try:
         tokens = SpeechTokenizer(files.speech_tokenizer)(torch.zeros(1, 128, 100))
         if config is not None and not bool((tokens < config.flow.vocab_size).all()):
@@ -131,6 +136,8 @@ def _onnx_problems(files: Files, config: ModelConfig | None) -> Iterator[str]:
 
 def _lines(report: Report) -> Iterator[str]:
     yield f"checkpoint   {report.folder}"
+    if report.family:
+        yield f"family       {report.family}"
     if report.fingerprint:
         yield f"fingerprint  {report.fingerprint}"
     if report.files:

@@ -8,11 +8,16 @@
     CosyVoice-BlankEN/             config.json (optional if converted) and the tokenizer's files
     spk2info.pt                    optional
 
+CosyVoice 3 has cosyvoice3.yaml and speech_tokenizer_v3.onnx, and may have llm.rl.pt, another variant of the
+LM. The YAML file, or an entry of the manifest, tells the family.
+
 A part may be .safetensors in the official layout too; it is preferred to .pt. By name, a hub's own client
 downloads:
 
-    FunAudioLLM/CosyVoice2-0.5B@REVISION               Hugging Face
-    modelscope:iic/CosyVoice2-0.5B@REVISION            ModelScope
+    FunAudioLLM/CosyVoice2-0.5B@REVISION                        Hugging Face
+    FunAudioLLM/Fun-CosyVoice3-0.5B-2512@REVISION
+    modelscope:iic/CosyVoice2-0.5B@REVISION                     ModelScope
+    modelscope:FunAudioLLM/Fun-CosyVoice3-0.5B-2512@REVISION
 
 The revision must be given, so that the model does not change by itself; a commit's hash is the only kind that
 cannot be moved. Only the files that are used are asked for, and none of them is code.
@@ -31,13 +36,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
 
+from ..families import COSYVOICE2, FAMILIES, Family
 from .errors import CheckpointError, printable
 from .weights import PARTS
 
-YAML: Final = "cosyvoice2.yaml"
+BASE: Final = "base"
+"""The variant of the LM that every family has."""
 MANIFEST: Final = "cosyserve-model.json"
 CAMPPLUS: Final = "campplus.onnx"
-SPEECH_TOKENIZER: Final = "speech_tokenizer_v2.onnx"
 SPK2INFO: Final = "spk2info.pt"
 QWEN: Final = "CosyVoice-BlankEN"
 QWEN_CONFIG: Final = f"{QWEN}/config.json"
@@ -53,8 +59,11 @@ class Files:
     """Where the parts lie. Each path was a readable, non-empty regular file when it was looked at.
 
     weights: by part; config: the yaml or the manifest; tokenizer: every file of it that is there.
+    variant: of the LM.
     """
 
+    family: Family
+    variant: str
     folder: Path
     config: Path
     qwen_config: Path | None
@@ -81,16 +90,27 @@ class Files:
             yield self.spk2info
 
 
-def find_files(folder: Path) -> Files:
-    """Look for everything. Raises CheckpointError with all that is missing or unusable, by file name."""
+def find_files(folder: Path, variant: str = BASE) -> Files:
+    """Look for everything. Raises CheckpointError with all that is missing or unusable, by file name.
+
+    variant: of the LM, whose weights have a file of their own.
+    """
     found = _Search(folder)
     if not os.path.isdir(folder):  # says no where Path.is_dir raises
         raise CheckpointError(f"{printable(folder)}: not a directory")
     manifest = found.optional(MANIFEST)
-    config = manifest or found.required(YAML)
+    if manifest is None:
+        family, config = found.family()
+        lm = found.variant(family, variant)
+    else:
+        family, config, lm = found.converted(manifest, variant), manifest, "llm"
     qwen_config = found.optional(QWEN_CONFIG) if manifest else found.required(QWEN_CONFIG)
-    weights = {part: found.one_of(f"{part}.safetensors", f"{part}.pt") for part in PARTS}
-    campplus, speech_tokenizer = found.required(CAMPPLUS), found.required(SPEECH_TOKENIZER)
+    names = {part: lm if part == "llm" else part for part in PARTS}
+    weights = {
+        part: found.one_of(f"{name}.safetensors", f"{name}.pt") for part, name in names.items()
+    }
+    campplus = found.required(CAMPPLUS)
+    speech_tokenizer = found.of_family(family)
     whole = found.optional(TOKENIZER)
     pair = [found.optional(name) if whole else found.required(name) for name in VOCABULARY]
     extras = [found.optional(name) for name in TOKENIZER_EXTRAS]
@@ -98,6 +118,8 @@ def find_files(folder: Path) -> Files:
     if found.problems:
         raise CheckpointError(found.problems)
     return Files(
+        family=family,
+        variant=variant,
         folder=folder,
         config=config,
         qwen_config=qwen_config,
@@ -108,6 +130,19 @@ def find_files(folder: Path) -> Files:
         tokenizer=tuple(path for path in (whole, *pair, *extras) if path is not None),
         spk2info=spk2info,
     )
+
+
+def family_at(source: Path | str) -> Family | None:
+    """The family of the checkpoint in a directory, by a look at its names; None if they do not tell."""
+    folder = Path(source)
+    if os.path.exists(folder / MANIFEST):
+        try:
+            name = read_json(folder / MANIFEST, MANIFEST).get("family", COSYVOICE2.name)
+        except CheckpointError:
+            return None
+        return next((family for family in FAMILIES if family.name == name), None)
+    found = [family for family in FAMILIES if os.path.exists(folder / family.yaml)]
+    return found[0] if len(found) == 1 else None
 
 
 class _Search:
@@ -122,6 +157,56 @@ class _Search:
 
     def one_of(self, preferred: str, other: str) -> Path:
         return self.optional(preferred) or self.required(other)
+
+    def family(self) -> tuple[Family, Path]:
+        """The family whose YAML file is there, and the file."""
+        present = [f for f in FAMILIES if os.path.exists(self._folder / f.yaml)]
+        if len(present) == 1:
+            return present[0], self.required(present[0].yaml)
+        names = [family.yaml for family in FAMILIES]
+        if present:
+            self.problems.append(f"{' and '.join(names)}: both there, where a model is of one")
+        else:
+            self.problems.append(f"{' or '.join(names)}: missing")
+        return COSYVOICE2, self._folder / COSYVOICE2.yaml
+
+    def variant(self, family: Family, variant: str) -> str:
+        """The name of the LM's weights."""
+        if variant not in family.lm_files:
+            known = ", ".join(family.lm_files)
+            self.problems.append(f"variant {printable(variant)}: {family.title} has {known} only")
+        return family.lm_files.get(variant, family.lm_files[BASE])
+
+    def converted(self, manifest: Path, variant: str) -> Family:
+        """The family that a manifest tells; without an entry it is older than the second family."""
+        try:
+            raw = read_json(manifest, MANIFEST)
+        except CheckpointError as error:
+            self.problems += error.problems
+            return COSYVOICE2
+        name, has = raw.get("family", COSYVOICE2.name), raw.get("variant", BASE)
+        if has != variant:
+            self.problems.append(
+                f"{MANIFEST}: variant {printable(has)}, where {printable(variant)} is asked for"
+            )
+        for family in FAMILIES:
+            if family.name == name:
+                return family
+        known = ", ".join(family.name for family in FAMILIES)
+        self.problems.append(f"{MANIFEST}: family: {printable(name)}, where {known} are known")
+        return COSYVOICE2
+
+    def of_family(self, family: Family) -> Path:
+        """The speech tokenizer; another family's is named if it is there in its place."""
+        path = self._folder / family.speech_tokenizer
+        others = [other for other in FAMILIES if (self._folder / other.speech_tokenizer).exists()]
+        if file_problem(path) == _MISSING and not path.is_symlink() and others:
+            self.problems.append(
+                f"{path.name}: missing; {others[0].speech_tokenizer} is of {others[0].title}, "
+                f"where the model is of {family.title}"
+            )
+            return path
+        return self.required(path.name)
 
     def optional(self, name: str, needed: bool = False) -> Path | None:
         path = self._folder / name
@@ -195,19 +280,23 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:32]
 
 
-WANTED: Final = (
-    YAML,
-    MANIFEST,
-    *(f"{part}.{kind}" for part in PARTS for kind in ("pt", "safetensors")),
-    CAMPPLUS,
-    SPEECH_TOKENIZER,
-    SPK2INFO,
-    QWEN_CONFIG,
-    TOKENIZER,
-    *VOCABULARY,
-    *TOKENIZER_EXTRAS,
-)
-"""The allow-list of files."""
+def wanted(variant: str = BASE) -> list[str]:
+    """The allow-list of files, whatever the family."""
+    lms = {family.lm_files[variant] for family in FAMILIES if variant in family.lm_files}
+    parts = sorted(lms) + [part for part in PARTS if part != "llm"]
+    return [
+        *(family.yaml for family in FAMILIES),
+        MANIFEST,
+        *(f"{part}.{kind}" for part in parts for kind in ("pt", "safetensors")),
+        CAMPPLUS,
+        *(family.speech_tokenizer for family in FAMILIES),
+        SPK2INFO,
+        QWEN_CONFIG,
+        TOKENIZER,
+        *VOCABULARY,
+        *TOKENIZER_EXTRAS,
+    ]
+
 
 Download = Callable[[str, str], str]
 """From id and revision to the folder of the files."""
@@ -246,12 +335,14 @@ def parse_id(text: str) -> HubId | None:
     return HubId(match["hub"] or "huggingface", match["name"], match["revision"])
 
 
-def download(model: HubId, clients: Mapping[str, Download] | None = None) -> Path:
+def download(
+    model: HubId, clients: Mapping[str, Download] | None = None, variant: str = BASE
+) -> Path:
     """Fetch what is not there yet; blocking. clients: by hub, in place of the installed ones.
 
     Raises CheckpointError with the client's reason.
     """
-    fetch = (clients or {}).get(model.hub) or _client(model.hub)
+    fetch = (clients or {}).get(model.hub) or _client(model.hub, variant)
     try:
         return Path(fetch(model.name, model.revision))
     except Exception as error:  # each client has a zoo of its own, from the network up
@@ -260,7 +351,7 @@ def download(model: HubId, clients: Mapping[str, Download] | None = None) -> Pat
         ) from error
 
 
-def _client(hub: str) -> Download:
+def _client(hub: str, variant: str) -> Download:
     package = _CLIENTS[hub]
     try:
         snapshot = cast(Callable[..., str], import_module(package).snapshot_download)
@@ -269,6 +360,6 @@ def _client(hub: str) -> Download:
 
     def fetch(name: str, revision: str) -> str:
         # both clients know these two by the same names
-        return snapshot(name, revision=revision, allow_patterns=list(WANTED))
+        return snapshot(name, revision=revision, allow_patterns=wanted(variant))
 
     return fetch

@@ -18,13 +18,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..config import ModelConfig
-from ..flow import Flow
-from ..lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD, Qwen2Lm
-from ..vocoder import DIRECTION, GAIN, Hift
+from ..families import family_of
+from ..families.sizes import Shape, Shapes
+from ..lm.qwen2 import TEXT_EMBEDDING, TIED_HEAD
+from ..vocoder import DIRECTION, GAIN
 from .errors import CheckpointError, listing, printable
-
-Shape = tuple[int, ...]
-Shapes = dict[str, Shape]
 
 PARTS: Final = ("llm", "flow", "hift")
 
@@ -35,11 +33,7 @@ _WITHOUT_NORM: Final = "source_downs."
 def expected(config: ModelConfig, part: str) -> Shapes:
     """Every key of a part with its shape, as the official file has them."""
     with torch.device("meta"), Unfilled():
-        model: nn.Module
-        if part == "llm":
-            model = Qwen2Lm(config.lm)
-        else:
-            model = Flow(config.flow) if part == "flow" else Hift(config.hift)
+        model = family_of(config).network(config, part)
     shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     if part == "llm":
         shapes[TIED_HEAD] = shapes[TEXT_EMBEDDING]
@@ -49,7 +43,7 @@ def expected(config: ModelConfig, part: str) -> Shapes:
 def _normalised(shapes: Shapes) -> Iterator[tuple[str, Shape]]:
     """With a gain and a direction in place of each weight that the file has normalised.
 
-    There is one gain per row of the first dimension: a transposed convolution's inputs.
+    There is one gain per row of the first dimension: a convolution's outputs, a transposed one's inputs.
     """
     for key, shape in shapes.items():
         if len(shape) == 3 and not key.startswith(_WITHOUT_NORM):

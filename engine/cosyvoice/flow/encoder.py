@@ -174,15 +174,15 @@ class InputProjection(nn.Module):
 
 
 class LookAhead(nn.Module):
-    """Mixes each token with the `ahead` tokens after it and the two before."""
+    """Mixes each token with the `ahead` tokens after it and the two before. inner: the width in between."""
 
-    def __init__(self, size: int, ahead: int) -> None:
+    def __init__(self, size: int, ahead: int, inner: int | None = None) -> None:
         super().__init__()
-        self.conv1 = nn.Conv1d(size, size, ahead + 1)
-        self.conv2 = nn.Conv1d(size, size, 3)
+        self.conv1 = nn.Conv1d(size, inner or size, ahead + 1)
+        self.conv2 = nn.Conv1d(inner or size, size, 3)
 
     def forward(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, N + ahead, size], tail [B, size, 2] -> [B, N, size] and the next tail."""
+        """x [B, N + ahead, size], tail [B, inner, 2] -> [B, N, size] and the next tail."""
         hidden = F.leaky_relu(self.conv1(x.transpose(1, 2)))
         hidden = torch.cat((tail, hidden), dim=2)
         mixed = self.conv2(hidden).transpose(1, 2)

@@ -9,15 +9,17 @@ Whatever the steps' lengths, the mel is that of the whole utterance under the ch
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import FRAMES_PER_TOKEN, FlowConfig
+from ..config import FRAMES_PER_TOKEN, FlowConfig, FlowSizes
 from .cache import CacheShape, MemoryPool
 from .encoder import Encoder
 from .estimator import TAIL, Estimator, blocks_of, tail_channels
@@ -48,37 +50,43 @@ class FlowStats:
     fp32_redos: int = 0
 
 
-class FlowDecoder(nn.Module):
-    """Holds the estimator under the checkpoint's name."""
+class PassNetworks(Protocol):
+    """The networks of a pass, in one precision."""
 
-    def __init__(self, config: FlowConfig) -> None:
-        super().__init__()
-        self.estimator = Estimator(config.estimator)
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def to(self, dtype: torch.dtype) -> Self:
+        """A copy in another precision."""
+        ...
 
 
-class Flow(nn.Module):
-    """Weights and hyper-parameters only; what a session keeps is in its FlowState.
+N = TypeVar("N", bound=PassNetworks)
+
+
+class TokenFlow(nn.Module, Generic[N]):
+    """What the flows of both families do alike: steps, prompts, precision. N: the family's networks.
+
+    Weights and hyper-parameters only; what a session keeps is in its FlowState.
 
     pool: memory that ended sessions left for the next ones.
 
     Calls from several threads at once are not safe: one thread owns the device.
     """
 
+    replays_graphs: ClassVar[bool] = False
     noise: Tensor
 
-    def __init__(self, config: FlowConfig) -> None:
+    def __init__(self, config: FlowSizes, token_size: int) -> None:
+        """token_size: of an embedded token."""
         super().__init__()
         self.config = config
         self.stats = FlowStats()
         self.pool = MemoryPool()
-        self.input_embedding = nn.Embedding(config.vocab_size, config.input_size)
+        self.input_embedding = nn.Embedding(config.vocab_size, token_size)
         self.spk_embed_affine_layer = nn.Linear(config.speaker_size, config.mel_size)
-        self.encoder = Encoder(config.encoder, config.look_ahead)
-        self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
-        self.decoder = FlowDecoder(config)
         self.register_buffer("noise", start_noise(config.mel_size), persistent=False)
-        self._solver = Solver(config.steps, config.cfg_rate)
-        self._half: Networks | None = None
+        self._half: N | None = None
         self.graphs: GraphCache | None = None
 
     # -- precision ------------------------------------------------------------------------------
@@ -102,11 +110,9 @@ class Flow(nn.Module):
         self.graphs = graphs
 
     @property
-    def networks(self) -> Networks:
+    @abstractmethod
+    def networks(self) -> N:
         """In float32, the weights as loaded."""
-        return Networks(
-            self.input_embedding, self.encoder, self.encoder_proj, self.decoder.estimator
-        )
 
     @property
     def cache_dtype(self) -> torch.dtype:
@@ -118,16 +124,23 @@ class Flow(nn.Module):
         return self._empty_tails().nbytes
 
     @property
+    @abstractmethod
     def shapes(self) -> FlowShapes:
-        encoder, estimator = self.config.encoder, self.config.estimator
-        heads, width = encoder.attention_heads, encoder.size // encoder.attention_heads
-        layers = self.config.steps * blocks_of(estimator)
-        inner = estimator.num_heads, estimator.attention_head_dim
-        return FlowShapes(
-            CacheShape(encoder.num_blocks, 1, heads, width),
-            CacheShape(encoder.num_up_blocks, 1, heads, width),
-            CacheShape(layers, GUIDED_ROWS, *inner),
-        )
+        """Of the caches of an utterance."""
+
+    @abstractmethod
+    def _empty_tails(self) -> FlowTails:
+        """At the beginning of an input."""
+
+    @abstractmethod
+    def _run(
+        self,
+        networks: N,
+        states: Sequence[FlowState],
+        piece: Pass,
+        pages: Sequence[Pages | None],
+    ) -> tuple[Tensor, list[FlowTails]]:
+        """A pass: the mel [S, mel, 2 tokens] in float32, and each state's tails after it."""
 
     # -- incremental ----------------------------------------------------------------------------
 
@@ -158,7 +171,7 @@ class Flow(nn.Module):
         prompt = FlowPrompt(memory, speaker, mel, none)
         tokens, ahead = prompt_token.reshape(-1), self.config.look_ahead
         given = min(tokens.numel() - ahead, mel.shape[1] // FRAMES_PER_TOKEN)
-        chunk = self.config.encoder.chunk_tokens
+        chunk = self.config.chunk_tokens
         whole = max(0, given) // chunk * chunk
         policy = ContextPolicy(room=whole * FRAMES_PER_TOKEN)
         state = FlowState(prompt, policy, memory.copy(policy), none, mel.shape[1])
@@ -247,6 +260,56 @@ class Flow(nn.Module):
                 state.tokens = state.tokens[piece.tokens :].clone()
         return mel
 
+
+def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:
+    """The frames of a pass's mel that were not given out before."""
+    end = state.memory.position * FRAMES_PER_TOKEN
+    if not piece.keep:
+        end += mel.shape[1]
+    new = max(0, end - state.emitted)
+    state.emitted += new
+    return mel[:, mel.shape[1] - new :]
+
+
+class FlowDecoder(nn.Module):
+    """Holds the estimator under the checkpoint's name."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.estimator = Estimator(config.estimator)
+
+
+class Flow(TokenFlow[Networks]):
+    """CosyVoice 2's."""
+
+    replays_graphs = True
+    config: FlowConfig
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__(config, config.input_size)
+        self.encoder = Encoder(config.encoder, config.look_ahead)
+        self.encoder_proj = nn.Linear(config.encoder.size, config.mel_size)
+        self.decoder = FlowDecoder(config)
+        self._solver = Solver(config.steps, config.cfg_rate)
+
+    @property
+    def networks(self) -> Networks:
+        return Networks(
+            self.input_embedding, self.encoder, self.encoder_proj, self.decoder.estimator
+        )
+
+    @property
+    def shapes(self) -> FlowShapes:
+        encoder, estimator = self.config.encoder, self.config.estimator
+        heads, width = encoder.attention_heads, encoder.size // encoder.attention_heads
+        layers = self.config.steps * blocks_of(estimator)
+        inner = estimator.num_heads, estimator.attention_head_dim
+        return FlowShapes(
+            CacheShape(encoder.num_blocks, 1, heads, width),
+            CacheShape(encoder.num_up_blocks, 1, heads, width),
+            CacheShape(layers, GUIDED_ROWS, *inner),
+        )
+
     def _run(
         self,
         networks: Networks,
@@ -264,13 +327,3 @@ class Flow(nn.Module):
         like = self.noise.new_zeros(0, dtype=self.cache_dtype)
         size = (self.config.steps, GUIDED_ROWS, TAIL, tail_channels(estimator))
         return FlowTails(self.encoder.empty_tails(like, rows=1), like.new_zeros(size))
-
-
-def _emit(state: FlowState, mel: Tensor, piece: Pass) -> Tensor:
-    """The frames of a pass's mel that were not given out before."""
-    end = state.memory.position * FRAMES_PER_TOKEN
-    if not piece.keep:
-        end += mel.shape[1]
-    new = max(0, end - state.emitted)
-    state.emitted += new
-    return mel[:, mel.shape[1] - new :]

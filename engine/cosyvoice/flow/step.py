@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import FRAMES_PER_TOKEN, FlowConfig
+from ..config import FRAMES_PER_TOKEN, FlowSizes
 from .cache import Workspace
 from .encoder import Encoder, EncoderSteps, EncoderTails
 from .estimator import Estimator
@@ -37,10 +37,10 @@ class Pass:
 
 
 def plan_step(
-    states: Sequence[FlowState], final: Sequence[bool], early: Sequence[bool], config: FlowConfig
+    states: Sequence[FlowState], final: Sequence[bool], early: Sequence[bool], config: FlowSizes
 ) -> Iterator[Pass]:
     """Passes in order. Each must be done before the next is asked for: the states have moved then."""
-    chunk = config.encoder.chunk_tokens
+    chunk = config.chunk_tokens
     kept = [i for i, state in enumerate(states) if not state.policy.recompute]
     while ready := {i: n for i in kept if (n := _ready(states[i], final[i], config) // chunk)}:
         most = min(_most_chunks(states[i]) for i in ready)
@@ -56,7 +56,7 @@ def plan_step(
         yield Pass(tuple(sessions), tokens, keep=False)
 
 
-def _ready(state: FlowState, final: bool, config: FlowConfig) -> int:
+def _ready(state: FlowState, final: bool, config: FlowSizes) -> int:
     """Tokens whose look-ahead is there, or known to be beyond the end."""
     return max(0, state.available - (0 if final else config.look_ahead))
 
@@ -114,21 +114,21 @@ def run_pass(
         torch.cat([tail.encoder.look_ahead for tail in tails]).to(dtype),
         torch.cat([tail.encoder.upsample for tail in tails]).to(dtype),
     )
-    ids, after = _inputs(states, tokens + networks.encoder.look_ahead)
+    ids, after = inputs_of(states, tokens + networks.encoder.look_ahead)
     embedded = networks.embedding(ids.to(noise.device)).to(dtype)
     h, encoder_tails = networks.encoder.advance(embedded, after, before, EncoderSteps(low, high))
     mel, estimator_tails = solver.solve(
         networks.estimator,
-        _columns(noise, states, FRAMES_PER_TOKEN * tokens),
-        _condition(states, networks.projection(h).transpose(1, 2)),
+        columns_of(noise, states, FRAMES_PER_TOKEN * tokens),
+        condition_of(states, networks.projection(h).transpose(1, 2)),
         tails=torch.cat([tail.estimator for tail in tails], dim=1).to(dtype),
         caches=caches,
         graphs=graphs,
     )
-    return mel, _split(FlowTails(encoder_tails, estimator_tails), len(states))
+    return mel, split_tails(FlowTails(encoder_tails, estimator_tails), len(states))
 
 
-def _inputs(states: Sequence[FlowState], width: int) -> tuple[Tensor, list[int]]:
+def inputs_of(states: Sequence[FlowState], width: int) -> tuple[Tensor, list[int]]:
     """Token ids [S, width], look-ahead included, and how many of them are beyond each input's end."""
     known = [state.tokens[:width] for state in states]
     after = [width - int(ids.shape[0]) for ids in known]
@@ -136,12 +136,12 @@ def _inputs(states: Sequence[FlowState], width: int) -> tuple[Tensor, list[int]]
     return torch.stack(rows), after
 
 
-def _columns(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tensor:
+def columns_of(noise: Tensor, states: Sequence[FlowState], frames: int) -> Tensor:
     begins = [FRAMES_PER_TOKEN * state.memory.position for state in states]
     return torch.stack([noise[0, :, begin : begin + frames] for begin in begins])
 
 
-def _condition(states: Sequence[FlowState], mu: Tensor) -> Condition:
+def condition_of(states: Sequence[FlowState], mu: Tensor) -> Condition:
     prompt = torch.zeros_like(mu)
     for row, state in enumerate(states):
         begin = FRAMES_PER_TOKEN * state.memory.position
@@ -151,7 +151,7 @@ def _condition(states: Sequence[FlowState], mu: Tensor) -> Condition:
     return Condition(mu, speaker, prompt)
 
 
-def _split(tails: FlowTails, sessions: int) -> list[FlowTails]:
+def split_tails(tails: FlowTails, sessions: int) -> list[FlowTails]:
     """The tails of each session, as tensors of its own (a view would keep the batch's memory)."""
     parts = []
     for row in range(sessions):

@@ -6,11 +6,11 @@ None means that more text must come first (or that the stream is `done`). The in
 running request: the last token drawn in an input is *not* part of the context when the input has ended;
 where it belongs there, the next input begins with it.
 
-Unistream reads: sos, prompt text, text, task, prompt speech; then it speaks to the end.
-Bistream reads groups of 5 text ids, each followed by 15 speech tokens; first the prompt's speech
-fills these places, then the model speaks. After 15 tokens, or sooner if the model draws the fill token,
-the next text group follows; the text's last ids (fewer than 5) and the task id open the final phase,
-which runs to the end of speech. (CosyVoice 2, arXiv:2412.10117, section 2.3.)
+Unistream reads: sos, opening, prompt text, text, task, prompt speech; then it speaks to the end.
+Bistream reads sos and opening, then groups of 5 text ids, each followed by 15 speech tokens; first the
+prompt's speech fills these places, then the model speaks. After 15 tokens, or sooner if the model draws
+the fill token, the next text group follows; the text's last ids (fewer than 5) and the task id open the
+final phase, which runs to the end of speech. (CosyVoice 2, arXiv:2412.10117, section 2.3.)
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ class Composition(ABC):
         self.decoded: list[int] = []
         self.done = False
         self._limits = limits
+        self._opening = (self.ids.sos, *self.ids.text(prompt.opening_ids))
         self._prompt_text = self.ids.text(prompt.text_ids)
         self._prompt_speech = self.ids.speech(prompt.speech_ids)
+        self._never_in_final = self.ids.never(self.ids.eos)
         self._finished = False
         self._fed = 0
         self._prompt_share = 0
         self._spoken = 0
         self._context = 0
         self._input: LmInput | None = None
-        self._room(len(self._prompt_text) + len(self._prompt_speech) + 2)
+        prompt_ids = len(self._opening) + len(self._prompt_text) + len(self._prompt_speech)
+        self._room(prompt_ids + 1)
 
     def feed(self, text_ids: Sequence[int]) -> None:
         """One piece of text. Raises ValueError for ids out of range and after `finish`."""
@@ -139,7 +142,7 @@ class Composition(ABC):
             max_tokens=int(min(left, room)),
             min_tokens=max(0, int(self._fed * self._limits.min_ratio) - self._spoken),
             stop_ids=(self.ids.eos,),
-            banned_ids=(self.ids.unused, self.ids.fill),
+            banned_ids=self._never_in_final,
             final=True,
         )
 
@@ -166,7 +169,7 @@ class Unistream(Composition):
             return None
         ids = self.ids
         return self._final_input(
-            (ids.sos, *self._prompt_text, *self._text, ids.task, *self._prompt_speech)
+            (*self._opening, *self._prompt_text, *self._text, ids.task, *self._prompt_speech)
         )
 
     def _group_ended(self, speech: Sequence[int], stopped: bool) -> None:
@@ -187,11 +190,12 @@ class Bistream(Composition):
         self._pieces: deque[tuple[int, ...]] = deque()
         self._text: deque[int] = deque(self._prompt_text)
         self._speech: deque[int] = deque(self._prompt_speech)
-        self._unread: list[int] = [self.ids.sos]
+        self._unread: list[int] = list(self._opening)
         # Prompt text without prompt speech of its own gets its share of speech from the model.
         groups = -(-len(self._speech) // self._mix_speech)
         self._prompt_share = max(0, len(self._text) - groups * self._mix_text)
         self._needs_text = not self._speech
+        self._never_in_group = self.ids.never(self.ids.fill)
         # A prompt that ends within a group leaves the rest of the group's 15 places to the model.
         self._until_fill = self._mix_speech - len(self._speech) % self._mix_speech
 
@@ -224,7 +228,7 @@ class Bistream(Composition):
             max_tokens=self._until_fill,
             min_tokens=0,
             stop_ids=(self.ids.fill,),
-            banned_ids=(self.ids.eos, self.ids.unused),
+            banned_ids=self._never_in_group,
             final=False,
         )
 

@@ -46,7 +46,8 @@ class LmDecoder:
         self.config = model.config
         self.ids = IdSpace.of(model.config)
         self._speech = model.speech_embedding.weight.detach()
-        self._special = model.llm_embedding.weight.detach()
+        apart = model.llm_embedding
+        self._special = None if apart is None else apart.weight.detach()
         self._text = backbone.embed_tokens.weight.detach()
         self.device = self._speech.device
         self.dtype = self._speech.dtype
@@ -55,7 +56,8 @@ class LmDecoder:
         ]
         self._norm = _gain(backbone.norm)
         self._head = model.llm_decoder.weight.detach().float()
-        self._head_bias = model.llm_decoder.bias.detach().float()
+        bias = model.llm_decoder.bias if model.config.head_bias else None
+        self._head_bias = None if bias is None else bias.detach().float()
         self._frequencies = self._rotary_frequencies()
 
     def new_cache(self) -> KvCache:
@@ -95,11 +97,13 @@ class LmDecoder:
         if batch.highest < space.head_size:  # while decoding, always
             return F.embedding(ids, self._speech)
         speech = F.embedding(ids.clamp(max=space.head_size - 1), self._speech)
-        special = F.embedding((ids - space.sos).clamp(0, 1), self._special)
         text = F.embedding((ids - space.text_begin).clamp(min=0), self._text)
         kind = ids.unsqueeze(-1)
-        spoken = torch.where(kind < space.head_size, speech, special)
-        return torch.where(kind < space.text_begin, spoken, text)
+        if self._special is not None:
+            apart = (ids - space.head_size).clamp(0, self._special.shape[0] - 1)
+            special = F.embedding(apart, self._special)
+            speech = torch.where(kind < space.head_size, speech, special)
+        return torch.where(kind < space.text_begin, speech, text)
 
     def _attend(
         self, qkv: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor, batch: Batch

@@ -43,11 +43,13 @@ class LmPrompt:
     """Precedes the text: the reference's text (or an instruction) and the reference's speech tokens.
 
     tenant: streams of different tenants share nothing that was computed of a text.
+    opening_ids: text that stands before all else; no speech belongs to it.
     """
 
     text_ids: tuple[int, ...] = ()
     speech_ids: tuple[int, ...] = ()
     tenant: str = ""
+    opening_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """The speech LM's weights under the names that llm.pt gives them: a Qwen2 decoder with a speech
-embedding, two special embeddings and a speech head.
+embedding, in CosyVoice 2 two special embeddings, and a speech head.
 
 The modules hold parameters and nothing else; decoder.LmDecoder computes with them. Build on the meta
 device and load with assign:
@@ -90,9 +90,13 @@ class Qwen2Lm(nn.Module):
     def __init__(self, config: LmConfig) -> None:
         super().__init__()
         self.config = config
-        self.llm_embedding = nn.Embedding(2, config.hidden_size)
+        self.llm_embedding = (
+            nn.Embedding(config.specials.apart, config.hidden_size)
+            if config.specials.apart
+            else None
+        )
         self.llm = _Encoder(config)
-        self.llm_decoder = nn.Linear(config.hidden_size, config.head_size)
+        self.llm_decoder = nn.Linear(config.hidden_size, config.head_size, bias=config.head_bias)
         self.speech_embedding = nn.Embedding(config.head_size, config.hidden_size)
         self.register_load_state_dict_pre_hook(_leave_out_text_head)  # type: ignore[no-untyped-call]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import torch
@@ -153,10 +154,7 @@ class Draw:
 def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     """A token for each row: [rows, ids] -> [rows]."""
     device = logits.device
-    at = [(row, number) for row, how in enumerate(draws) for number in how.banned]
-    if at:
-        rows, banned = torch.tensor(at, device=device).unbind(1)
-        logits = logits.index_put((rows, banned), logits.new_tensor(float("-inf")))
+    logits = _without_banned(logits, draws)
     if all(how.options.greedy for how in draws):
         return logits.argmax(-1)
     options = [how.options for how in draws]
@@ -168,6 +166,23 @@ def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
         greedily = torch.tensor([o.greedy for o in options], device=device)
         tokens = torch.where(greedily, logits.argmax(-1), tokens)
     return tokens
+
+
+def _without_banned(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """-inf at each row's banned ids. Rows share few lists of them, and a list may be long."""
+    kinds = {banned: place for place, banned in enumerate({how.banned: None for how in draws})}
+    if not any(kinds):
+        return logits
+    masks = torch.stack([_mask(banned, logits.shape[-1], logits.device) for banned in kinds])
+    rows = torch.tensor([kinds[how.banned] for how in draws], device=logits.device)
+    return logits.masked_fill(masks[rows], float("-inf"))
+
+
+@lru_cache(maxsize=64)
+def _mask(banned: tuple[int, ...], size: int, device: torch.device) -> Tensor:
+    mask = torch.zeros(size, dtype=torch.bool, device=device)
+    mask[list(banned)] = True
+    return mask
 
 
 def _histories(draws: Sequence[Draw], length: int, device: torch.device) -> Tensor:

@@ -16,13 +16,16 @@ from ..config import MEL_HOP, SAMPLE_RATE
 
 _MEL_FFT: Final = 1920
 _MEL_SIZE: Final = 80
-_TOP_HZ: Final = 8000.0
 _MEL_FLOOR: Final = 1e-5
 _POWER_FLOOR: Final = 1e-9
+
+MEL_TOP: Final = 8000.0
+"""Hz of the highest filter of CosyVoice 2's mel."""
 
 _WHISPER_RATE: Final = 16000
 _WHISPER_FFT: Final = 400
 _WHISPER_HOP: Final = 160
+_WHISPER_TOP: Final = 8000.0
 _WHISPER_SIZE: Final = 128
 _WHISPER_FLOOR: Final = 1e-10
 _WHISPER_RANGE: Final = 8.0
@@ -34,8 +37,8 @@ WHISPER_SHORTEST: Final = _WHISPER_FFT // 2 + 1
 """Samples at 16 kHz that `whisper_log_mel` needs at least."""
 
 
-def prompt_mel(wave: Tensor) -> Tensor:
-    """Natural-log mel [1, 80, frames] of `wave` [1, n] at 24 kHz; frames = n // 480.
+def prompt_mel(wave: Tensor, top: float = MEL_TOP) -> Tensor:
+    """Natural-log mel [1, 80, frames] of `wave` [1, n] at 24 kHz, up to `top` Hz; frames = n // 480.
 
     Frames lie fully inside the clip reflected by 720 samples at both ends.
     Raises ValueError if the clip is shorter than MEL_SHORTEST.
@@ -47,7 +50,7 @@ def prompt_mel(wave: Tensor) -> Tensor:
     # In float64: near silence, float32 transforms differ from each other by up to 0.01.
     spectrum = torch.fft.rfft(frames.double()).transpose(1, 2)
     power = (spectrum.real.square() + spectrum.imag.square()).to(wave)
-    filters = slaney_filters(SAMPLE_RATE, _MEL_FFT, _MEL_SIZE, _TOP_HZ).to(wave)
+    filters = slaney_filters(SAMPLE_RATE, _MEL_FFT, _MEL_SIZE, top).to(wave)
     mel = filters @ torch.sqrt(power + _POWER_FLOOR)
     return mel.clamp(min=_MEL_FLOOR).log()
 
@@ -61,7 +64,7 @@ def whisper_log_mel(wave: Tensor) -> Tensor:
     window = torch.hann_window(_WHISPER_FFT).to(wave)
     spectrum = torch.stft(wave, _WHISPER_FFT, _WHISPER_HOP, window=window, return_complex=True)
     spectrum = spectrum[..., :-1]
-    filters = slaney_filters(_WHISPER_RATE, _WHISPER_FFT, _WHISPER_SIZE, _TOP_HZ).to(wave)
+    filters = slaney_filters(_WHISPER_RATE, _WHISPER_FFT, _WHISPER_SIZE, _WHISPER_TOP).to(wave)
     mel = (filters @ spectrum.abs().square()).clamp(min=_WHISPER_FLOOR).log10()
     return (torch.maximum(mel, mel.max() - _WHISPER_RANGE) + 4.0) / 4.0
 

@@ -32,6 +32,7 @@ from . import (
     speaker_fbank,
     whisper_log_mel,
 )
+from .mel import MEL_TOP
 
 LONGEST_SECONDS: Final = 30.0
 """The limit of the speech tokenizer."""
@@ -99,14 +100,22 @@ class VoicePrompt:
 
 
 class VoicePreparer:
-    """Makes voices. Holds no state: `prepare` may run in several threads at once."""
+    """Makes voices. Holds no state: `prepare` may run in several threads at once.
+
+    mel_top: Hz of the mel's highest filter.
+    """
 
     def __init__(
-        self, text: TextProcessor, tokenizer: SpeechTokenizer, speaker: SpeakerEncoder
+        self,
+        text: TextProcessor,
+        tokenizer: SpeechTokenizer,
+        speaker: SpeakerEncoder,
+        mel_top: float = MEL_TOP,
     ) -> None:
         self._text = text
         self._tokenizer = tokenizer
         self._speaker = speaker
+        self._mel_top = mel_top
 
     def prepare(self, reference: TranscribedClip) -> VoicePrompt:
         """Heavy (about a second of CPU for a long clip): not for the event loop.
@@ -117,7 +126,8 @@ class VoicePreparer:
         with torch.inference_mode():
             narrow = resample(wave, reference.sample_rate, _RATE_16K)
             tokens = self._tokenizer(whisper_log_mel(narrow))
-            mel = prompt_mel(resample(wave, reference.sample_rate, SAMPLE_RATE))[0].T
+            high = resample(wave, reference.sample_rate, SAMPLE_RATE)
+            mel = prompt_mel(high, self._mel_top)[0].T
             embedding = self._speaker(speaker_fbank(narrow))
         count = min(mel.shape[0] // FRAMES_PER_TOKEN, tokens.shape[0])
         if count == 0:

@@ -6,16 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from ...interface import EngineDied, EngineError, Samples
 from ..config import TOKEN_RATE
-from ..flow import ContextPolicy, Flow, FlowPrompt, FlowState
+from ..flow import ContextPolicy, FlowPrompt, FlowState, TokenFlow
 from ..prompt.voice import VoicePrompt
-from ..vocoder import Hift, StreamPolicy, VocoderState, reach
+from ..vocoder import StreamingVocoder, StreamPolicy, VocoderSession
 from .chunker import Hop
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class UtteranceHops:
     speed: float
     seed: int
     flow: FlowState | None = None
-    vocoder: VocoderState | None = None
+    vocoder: VocoderSession | None = None
 
     @property
     def nbytes(self) -> int:
@@ -83,10 +83,9 @@ class HopJob:
 class HopRunner:
     """Runs batches of hops. Use it on the device thread only."""
 
-    def __init__(self, flow: Flow, hift: Hift) -> None:
+    def __init__(self, flow: TokenFlow[Any], vocoder: StreamingVocoder) -> None:
         self.flow = flow
-        self._hift = hift
-        self._exact = reach(hift.config).right
+        self.vocoder = vocoder
 
     def prompt(self, voice: VoicePrompt) -> FlowPrompt:
         """The flow's prompt, which the sessions of a voice share."""
@@ -102,7 +101,7 @@ class HopRunner:
         graphs, flow = self.flow.graphs, self.flow
         if graphs is None:
             return
-        device, chunk = flow.noise.device, flow.config.encoder.chunk_tokens
+        device, chunk = flow.noise.device, flow.config.chunk_tokens
         nothing = torch.zeros(1, 0, dtype=torch.int64)
         speaker = torch.zeros(1, flow.config.speaker_size, device=device)
         prompt = flow.prepare_prompt(
@@ -157,7 +156,7 @@ class HopRunner:
             [job.hop.early for job in jobs],
         )
         between = time.perf_counter()
-        waves = self._hift.step(vocoders, mels, final, [job.utterance.speed for job in jobs])
+        waves = self.vocoder.step(vocoders, mels, final, [job.utterance.speed for job in jobs])
         sounds = [_samples(wave) for wave in waves]
         ended = time.perf_counter()
         for job, flow, vocoder in zip(jobs, flows, vocoders, strict=True):
@@ -170,19 +169,20 @@ class HopRunner:
             return self.flow.start(utterance.prompt, utterance.policy)
         return utterance.flow.copy()
 
-    def _vocoder_state(self, utterance: UtteranceHops) -> VocoderState:
+    def _vocoder_state(self, utterance: UtteranceHops) -> VocoderSession:
         if utterance.vocoder is None:
-            return self._hift.start(utterance.crossfade, utterance.seed)
+            begun: VocoderSession = self.vocoder.start(utterance.crossfade, utterance.seed)
+            return begun
         return utterance.vocoder.copy()
 
-    def _keep(self, job: HopJob, flow: FlowState, vocoder: VocoderState) -> None:
+    def _keep(self, job: HopJob, flow: FlowState, vocoder: VocoderSession) -> None:
         utterance = job.utterance
         if job.hop.final or job.cancelled:
             utterance.drop()
             return
         if utterance.vocoder is None:
             # From here on a longer look-ahead: whatever the hops, the sound is that of the whole.
-            ahead = max(self._exact, utterance.crossfade.look_ahead)
+            ahead = max(self.vocoder.look_ahead, utterance.crossfade.look_ahead)
             vocoder.policy = replace(utterance.crossfade, look_ahead=ahead)
         utterance.flow, utterance.vocoder = flow, vocoder
 

@@ -1,7 +1,7 @@
 """Text to text tokens: sentences, normalisation, utterances, BPE; incremental from end to end.
 
     text -> PlainText -> SentenceStream -> AtomScanner -> ItemMarkers -> WrittenForms (Normalizer)
-         -> UtteranceBuilder (TextTokenStream) -> TextDelta
+         -> KatakanaForms -> UtteranceBuilder (TextTokenStream) -> TextDelta
 
 Every stage decides by the text alone, so the result is the same however the text is cut.
 """

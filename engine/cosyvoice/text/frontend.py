@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from ...plain import PlainText
 from ..options import UtterancePolicy
 from .items import ItemMarkers
+from .japanese import KatakanaForms
 from .sentences import AtomScanner, SentencePart, SentenceStream
 from .tokenizer import END_OF_PROMPT, TextTokenizer
 from .utterances import TextDelta, UtteranceBuilder
@@ -31,7 +32,8 @@ class TextFrontend:
     """One task's. What comes out depends on the text and on where it was flushed alone, never on how
     it is cut into pieces.
 
-    markup: whether marks of Markdown and HTML are taken out.
+    markup: whether marks of Markdown and HTML are taken out. japanese: how Japanese is written for the
+    model; None as it is.
 
     Each token comes out as soon as no text that may follow can change it. `feed` takes about 0.1 ms
     per token and a millisecond or two for what the normaliser reads: give it large texts in slices, or
@@ -45,12 +47,16 @@ class TextFrontend:
         policy: UtterancePolicy | None = None,
         *,
         markup: bool = True,
+        japanese: KatakanaForms | None = None,
     ) -> None:
-        self._plain = PlainText(markup=markup, cues=True)
+        sounds = tokenizer.sounds
+        find = None if sounds is None else sounds.row_length
+        self._plain = PlainText(markup=markup, cues=True, sounds=find)
         self._sentences = SentenceStream()
-        self._atoms = AtomScanner()
+        self._atoms = AtomScanner(sounds)
         self._items = ItemMarkers()
         self._forms = WrittenForms(normalizer)
+        self._japanese = japanese
         self._utterances = UtteranceBuilder(tokenizer, policy or UtterancePolicy())
         self._final = False
 
@@ -80,6 +86,8 @@ class TextFrontend:
             atoms = self._atoms.feed(part.text, begin=part.begin, ends=part.ends)
             atoms = self._items.feed(atoms, ends=part.ends)
             pieces = self._forms.feed(atoms, ends=part.ends)
+            if self._japanese is not None:
+                pieces = self._japanese.feed(pieces, ends=part.ends)
             deltas += self._utterances.feed(pieces, ends=part.ends)
         return deltas
 
@@ -116,13 +124,14 @@ class UtteranceCollector:
 class TextProcessor:
     """Makes frontends, and the token prompts of the modes. Safe to share between threads.
 
-    markup: see TextFrontend.
+    markup: see TextFrontend. japanese: makes what TextFrontend is given.
     """
 
     tokenizer: TextTokenizer
     normalizer: Normalizer
     policy: UtterancePolicy = field(default_factory=UtterancePolicy)
     markup: bool = True
+    japanese: Callable[[], KatakanaForms | None] = lambda: None
 
     def open(self) -> TextFrontend:
         return self._frontend(self.policy)
@@ -138,4 +147,10 @@ class TextProcessor:
         return (*self.prompt(text), self.tokenizer.special[END_OF_PROMPT])
 
     def _frontend(self, policy: UtterancePolicy) -> TextFrontend:
-        return TextFrontend(self.tokenizer, self.normalizer, policy, markup=self.markup)
+        return TextFrontend(
+            self.tokenizer,
+            self.normalizer,
+            policy,
+            markup=self.markup,
+            japanese=self.japanese(),
+        )

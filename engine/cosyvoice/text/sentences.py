@@ -18,6 +18,7 @@ from ...segmentation.lookahead import NeedMoreText
 from ...segmentation.scripts import is_cjk
 from ...segmentation.segmenter import OpenSegment
 from ...written import THIN_BLANKS
+from .sounds import SoundTokens
 from .tokenizer import MARKUP
 
 _LONGEST_WORD: Final = 64
@@ -30,12 +31,14 @@ class AtomKind(Enum):
     WORD: letters, digits and ASCII signs with no blank between, of a script that has blanks.
     SIGN: one Han or kana character, or one mark of punctuation that is not ASCII.
     MARKUP: one of the special tokens that users may write.
+    SOUNDS: a row of special tokens that spell a word.
     BORDER: nothing to say; what comes before is read apart from `text`, which comes after.
     """
 
     WORD = "word"
     SIGN = "sign"
     MARKUP = "markup"
+    SOUNDS = "sounds"
     BORDER = "border"
 
 
@@ -55,9 +58,13 @@ class Atom:
 
 
 class AtomScanner:
-    """Cuts a text into atoms as it comes; which they are depends on the text and its ends alone."""
+    """Cuts a text into atoms as it comes; which they are depends on the text and its ends alone.
 
-    def __init__(self) -> None:
+    sounds: the special tokens that spell words, if the model has such.
+    """
+
+    def __init__(self, sounds: SoundTokens | None = None) -> None:
+        self._sounds = sounds
         self._buffer = ""
         self._begin = 0
         self._spaced = self._thin = False
@@ -86,7 +93,7 @@ class AtomScanner:
 
     def _atom(self, at: int, end: int, kind: AtomKind) -> Atom:
         text = self._buffer[at:end]
-        if kind is not AtomKind.MARKUP:
+        if kind not in (AtomKind.MARKUP, AtomKind.SOUNDS):
             text = unicodedata.normalize("NFC", text)
         atom = Atom(kind, text, self._begin + at, self._begin + end, self._spaced, self._thin)
         self._spaced = self._thin = False
@@ -97,6 +104,9 @@ class AtomScanner:
         markup = self._markup_length(at, final)
         if markup != 0:
             return (at + markup if markup > 0 else 0), AtomKind.MARKUP
+        sounds = self._sounds_length(at, final)
+        if sounds != 0:
+            return (at + sounds if sounds > 0 else 0), AtomKind.SOUNDS
         if _stands_alone(self._buffer[at]):
             end = at + 1
             while end < len(self._buffer) and is_extender(self._buffer[end]):
@@ -114,9 +124,9 @@ class AtomScanner:
                 return cluster_start(self._buffer, end, at) or end
             if is_blank(char) or _stands_alone(char):
                 return end
-            markup = self._markup_length(end, final)
-            if markup != 0:
-                return end if markup > 0 else 0
+            special = self._markup_length(end, final) or self._sounds_length(end, final)
+            if special != 0:
+                return end if special > 0 else 0
             end += 1
         return end if final else 0
 
@@ -129,6 +139,15 @@ class AtomScanner:
             if ahead.startswith(markup):
                 return len(markup)
         return -1 if not final and any(markup.startswith(ahead) for markup in MARKUP) else 0
+
+    def _sounds_length(self, at: int, final: bool) -> int:
+        """Characters of the row of sounds at `at`; 0 if it is none, -1 if that depends on what follows."""
+        if self._sounds is None:
+            return 0
+        try:
+            return self._sounds.row_length(self._buffer, at, final)
+        except NeedMoreText:
+            return -1
 
 
 def _stands_alone(char: str) -> bool:

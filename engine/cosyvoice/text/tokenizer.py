@@ -1,7 +1,8 @@
-"""Text to the speech LM's text tokens: Qwen2's byte-level BPE, and CosyVoice 2's special tokens.
+"""Text to the speech LM's text tokens: Qwen2's byte-level BPE, and the special tokens of the model's family.
 
 Special tokens never come out of plain text, whatever it says: the BPE model is built without them, and
-AtomScanner finds the few that users may write (MARKUP). Text that looks like another one is read as text.
+AtomScanner finds those that users may write (MARKUP, and rows of SoundTokens). Text that looks like another
+one is read as text.
 
 TextTokenStream hands out the tokens of an utterance as soon as nothing that follows can change them. Two
 facts make that exact. Merges never cross the border of a word (see TextTokenizer.words), and all words
@@ -25,13 +26,15 @@ from typing import Any, Final
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from ...plain import CUES
+from .sounds import SoundTokens
 
 END_OF_TEXT: Final = "<|endoftext|>"
 END_OF_PROMPT: Final = "<|endofprompt|>"
 MARKUP: Final = CUES
 """The special tokens that a text to be spoken may contain."""
 SPECIAL_TOKENS: Final = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", END_OF_PROMPT, *MARKUP)
-"""In the order in which those that a vocabulary lacks get numbers: the LM's embedding depends on it."""
+"""Those that every family has, in the order in which those that a vocabulary lacks get numbers: the LM's
+embedding depends on it."""
 
 _PRE_TOKENS: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -47,21 +50,31 @@ class TokenizerError(Exception):
 class TextTokenizer:
     """Immutable; safe to share between threads.
 
-    special: the number of every special token. size: one more than the largest number there is.
+    special: the number of every special token. sounds: those that are sounds, None without such.
+    size: one more than the largest number there is.
     """
 
-    def __init__(self, bpe: Tokenizer, special: Mapping[str, int]) -> None:
+    def __init__(
+        self, bpe: Tokenizer, special: Mapping[str, int], sounds: SoundTokens | None = None
+    ) -> None:
         self._bpe = bpe
         self.special = dict(special)
+        self.sounds = sounds
         words = bpe.get_vocab(with_added_tokens=False)
         self.size = max((*words.values(), *self.special.values()), default=-1) + 1
         self._sorted = sorted(words)
         self._longest = max(map(len, words), default=0)
 
     @classmethod
-    def load(cls, folder: Path) -> TextTokenizer:
+    def load(
+        cls,
+        folder: Path,
+        special: Sequence[str] = SPECIAL_TOKENS,
+        sounds: SoundTokens | None = None,
+    ) -> TextTokenizer:
         """Load a folder such as `CosyVoice-BlankEN`: tokenizer.json, or vocab.json and merges.txt.
 
+        special: of the model's family, in the order of their numbers; sounds: those of them that are.
         Numbers that tokenizer.json or tokenizer_config.json give special tokens are kept.
         Raises TokenizerError.
         """
@@ -73,7 +86,7 @@ class TextTokenizer:
         config = folder / "tokenizer_config.json"
         if config.is_file():
             added |= _added_by(config)
-        return cls(bpe, _numbered(bpe, added))
+        return cls(bpe, _numbered(bpe, added, special), sounds)
 
     def encode(self, text: str) -> list[int]:
         """Token numbers of plain text; markup in it is text like any other."""
@@ -176,12 +189,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _numbered(bpe: Tokenizer, added: Mapping[str, int]) -> dict[str, int]:
+def _numbered(bpe: Tokenizer, added: Mapping[str, int], special: Sequence[str]) -> dict[str, int]:
     """Every special token's number: the one it has, else the next free one."""
     words = bpe.get_vocab(with_added_tokens=False)
     free = max((*words.values(), *added.values()), default=-1) + 1
     numbers = dict(added)
-    for token in SPECIAL_TOKENS:
+    for token in special:
         if token in numbers:
             continue
         if token in words:
@@ -221,12 +234,13 @@ class TextTokenStream:
         self._word += text
         self.text += text
 
-    def push_special(self, name: str, begin: int, end: int) -> list[TextToken]:
-        """Add a special token; returns what is certain: all there is."""
+    def push_special(self, names: Sequence[str], begin: int, end: int) -> list[TextToken]:
+        """Add special tokens; returns what is certain: all there is."""
         tokens = self.flush()
-        self.text += name
-        self._handed += 1
-        return [*tokens, TextToken(self.tokenizer.special[name], begin, end)]
+        self.text += "".join(names)
+        self._handed += len(names)
+        special = self.tokenizer.special
+        return [*tokens, *(TextToken(special[name], begin, end) for name in names)]
 
     def count(self, more: str = "") -> int:
         """How many tokens the text so far has, with `more` after it."""

@@ -92,7 +92,7 @@ class UtteranceBuilder:
             return self._add(piece)
         if piece.markup:
             self._lead.append(piece)
-        elif speakable(piece.text):
+        elif piece.sounds or speakable(piece.text):
             self._speakable = True
             lead, self._lead = self._lead, []
             return [delta for part in (*lead, _without_lead(piece)) for delta in self._add(part)]
@@ -101,17 +101,13 @@ class UtteranceBuilder:
         return []
 
     def _add(self, piece: WrittenSegment) -> list[TextDelta]:
-        if piece.markup:
-            self._end = piece.end
-            self._special += self._stream.push_special(piece.text, piece.begin, piece.end)
-            return []
+        if piece.markup or piece.sounds:
+            return self._add_special(piece)
         text = _in_place(piece.text, self._stream.text[-1:])
         if not text:
             return []
         text = self._blank(piece.spaced, text) + text
-        most = self._policy.max_tokens
-        full = self._stream.most(text) > most and self._stream.count(text) > most
-        if full and speakable(self._stream.text):
+        if self._is_full(text):
             self._speakable = False
             return [self._close(), *self._take(piece)]
         self._stream.push(text, piece.begin, piece.end)
@@ -121,6 +117,29 @@ class UtteranceBuilder:
             self._speakable = False
             return [self._close()]
         return []
+
+    def _add_special(self, piece: WrittenSegment) -> list[TextDelta]:
+        names = [piece.text]
+        sounds = self._tokenizer.sounds
+        if piece.sounds and sounds is not None:
+            names = sounds.split(piece.text)
+            if self._is_full(special=len(names)):
+                self._speakable = False
+                return [self._close(), *self._take(piece)]
+            if self._blank(piece.spaced, piece.text):
+                self._stream.push(" ", piece.begin, piece.begin)
+        self._end = piece.end
+        self._special += self._stream.push_special(names, piece.begin, piece.end)
+        return []
+
+    def _is_full(self, text: str = "", special: int = 0) -> bool:
+        """Whether these would take the utterance, which has something to say, beyond its limit.
+
+        special: a count of special tokens.
+        """
+        limit = self._policy.max_tokens - special
+        full = self._stream.most(text) > limit and self._stream.count(text) > limit
+        return full and speakable(self._stream.text)
 
     def _blank(self, spaced: bool, text: str) -> str:
         """The blank before `text`: none first in an utterance nor beside signs that stand without."""

@@ -107,13 +107,17 @@ _UNREAD: Final = frozenset({"So", "Cs", "Co", "Cn", "Cf", "Cc"})
 
 @dataclass(frozen=True, slots=True)
 class WrittenSegment:
-    """Text as it is read out, of whole[begin:end]. spaced: blanks came before. markup: a special token."""
+    """Text as it is read out, of whole[begin:end]. spaced: blanks came before.
+
+    markup: a special token. sounds: a row of them that spells a word.
+    """
 
     text: str
     begin: int
     end: int
     spaced: bool
     markup: bool = False
+    sounds: bool = False
 
 
 class WrittenForms:
@@ -144,8 +148,9 @@ class WrittenForms:
         return pieces
 
     def _take(self, atom: Atom) -> list[WrittenSegment]:
-        if atom.kind is AtomKind.MARKUP:
-            piece = WrittenSegment(atom.text, atom.begin, atom.end, atom.spaced, markup=True)
+        if atom.kind in (AtomKind.MARKUP, AtomKind.SOUNDS):
+            kind = {"markup": True} if atom.kind is AtomKind.MARKUP else {"sounds": True}
+            piece = WrittenSegment(atom.text, atom.begin, atom.end, atom.spaced, **kind)
             return [*self._close(), piece]
         self._note_language(atom.text)
         if atom.kind is AtomKind.BORDER:

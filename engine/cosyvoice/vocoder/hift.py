@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,15 @@ from torch.nn import functional as F
 
 from ..config import HiftConfig
 from .layers import F0Predictor, ResBlock, analyse, fold_weight_norm, synthesise
-from .reach import source_down
+from .reach import reach, source_down
 from .source import HarmonicSource
 from .streaming import StreamPolicy, VocoderState, start_state, step_states
 
-_LOUDEST = 1e2
-_LAST_SLOPE = 0.01
+_STATE_BYTES: Final = 1 << 16
+LOUDEST: Final = 1e2
+"""The largest magnitude of a bin."""
+LAST_SLOPE: Final = 0.01
+"""Of the leaky ReLU before the last convolution."""
 
 
 class Hift(nn.Module):
@@ -42,8 +45,7 @@ class Hift(nn.Module):
             self._add_stage(stage)
         narrowest = config.base_channels >> len(config.upsample_rates)
         self.conv_post = nn.Conv1d(narrowest, config.n_fft + 2, 7, padding=3)
-        register: Callable[..., object] = self.register_load_state_dict_pre_hook
-        register(_fold)
+        fold_when_loaded(self)
         self.requires_grad_(False)
 
     def _add_stage(self, stage: int) -> None:
@@ -59,6 +61,16 @@ class Hift(nn.Module):
         self.source_resblocks.append(ResBlock(narrow, *own))
         kinds = zip(config.resblock_kernels, config.resblock_dilations, strict=True)
         self.resblocks.extend(ResBlock(narrow, size, dilations) for size, dilations in kinds)
+
+    @property
+    def look_ahead(self) -> int:
+        """Mel frames after a frame that its sound depends on."""
+        return reach(self.config).right
+
+    @property
+    def state_bytes(self) -> int:
+        """What an utterance keeps, about: its last 60 mel frames."""
+        return _STATE_BYTES
 
     def decode(self, mel: Tensor, source: Tensor) -> Tensor:
         """mel [B, 80, T] and source [B, 1, 480 T] -> wave [B, 480 T] within the configured limit.
@@ -79,9 +91,9 @@ class Hift(nn.Module):
             for block in blocks[1:]:
                 total += block(x)
             x = total.div_(kinds)
-        x = self.conv_post(F.leaky_relu(x, _LAST_SLOPE)).float()
+        x = self.conv_post(F.leaky_relu(x, LAST_SLOPE)).float()
         bins = size // 2 + 1
-        magnitude = x[:, :bins].exp().clamp(max=_LOUDEST)
+        magnitude = x[:, :bins].exp().clamp(max=LOUDEST)
         wave = synthesise(magnitude, x[:, bins:].sin(), size, hop)
         return wave.clamp(-self.config.audio_limit, self.config.audio_limit)
 
@@ -106,6 +118,12 @@ class Hift(nn.Module):
         Raises: ValueError for lengths that differ, a bad shape or speed, or a finished state.
         """
         return step_states(self, states, mels, final, speeds or [1.0] * len(states))
+
+
+def fold_when_loaded(module: nn.Module) -> None:
+    """Let the module take normalised weights too; see fold_weight_norm."""
+    register: Callable[..., object] = module.register_load_state_dict_pre_hook
+    register(_fold)
 
 
 def _fold(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:

@@ -22,24 +22,33 @@ def analyse(wave: Tensor, size: int, hop: int) -> Tensor:
     Both ends are padded by reflection.
     """
     padded = F.pad(wave.float()[:, None], (size // 2, size // 2), mode="reflect")[:, 0]
-    frames = padded.unfold(-1, size, hop) * _hann(size, wave.device)
+    return columns(padded, size, hop)
+
+
+def columns(wave: Tensor, size: int, hop: int) -> Tensor:
+    """[B, n] in fp32 -> [B, size + 2, (n - size) / hop + 1]: as `analyse`, of whole windows alone."""
+    frames = wave.unfold(-1, size, hop) * hann(size, wave.device)
     bins = torch.fft.rfft(frames)
     return torch.cat([bins.real, bins.imag], dim=-1).transpose(1, 2)
 
 
 def synthesise(magnitude: Tensor, phase: Tensor, size: int, hop: int) -> Tensor:
     """[B, size / 2 + 1, frames] twice -> [B, (frames - 1) * hop]; `hop` divides `size`."""
-    magnitude, phase = magnitude.float(), phase.float()
-    bins = torch.polar(magnitude, phase).transpose(1, 2)
-    window = _hann(size, magnitude.device)
-    frames = torch.fft.irfft(bins, n=size) * window
+    frames = windows(magnitude, phase, size)
     count = frames.shape[1]
-    envelope = window.square().expand(1, count, size)
+    envelope = hann(size, magnitude.device).square().expand(1, count, size)
     kept = slice(size // 2, size // 2 + (count - 1) * hop)
-    return _overlap(frames, hop)[:, kept] / _overlap(envelope, hop)[:, kept]
+    return overlap(frames, hop)[:, kept] / overlap(envelope, hop)[:, kept]
 
 
-def _overlap(frames: Tensor, hop: int) -> Tensor:
+def windows(magnitude: Tensor, phase: Tensor, size: int) -> Tensor:
+    """[B, size / 2 + 1, frames] twice -> the inverse transforms under the window, [B, frames, size]."""
+    bins = torch.polar(magnitude.float(), phase.float()).transpose(1, 2)
+    frames: Tensor = torch.fft.irfft(bins, n=size) * hann(size, magnitude.device)
+    return frames
+
+
+def overlap(frames: Tensor, hop: int) -> Tensor:
     """Add up [B, count, size] frames that lie `hop` apart: [B, (count - 1) * hop + size]."""
     batch, count, size = frames.shape
     parts = size // hop
@@ -49,7 +58,7 @@ def _overlap(frames: Tensor, hop: int) -> Tensor:
     return total.reshape(batch, -1)
 
 
-def _hann(size: int, device: torch.device) -> Tensor:
+def hann(size: int, device: torch.device) -> Tensor:
     return torch.hann_window(size, device=device)
 
 
@@ -132,10 +141,7 @@ class F0Predictor(nn.Module):
             layers += [nn.Conv1d(channels if index else mel_size, channels, 3, padding=1), nn.ELU()]
         self.condnet = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, 1)
-        self.double()
-        # Assigned weights bring their own type.
-        register: Callable[..., object] = self.register_load_state_dict_post_hook
-        register(_to_float64)
+        stay_float64(self)
 
     def forward(self, mel: Tensor) -> Tensor:
         """In fp32."""
@@ -147,6 +153,14 @@ class F0Predictor(nn.Module):
             hidden = self.condnet(mel.double()).transpose(1, 2)
             values: Tensor = self.classifier(hidden)
             return values.squeeze(-1).abs()
+
+
+def stay_float64(module: nn.Module) -> None:
+    """Bring the weights to float64, now and whenever others are loaded."""
+    module.double()
+    # Assigned weights bring their own type.
+    register: Callable[..., object] = module.register_load_state_dict_post_hook
+    register(_to_float64)
 
 
 def _to_float64(module: nn.Module, _: object) -> None:

@@ -4,8 +4,8 @@ Phase is counted in cycles, in float64, one accumulator per harmonic; it wraps, 
 window to the next. Each frame's phase belongs to the frame's centre; it goes in a straight line between
 centres, and is held for half a frame at the two ends of the sound.
 
-Noise is standard normal and a pure function of (seed, frame, place in the frame): what a session hears does
-not depend on how its frames were grouped into steps, on who shared its batch, or on the device.
+Noise is a pure function of (seed, frame, place in the frame): what a session hears does not depend on how
+its frames were grouped into steps, on who shared its batch, or on the device.
 """
 
 from __future__ import annotations
@@ -27,7 +27,31 @@ _MASK: Final = (1 << 64) - 1
 def frame_noise(
     seeds: Sequence[int], first: Sequence[int], frames: int, width: int, device: torch.device
 ) -> Tensor:
-    """[len(seeds), frames, width] of noise for `frames` frames from `first[i]` on; `width` is even."""
+    """[len(seeds), frames, width] of standard normal noise for `frames` frames from `first[i]` on; `width`
+    is even."""
+    high, low = (half.to(torch.float32) for half in _bits(seeds, first, frames, width, device))
+    # Box-Muller; the half keeps the logarithm finite.
+    radius = ((high + 0.5) * 2.0**-32).log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
+    angle = low * (2.0 * math.pi * 2.0**-32)
+    shape = (len(seeds), frames, width // 2)
+    cosine, sine = (radius * angle.cos()).view(shape), (radius * angle.sin_()).view(shape)
+    return torch.cat([cosine, sine], dim=-1)
+
+
+def uniform_frame_noise(
+    seeds: Sequence[int], first: Sequence[int], frames: int, width: int, device: torch.device
+) -> Tensor:
+    """As frame_noise, but uniform in [0, 1)."""
+    # As many bits as fp32 holds: rounding must not give 1.
+    halves = [(half >> 8).to(torch.float32) for half in _bits(seeds, first, frames, width, device)]
+    shape = (len(seeds), frames, width // 2)
+    return torch.cat([half.view(shape) for half in halves], dim=-1).mul_(2.0**-24)
+
+
+def _bits(
+    seeds: Sequence[int], first: Sequence[int], frames: int, width: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """32 random bits for each place, as int64: [len(seeds), frames * width / 2] twice."""
     pairs = width // 2
     start = [
         _signed((_mixed(seed) + frame * pairs * _GOLDEN) & _MASK)
@@ -36,14 +60,7 @@ def frame_noise(
     origin = torch.tensor(start, device=device)[:, None]
     counter = torch.arange(frames * pairs, device=device)
     bits = _mix(origin + counter * _signed(_GOLDEN))
-    high = (bits >> 32 & 0xFFFFFFFF).to(torch.float32)
-    low = (bits & 0xFFFFFFFF).to(torch.float32)
-    # Box-Muller; the half keeps the logarithm finite.
-    radius = ((high + 0.5) * 2.0**-32).log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
-    angle = low * (2.0 * math.pi * 2.0**-32)
-    shape = (len(seeds), frames, pairs)
-    cosine, sine = (radius * angle.cos()).view(shape), (radius * angle.sin_()).view(shape)
-    return torch.cat([cosine, sine], dim=-1)
+    return bits >> 32 & 0xFFFFFFFF, bits & 0xFFFFFFFF
 
 
 def _mix(z: Tensor) -> Tensor:

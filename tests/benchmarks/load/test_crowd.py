@@ -39,6 +39,7 @@ async def test_who_is_refused_says_when_to_ask_again() -> None:
     assert (found.taken, found.failed, found.retried, found.retaken) == (1, 0, 1, 1)
     assert found.refused_after is not None
     assert found.refused_after.count == 1
+    assert found.refused_soon is not None
     assert sorted(each.error for each in listeners) == ["", "Throttled", "Throttled"]
     assert {each.retry_after for each in listeners} == {None, 1}
 
@@ -70,5 +71,5 @@ async def test_a_listener_hears_a_gap(
 
 
 def test_a_row_fits_its_head() -> None:
-    nobody = Crowd(1000, 0, 0.0, 0, 1.0, None, None, 0, 0, 0.1, 100.0)
+    nobody = Crowd(1000, 0, 0.0, 0, 1.0, None, None, None, 0, 0, 0.1, 100.0)
     assert len(row(nobody, 250)) == len(HEAD)

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,10 @@ from cosyserve.benchmarks.model.models import (
     random_hift,
     random_voice,
     tiny_config,
+    tiny_config3,
 )
 from cosyserve.benchmarks.model.table import outcome_of, side_by_side
+from cosyserve.engine.cosyvoice.config import ModelConfig
 from cosyserve.engine.cosyvoice.flow import GraphCache
 from support.engines.recorded_work import Recorder
 
@@ -94,8 +96,26 @@ def test_without_a_device_for_graphs_the_figures_come_once(tmp_path: Path) -> No
     assert "with_graphs" not in found
 
 
-def test_the_paths_give_one_mel() -> None:
-    config = tiny_config()
+def test_the_costs_of_cosyvoice_3(tmp_path: Path) -> None:
+    code = main(
+        [
+            *("--family", "3", "--tiny", "--seconds", "3", "--window", "1", "--rounds", "1"),
+            *("--recompute-positions", "1,3", "--device", "cpu", "--graphs", "both"),
+            *("--first-hops", "8", "--streams", "1", "--position", "1", "--repeats", "1"),
+            *("--out", str(tmp_path)),
+        ]
+    )
+    assert code == 0
+    found = json.loads((tmp_path / "streaming_cost.json").read_text())
+    assert found["graphs"] is False
+    assert found["mel_differences"]["recomputed"] < 1e-4 < found["mel_differences"]["window"]
+    # The first 16 frames, less the vocoder's look-ahead of 4 and three samples.
+    assert found["first_chunks"][0]["sound"] == pytest.approx(0.24 - 3 / 24000)
+
+
+@pytest.mark.parametrize("sizes", [tiny_config, tiny_config3])
+def test_the_paths_give_one_mel(sizes: Callable[[], ModelConfig]) -> None:
+    config = sizes()
     with torch.inference_mode():
         models = random_flow(config, CPU), random_hift(config, CPU)
         voice = random_voice(config.flow, 100, 25, CPU)

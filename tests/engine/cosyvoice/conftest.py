@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.engines import tiny_checkpoint3
 from support.engines.tiny_checkpoint import build
 
 
@@ -15,6 +16,12 @@ from support.engines.tiny_checkpoint import build
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that speaks noise; do not change it."""
     return build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of CosyVoice 3."""
+    return tiny_checkpoint3.build(tmp_path_factory.mktemp("tiny3"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from cosyserve.benchmarks.parity.reference.config import model_config
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config
 from support.engines import goldens
 
 
 def test_flat_names_are_paths() -> None:
-    flat = ModelConfig().flatten()
+    flat = CosyVoice2Config().flatten()
     assert flat["lm.vocab_size"] == 151936
     assert flat["flow.encoder.num_blocks"] == 6
     assert flat["hift.resblock_dilations"] == ((1, 3, 5),) * 3
@@ -20,20 +20,20 @@ def test_flat_names_are_paths() -> None:
 
 def test_flat_and_back() -> None:
     config = model_config(goldens.config())
-    assert config != ModelConfig()
-    assert ModelConfig.from_flat(config.flatten()) == config
+    assert config != CosyVoice2Config()
+    assert CosyVoice2Config.from_flat(config.flatten()) == config
 
 
 def test_flat_survives_json() -> None:
     config = model_config(goldens.config())
-    assert ModelConfig.from_flat(json.loads(json.dumps(config.flatten()))) == config
+    assert CosyVoice2Config.from_flat(json.loads(json.dumps(config.flatten()))) == config
 
 
 def test_absent_numbers_keep_their_defaults() -> None:
-    config = ModelConfig.from_flat({"flow.cfg_rate": 1})
+    config = CosyVoice2Config.from_flat({"flow.cfg_rate": 1})
     assert config.flow.cfg_rate == 1.0
     assert isinstance(config.flow.cfg_rate, float)
-    assert config.lm == ModelConfig().lm
+    assert config.lm == CosyVoice2Config().lm
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_absent_numbers_keep_their_defaults() -> None:
 )
 def test_a_wrong_number_is_named(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{name}: "):
-        ModelConfig.from_flat({name: value})
+        CosyVoice2Config.from_flat({name: value})

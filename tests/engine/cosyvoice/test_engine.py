@@ -35,9 +35,10 @@ TEXT = "hello world and two."
 LONG = "hello world, and the other world is going on and on. " * 6
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tiny_model: Path) -> AsyncIterator[CosyVoiceEngine]:
-    async with running(tiny_model, work_ahead=1.5) as engine:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["tiny_model", "tiny_model3"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[CosyVoiceEngine]:
+    """Of either family."""
+    async with running(request.getfixturevalue(request.param), work_ahead=1.5) as engine:
         yield engine
 
 
@@ -62,8 +63,10 @@ def assert_idle(engine: CosyVoiceEngine) -> None:
 
 
 def assert_same_sound(one: Samples, other: Samples) -> None:
+    """The causal vocoder's phase makes of a mel's rounding errors a thousand times as much."""
     assert one.shape == other.shape
-    assert np.abs(one - other).max() < 2e-3
+    assert np.abs(one - other).max() < 2e-2
+    assert np.square(one - other).mean() < 1e-3**2
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

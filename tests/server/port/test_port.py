@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 import structlog
 
+from cosyserve.server.port.connections import HEADS_PER_ROUND
 from cosyserve.server.port.sockets import SPARE, Sockets
-from cosyserve.server.port.turns import HEADS_PER_TURN
 from support.peers.peers import PATH, Peer
 from support.peers.tls import self_signed
 
@@ -63,7 +63,7 @@ async def test_an_upload_may_ask_to_continue(peer: Peer) -> None:
 
 
 async def test_of_many_heads_at_once_each_is_answered(peer: Peer) -> None:
-    port, many = peer.server.port, 4 * HEADS_PER_TURN
+    port, many = peer.server.port, 4 * HEADS_PER_ROUND
     plain = b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
     gone = [await asyncio.open_connection("127.0.0.1", port) for _ in range(many)]
     for _, writer in gone:

@@ -203,7 +203,7 @@ def test_secrets_do_not_leak_from_repr() -> None:
     [
         ("port", "99999", "0 to 65535"),
         ("port", "http", "0 to 65535"),
-        ("engine", "festival", "auto, embedded, cosyvoice2"),
+        ("engine", "festival", "auto, embedded, cosyvoice2, cosyvoice3"),
         ("send_timeout", "0", "above 0, up to 86400"),
         ("send_timeout", "nan", "above 0, up to 86400"),
         ("ping_interval", "-1", "or none"),
@@ -286,7 +286,7 @@ def test_the_variable_that_kubernetes_sets_for_a_service_is_no_port(
 
 
 def test_engine_and_model_agree(tmp_path: Path) -> None:
-    assert load_settings({"model": str(tmp_path)}).engine_name == "cosyvoice2"
+    assert load_settings({"model": str(tmp_path)}).engine_name == "cosyvoice"
     assert lines_of(engine="cosyvoice2")[0].startswith("engine:")
     assert lines_of(engine="embedded", model=str(tmp_path))[0].startswith("model:")
     assert lines_of(model=str(tmp_path / "none"))[0].startswith("model:")

@@ -114,8 +114,8 @@ def test_a_model_folder_that_is_empty_or_broken(kept: tuple[str, str], tmp_path:
     assert outcome.status == 1
     line = outcome.line("model")
     assert f"model: {folder} is not usable; " in line
-    assert "cosyvoice2.yaml: missing" in line
-    assert "allowed: a complete CosyVoice 2 checkpoint" in line
+    assert "cosyvoice2.yaml or cosyvoice3.yaml: missing" in line
+    assert "allowed: a complete checkpoint of CosyVoice 2 or CosyVoice 3" in line
     for name in ("cosyvoice2.yaml", "llm.pt", "flow.pt", "hift.pt", "campplus.onnx"):
         (folder / name).write_bytes(b"\x80\x02garbage")
     outcome = run_serve(*flags)

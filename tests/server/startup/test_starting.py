@@ -93,6 +93,17 @@ async def test_an_engine_that_does_not_start_is_told_by_its_setting(tmp_path: Pa
         await start_engine(Broken(), settings)
 
 
+async def test_a_model_of_another_family_than_asked_for_is_told(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.capabilities = replace(engine.capabilities, name="cosyvoice3")
+    for asked in ("auto", "cosyvoice3"):
+        await start_engine(engine, load_settings({"model": str(tmp_path), "engine": asked}))
+        assert engine.ready
+    with pytest.raises(EngineNotReady, match=r"^engine: cosyvoice2 .*of cosyvoice3; allowed: auto"):
+        await start_engine(engine, load_settings({"model": str(tmp_path), "engine": "cosyvoice2"}))
+    assert not engine.ready
+
+
 def test_a_folder_for_prepared_voices_is_made_or_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

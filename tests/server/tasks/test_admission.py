@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -443,7 +444,7 @@ def test_a_token_leaves_others_room_with_the_engine(carried: int) -> None:
     limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("ann", "bob"))
     limits.max_realtime_share = 1.0
     admission = Admission(limits)
-    admission.capacity.calibrate(throughput=carried * 1.5)
+    admission.capacity.calibrate(throughput=carried / 0.75)
     taken = _enter_all(admission, ANN)
     assert 0.5 * carried <= taken <= max(1, 0.9 * carried)
     admission.enter(BOB)
@@ -453,19 +454,118 @@ def test_of_two_greedy_tokens_each_leaves_room_with_the_engine() -> None:
     limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("some", "more"))
     limits.max_realtime_share = 1.0
     admission = Admission(limits)
-    admission.capacity.calibrate(throughput=150)
+    admission.capacity.calibrate(throughput=100 / 0.75)
     taken = [_enter_all(admission, Caller(name)) for name in ("ann", "carl")]
     assert taken == [90, 9]
     admission.enter(BOB)
 
 
 def _enter_all(admission: Admission, caller: Caller) -> int:
-    """Take all places that others leave to the caller; returns how many."""
+    """Take all places that others leave to the caller, and be heard; returns how many."""
     before = admission.tasks
-    enough = [caller] * 1000
-    with pytest.raises(Throttled, match="are for others"):
-        list(map(admission.enter, enough))
+    refusal = ""
+    while not refusal:
+        try:
+            _be_heard(admission.enter(caller))
+        except Throttled as refused:
+            refusal = refused.message
+    assert re.search(r"tasks speaking; the .* are for others", refusal)
     return admission.tasks - before
+
+
+def _be_heard(task: TaskTicket) -> None:
+    task.active(characters=10)
+    task.active(seconds=1.0)
+
+
+def test_no_more_tasks_begin_than_have_their_first_sound_soon() -> None:
+    clock = Clock()
+    admission = Admission(
+        Limits(max_tasks=100, max_tasks_per_token=100, max_realtime_share=0.5), clock
+    )
+    admission.capacity.calibrate(throughput=75 / 0.75 / 0.5)
+    tasks = [admission.enter(ANN) for _ in range(50)]
+    with pytest.raises(Throttled, match="50 tasks are waiting for their first sound") as refused:
+        admission.enter(BOB)
+    assert refused.value.retry_after == 1
+    _be_heard(tasks[0])
+    tasks[1].release()
+    assert [admission.enter(BOB).name for _ in range(2)] == ["bob", "bob"]
+    with pytest.raises(Throttled):
+        admission.enter(BOB)
+
+
+def test_tasks_whose_text_is_long_in_coming_do_not_keep_others_from_beginning() -> None:
+    clock = Clock()
+    admission = Admission(
+        Limits(max_tasks=100, max_tasks_per_token=100, max_realtime_share=0.5), clock
+    )
+    admission.capacity.calibrate(throughput=75 / 0.75 / 0.5)
+    tasks = [admission.enter(ANN) for _ in range(50)]
+    tasks[0].active(characters=1)
+    clock.now += 0.3
+    for _ in range(20):
+        admission.enter(BOB)
+    for task in tasks[1:30]:
+        task.active(characters=1)
+    with pytest.raises(Throttled, match="50 tasks are waiting for their first sound"):
+        admission.enter(BOB)
+
+
+def test_a_token_leaves_others_room_to_begin() -> None:
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("ann", "bob"))
+    limits.max_realtime_share = 1.0
+    admission = Admission(limits)
+    admission.capacity.calibrate(throughput=150 / 0.75)
+    for _ in range(90):
+        admission.enter(ANN)
+    with pytest.raises(Throttled, match="90 tasks waiting for their first sound; the 10 more"):
+        admission.enter(ANN)
+    for _ in range(9):
+        admission.enter(BOB)
+
+
+def test_how_long_tasks_wait_for_their_first_sound_is_learned() -> None:
+    clock = Clock()
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, max_realtime_share=0.5)
+    admission = Admission(limits, clock)
+    for _ in range(20):
+        tasks = [admission.enter(ANN) for _ in range(int(admission.capacity.beginnings))]
+        for task in tasks:
+            task.active(characters=10)
+            task.keep()
+        for task in tasks:
+            clock.now += 1 / 50
+            task.active(seconds=1.0)
+            task.release()
+    assert admission.capacity.beginnings == pytest.approx(60, rel=0.1)
+
+
+def test_who_waits_for_more_text_says_nothing_about_the_engine() -> None:
+    clock = Clock()
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, max_realtime_share=0.5)
+    admission = Admission(limits, clock)
+    before = admission.capacity.beginnings
+    tasks = [admission.enter(ANN) for _ in range(300)]
+    for task in tasks:
+        task.active(characters=10)
+    clock.now += 10
+    for task in tasks:
+        task.keep()
+        task.active(seconds=1.0)
+    assert admission.capacity.beginnings == before
+
+
+def test_of_a_tokens_tasks_those_that_rest_do_not_count_as_speaking() -> None:
+    clock = Clock()
+    limits = Limits(max_tasks=500, max_tasks_per_token=500, tokens=("ann", "bob"))
+    limits.max_realtime_share = 1.0
+    admission = Admission(limits, clock)
+    admission.capacity.calibrate(throughput=100 / 0.75)
+    for _ in range(40):
+        admission.enter(ANN).await_text(lambda _: None)
+    clock.now += 3
+    assert _enter_all(admission, ANN) == 90
 
 
 def test_a_token_without_a_task_gets_one_even_if_the_engine_is_busy() -> None:
@@ -474,7 +574,7 @@ def test_a_token_without_a_task_gets_one_even_if_the_engine_is_busy() -> None:
     admission = Admission(limits)
     admission.capacity.calibrate(throughput=15)
     for _ in range(9):
-        admission.enter(ANN)
+        _be_heard(admission.enter(ANN))
     admission.capacity.calibrate(throughput=1)
     admission.enter(BOB)
     with pytest.raises(Throttled, match="as many as the engine keeps up with"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyserve.server.tasks.capacity import WINDOW, Capacity
+from cosyserve.server.tasks.capacity import FIRST_SOUND, WINDOW, Capacity
 
 AIM = 0.85
 STEP = WINDOW / 25
@@ -88,11 +88,38 @@ def test_what_the_start_found_counts_until_more_is_known() -> None:
     capacity = Capacity(AIM, 500, lambda: 0)
     assert capacity.limit == 500
     capacity.calibrate(100.0)
-    assert capacity.limit == pytest.approx(85 * 2 / 3)
+    assert capacity.limit == pytest.approx(85 * 0.75)  # the rest is for sending
+    assert capacity.beginnings == pytest.approx(85 * 0.75 * 2 / 3)
     capacity.calibrate(0.5)
     assert capacity.limit == 1
     capacity.calibrate(5000.0)
     assert capacity.limit == 500
+
+
+@pytest.mark.parametrize("a_second", [20, 100, 300])
+def test_so_many_begin_as_have_their_first_sound_within_moments(a_second: int) -> None:
+    capacity = Capacity(AIM, 500, lambda: 0)
+    for _ in range(60):
+        crowd = int(capacity.beginnings)
+        for number in range(1, crowd + 1):
+            capacity.began(number, number / a_second)
+    assert capacity.beginnings == pytest.approx(FIRST_SOUND * a_second, rel=0.1)
+
+
+def test_what_few_tasks_wait_says_nothing_about_many() -> None:
+    capacity = Capacity(AIM, 500, lambda: 0)
+    capacity.calibrate(200.0)
+    before = capacity.beginnings
+    for _ in range(100):
+        capacity.began(3, 5.0)
+    assert capacity.beginnings == before
+
+
+def test_a_few_may_begin_however_slow_the_engine_is() -> None:
+    capacity = Capacity(AIM, 500, lambda: 0)
+    for _ in range(1000):
+        capacity.began(500, 600.0)
+    assert capacity.beginnings == 8
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 1e3), st.integers(0, 500)), max_size=50))
@@ -106,4 +133,6 @@ def test_the_limit_stays_between_one_and_the_setting(
         now += 0.1
         speaking[0] = running
         capacity.spoke(waited, seconds)
+        capacity.began(running, waited)
         assert 1 <= capacity.limit <= 500
+        assert 8 <= capacity.beginnings <= 500

@@ -77,23 +77,23 @@ async def metric(peer: Peer, name: str) -> float:
     return float(found[1])
 
 
-async def three_modes_speak(peer: Peer) -> None:
-    """Each in its own way."""
+async def three_modes_speak(peer: Peer, model: str = "cosyvoice-v2") -> None:
+    """Each in its own way. model: by which the client asks for it."""
     clip_id = await upload(peer)
     sounds = []
     for mode in MODES:
         instruct = {"instruct": "with joy"} if mode == MODES[2] else {}
-        sounds.append(
-            await speak(peer, [WORDS], reference_audio_id=clip_id, mode=mode, seed=1, **instruct)
-        )
+        options = {"model": model, "mode": mode, "seed": 1, **instruct}
+        sounds.append(await speak(peer, [WORDS], reference_audio_id=clip_id, **options))
     assert all(len(sound) > RATE for sound in sounds)
     assert len(set(sounds)) == 3
 
 
-async def letters_give_the_speech_of_the_whole(peer: Peer) -> None:
+async def letters_give_the_speech_of_the_whole(peer: Peer, model: str = "cosyvoice-v2") -> None:
     clip_id = await upload(peer)
-    whole = await speak(peer, [WORDS], reference_audio_id=clip_id, seed=3)
-    letters = await speak(peer, list(WORDS), reference_audio_id=clip_id, seed=3)
+    options = {"model": model, "reference_audio_id": clip_id, "seed": 3}
+    whole = await speak(peer, [WORDS], **options)
+    letters = await speak(peer, list(WORDS), **options)
     assert len(whole) == len(letters)
 
 

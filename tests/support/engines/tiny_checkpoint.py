@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS, Shape, expected
 from cosyserve.engine.cosyvoice.config import (
+    CosyVoice2Config,
     EncoderConfig,
     EstimatorConfig,
     FlowConfig,
@@ -32,7 +33,7 @@ from cosyserve.training.checkpoint import official
 from support.engines.tiny_onnx import write_speaker_encoder, write_speech_tokenizer
 from support.engines.tiny_tokenizer import write_tokenizer
 
-TINY: Final = ModelConfig(
+TINY: Final = CosyVoice2Config(
     lm=LmConfig(
         vocab_size=384,
         hidden_size=64,
@@ -56,7 +57,7 @@ TINY: Final = ModelConfig(
 )
 
 
-def build(folder: Path, seed: int = 0, config: ModelConfig = TINY) -> Path:
+def build(folder: Path, seed: int = 0, config: CosyVoice2Config = TINY) -> Path:
     """Write every file into the folder, made if need be; the same seed gives the same weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cosyvoice2.yaml").write_text(yaml_text(config))
@@ -74,18 +75,24 @@ def build(folder: Path, seed: int = 0, config: ModelConfig = TINY) -> Path:
     return folder
 
 
-def weights(part: str, seed: int = 0, config: ModelConfig = TINY) -> dict[str, Tensor]:
+def weights(part: str, seed: int = 0, config: CosyVoice2Config = TINY) -> dict[str, Tensor]:
     """The state dictionary of `llm`, `flow` or `hift`, under the official keys."""
-    state: dict[str, Tensor] = {}
-    for key, shape in expected(config, part).items():
-        if key != TIED_HEAD:
-            source = torch.Generator().manual_seed(zlib.crc32(f"{seed} {part} {key}".encode()))
-            state[key] = _law(key, shape)(torch.randn(shape, generator=source))
+    state = drawn(part, seed, config)
     if part == "llm":
         state[TIED_HEAD] = state[TEXT_EMBEDDING]
         size = config.lm.speech_token_size
         # Speech ends by itself after a while; the other two stop ids are for the decoder to force.
         state["llm_decoder.bias"][size:] = torch.tensor([_EOS_BIAS, -20.0, -20.0])
+    return state
+
+
+def drawn(part: str, seed: int, config: ModelConfig) -> dict[str, Tensor]:
+    """Every weight of a part, as its law has it."""
+    state: dict[str, Tensor] = {}
+    for key, shape in expected(config, part).items():
+        if key != TIED_HEAD:
+            source = torch.Generator().manual_seed(zlib.crc32(f"{seed} {part} {key}".encode()))
+            state[key] = _law(key, shape)(torch.randn(shape, generator=source))
     return state
 
 
@@ -125,7 +132,7 @@ def _gain(key: str) -> float:
     return 0.7 if key.startswith("conv_post") else 1.2
 
 
-def yaml_text(config: ModelConfig = TINY) -> str:
+def yaml_text(config: CosyVoice2Config = TINY) -> str:
     return official.yaml_text(config)
 
 

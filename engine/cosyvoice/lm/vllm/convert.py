@@ -1,6 +1,7 @@
 """From a checkpoint's speech LM to the directory that vLLM loads: safetensors and a config.json.
 
-All ids that the LM reads have one embedding, in the order of ids.IdSpace: speech, special, text.
+All ids that the LM reads have one embedding, in the order of ids.IdSpace: speech, special ids with an
+embedding of their own, text.
 
 Attention heads smaller than any kernel takes are padded with zeros, and the model computes the same. Only
 small test models have such heads; the published one's, of 64, stay as they are. vLLM takes a head's size
@@ -140,6 +141,7 @@ def vllm_config(config: LmConfig, padding: Padding, dtype: torch.dtype) -> dict[
         "model_type": "qwen2",
         "vocab_size": ids.head_size,
         "embed_vocab_size": ids.size,
+        "head_bias": config.head_bias,
         "hidden_size": padding.hidden_size,
         "intermediate_size": config.intermediate_size,
         "num_hidden_layers": config.num_hidden_layers,
@@ -161,16 +163,14 @@ def vllm_weights(
     config: LmConfig, weights: Mapping[str, Tensor], padding: Padding
 ) -> dict[str, Tensor]:
     """The official tensors under vLLM's names, each with memory of its own."""
-    embeddings = (
-        weights["speech_embedding.weight"],
-        weights["llm_embedding.weight"],
-        weights[TEXT_EMBEDDING],
-    )
+    apart = ("llm_embedding.weight",) if config.specials.apart else ()
+    embeddings = [weights[key] for key in ("speech_embedding.weight", *apart, TEXT_EMBEDDING)]
     named = {
         "model.embed_tokens.weight": torch.cat(embeddings),
         "lm_head.weight": weights["llm_decoder.weight"],
-        "lm_head.bias": weights["llm_decoder.bias"],
     }
+    if config.head_bias:
+        named["lm_head.bias"] = weights["llm_decoder.bias"]
     for key, tensor in weights.items():
         if key.startswith(_BACKBONE) and key not in (TEXT_EMBEDDING, TIED_HEAD):
             named["model." + key.removeprefix(_BACKBONE)] = tensor

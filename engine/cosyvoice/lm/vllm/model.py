@@ -1,7 +1,8 @@
 """The speech LM as a vLLM model: Qwen2 with one embedding for all that it reads and a head for speech.
 
 `config.vocab_size` is the head's size, since it is ids of the head that vLLM's sampler deals in;
-`config.embed_vocab_size` is the number of ids that can be read (ids.IdSpace).
+`config.embed_vocab_size` is the number of ids that can be read (ids.IdSpace). `config.head_bias`: whether
+the head has one; it has where the entry is missing.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class CosyVoiceSpeechLM(nn.Module):
         self.lm_head = ParallelLMHead(
             config.vocab_size,
             config.hidden_size,
-            bias=True,
+            bias=getattr(config, "head_bias", True),
             quant_config=quantization,
             prefix=maybe_prefix(prefix, "lm_head"),
         )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vllm.sampling_params import SamplingParams
 
 
-_MOST_BANNED: Final = 8
+_MOST_BANNED: Final = 256
+"""The special ids of a family; CosyVoice 3 has 200."""
 _ALWAYS: Final = 1 << 30
 _PARAMS: Final = 4
 

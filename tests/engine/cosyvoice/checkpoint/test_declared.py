@@ -7,18 +7,20 @@ import pytest
 from cosyserve.engine.cosyvoice.checkpoint.document import Document
 from cosyserve.engine.cosyvoice.checkpoint.errors import CheckpointError
 from cosyserve.engine.cosyvoice.checkpoint.sizes import Claim, claims_of_qwen, claims_of_yaml
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config
+from cosyserve.engine.cosyvoice.families import COSYVOICE2
 from cosyserve.training.checkpoint import official
 from support.engines import tiny_checkpoint
 
 
 def of_yaml(text: str) -> list[Claim]:
-    return claims_of_yaml(Document.parse(text.encode(), "cosyvoice2.yaml"))
+    return claims_of_yaml(COSYVOICE2, Document.parse(text.encode(), "cosyvoice2.yaml"))
 
 
 def of_qwen(**changes: object) -> list[Claim]:
     raw = official.qwen_json(tiny_checkpoint.TINY.lm) | changes
-    return claims_of_qwen({name: value for name, value in raw.items() if value != "-"}, "q.json")
+    given = {name: value for name, value in raw.items() if value != "-"}
+    return claims_of_qwen(COSYVOICE2, given, "q.json")
 
 
 def test_yaml_states_all_but_what_weights_alone_show() -> None:
@@ -118,6 +120,6 @@ def test_a_wrong_entry_of_qwen_is_named(name: str, value: object) -> None:
 
 
 def test_defaults_are_the_published_models() -> None:
-    claims = of_yaml(tiny_checkpoint.yaml_text(ModelConfig()))
-    default = ModelConfig().flatten()
+    claims = of_yaml(tiny_checkpoint.yaml_text(CosyVoice2Config()))
+    default = CosyVoice2Config().flatten()
     assert all(claim.value == default[claim.name] for claim in claims)

@@ -6,27 +6,27 @@ import pytest
 
 from cosyserve.benchmarks.parity.reference.config import model_config
 from cosyserve.engine.cosyvoice.checkpoint.limits import size_problems
-from cosyserve.engine.cosyvoice.config import ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config
 from support.engines import goldens, tiny_checkpoint
 
 
 @pytest.mark.parametrize(
     "config",
-    [ModelConfig(), tiny_checkpoint.TINY, model_config(goldens.config())],
+    [CosyVoice2Config(), tiny_checkpoint.TINY, model_config(goldens.config())],
     ids=["published", "tiny", "goldens"],
 )
-def test_real_models_pass(config: ModelConfig) -> None:
+def test_real_models_pass(config: CosyVoice2Config) -> None:
     assert size_problems(config) == []
 
 
-@pytest.mark.parametrize("name", sorted(ModelConfig().flatten()))
+@pytest.mark.parametrize("name", sorted(CosyVoice2Config().flatten()))
 @pytest.mark.parametrize("factor", [-1, 10**13])
 def test_every_number_is_bounded(name: str, factor: int) -> None:
-    value = ModelConfig().flatten()[name]
+    value = CosyVoice2Config().flatten()[name]
     absurd: object = factor
     if isinstance(value, tuple):
         absurd = [[factor]] if isinstance(value[0], tuple) else [factor]
-    problems = size_problems(ModelConfig.from_flat({name: absurd}))
+    problems = size_problems(CosyVoice2Config.from_flat({name: absurd}))
     assert len(problems) == 1
     assert problems[0].startswith(f"{name}: ")
 
@@ -55,5 +55,5 @@ def test_every_number_is_bounded(name: str, factor: int) -> None:
     ],
 )
 def test_numbers_must_fit_each_other(changes: dict[str, object], named: str) -> None:
-    problems = size_problems(ModelConfig.from_flat(changes))
+    problems = size_problems(CosyVoice2Config.from_flat(changes))
     assert any(problem.startswith(named) for problem in problems)

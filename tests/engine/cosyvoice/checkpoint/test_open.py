@@ -20,7 +20,7 @@ from cosyserve.engine.cosyvoice.checkpoint import (
     open_checkpoint,
 )
 from cosyserve.engine.cosyvoice.checkpoint.weights import PARTS
-from cosyserve.engine.cosyvoice.config import EncoderConfig, ModelConfig
+from cosyserve.engine.cosyvoice.config import CosyVoice2Config, EncoderConfig
 from cosyserve.engine.cosyvoice.lm.qwen2 import TIED_HEAD
 from support.engines import goldens, tiny_checkpoint
 
@@ -237,4 +237,4 @@ def test_golden_weights_make_a_checkpoint() -> None:
 
 def test_state_dicts_are_held_against_the_sizes() -> None:
     with pytest.raises(CheckpointError, match="llm: ill-shaped keys"):
-        from_state_dicts(ModelConfig(), llm=goldens.weights("llm"))
+        from_state_dicts(CosyVoice2Config(), llm=goldens.weights("llm"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cosyserve.engine.cosyvoice.families import COSYVOICE3
 from cosyserve.engine.cosyvoice.prompt.mel import (
     MEL_SHORTEST,
     WHISPER_SHORTEST,
@@ -10,7 +11,7 @@ from cosyserve.engine.cosyvoice.prompt.mel import (
     slaney_filters,
     whisper_log_mel,
 )
-from support.engines import goldens
+from support.engines import goldens, goldens3
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,16 @@ def test_prompt_mel_golden_of_a_chirp(clips: dict[str, torch.Tensor]) -> None:
 def test_prompt_mel_golden_of_speech(clips: dict[str, torch.Tensor]) -> None:
     found = prompt_mel(clips["zero_shot_wav24k"])
     assert (found - clips["zero_shot_mel24k"]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("clip", ["chirp", "prompt", "quiet"])
+def test_prompt_mel_golden_of_cosyvoice_3(clip: str) -> None:
+    """Its filters reach up to half the sample rate; 75 dB under the loudest, float32 shows as above."""
+    clips = goldens3.GOLDENS.arrays("g_frontend")
+    expected = clips[f"{clip}_mel24k"]
+    off = (prompt_mel(clips[f"{clip}_wav24k"], COSYVOICE3.prompt_mel_top) - expected).abs()
+    assert off[expected > expected.max() - 8.6].max() < 1e-4
+    assert off.max() < 1e-2
 
 
 @pytest.mark.parametrize("clip", ["chirp", "zero_shot"])

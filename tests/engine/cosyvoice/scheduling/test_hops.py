@@ -115,7 +115,7 @@ def test_a_failed_hop_leaves_its_utterance_as_it_was(
         raise RuntimeError("the vocoder is broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner._hift, "step", broken)
+        patch.setattr(runner.vocoder, "step", broken)
         (result,) = runner.run([job(one, second)])
     assert isinstance(result, EngineError)
     assert "broken" not in str(result)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cosyserve.engine.cosyvoice.vocoder.source import frame_noise
+from cosyserve.engine.cosyvoice.vocoder.source import frame_noise, uniform_frame_noise
 
 WIDTH = 4320
 
@@ -46,3 +46,19 @@ def test_neighbours_do_not_resemble_each_other() -> None:
     frame = noise(1, 0, 8).double()
     halves = frame[:, : WIDTH // 2] * frame[:, WIDTH // 2 :]
     assert abs(float(halves.mean())) < 2 * bound
+
+
+def test_uniform_noise_is_a_function_of_seed_and_frame_too() -> None:
+    def uniform(seed: int, first: int, frames: int) -> Tensor:
+        return uniform_frame_noise([seed], [first], frames, WIDTH, torch.device("cpu"))[0]
+
+    whole = uniform(7, 0, 60)
+    assert torch.equal(whole[5:9], uniform(7, 5, 4))
+    assert not torch.equal(whole[5:9], uniform(8, 5, 4))
+    values = whole.double().flatten()
+    count = len(values)
+    assert 0 <= float(values.min()) < 1e-4
+    assert 1 - 1e-4 < float(values.max()) < 1
+    for power in (1, 2, 3, 4):
+        spread = (1 / (2 * power + 1) - 1 / (power + 1) ** 2) ** 0.5
+        assert abs(float((values**power).mean()) - 1 / (power + 1)) < 5 * spread / count**0.5

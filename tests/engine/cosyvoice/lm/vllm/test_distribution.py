@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cosyserve.engine.cosyvoice.lm.bistream import LmLimits, Unistream
 from cosyserve.engine.cosyvoice.lm.decoder import LmDecoder, Span
+from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.interface import LmPrompt, SamplingOptions
 from cosyserve.engine.cosyvoice.lm.sampling import RasParams, ras_distribution
 from cosyserve.engine.cosyvoice.lm.vllm.backend import VllmSpeechLM
@@ -81,7 +82,7 @@ async def draws(lm: VllmSpeechLM, history: list[int], options: SamplingOptions) 
         await stream.finish()
         tokens = await read(stream)
         await stream.cancel()
-        return (*tokens, lm.config.eos)[0]
+        return (*tokens, IdSpace.of(lm.config).eos)[0]
 
     counts = torch.zeros(lm.config.head_size, dtype=torch.float64)
     for begin in range(0, DRAWS, AT_ONCE):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cosyserve.engine.cosyvoice.config import LmConfig
 from cosyserve.engine.cosyvoice.lm.bistream import LmInput
 from cosyserve.engine.cosyvoice.lm.ids import IdSpace
 from cosyserve.engine.cosyvoice.lm.interface import LmTooLong, SamplingOptions
@@ -16,7 +17,7 @@ from cosyserve.engine.cosyvoice.lm.vllm.drawing import (
     check_parameters,
 )
 
-IDS = IdSpace(216, 320)
+IDS = IdSpace(216, 320, LmConfig.specials)
 CHUNK = LmInput((0, IDS.size - 1), 15, 0, (IDS.fill,), (IDS.eos,), final=False)
 
 

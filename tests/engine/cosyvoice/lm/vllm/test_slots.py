@@ -95,7 +95,7 @@ def test_a_step_that_counts_for_nothing_is_harmless() -> None:
 def test_more_bans_than_there_is_room_for_are_refused() -> None:
     slots = SlotDraws(1, LONGEST, torch.device("cpu"))
     with pytest.raises(ValueError, match="banned"):
-        slots.set(0, replace(PLAIN, banned=tuple(range(10))), 1)
+        slots.set(0, replace(PLAIN, ids=512, banned=tuple(range(257))), 1)
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
