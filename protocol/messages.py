@@ -5,7 +5,7 @@ Commands come from the client, events go to it. A dialect's codec turns them fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,21 +73,38 @@ class CancelTask:
 class EndSession:
     """No more commands come: finish every task, then close the connection. The native dialect has none.
 
-    remainders: by task_id, the last piece of a text that was not whole before.
+    remainders: by task_id, the last piece of a text that was not whole before. farewell: a text frame to
+    send between the last task's end and the close; b"" sends none.
     """
 
     remainders: Mapping[str, str] = field(default_factory=dict)
+    farewell: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a client sent is about no task: this text frame answers it, once no task runs."""
+    """What a client sent is about no task: this text frame answers it.
 
-    text: bytes
+    text: what makes the frame, where that takes more than the message. at_once: whatever runs; if not, once
+    no task runs.
+    """
+
+    text: bytes | Callable[[], Awaitable[bytes]]
+    at_once: bool = False
 
 
 TaskCommand = RunTask | ContinueTask | FinishTask | CancelTask
-Command = TaskCommand | EndSession | Reply
+SingleCommand = TaskCommand | EndSession | Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """One frame that asks for all of these, one after another; what fails leaves out those behind it."""
+
+    commands: tuple[SingleCommand, ...]
+
+
+Command = SingleCommand | Several
 
 
 @dataclass(frozen=True, slots=True)

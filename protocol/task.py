@@ -27,6 +27,7 @@ from .messages import (
     Reply,
     ResultGenerated,
     RunTask,
+    Several,
     TaskCommand,
     TaskFailed,
     TaskFinished,
@@ -218,10 +219,9 @@ class TaskProtocol:
         return self._ended.get(task_id, TaskState.UNKNOWN) if task is None else task.state
 
     def receive(self, data: bytes | str) -> Command | None:
-        """Take a text frame of the client; None if it is to be ignored. EndSession finishes every task.
+        """Take a text frame of the client; None if it is to be ignored.
 
-        Raises TTSError, with the task_id where the frame had one: InvalidState, TextTooLong, and
-        what the codec raises.
+        Raises TTSError, with the task_id where the frame had one: what the codec raises, and as `take`.
         """
         try:
             command = self._codec.decode(data)
@@ -229,12 +229,22 @@ class TaskProtocol:
             if self._is_void(error):
                 return None
             raise
-        if isinstance(command, EndSession):
-            self._finish_all()
-            return command
-        if command is None or isinstance(command, Reply):
-            return command
-        return self._take(command)
+        return self.take(command)
+
+    def take(self, command: Command | None) -> Command | None:
+        """Take a command of the client; None if it is to be ignored. EndSession finishes every task.
+
+        Several are returned as they are: each is to be taken when those before it have been obeyed.
+        Raises InvalidState, TextTooLong.
+        """
+        match command:
+            case EndSession():
+                self._finish_all()
+            case None | Reply() | Several():
+                pass
+            case _:
+                return self._take(command)
+        return command
 
     def send(self, event: Event) -> tuple[Frame, ...]:
         """The frames of an event, to be sent in the order of the calls.

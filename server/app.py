@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -43,6 +44,7 @@ from .port.tls import tls_context
 from .routes import build_app, build_metrics_app
 from .services import Services
 from .settings import ListenAddress, Settings
+from .settings.sources import SettingsError
 from .settings.values import PageOrigins
 from .startup.calibration import calibrate
 from .startup.exposure import exposure_notices
@@ -76,6 +78,10 @@ from .websocket.handshake import (
     select_subprotocol,
 )
 from .websocket.intake import FairConnection
+from .websocket.outbox import Outbox
+
+if TYPE_CHECKING:
+    from .wyoming.server import WyomingServer
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +96,7 @@ class RunningServer:
 
     port: the actual one, even if the settings say 0. url: for clients on this machine. everywhere: the URL
     with the host of the settings if that stands for every address of this machine, else None.
+    wyoming: None if it is not served.
     """
 
     services: Services
@@ -99,6 +106,7 @@ class RunningServer:
     websockets: Servers
     http: web.AppRunner
     token_file: TokenFile
+    wyoming: WyomingServer | None
 
     async def drain(self) -> None:
         """Refuse new tasks, let running ones finish within the grace time, then close with 1012.
@@ -133,15 +141,22 @@ class RunningServer:
             async with asyncio.timeout(least):
                 await self.services.admission.wait_idle()
         self.websockets.close(*SERVER_ENDS)
+        if self.wyoming is not None:
+            self.wyoming.close()
         await self.services.engine.stop()
         await self.http.cleanup()  # the port closes only when the last request is over
         deadline = max(deadline, asyncio.get_running_loop().time() + least)
         try:
             async with asyncio.timeout_at(deadline):
-                await self.websockets.wait_closed()
+                await self._wait_closed()
         except TimeoutError:
             self.services.deliveries.cut("the server shut down")
-            await self.websockets.wait_closed()
+            await self._wait_closed()
+
+    async def _wait_closed(self) -> None:
+        await self.websockets.wait_closed()
+        if self.wyoming is not None:
+            await self.wyoming.wait_closed()
 
 
 @asynccontextmanager
@@ -159,34 +174,26 @@ async def serve(
         services = await _build_services(settings, engine, dialects, stack)
         http = await _http(services, dialects, stack)
         handshake = Handshake(services, dialects)
-
-        async def handle(connection: ServerConnection) -> None:
-            assert isinstance(connection, FairConnection)
-            assert connection.request is not None
-            route = handshake.route(connection.request)
-            caller = handshake.caller(connection.request, route)
-            if caller is None:  # its token went during the handshake
-                await connection.close(*TOKEN_GONE)
-                return
-            try:
-                place = services.admission.connect(caller)
-            except TTSError as error:  # the last place was taken during the handshake
-                await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
-                return
-            with place, services.metrics.connection(route.dialect.websocket_label):
-                await SpeechConnection(connection, caller, place, services, route).run()
-
         tls = tls_context(settings.tls_cert, settings.tls_key)
         listening = listen(settings.host, settings.port, send_buffer=settings.send_buffer_bytes)
         stack.callback(listening.close)
         switch = _switch(http, dialects, CrossOrigin(settings.allowed_origins), services)
         policy = OriginPolicy(settings.host, settings.allowed_origins, tokens=bool(settings.tokens))
         create_connection = switch(admit=policy.check, sockets=services.sockets, tls=tls)
-        open_port = partial(_open_port, handle, handshake, services, create_connection)
+        open_port = partial(
+            _open_port,
+            partial(_handle, services, handshake),
+            handshake,
+            services,
+            create_connection,
+        )
         servers = [await stack.enter_async_context(open_port(each)) for each in listening.sockets]
         if settings.metrics_address is not None:
             await _serve_metrics(settings.metrics_address, services, dialects, stack)
         scheme = "http" if tls is None else "https"
+        wyoming = None
+        if settings.wyoming is not None:
+            wyoming = await _wyoming(settings.wyoming, services, stack)
         server = RunningServer(
             services,
             listening.port,
@@ -195,6 +202,7 @@ async def serve(
             Servers(servers),
             http,
             TokenFile(services),
+            wyoming,
         )
         watching = asyncio.create_task(server.token_file.watch())
         stack.callback(server.token_file.close)
@@ -202,6 +210,32 @@ async def serve(
         stack.push_async_callback(server.close)
         await start_engine(services.engine, settings)
         yield server
+
+
+async def _handle(services: Services, handshake: Handshake, connection: ServerConnection) -> None:
+    """Serve a WebSocket, whose handshake is done, to its end."""
+    assert isinstance(connection, FairConnection)
+    assert connection.request is not None
+    route = handshake.route(connection.request)
+    caller = handshake.caller(connection.request, route)
+    if caller is None:  # its token went during the handshake
+        await connection.close(*TOKEN_GONE)
+        return
+    try:
+        place = services.admission.connect(caller)
+    except TTSError as error:  # the last place was taken during the handshake
+        await connection.close(CloseCode.TRY_AGAIN_LATER, error.message)
+        return
+    with place, services.metrics.connection(route.dialect.websocket_label):
+        await SpeechConnection(
+            connection,
+            Outbox(connection),
+            caller,
+            place,
+            services,
+            route.dialect,
+            route.open(services.settings),
+        ).run()
 
 
 def _open_port(
@@ -263,7 +297,7 @@ async def _build_services(
         ready=lambda: engine.ready and not admission.draining,
         token_names=[token.name for token in settings.tokens],
         extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
-        transports=labels_of(dialects),
+        transports=(*labels_of(dialects), *(("wyoming",) if settings.wyoming else ())),
         spools=spools,
     )
     metrics.watch_capacity(admission.capacity)
@@ -350,6 +384,21 @@ async def _serve_metrics(
     log.info("metrics_listening", url=f"{listening.url('http')}/metrics")
 
 
+async def _wyoming(
+    address: ListenAddress, services: Services, stack: AsyncExitStack
+) -> WyomingServer:
+    try:
+        from .wyoming.server import serve_wyoming
+    except ImportError as error:
+        raise SettingsError(
+            [
+                f"wyoming: {address} needs {error.name}, which is not installed; allowed: "
+                "install cosyserve[wyoming], or leave it out"
+            ]
+        ) from error
+    return await serve_wyoming(address, services, stack)
+
+
 async def _no_websocket(connection: ServerConnection) -> None:
     raise AssertionError("a handshake without dialects accepts nothing")
 
@@ -411,6 +460,8 @@ async def _serve_until_signalled(settings: Settings) -> None:
         print(f"listening on {server.url}", flush=True)
         if server.everywhere:
             print(f"and on every address of this machine: {server.everywhere}", flush=True)
+        if server.wyoming is not None:
+            print(f"for Wyoming on {server.wyoming.url}", flush=True)
         calibrating = asyncio.create_task(calibrate(server.services))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signalled.set)

@@ -60,9 +60,9 @@ def speech_parameters(given: JsonObject, where: str = WHERE) -> SpeechParameters
         output_format=output_format,
         sample_rate=_sample_rate(given, output_format, where),  # type: ignore[arg-type]
         bit_rate=_bit_rate(given, output_format, where),  # type: ignore[arg-type]
-        volume=_volume(given, where),
-        speed=_factor(given, "rate", where),
-        pitch=_factor(given, "pitch", where),
+        volume=volume(given, where),
+        speed=factor(given, "rate", where),
+        pitch=factor(given, "pitch", where),
         seed=_seed(given, where),
         audio_transport="binary",
         enable_ssml=kind == "SSML" or bool(optional(given, "enable_ssml", bool, where)),
@@ -153,25 +153,32 @@ def _bit_rate(given: JsonObject, output_format: Format, where: str) -> str:
     """kbit/s for opus, as the service has it; the others are as good as their rates allow."""
     if output_format is not Format.OPUS:
         return "256k"
-    asked = optional(given, "bit_rate", int, where) or 32
+    return bit_rate(given, where, 32)
+
+
+def bit_rate(given: JsonObject, where: str, default: int) -> str:
+    """The nearest bit rate that is written to the one asked for, in kbit/s. Raises InvalidParameter."""
+    asked = optional(given, "bit_rate", int, where) or default
     rate = asked / 1000 if asked >= _LEAST_BITS_PER_SECOND else asked
     if not 6 <= rate <= 510:
         raise refusal(f"{where}.bit_rate", asked, "6 to 510 (kbit/s)")
     return min(BIT_RATES, key=lambda each: abs(int(each.removesuffix("k")) - rate))
 
 
-def _volume(given: JsonObject, where: str) -> float:
-    volume = number(given, "volume", where, FULL_VOLUME)
-    if not 0 <= volume <= 100:
+def volume(given: JsonObject, where: str) -> float:
+    """The factor of loudness that a volume of 0 to 100 means. Raises InvalidParameter."""
+    asked = number(given, "volume", where, FULL_VOLUME)
+    if not 0 <= asked <= 100:
         raise refusal(f"{where}.volume", given["volume"], "0 to 100")
-    return max(volume / FULL_VOLUME, SILENT)
+    return max(asked / FULL_VOLUME, SILENT)
 
 
-def _factor(given: JsonObject, name: str, where: str) -> float:
-    factor = number(given, name, where, 1.0)
-    if not 0.5 <= factor <= 2.0:
+def factor(given: JsonObject, name: str, where: str) -> float:
+    """A factor of speed or pitch. Raises InvalidParameter."""
+    asked = number(given, name, where, 1.0)
+    if not 0.5 <= asked <= 2.0:
         raise refusal(f"{where}.{name}", given[name], "0.5 to 2.0")
-    return factor
+    return asked
 
 
 def _seed(given: JsonObject, where: str) -> int | None:

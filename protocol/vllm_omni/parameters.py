@@ -115,7 +115,9 @@ def _speed(fields: JsonObject) -> float:
 
 
 def _seed(fields: JsonObject) -> int | None:
-    seed = optional(fields, "seed", int)
-    if seed is not None and not 0 <= seed < _MOST_SEEDS:
-        raise refusal("seed", seed, f"0 to {_MOST_SEEDS - 1}")
-    return seed
+    if fields.get("seed") is None:
+        return None
+    seed = number(fields, "seed", "")  # 7.0 is an integer, however JSON wrote it
+    if not (0 <= seed < _MOST_SEEDS and seed.is_integer()):
+        raise refusal("seed", fields["seed"], f"an integer from 0 to {_MOST_SEEDS - 1}")
+    return int(seed)

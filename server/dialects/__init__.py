@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
 
-from cosyserve.protocol.codec import DialectCodec
+from cosyserve.protocol.codec import DialectCodec, Frame
 from cosyserve.protocol.errors import InvalidParameter, TTSError
 from cosyserve.protocol.fields import JsonObject
+from cosyserve.protocol.messages import Command
 from cosyserve.protocol.text import TextLimits
 
 from ..port.request_target import tidy_target
@@ -30,6 +31,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
+class ClientSilence:
+    """What a client's silence means. After so many seconds without a message, the connection obeys
+    `command()`, if it is one, as though the client had sent it; once until the next message.
+    """
+
+    seconds: float
+    command: Callable[[], Command | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What holds on one WebSocket connection. Times are seconds, None is for ever.
 
@@ -38,6 +49,7 @@ class Terms:
     one_at_a_time: a run-task replaces the task that runs. in_turn: tasks speak one after another, in the
     order in which they began.
     failure_closes: the code to close the connection with after a task-failed; None keeps it open.
+    greeting: what is sent before the first message is read. silence: None if it means nothing.
     """
 
     codec: DialectCodec
@@ -48,6 +60,8 @@ class Terms:
     one_at_a_time: bool = False
     in_turn: bool = False
     failure_closes: int | None = None
+    greeting: Sequence[Frame] = ()
+    silence: ClientSilence | None = None
 
 
 @dataclass(frozen=True, slots=True)

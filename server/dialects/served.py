@@ -7,6 +7,7 @@ from typing import Final
 from . import Dialect
 from .cosyvoice import COSYVOICE
 from .dashscope import DASHSCOPE
+from .dashscope_realtime import DASHSCOPE_REALTIME
 from .elevenlabs import ELEVENLABS
 from .openai import OPENAI
 from .vllm_omni import VLLM_OMNI
@@ -15,6 +16,7 @@ DIALECTS: Final[tuple[Dialect, ...]] = (
     COSYVOICE,
     OPENAI,
     DASHSCOPE,
+    DASHSCOPE_REALTIME,
     ELEVENLABS,
     VLLM_OMNI,
 )

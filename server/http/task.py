@@ -65,6 +65,13 @@ class KeptBody(Hears, Protocol):
     def document(self, sound: KeptSound, notices: Sequence[str]) -> JsonObject: ...
 
 
+class _Unheard:
+    """For answers that say nothing of single sounds."""
+
+    def chunk(self, event: ResultGenerated) -> None:
+        pass
+
+
 class HttpTask:
     """A text to be spoken in answer to a request, with the voices and the label of its dialect."""
 
@@ -102,6 +109,18 @@ class HttpTask:
             await answer.end()
             sound = kept.keep(spool, life.parameters.output_format.content_type)
             return json_response(body.document(sound, life.notices))
+
+    @asynccontextmanager
+    async def spoken(self) -> AsyncIterator[tuple[TaskLife, Spool]]:
+        """The whole speech in a spool, to the end of the context, in which its place is free.
+
+        Raises TTSError.
+        """
+        async with self._collected(_Unheard()) as (life, spool, answer):
+            with spool:
+                await answer.end()
+                life.free_place()
+                yield life, spool
 
     @asynccontextmanager
     async def _collected(self, body: Hears) -> AsyncIterator[tuple[TaskLife, Spool, WholeAnswer]]:

@@ -99,10 +99,10 @@ class SpooledSound(Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send it. Raises CutOff if the spool cannot be read."""
-        await _send(_spool_pieces(self._spool, 0, self._end), writer)
+        await _send(spool_pieces(self._spool, 0, self._end), writer)
 
 
-async def _spool_pieces(spool: Spool, begin: int, end: int) -> AsyncIterator[bytes]:
+async def spool_pieces(spool: Spool, begin: int, end: int) -> AsyncIterator[bytes]:
     """The bytes from `begin` to before `end`, as they are sent at once."""
     for at in range(begin, end, PIECE):
         yield await spool.read(at, min(at + PIECE, end))
@@ -139,9 +139,9 @@ class SpooledDocument(Payload):
     async def _pieces(self) -> AsyncIterator[bytes]:
         spool, sound = self._spool, self._sound_size
         yield self._head
-        async for piece in _spool_pieces(spool, 0, sound):
+        async for piece in spool_pieces(spool, 0, sound):
             yield pybase64.b64encode(piece)
-        async for piece in _spool_pieces(spool, sound, spool.size):
+        async for piece in spool_pieces(spool, sound, spool.size):
             yield piece
 
 

@@ -26,7 +26,7 @@ from cosyserve.engine.folders import expanded
 
 from .access import AccessSettings, ListenSettings
 from .describe import allowed_values
-from .dialects import DialectSettings, OpenAISettings
+from .dialects import DialectSettings, OpenAISettings, WyomingSettings
 from .engine import CosyVoiceSettings, EmbeddedSettings, EngineSettings, VllmSettings
 from .limits import LimitSettings, TimeoutSettings
 from .observing import ObservingSettings
@@ -68,6 +68,7 @@ GROUPS: Final[tuple[type[BaseModel], ...]] = (
     ReferenceSettings,
     DialectSettings,
     OpenAISettings,
+    WyomingSettings,
     LimitSettings,
     QuotaSettings,
     SpoolSettings,
@@ -87,6 +88,7 @@ class Settings(
     SpoolSettings,
     QuotaSettings,
     LimitSettings,
+    WyomingSettings,
     OpenAISettings,
     DialectSettings,
     ReferenceSettings,
@@ -158,6 +160,11 @@ class Settings(
             raise ValueError(
                 f"host: {self.host} is reachable from other machines and no tokens are set; allowed: "
                 "tokens, a loopback host such as 127.0.0.1, or allow_open to serve everybody"
+            )
+        if self.wyoming and not (self.wyoming_open or is_loopback(self.wyoming.host)):
+            raise ValueError(
+                f"wyoming: {self.wyoming.host} is reachable from other machines, and the protocol has no "
+                "tokens; allowed: a loopback host such as 127.0.0.1, or wyoming_open to serve everybody"
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert, tls_key: allowed: both or neither")
@@ -256,6 +263,10 @@ class Settings(
             lines.append(f"no tokens are set: listening on {self.host} only, open to this machine")
         elif not self.tokens:
             lines.append(f"no tokens are set: everybody who reaches {self.host} may use the server")
+        if self.wyoming and not is_loopback(self.wyoming.host):
+            lines.append(
+                f"wyoming: who reaches {self.wyoming.host} may use the server there, without a token"
+            )
         if not self.tokens and self.allowed_origins.every:
             lines.append(
                 "allowed_origins: * without tokens: every web page that is opened where the server can be "

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from cosyserve.protocol.openai import LONGEST_VOICE
 
-from .values import HOST_FORM, OrNone, Seconds, parse_hosts
+from .values import HOST_FORM, TCP_FORM, ListenAddress, OrNone, Seconds, parse_hosts, parse_tcp
 
 VoiceAlias = tuple[str, str]
 """A name that clients say, and the id or name of the voice it stands for."""
@@ -51,8 +51,14 @@ class DialectSettings(BaseModel):
     dashscope_default_voice: Annotated[_Voice | None, OrNone] = Field(
         None,
         description="speaks where a client at /api-ws/v1/inference names a voice of the hosted service "
-        "(longxiaochun and others) and no reference has that name; none: one of the engine's own voices",
+        "(longxiaochun and others) and no reference has that name, or one at /api-ws/v1/realtime (Cherry and "
+        "others); none: the engine's own voices",
         json_schema_extra={"allowed": "a voice's id or name"},
+    )
+    dashscope_realtime_pause: Seconds = Field(
+        1.0,
+        description="at /api-ws/v1/realtime, in mode server_commit, text is taken for whole when no more has "
+        "come for this long, in seconds",
     )
     dashscope_sound_lifetime: Seconds = Field(
         600.0,
@@ -82,6 +88,35 @@ class DialectSettings(BaseModel):
         description="speaks where a client at /v1/audio/speech/stream names none, or a speaker of "
         "vLLM-Omni's examples (vivian and others); none: the engine's own voices in turn",
         json_schema_extra={"allowed": "a voice's id or name"},
+    )
+
+
+class WyomingSettings(BaseModel):
+    """Wyoming"""
+
+    wyoming: Annotated[
+        ListenAddress | None,
+        NoDecode,
+        BeforeValidator(lambda value: value and parse_tcp(value)),
+        OrNone,
+    ] = Field(
+        None,
+        description="serve Wyoming, the protocol of Home Assistant's voice assistants, at this address; it "
+        "needs cosyserve[wyoming]. The protocol has no tokens: whoever reaches the address may use it, under "
+        "the name wyoming if tokens are set",
+        json_schema_extra={"allowed": TCP_FORM},
+    )
+    wyoming_open: bool = Field(
+        False, description="serve Wyoming on an address that other machines can reach"
+    )
+    wyoming_default_voice: Annotated[_Voice | None, OrNone] = Field(
+        None,
+        description="speaks where a client of Wyoming names no voice; none: the engine's first own voice",
+        json_schema_extra={"allowed": "a voice's id or name"},
+    )
+    wyoming_idle_timeout: Seconds = Field(
+        60.0,
+        description="a connection of Wyoming without a task is closed after this time, in seconds",
     )
 
 

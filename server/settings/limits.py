@@ -27,6 +27,10 @@ class LimitSettings(BaseModel):
         "its playing time, on average, and while many wait for their first sound. At 1 listeners would hear "
         "gaps; none: no matter how long",
     )
+    max_batch_items: Count = Field(
+        32,
+        description="texts in a call of /v1/audio/speech/batch; together they have max_task_characters",
+    )
     max_message_bytes: Size = Field(
         ByteSize(2 * MIB), description="largest WebSocket message or JSON body"
     )

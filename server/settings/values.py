@@ -49,6 +49,7 @@ _SECRET = re.compile(rf"[!-+\--~]{{{MIN_SECRET_LENGTH},{MAX_SECRET_LENGTH}}}")
 _OWN = re.compile(r"daily_(characters|seconds)=([1-9][0-9]{0,8}|none)")
 _SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
 ORIGIN_FORM: Final = "https://HOST or http://HOST:PORT, separated by commas; or * for every origin"
+TCP_FORM: Final = "tcp://HOST:PORT"
 HOST_FORM: Final = "HOST or HOST:PORT, separated by commas"
 _LISTED = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -256,6 +257,16 @@ def parse_address(value: object) -> ListenAddress:
     if ":" in host and not host.startswith("["):
         raise ValueError("an IPv6 address stands in brackets: [HOST]:PORT")
     return ListenAddress(parse_host(host), int(port))
+
+
+def parse_tcp(value: object) -> ListenAddress:
+    """Read tcp://HOST:PORT."""
+    if isinstance(value, str):
+        scheme, mark, address = value.strip().partition("://")
+        if (scheme, mark) != ("tcp", "://"):
+            raise ValueError(f"allowed: {TCP_FORM}")
+        value = address.removesuffix("/")
+    return parse_address(value)
 
 
 def parse_host(value: object) -> str:

@@ -1,12 +1,12 @@
-"""One WebSocket connection: reads its frames and passes its commands to its tasks."""
+"""One connection, a WebSocket or one of Wyoming: reads its frames and passes its commands to its tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -22,11 +22,12 @@ from cosyserve.protocol.messages import (
     FinishTask,
     Reply,
     RunTask,
+    Several,
 )
 from cosyserve.protocol.task import TaskProtocol, TaskState
 
 from ..auth import Caller
-from ..dialects import UpgradeRoute
+from ..dialects import ClientSilence, Dialect, Terms
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
 from ..observe.tracing import parent_of
@@ -34,8 +35,8 @@ from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
 from ..tasks.places import EndedTasks
-from .intake import FairConnection
-from .outbox import Outbox
+from .budgets import TokenBudget
+from .outbox import FrameWriter
 from .task import WebSocketTask
 
 log = structlog.get_logger(__name__)
@@ -48,27 +49,50 @@ MESSAGES_PER_TURN: Final = 8
 """Messages after which the reader lets others run: a queued one makes it wait for nothing."""
 
 
+class SpeechSocket(Protocol):
+    """A connection that gives whole messages.
+
+    on_flood: called with what to tell a peer that is to be parted with, because it sends too much.
+    read_at: `time.monotonic()` when something was last read.
+    """
+
+    read_at: float
+
+    on_flood: Callable[[Throttled], None] | None
+
+    def share(self, token: TokenBudget) -> None:
+        """Spend from the budget of a token as well."""
+
+    async def recv(self) -> str | bytes:
+        """The next message. Cancel-safe. Raises BadFrame, and ConnectionClosed once none comes."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close once all that was written is sent, and wait for that."""
+
+
 class SpeechConnection:
     """One accepted connection: receives until the peer is gone, whatever its tasks are doing."""
 
     def __init__(
         self,
-        socket: FairConnection,
+        socket: SpeechSocket,
+        outbox: FrameWriter,
         caller: Caller,
         place: ConnectionTicket,
         services: Services,
-        route: UpgradeRoute,
+        dialect: Dialect,
+        terms: Terms,
     ) -> None:
-        """Raises TTSError if the dialect refuses the address."""
-        self._dialect = route.dialect
-        self._terms = route.open(services.settings)
+        """outbox: writes to the socket."""
+        self._dialect = dialect
+        self._terms = terms
         self._socket = socket
         self._caller = caller
         assert socket.request is not None
         self._trace = parent_of(socket.request.headers.get_all)
         self._place = place  # counts the tasks of this connection
         self._services = services
-        self._outbox = Outbox(socket)
+        self._outbox = outbox
         self._protocol = TaskProtocol(
             self._terms.codec, self._terms.limits, one_at_a_time=self._terms.one_at_a_time
         )
@@ -78,7 +102,9 @@ class SpeechConnection:
         self._ended_tasks = EndedTasks()
         self._began = False  # there was a run-task
         self._quiet_since = time.monotonic()  # since when no message came and no task ended
+        self._silence_obeyed = True  # that of the terms, since the last message
         self._end: tuple[int, str] | None = None  # code and reason, once the last task has ended
+        self._farewell = b""  # a text frame before that close
         self._parting = False  # nothing more is read, and the tasks are being told so
         self._revoked = False  # the caller's token holds no longer
         self._closing: asyncio.Task[None] | None = None  # closes the connection from this side
@@ -108,6 +134,8 @@ class SpeechConnection:
                 await asyncio.wait(running)
 
     async def _read(self) -> None:
+        if self._terms.greeting:
+            await self._outbox.send(self._terms.greeting)
         for number in itertools.count(1):
             if not number % MESSAGES_PER_TURN:
                 await asyncio.sleep(0)
@@ -120,7 +148,10 @@ class SpeechConnection:
             try:
                 if isinstance(data, bytes):
                     raise refuse_binary()
-                command = self._protocol.receive(data)
+                if isinstance(data, ClientSilence):
+                    command = self._protocol.take(data.command())
+                else:
+                    command = self._protocol.receive(data)
                 if command is not None:
                     await self._handle(command)
             except BadFrame:
@@ -128,18 +159,30 @@ class SpeechConnection:
             except TTSError as error:
                 await self._refuse(error)
 
-    async def _receive(self) -> str | bytes | None:
-        """The next message; None if the connection has been idle, with no task, for its limit."""
+    async def _receive(self) -> str | bytes | ClientSilence | None:
+        """The next message, or the terms' silence when the client has been silent for so long.
+
+        None if the connection has been idle, with no task, for its limit.
+        """
         while True:
             limit = self._terms.idle_timeout if self._began else self._terms.first_timeout
             if limit is not None and not self._running:
                 limit = max(0.0, limit - (time.monotonic() - self._quiet_since))
+            silence = None if self._silence_obeyed else self._terms.silence
+            if silence is not None and (limit is None or silence.seconds < limit):
+                limit = silence.seconds
+            else:
+                silence = None
             try:
                 async with asyncio.timeout(limit):
                     data = await self._socket.recv()
                 self._quiet_since = time.monotonic()
+                self._silence_obeyed = False
                 return data
             except TimeoutError:
+                if silence is not None:
+                    self._silence_obeyed = True
+                    return silence
                 if not self._running and self._is_overdue():
                     return None
 
@@ -151,11 +194,18 @@ class SpeechConnection:
         match command:
             case RunTask():
                 await self._start(command)
-            case EndSession():
-                for each in list(self._tasks.values()):
-                    await each.finish(command.remainders.get(each.task_id, ""))
-                self._end = self._end or (CloseCode.NORMAL_CLOSURE, "")
+            case EndSession(remainders, farewell):
+                for speaking in list(self._tasks.values()):
+                    await speaking.finish(remainders.get(speaking.task_id, ""))
+                if self._end is None:
+                    self._end, self._farewell = (CloseCode.NORMAL_CLOSURE, ""), farewell
                 self._close_if_done()
+            case Several(commands):
+                for each in commands:
+                    if self._closing is not None or self._parting:
+                        break
+                    if (taken := self._protocol.take(each)) is not None:
+                        await self._handle(taken)
             case ContinueTask(task_id, text, flush):
                 # A task that has just sent its last event is not there any more.
                 if task := self._tasks.get(task_id):
@@ -163,10 +213,10 @@ class SpeechConnection:
             case FinishTask(task_id, text):
                 if task := self._tasks.get(task_id):
                     await task.finish(text)
-            case Reply(text):
-                if self._running:
+            case Reply(text, at_once):
+                if self._running and not at_once:
                     await asyncio.wait(self._running)
-                await self._outbox.send([Frame(text)])
+                await self._outbox.send([Frame(text if isinstance(text, bytes) else await text())])
             case CancelTask(task_id, played):
                 if self._protocol.state(task_id) is TaskState.FINISHED and played is not None:
                     answer = self._ended_tasks.cancelled(task_id, played)
@@ -266,7 +316,7 @@ class SpeechConnection:
     def _part(self, error: TTSError, code: CloseCode, reason: str) -> None:
         """Fail every task, then close."""
         self._parting = True
-        self._end = (code, reason)
+        self._end, self._farewell = (code, reason), b""
         for task in self._running.values():
             task.fail(error)
         self._close_if_done()
@@ -285,12 +335,21 @@ class SpeechConnection:
 
     def _close_if_done(self) -> None:
         if self._end is not None and not self._running:
-            self._close_soon(*self._end)
+            self._close_soon(*self._end, self._farewell)
 
-    def _close_soon(self, code: int, reason: str) -> None:
+    def _close_soon(self, code: int, reason: str, farewell: bytes = b"") -> None:
         """Close, which ends `run`, without waiting for it."""
         if self._closing is None:
-            self._closing = asyncio.create_task(self._socket.close(code, reason))
+            self._closing = asyncio.create_task(self._close(code, reason, farewell))
+
+    async def _close(self, code: int, reason: str, farewell: bytes) -> None:
+        try:
+            if farewell:
+                await self._outbox.send([Frame(farewell)])
+        except ConnectionClosed:
+            pass
+        finally:
+            await self._socket.close(code, reason)
 
 
 def _reason(failure: TTSError) -> str:

@@ -1,8 +1,9 @@
-"""The one guarded write path of a WebSocket connection."""
+"""The one guarded write path of a connection, and that of a WebSocket."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from websockets.asyncio.connection import broadcast
 from websockets.exceptions import ConnectionClosed
@@ -13,19 +14,25 @@ from cosyserve.protocol.codec import Frame
 from ..delivery.patient import PatientConnection
 
 
-class Outbox:
+class FrameWriter(Protocol):
     """Writes frames with back-pressure. A reader that stalls is cut off: see Delivery."""
+
+    async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
+        """Write these frames, then wait until the kernel has them. seconds: how long their sound plays.
+
+        Raises ConnectionClosed once nothing can be sent any more, also where the reader stalled. A cancelled
+        call has written all frames or none: they go to the transport before the first wait.
+        """
+
+
+class Outbox:
+    """The FrameWriter of a WebSocket."""
 
     def __init__(self, socket: PatientConnection) -> None:
         self._socket = socket
 
     async def send(self, frames: Sequence[Frame], seconds: float = 0.0) -> None:
-        """Write these frames, each with its attachment right behind it, then wait until the kernel has them.
-
-        seconds: how long the sound in them plays. Raises ConnectionClosed once nothing can be sent any
-        more, also where the reader stalled. A cancelled call has written all frames or none: they go to
-        the transport before the first wait.
-        """
+        """Write these frames, each with its attachment right behind it, as FrameWriter says."""
         parts: list[tuple[bytes, bool]] = []
         for frame in frames:
             if frame.text:

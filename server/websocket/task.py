@@ -20,7 +20,7 @@ from ..observe.metrics import Outcome
 from ..tasks.contract import LEAVE_TIMEOUT
 from ..tasks.life import TaskLife
 from ..tasks.places import EndedTasks
-from .outbox import Outbox
+from .outbox import FrameWriter
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class WebSocketTask:
         self,
         life: TaskLife,
         protocol: TaskProtocol,
-        outbox: Outbox,
+        outbox: FrameWriter,
         text_timeout: float,
         ended_tasks: EndedTasks,
     ) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl
+from uuid import uuid4
 
 import orjson
 
@@ -30,6 +31,7 @@ from cosyserve.protocol.cosyvoice.codec import (
     encode_event,
 )
 from cosyserve.protocol.dashscope import DashScopeCodec
+from cosyserve.protocol.dashscope_realtime import RealtimeCodec
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec, stream_options
 from cosyserve.protocol.elevenlabs import rest as elevenlabs
 from cosyserve.protocol.errors import BadFrame, TTSError
@@ -42,6 +44,7 @@ from cosyserve.protocol.messages import (
     ResultGenerated,
     RunTask,
     Sentence,
+    Several,
     TaskFinished,
     TaskStarted,
     Word,
@@ -86,6 +89,7 @@ NAMES: Final = (
     *("model_id", "apply_text_normalization", "event", "output", "audio", "data", "metrics"),
     *("speech_len", "words", "marks", "notices", "finish_reason", "usage", "characters"),
     *("type", "stream_audio", "word_timestamps", "task_type", "speaker", "ref_audio"),
+    *("session", "speech_rate", "pitch_rate", "response_id", "event_id"),
     *("queue_time", "tokens", "begin_time", "error_code", "error_message", "attributes"),
 )  # fmt: skip
 
@@ -104,6 +108,9 @@ _OPENERS: Final[dict[str, Callable[[bytes], TaskProtocol]]] = {
     "stream": lambda query: TaskProtocol(StreamCodec(_options(query)), LIMITS),
     "multi": lambda query: TaskProtocol(MultiStreamCodec(_options(query)), LIMITS),
     "omni": lambda _: TaskProtocol(VllmOmniCodec(), LIMITS),
+    "realtime": lambda _: TaskProtocol(
+        RealtimeCodec("cosyvoice-v2", LIMITS, lambda: str(uuid4())), LIMITS
+    ),
 }
 
 
@@ -135,7 +142,8 @@ def _conversation(open_: Callable[[bytes], TaskProtocol], records: Sequence[byte
             kinds.append(_told(error))
         else:
             kinds.append(type(command).__name__)
-            engine.take(command)
+            for each in command.commands if isinstance(command, Several) else (command,):
+                engine.take(protocol.take(each) if isinstance(command, Several) else each)
         if number % lag == 0:
             engine.go_on()
     engine.go_on()
@@ -462,6 +470,28 @@ def _seeds() -> Iterator[tuple[bytes, ...]]:
         done = b'{"type":"input.done"}'
         yield b"omni", lag, config % more, *frames, done, config % more, done, frames[0], done
     yield b"omni", b"1", config % b'"seed":7', *frames, b'{"type":"session.close"}'
+    said = [b'{"type":"input_text_buffer.append","text":"%s"}' % text.encode() for text in said]
+    update = b'{"type":"session.update","session":{"voice":"Cherry","mode":"%s","volume":60,"bit_rate":64}}'
+    commit, clear, cancel, finish = (
+        b'{"type":"%s"}' % kind
+        for kind in (
+            *(b"input_text_buffer.commit", b"input_text_buffer.clear"),
+            *(b"response.cancel", b"session.finish"),
+        )
+    )
+    for mode in (b"server_commit", b"commit"):
+        yield b"realtime", b"0", update % mode, *said, commit, cancel, *said, finish
+        yield (
+            b"realtime",
+            b"1",
+            update % mode,
+            *said,
+            clear,
+            said[0],
+            cancel,
+            update % b"commit",
+            finish,
+        )
     for command in COMMANDS:
         yield b"command", encode_command(command)
     for event in EVENTS:

@@ -17,7 +17,8 @@ from support.peers.peers import Peer
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     process = subprocess.Popen(
         [sys.executable, "-m", "cosyserve", "serve", "--port", "0", "--host", "127.0.0.1",
-         "--token", "alice=alice-secret", "--references", str(tmp_path_factory.mktemp("clips"))],
+         "--token", "alice=alice-secret", "--references", str(tmp_path_factory.mktemp("clips")),
+         "--wyoming", "tcp://127.0.0.1:0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -25,7 +26,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not line.startswith("listening on "):
         process.kill()
         raise AssertionError(process.communicate()[1])
-    yield SimpleNamespace(url=line.split()[-1], pid=process.pid)
+    wyoming = process.stdout.readline().split()[-1]
+    yield SimpleNamespace(url=line.split()[-1], pid=process.pid, wyoming=wyoming)
     process.terminate()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors

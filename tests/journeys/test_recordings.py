@@ -42,24 +42,19 @@ _ONLY_HTTP = {
 }  # fmt: skip
 _ONLY_WEBSOCKET = {"InvalidState", "TaskPreempted", "TaskTimeout"}
 _ONLY_UPLOADS = {"TooManyReferences", "UnsupportedMediaType"}
+# What a task fails with; every way to speak is held to that elsewhere.
+_OF_TASKS = {
+    *("InvalidAudio", "TextTooLong", "Throttled", "TaskPreempted", "TaskTimeout"),
+    *("EngineUnavailable", "InternalError"),
+}
 NOT_THERE = {
     "websocket": _ONLY_HTTP | _ONLY_UPLOADS,
     "dashscope": _ONLY_HTTP | _ONLY_UPLOADS,
     "rest": _ONLY_WEBSOCKET,
     "openai": _ONLY_WEBSOCKET | {"TooManyReferences"},
     "elevenlabs": {"InvalidState", "TooManyReferences"},
-    # What a task fails with has the native names here; every way to speak is held to that elsewhere.
-    "vllm_omni": _ONLY_HTTP
-    | _ONLY_UPLOADS
-    | {
-        "InvalidAudio",
-        "TextTooLong",
-        "Throttled",
-        "TaskPreempted",
-        "TaskTimeout",
-        "EngineUnavailable",
-        "InternalError",
-    },
+    "vllm_omni": _ONLY_HTTP | _ONLY_UPLOADS | _OF_TASKS,
+    "dashscope_realtime": _ONLY_HTTP | _ONLY_UPLOADS | _OF_TASKS,
 }
 
 

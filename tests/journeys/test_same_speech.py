@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from wyoming.client import AsyncClient
+from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
 from support.peers.conversations import dashscope_events
 from support.peers.peers import PATH, Peer, audio, message
@@ -59,6 +61,28 @@ async def over_dashscope(peer: Peer) -> bytes:
             elif json.loads(data)["header"]["event"] == "task-finished":
                 break
     return sound
+
+
+def realtime(kind: str, **fields: Any) -> str:
+    return json.dumps({"type": kind, **fields})
+
+
+async def over_realtime(peer: Peer, mode: str = "server_commit") -> bytes:
+    sound = b""
+    session = {"voice": VOICE, "mode": mode, "response_format": "pcm", "sample_rate": 24000}
+    async with peer.socket("/api-ws/v1/realtime?model=qwen3-tts-flash-realtime") as socket:
+        await socket.send(realtime("session.update", session=session))
+        for word in TEXT.split(" "):
+            lead = "" if TEXT.startswith(word) else " "
+            await socket.send(realtime("input_text_buffer.append", text=lead + word))
+        await socket.send(realtime("session.finish"))
+        async for data in socket.raw:
+            sound += base64.b64decode(json.loads(data).get("delta", ""))
+    return sound
+
+
+async def over_realtime_commit(peer: Peer) -> bytes:
+    return await over_realtime(peer, "commit")
 
 
 def synthesizer_call(peer: Peer, **headers: str) -> Any:
@@ -112,14 +136,39 @@ async def over_vllm_omni(peer: Peer) -> bytes:
     return sound
 
 
+async def over_batch(peer: Peer) -> bytes:
+    items = [{"input": "Something else."}, {"input": TEXT, "voice": VOICE}]
+    asked = {"items": items, "voice": "alba", "response_format": "pcm"}
+    async with peer.http.post("/v1/audio/speech/batch", json=asked) as answer:
+        found = await answer.json()
+    return base64.b64decode(found["results"][1]["audio_data"])
+
+
+async def over_wyoming(peer: Peer) -> bytes:
+    sound = b""
+    said = (SynthesizeStart(SynthesizeVoice(name=VOICE)), SynthesizeChunk(TEXT), SynthesizeStop())
+    async with AsyncClient.from_uri(str(peer.server.wyoming)) as client:
+        for each in said:
+            await client.write_event(each.event())
+        while event := await client.read_event():
+            sound += event.payload or b""
+            if event.type == "synthesize-stopped":
+                break
+    return sound
+
+
 DOORS = (
     over_rest,
     over_dashscope,
     over_dashscope_events,
     over_dashscope_address,
+    over_realtime,
+    over_realtime_commit,
     over_openai,
     over_elevenlabs,
     over_vllm_omni,
+    over_batch,
+    over_wyoming,
 )
 
 

@@ -23,7 +23,7 @@ PARTS = {
     *("Word", "Sentence", "Mark", "Heard", "QuotaLeft", "TraceContext"),
 }
 # What the wire of our own API has no word for.
-OF_DIALECTS = {"EndSession", "Reply"}
+OF_DIALECTS = {"EndSession", "Reply", "Several"}
 
 
 def message_classes() -> set[type]:

@@ -42,7 +42,7 @@ OPERATIONS = [
 ]
 SOUND = "/api/v1/services/audio/tts/sounds/{file}"
 OPEN = {"/healthz", "/readyz", "/metrics", SOUND}
-OTHERS = {"openai", "dashscope", "elevenlabs"}
+OTHERS = {"vllm-omni", "openai", "dashscope", "elevenlabs"}
 """Tags of other APIs' paths, whose errors look otherwise."""
 
 
@@ -69,6 +69,7 @@ def test_it_has_every_route() -> None:
         ("post", "/api/v1/services/audio/tts/customization"),
         ("get", SOUND),
         ("post", "/v1/audio/speech"),
+        ("post", "/v1/audio/speech/batch"),
         ("get", "/v1/audio/voices"),
         ("get", "/v1/audio/models"),
         ("get", "/v1/models"),

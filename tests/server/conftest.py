@@ -33,6 +33,7 @@ def served(tmp_path: Path) -> Served:
             "port": 0,
             "host": "127.0.0.1",
             "tokens": TOKENS,
+            "dashscope_realtime_pause": 3600,  # a busy machine is no pause of the client's
             "references": str(tmp_path / "references"),
             **settings,
         }

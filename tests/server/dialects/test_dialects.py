@@ -17,6 +17,7 @@ from cosyserve.server.settings import load_settings
         ("/api-ws/v1/audio/speech", "cosyvoice"),
         ("/api-ws/v1/inference/", "dashscope"),
         ("http://host/api-ws/v1/inference?x=1", "dashscope"),
+        ("/api-ws/v1/realtime?model=x", "dashscope_realtime"),
         ("/v1/text-to-speech/alba/stream-input", "elevenlabs"),
         ("/v1/text-to-speech/alba/multi-stream-input", "elevenlabs"),
         ("/v1/audio/speech/stream", "vllm_omni"),

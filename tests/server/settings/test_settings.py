@@ -413,7 +413,7 @@ def allowed_is_free(name: str) -> bool:
         "host", "tls_cert", "tls_key", "model", "references", "s3_region", "s3_access_key_id",
         "s3_secret_access_key", "voice_folder", "vllm_folder", "spool_folder", "state_folder",
         "openai_default_voice", "dashscope_default_voice", "elevenlabs_default_voice",
-        "vllm_omni_default_voice",
+        "vllm_omni_default_voice", "wyoming_default_voice",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from cosyserve.protocol.cosyvoice.codec import CosyVoiceCodec
 from cosyserve.protocol.dashscope import DashScopeCodec
+from cosyserve.protocol.dashscope_realtime import RealtimeCodec
 from cosyserve.protocol.elevenlabs import MultiStreamCodec, StreamCodec
 from cosyserve.protocol.messages import (
     EffectiveAudio,
@@ -46,6 +47,7 @@ from support.peers.ways import HTTP, SOCKETS, Way
 CODECS = {
     "native socket": CosyVoiceCodec,
     "dashscope socket": DashScopeCodec,
+    "dashscope_realtime socket": RealtimeCodec,
     "elevenlabs stream-input": StreamCodec,
     "elevenlabs multi-stream-input": MultiStreamCodec,
     "vllm_omni socket": VllmOmniCodec,
@@ -239,7 +241,8 @@ async def test_a_frame_that_cannot_be_written(faulty: Peer, way: Way) -> None:
             assert (heard.failed, heard.closed, heard.sound) == (None, 1011, b"")
     await faulty.server.services.admission.wait_idle()
     assert counted(faulty) == {(way.transport, "failed", "InternalError"): 1}
-    assert "failure_not_told" in [line["event"] for line in lines]
+    # Where a dialect answers messages, the frame may be such an answer.
+    assert {line["event"] for line in lines} & {"failure_not_told", "unexpected_error"}
 
 
 WRITERS = {

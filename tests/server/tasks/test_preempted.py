@@ -20,6 +20,7 @@ from support.peers.ways import HTTP, SOCKETS, Way
 CODES: Final = {
     "websocket": "TaskPreempted",
     "dashscope": "Throttling.AllocationQuota",
+    "dashscope_realtime": "Throttling.AllocationQuota",
     "elevenlabs": "task_preempted",
     "vllm_omni": "TaskPreempted",
 }

@@ -181,6 +181,53 @@ class Utterances:
                 return Heard(sound, failed, None, told)
 
 
+class Responses:
+    """DashScope's realtime WebSocket, in mode server_commit."""
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+        self._open = False  # its text goes on: also that of one that has failed
+
+    async def begin(self) -> None:
+        """Configure the session."""
+        await self._say("session.update", session={"voice": "plain"})
+        while (await self._socket.next())["type"] != "session.updated":
+            pass
+
+    async def send(self, words: str, *, finish: bool = True) -> None:
+        if self._open:
+            await self.finish()
+        self._open = True
+        await self._say(
+            "input_text_buffer.append", text=words or " "
+        )  # an empty one begins nothing
+        if finish:
+            await self.finish()
+
+    async def finish(self) -> None:
+        self._open = False
+        await self._say("input_text_buffer.commit")
+
+    async def _say(self, kind: str, **fields: Any) -> None:
+        await _send(self._socket, json.dumps({"type": kind, **fields}))
+
+    async def heard(self) -> Heard:
+        sound, told, failed = b"", "", None
+        while True:
+            try:
+                data = await self._socket.raw.recv()
+            except ConnectionClosed as error:
+                return Heard(sound, failed, _code(error), told)
+            assert isinstance(data, str)
+            told += data
+            found = json.loads(data)
+            sound += base64.b64decode(found.get("delta", ""))
+            if found["type"] == "error":
+                failed = found["error"]["code"]
+            elif found["type"] == "response.done":
+                return Heard(sound, failed, None, told)
+
+
 class Requests:
     """An HTTP call for each text. parse: the sound of a whole body, and how it tells of a failure."""
 
@@ -279,6 +326,12 @@ def dashscope_address(data: bytes) -> tuple[bytes, str | None]:
 
 def timed_lines(data: bytes) -> tuple[bytes, str | None]:
     return b"".join(base64.b64decode(each["audio_base64"]) for each in _events(data)), None
+
+
+def batch_item(data: bytes) -> tuple[bytes, str | None]:
+    """The one item of a batch."""
+    (result,) = json.loads(data)["results"]
+    return base64.b64decode(result.get("audio_data", "")), result.get("code")
 
 
 def bare(data: bytes) -> tuple[bytes, str | None]:

@@ -14,9 +14,11 @@ from support.peers.conversations import (
     Contexts,
     Conversation,
     Requests,
+    Responses,
     Tasks,
     Utterances,
     bare,
+    batch_item,
     dashscope_address,
     dashscope_events,
     native_events,
@@ -58,6 +60,14 @@ def _socket(
             yield conversation(socket)
 
     return opened
+
+
+@asynccontextmanager
+async def _realtime(peer: Peer) -> AsyncIterator[Conversation]:
+    async with peer.socket("/api-ws/v1/realtime?model=qwen3-tts-flash-realtime") as socket:
+        conversation = Responses(socket)
+        await conversation.begin()
+        yield conversation
 
 
 def _requests(
@@ -111,6 +121,10 @@ def _openai_body(stream_format: str) -> Callable[[str], dict[str, Any]]:
     return body
 
 
+def _batch_body(words: str) -> dict[str, Any]:
+    return {"items": [{"input": words}], "voice": "plain", "response_format": "pcm"}
+
+
 _SPEECH: Final = "/v1/text-to-speech/plain"
 _PCM: Final = f"?output_format=pcm_{RATE}"
 
@@ -151,6 +165,12 @@ SOCKETS: Final = (
         *(INTERNAL, INTERNAL),
         keeps=False,
         closes=1000,
+    ),
+    Way(
+        "dashscope_realtime socket",
+        "dashscope_realtime",
+        _realtime,
+        *(INTERNAL, INTERNAL),
     ),
     Way(
         "elevenlabs stream-input",
@@ -195,6 +215,12 @@ HTTP: Final = (
         "openai",
         _requests("/v1/audio/speech", _openai_body("sse"), openai_events),
         *(_OPENAI, "internal_error"),
+    ),
+    Way(
+        "vllm_omni batch",
+        "vllm_omni",
+        _requests("/v1/audio/speech/batch", _batch_body, batch_item),
+        *(INTERNAL, INTERNAL),
     ),
     *(
         Way(

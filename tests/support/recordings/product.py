@@ -92,7 +92,7 @@ def _code(error: TTSError, dialect: str) -> str:
             return str(error_body(error)["error"]["code"])
         case "elevenlabs":
             return status_of(error.code)
-        case "dashscope":
+        case "dashscope" | "dashscope_realtime":
             return DASHSCOPE_CODES.get(error.code, error.code)
         case _:
             return error.code

@@ -17,7 +17,9 @@ LONGEST = 1500
 """Characters of a line; the middle of a longer one is written as a digest."""
 
 _KEPT = 400
-_SOUND = re.compile(r'(?<!\\)"(data|audio|audio_base64|audio_b64)":"([A-Za-z0-9+/]+={0,2})"')
+_SOUND = re.compile(
+    r'(?<!\\)"(data|audio|audio_base64|audio_b64|audio_data|delta)":"([A-Za-z0-9+/]+={0,2})"'
+)
 _BYTES = re.compile(r'(?<!\\)"usage":[1-9]\d*')
 _TIMES = re.compile(
     r'(?<!\\)"(server_cost_time|first_package_time|rtf|encode_time)":-?\d+\.\d+(e-?\d+)?'

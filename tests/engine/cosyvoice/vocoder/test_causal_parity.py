@@ -159,12 +159,12 @@ def expected_keys(config: CausalHiftConfig) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_keys_and_shapes_are_the_checkpoint_s(full: bool) -> None:
-    config = CausalHiftConfig() if full else goldens3.HIFT
+    config = CausalHiftConfig() if full else goldens3.GOLDENS.config().hift
     assert expected_keys(config) == goldens3.key_shapes("hift", full=full)
 
 
 def test_another_look_to_the_right_than_the_published_one() -> None:
     torch.manual_seed(0)
     for right in (1, 6):
-        hift = CausalHift(replace(goldens3.HIFT, look_right=right))
+        hift = CausalHift(replace(goldens3.GOLDENS.config().hift, look_right=right))
         assert hift.look_ahead == max(right, 4)

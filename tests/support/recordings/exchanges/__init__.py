@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..book import Book, Exchange
 from . import (
     dashscope_http,
+    dashscope_realtime,
     dashscope_refusals,
     dashscope_tasks,
     elevenlabs_contexts,
@@ -32,6 +33,7 @@ BOOKS: tuple[Book, ...] = (
     dashscope_refusals.book,
     dashscope_http.speech,
     dashscope_http.enrollment,
+    dashscope_realtime.book,
     openai.speech,
     openai.lists,
     openai.refusals,
@@ -42,6 +44,7 @@ BOOKS: tuple[Book, ...] = (
     elevenlabs_http.dictionaries,
     elevenlabs_http.refusals,
     vllm_omni.book,
+    vllm_omni.batches,
     server.handshake,
     server.operations,
     server.files,

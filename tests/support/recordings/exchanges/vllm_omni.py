@@ -10,8 +10,10 @@ from ..stage import NOBODY, Stage
 from .frames import frame
 
 book = Book("vllm_omni/stream")
+batches = Book("vllm_omni/batch")
 
 PATH = "/v1/audio/speech/stream"
+BATCH = "/v1/audio/speech/batch"
 START, FINAL = '"audio.start"', '"session.done"'
 DONE, CLOSE = frame({"type": "input.done"}), frame({"type": "session.close"})
 
@@ -119,3 +121,21 @@ async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
     async with stage.open(PATH) as talk:
         await talk.send(config(), say("one two "), DONE)
         await talk.until(FINAL)
+
+
+@batches.exchange()
+async def texts_with_what_differs_for_each(stage: Stage) -> None:
+    items = ({"input": "one two"}, {"input": "three", "response_format": "wav", "speed": 2})
+    await stage.post(BATCH, {"items": items, "voice": "plain", "response_format": "pcm"})
+
+
+@batches.exchange()
+async def items_that_fail_alone(stage: Stage) -> None:
+    items = [{"input": "one"}, {}, {"input": "two", "voice": "nobody"}, "three"]
+    await stage.post(BATCH, {"items": items, "voice": "plain", "response_format": "pcm"})
+
+
+@batches.exchange(max_batch_items=2, max_task_characters=10)
+async def batches_that_cannot_be_used(stage: Stage) -> None:
+    for body in ({}, {"items": []}, {"items": [{}] * 3}, {"items": [{"input": "eleven char"}]}):
+        await stage.post(BATCH, body)

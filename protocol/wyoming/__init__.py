@@ -1,0 +1,1 @@
+"""Wyoming, the protocol of voice assistants' parts, as Home Assistant speaks it: events over plain TCP."""

@@ -1,0 +1,1 @@
+"""Wyoming's port: plain TCP, with the limits of every other door."""
