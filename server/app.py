@@ -35,6 +35,7 @@ from .dictionaries.shelf import DictionaryShelf
 from .http.connection import HttpConnection
 from .observe.logs import configure_logging
 from .observe.metrics import CountsMore, Metrics, watch_loop_lag
+from .observe.tracing import parent_of
 from .port.connections import switch_to
 from .port.cross_origin import CrossOrigin
 from .port.listening import BACKLOG, Servers, Setting, listen
@@ -235,6 +236,7 @@ async def _handle(services: Services, handshake: Handshake, connection: ServerCo
             services,
             route.dialect,
             route.open(services.settings),
+            parent_of(connection.request.headers.get_all),
         ).run()
 
 

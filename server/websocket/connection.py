@@ -23,6 +23,7 @@ from cosyserve.protocol.messages import (
     Reply,
     RunTask,
     Several,
+    TraceContext,
 )
 from cosyserve.protocol.task import TaskProtocol, TaskState
 
@@ -30,7 +31,6 @@ from ..auth import Caller
 from ..dialects import ClientSilence, Dialect, Terms
 from ..errors import as_tts_error
 from ..observe.metrics import Outcome
-from ..observe.tracing import parent_of
 from ..services import Services
 from ..tasks.admission import ConnectionTicket
 from ..tasks.life import TaskLife
@@ -82,14 +82,14 @@ class SpeechConnection:
         services: Services,
         dialect: Dialect,
         terms: Terms,
+        trace: TraceContext | None = None,
     ) -> None:
-        """outbox: writes to the socket."""
+        """outbox: writes to the socket. trace: that the connection is a part of, if its client said so."""
         self._dialect = dialect
         self._terms = terms
         self._socket = socket
         self._caller = caller
-        assert socket.request is not None
-        self._trace = parent_of(socket.request.headers.get_all)
+        self._trace = trace
         self._place = place  # counts the tasks of this connection
         self._services = services
         self._outbox = outbox
