@@ -29,6 +29,7 @@ from .auth import Authenticator
 from .delivery import Deliveries, KeptSounds
 from .delivery.delivery import USUAL_QUEUE
 from .delivery.kernel import keep_unsent_below
+from .delivery.spool import Spools
 from .dialects import Dialect, labels_of
 from .dialects.served import DIALECTS
 from .dictionaries.shelf import DictionaryShelf
@@ -293,18 +294,7 @@ async def _build_services(
     pool = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
     stack.callback(pool.shutdown, wait=False, cancel_futures=True)
     admission = Admission(settings)
-    metrics = Metrics(
-        engine.capabilities.name,
-        stats=engine.stats,
-        ready=lambda: engine.ready and not admission.draining,
-        token_names=[token.name for token in settings.tokens],
-        extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
-        transports=(*labels_of(dialects), *(("wyoming",) if settings.wyoming else ())),
-        spools=spools,
-    )
-    metrics.watch_capacity(admission.capacity)
-    lag = asyncio.create_task(watch_loop_lag(metrics))
-    stack.callback(lag.cancel)
+    metrics = _metrics(settings, engine, admission, dialects, spools, stack)
     return Services(
         settings=settings,
         engine=engine,
@@ -330,6 +320,29 @@ async def _build_services(
         form_threads=_threads("form", stack),
         document_threads=_threads("document", stack),
     )
+
+
+def _metrics(
+    settings: Settings,
+    engine: Engine,
+    admission: Admission,
+    dialects: Sequence[Dialect],
+    spools: Spools,
+    stack: AsyncExitStack,
+) -> Metrics:
+    metrics = Metrics(
+        engine.capabilities.name,
+        stats=engine.stats,
+        ready=lambda: engine.ready and not admission.draining,
+        token_names=[token.name for token in settings.tokens],
+        extra=engine.extra_metrics if isinstance(engine, CountsMore) else lambda: (),
+        transports=(*labels_of(dialects), *(("wyoming",) if settings.wyoming else ())),
+        spools=spools,
+    )
+    metrics.watch_capacity(admission.capacity)
+    lag = asyncio.create_task(watch_loop_lag(metrics))
+    stack.callback(lag.cancel)
+    return metrics
 
 
 def _dictionaries(
