@@ -185,7 +185,7 @@ class Markup(Rewriter):
 
     def copy(self, length: int) -> None:
         text = self.text[self.at : self.at + length]
-        if not text.isspace():
+        if text not in NEWLINES:
             self._fill_gap()
         self._line.words = (self._line.words + text[:_LONGEST_WORDS])[:_LONGEST_WORDS]
         super().copy(length)
@@ -193,7 +193,7 @@ class Markup(Rewriter):
     def _inline(self, char: str) -> None:
         if self._line.code and char != "`":
             self._copy_all(_TO_BACKTICK)
-        elif self._line.row and char.isspace():
+        elif (self._line.row or self._gap) and char.isspace():  # a gap ends with a blank
             self._gap = self._gap or " "
             self.drop(self._length_of(_BLANKS))
         elif handle := self._marks.get(char):

@@ -295,9 +295,7 @@ def _json(records: Sequence[bytes]) -> str:
 
 def _ssml(records: Sequence[bytes]) -> str:
     text = records[0].decode("utf-8", "replace")
-    document = spoken_document(
-        parse(text), lambda alphabet, sounds: len(sounds) % 2 == 0, "Before."
-    )
+    document = spoken_document(parse(text), lambda sounds: len(sounds.written) % 2 == 0, "Before.")
     runs = [part for part in document.parts if isinstance(part, Run)]
     low, high = len("Before."), len("Before.") + len(document.plain)
     for run in runs:

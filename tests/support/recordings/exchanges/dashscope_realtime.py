@@ -116,6 +116,13 @@ async def a_response_that_fails_and_the_next_one(stage: Stage) -> None:
         await talk.until('"InvalidState"')
 
 
+@book.exchange(daily_characters=5)
+async def more_in_a_day_than_is_allowed(stage: Stage) -> None:
+    async with stage.open(PATH) as talk:
+        await talk.send(update(), append("one two "), COMMIT)
+        await talk.until(DONE)
+
+
 @book.exchange()
 async def models_that_are_not_here(stage: Stage) -> None:
     await stage.refused("/api-ws/v1/realtime")
