@@ -34,15 +34,15 @@ class Stage:
 
 
 STAGES: Final = (
-    Stage("product", 420, (*BY_TEST, "-m", "not vllm and not browser", "tests",
+    Stage("product", 540, (*BY_TEST, "-m", "not vllm and not browser", "tests",
                            "--ignore", "tests/third_party", "--ignore", "tests/deploy",
                            "--ignore", "tests/fuzz")),
     Stage("fuzz", 60, (*BY_TEST, "tests/fuzz")),
-    Stage("vllm", 140, (*BY_FILE, "-m", "vllm", "tests/journeys/test_vllm.py",
+    Stage("vllm", 165, (*BY_FILE, "-m", "vllm", "tests/journeys/test_vllm.py",
                         "tests/benchmarks/model/test_lm.py", "tests/engine/cosyvoice/lm/vllm")),
     # One after the other: a browser that gets no processor has gaps in its sound.
-    Stage("browser", 80, ("-m", "browser", "tests/journeys/page", "tests/server/page")),
-    Stage("third-party", 55, (*BY_FILE, "tests/third_party")),
+    Stage("browser", 90, ("-m", "browser", "tests/journeys/page", "tests/server/page")),
+    Stage("third-party", 80, (*BY_FILE, "tests/third_party")),
     Stage("deploy", 15, ("tests/deploy",)),
 )  # fmt: skip
 

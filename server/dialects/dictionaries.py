@@ -185,12 +185,13 @@ async def _form(request: web.Request) -> tuple[JsonObject, bytes]:
     return fields, file
 
 
+_ONE: Final = f"{PATH}/{{id:(?!add-from-)[^/]+}}"
 ROUTES: Final = (
     HttpRoute("POST", f"{PATH}/add-from-rules", add_from_rules),
     HttpRoute("POST", f"{PATH}/add-from-file", add_from_file),
     HttpRoute("GET", PATH, listing),
-    HttpRoute("GET", f"{PATH}/{{id}}", get),
-    HttpRoute("PATCH", f"{PATH}/{{id}}", update),
+    HttpRoute("GET", _ONE, get),
+    HttpRoute("PATCH", _ONE, update),
     HttpRoute("POST", f"{PATH}/{{id}}/set-rules", set_rules),
     HttpRoute("POST", f"{PATH}/{{id}}/add-rules", add_rules),
     HttpRoute("POST", f"{PATH}/{{id}}/remove-rules", remove_rules),
